@@ -1,18 +1,12 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the test suite, with one case of each kind of what is exhaustive; what it leaves out for want of a program
-#             is named at the end
-# make test-fast   what needs no TensorFlow, browser, ssh or emulation: a minute
-# make test-sweep   the other cases of what is exhaustive: a kill at every step, every broken answer
-# make test-full-data EDGEMNIST_DATA=DIR   the accuracies that are promised for the full MNIST, from its four IDX files
+# make test   the tests that need Python alone, the pipeline from training to report among them: five to eight minutes
+# make test-all   all others, with browsers, ssh, emulated processors, and what is exhaustive; what is left out for want
+#             of a program is named at the end. With EDGEMNIST_DATA=DIR also the accuracies on the full MNIST
 # make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
 #                that no test notices; `.venv/bin/mutmut show NAME` shows one
 # make fuzz   100,000 broken inputs for every parser, each in a process with limits of time and memory
-# make lint   style, types and the direction of imports
+# make lint   style, types, the direction of imports, and the number of lines
 # make docs   the book, into site/index.html
-# make test-pi   the same answers on emulated Raspberry Pi processors, and a deployment over ssh (Debian, as root or with
-#                qemu-user and proot)
-# make test-native  thousands of random networks through the C engine, and emulated processors (Debian:
-#             qemu-user, qemu-system-arm, gcc-arm-none-eabi; what is missing is skipped)
 # make wheels a wheel for every system, cross-compiled here
 # make setup  only the virtual environment
 
@@ -28,17 +22,18 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-fast test-sweep test-full-data test-mutants fuzz test-pi test-native wheels lint docs format setup clean
+.PHONY: demo test test-all test-mutants fuzz wheels lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
 
-PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PACKAGE = --editable '.[$(EXTRA)]'
 # The demo, and every command of the README, needs nothing of what the tests and the book are made with.
 $(STAMP): EXTRA := all
 $(DEMO_STAMP): EXTRA := train,pi
-$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
+# The engine is compiled by the installation.
+$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt requirements.txt $(wildcard edgemnist/model/native/*.[ch])
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
 		echo "Install it with: sudo apt install python3 python3-venv   (macOS: brew install python@3.13)" >&2; \
@@ -50,11 +45,12 @@ $(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt
 	else \
 		"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
 			echo "The venv module of $(PYTHON) is missing. Install it with: sudo apt install python3-venv" >&2; exit 2; }; \
-		"$(PYTHON)" -m venv $(VENV) && { $(PIP) uv || true; }; \
+		"$(PYTHON)" -m venv $(VENV) && { $(PIP) --constraint constraints.txt uv || true; }; \
 	fi
-	@# uv takes a third of pip's time, but does not know of an index or a proxy in pip.conf.
-	@PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(PACKAGE) \
-		2>/dev/null || $(PIP) $(PACKAGE)
+	@# uv takes a third of pip's time, but does not know of an index or a proxy in pip.conf. Both compare every file with
+	@# its hash in requirements.txt, pip only if it installs nothing else: it gets all packages, and then the checkout.
+	@PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python --constraint requirements.txt $(PACKAGE) \
+		2>/dev/null || { $(PIP) --require-hashes --requirement requirements.txt && $(PIP) --no-deps $(PACKAGE); }
 	@touch $@ $(DEMO_STAMP)
 
 demo: $(DEMO_STAMP)
@@ -66,19 +62,15 @@ demo: $(DEMO_STAMP)
 	@echo "  $(BIN)/edgemnist bench tflite-int8        measure again, this artifact only"
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+NATIVE = $(PIP) --constraint constraints.txt --editable '.[native]'
+
 test: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -m "not all"
 
-test-fast: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not pi and not full_data and not native and not sweep"
-
-test-sweep: $(STAMP)
-	$(BIN)/python -m pytest -n auto --dist worksteal -m sweep --timeout 1800
-
-test-full-data: $(STAMP)
-	@if [ -z "$$EDGEMNIST_DATA" ]; then \
-		echo "Say where the four IDX files of MNIST are: make test-full-data EDGEMNIST_DATA=DIR" >&2; exit 2; fi
-	$(BIN)/python -m pytest -m full_data --timeout 1800
+test-all: $(STAMP)
+	@$(NATIVE)
+	$(PYTEST) -m all --timeout 1800
 
 test-mutants: $(STAMP)
 	rm -rf mutants
@@ -88,17 +80,7 @@ test-mutants: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 
-test-pi: $(STAMP)
-	@$(NATIVE)
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m pi --timeout 1800 tests/pi
-
-NATIVE = $(PIP) --editable '.[native]'
-
-test-native: $(STAMP)
-	@$(NATIVE)
-	$(BIN)/python -m pytest -m native --timeout 1800 tests/native
-
-WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/native/__init__.py)
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": WheelTarget.*/\1/p' edgemnist/model/native/__init__.py)
 
 wheels: $(STAMP)
 	@$(NATIVE)
@@ -111,6 +93,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m tools.size
 
 docs: $(STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet

@@ -1,7 +1,7 @@
 """Hatchling's build hook: compiles the native engine into a wheel, or into the checkout of an editable install.
 
 Without a compiler the wheel is a pure one, and everything but the native runtime works. `EDGEMNIST_WHEEL_TARGET` names
-one of `edgemnist/native/__init__.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
+one of `edgemnist/model/native/__init__.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchli
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile the engine; `version` is `editable` or `standard`."""
-        native = Path(self.root) / "edgemnist" / "native"
+        native = Path(self.root) / "edgemnist" / "model" / "native"
         build = _module(native / "__init__.py")
         name = os.environ.get("EDGEMNIST_WHEEL_TARGET")
         if name == "any":
@@ -48,7 +48,7 @@ class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchli
             self.app.display_warning(f"edgemnist is installed without its native runtime. {error}")
             return
         if version != "editable":
-            build_data["force_include"][str(made)] = f"edgemnist/native/{library}"
+            build_data["force_include"][str(made)] = f"edgemnist/model/native/{library}"
             build_data["pure_python"] = False
             build_data["tag"] = f"py3-none-{target.tags if target else _own_platform()}"
 

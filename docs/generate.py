@@ -23,11 +23,11 @@ import typer.main
 import edgemnist
 from edgemnist import errors
 from edgemnist.app import app
-from edgemnist.formats import FORMATS
-from edgemnist.results import Result
-from edgemnist.runtimes import RUNTIMES
-from edgemnist.runtimes.interface import Classifier
-from edgemnist.verify.gatefile import LIMITS, GateTable, gate_toml
+from edgemnist.ground.results import Result
+from edgemnist.model.formats import FORMATS
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.pipeline.verify.gate import LIMITS, GateTable, gate_toml
 
 _REQUEST: Final = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 _JSON_TYPES: Final[dict[object, str]] = {
@@ -39,6 +39,7 @@ _JSON_TYPES: Final[dict[object, str]] = {
     dict: "object",
     list: "array",
     Any: "any",
+    msgspec.UnsetType: "left out",
 }
 
 
@@ -53,9 +54,15 @@ def commands() -> str:
 
 
 def _named_commands() -> dict[str, Any]:
+    """Return every command by its name, those of a group by both names."""
     group: Any = typer.main.get_command(app)
     context = typer.Context(group)
-    return {name: group.get_command(context, name) for name in group.list_commands(context)}
+    top = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {
+        " ".join(filter(None, (name, inner))): command
+        for name, one in top.items()
+        for inner, command in getattr(one, "commands", {"": one}).items()
+    }
 
 
 def _command(name: str, command: Any) -> str:  # noqa: ANN401 - of click, or of Typer's copy of it
@@ -153,8 +160,9 @@ def documents() -> str:
     order = list(_named_commands())
 
     def place(kind: type) -> tuple[int, str]:
-        named = re.match(r"`edgemnist (\w+)", kind.__doc__ or "")
-        return (order.index(named[1]) if named and named[1] in order else len(order), kind.__name__)
+        named = re.match(r"`edgemnist ([\w -]+)", kind.__doc__ or "")
+        first = next((at for at, name in enumerate(order) if named and named[1].startswith(name)), len(order))
+        return (first, kind.__name__)
 
     found = sorted(set(_subclasses(Result)), key=place)
     parts: dict[str, type[msgspec.Struct]] = {}

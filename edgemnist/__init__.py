@@ -1,4 +1,4 @@
-"""Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
+"""Take a small classifier from training to the edge, quantized, and prove that nothing was lost.
 
 import edgemnist
 exports = edgemnist.Exports.open("exports")                     # the artifacts, and what still holds for them
@@ -10,19 +10,26 @@ classifier.predict_proba(images)                                # uint8 [N, 28, 
 
 Images are an array or a list: one image [28, 28], several [N, 28, 28] or [N, 28, 28, 1], or their pixels [N, 784].
 Whole numbers are pixels of 0 to 255; fractions are shares of white, 0 to 1, unless one in the call is larger than 1.
+What may be either, such as a mask of 0 and 1 that is not of bytes, is refused.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from edgemnist.exports import Exports
-    from edgemnist.images import prepare
-    from edgemnist.runtimes import load
+    from edgemnist.digits.images import prepare
+    from edgemnist.model.exports import Exports
+    from edgemnist.model.runtimes import load
 
 __version__ = "0.1.0"
+TASK_HOMES = ("edgemnist.digits.task",)
+"""Modules that register a task, its preparers and its refusers, imported where the first task is looked up."""
 __all__ = ["Exports", "__version__", "load", "prepare"]
 
 if not TYPE_CHECKING:
-    _HOMES = {"Exports": "edgemnist.exports", "load": "edgemnist.runtimes", "prepare": "edgemnist.images"}
+    _HOMES = {
+        "Exports": "edgemnist.model.exports",
+        "load": "edgemnist.model.runtimes",
+        "prepare": "edgemnist.digits.images",
+    }
 
     def __getattr__(name: str) -> object:
         # Late, as `typing` would be early: Ctrl-C has no answer before `__main__` has been reached.

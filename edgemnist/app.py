@@ -8,59 +8,109 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UsageError, explained
+from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UnknownNameError, UsageError, explained
 
-_GROUPS = {
-    "Pipeline": "all data train train-likeness export verify bench compare scenario recommend search frontier report",
-    "Pictures": "predict read watch serve",
-    "Samples": "review learn health",
-    "Boards": "bundle deploy promote rollback releases doctor runtimes",
+_TABLE: Final = (
+    ("Pipeline", "pipeline", "all data train export verify bench recommend search report"),
+    ("Pictures", "digits", "predict read watch"),
+    ("Pictures", "", "serve"),
+    ("Samples", "field", "review learn health"),
+    ("Boards", "fleet", "bundle deploy release doctor"),
+    ("", "model", "runtimes"),
+)
+COMMANDS: Final = {
+    name: (panel, ".".join(filter(None, (wing, name)))) for panel, wing, names in _TABLE for name in names.split()
 }
-COMMANDS: Final = {name: group for group, names in _GROUPS.items() for name in names.split()}
-"""The commands in the order in which `--help` lists them, each with the group that it stands in.
+"""The commands in the order in which `--help` lists them, each with its panel and its place in the package: a folder
+with its options in `cli.py`, or one module. What has no panel is in the reference only."""
+EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollback"}
+"""Names that commands of `release` had, and still answer to; no list shows them."""
+REMOVED: Final = {
+    "compare": "use edgemnist bench A B --pair",
+    "frontier": "use edgemnist search --network A --network B",
+    "scenario": "use edgemnist bench --scenario NAME",
+    "train-likeness": "run python -m tools.likeness in a clone of the repository",
+    "bench --cold-cache": "empty the cache of the disk yourself, and read the cold start of --rounds 1",
+    "deploy --allow-downgrade": "leave it out, a board takes every bundle that one of its allowed_signers signed",
+    "bench --slow-down": "to see a gate fail, time a slower model first with --pair --max-slowdown",
+    "review --idx": "leave it out, every command reads the folders of --export with --data",
+    "search --max-p50": "limit --max-bytes and --max-ram; the table has the p50 of the best",
+    "search --on": "search here, and time the best on the board with edgemnist bench --on",
+    "export --ranges": "leave it out, all calibration images give ranges that are as accurate",
+}
+"""Commands and options of earlier versions, and what to do instead."""
 
-Each is a folder with its options in `cli.py`, or one module: `edgemnist/<name>.py`."""
+
+class Subcommands(TyperGroup):
+    """Finds a command by its name, and lets each option be given once."""
+
+    earlier: ClassVar[Mapping[str, str]] = {}
+    """Names that no list shows."""
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]  # as typer vendors Click
+        """Return the command that was asked for, and its words.
+
+        Raises UnknownNameError for no command, and UsageError for what is given twice or was removed.
+        """
+        names = self.list_commands(ctx)
+        if args and args[0] not in (*names, *self.earlier) and not args[0].startswith("-"):
+            raise UnknownNameError("command", args[0], names)
+        name, command, words = super().resolve_command(ctx, args)
+        if command is not None:
+            for given in (f"{name} {word.partition('=')[0]}" for word in words):
+                if given in REMOVED:
+                    raise UsageError(f"edgemnist {given} was removed: {REMOVED[given]}")
+            require_once(command.params, words)
+        return name, command, words
 
 
-def folder_of(command: str) -> str:
-    """Return the name of a command's folder, or of its module."""
-    return command.replace("-", "_")
-
-
-class Commands(TyperGroup):
+class Commands(Subcommands):
     """Imports the command that was asked for, and turns errors into a message, a hint and an exit code."""
 
+    earlier = EARLIER
     _is_listing = False
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # as typer vendors Click
         """Return the commands in the order of the pipeline, not of the alphabet."""
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401
         """Import a command; None for one that does not exist."""
-        del ctx
+        if cmd_name in EARLIER:
+            return self.get_command(ctx, "release").get_command(ctx, EARLIER[cmd_name])
         if cmd_name not in COMMANDS:
             return None
-        place = importlib.import_module(f"edgemnist.{folder_of(cmd_name)}")
+        from edgemnist.ground.console.options import ADVANCED
+
+        panel, name = COMMANDS[cmd_name]
+        place = importlib.import_module(f"edgemnist.{name}")
         options = importlib.import_module(f"{place.__name__}.cli") if hasattr(place, "__path__") else place
         if self._is_listing:
-            command: Any = TyperCommand(cmd_name, help=options.app.registered_commands[0].callback.__doc__)
+            function = (options.app.registered_callback or options.app.registered_commands[0]).callback
+            command: Any = TyperCommand(cmd_name, help=function.__doc__)
         else:
+            options.app.info.cls = Subcommands
             command = typer.main.get_command(options.app)
         command.name = cmd_name
-        command.rich_help_panel = COMMANDS[cmd_name]
-        # Typer keeps the line breaks of the source in all paragraphs but the first.
-        command.help = "\n\n".join(" ".join(part.split()) for part in (command.help or "").split("\n\n"))
+        command.rich_help_panel, command.hidden = panel, not panel
+        for one in (command, *getattr(command, "commands", {}).values()):
+            for named in {"on", "to"} & {option.name for option in one.params}:
+                _hand_over_boards(one, named)
+            # Typer keeps the line breaks of the source in all paragraphs but the first.
+            one.help = "\n\n".join(" ".join(part.split()) for part in (one.help or "").split("\n\n"))
+            for rare in (option for option in one.params if option.rich_help_panel == ADVANCED):
+                rare.hidden = True
         return command
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # noqa: ANN401
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401
         """Write the help, which lists commands without their options: to make those takes a fifth of the time."""
         self._is_listing = True
         try:
@@ -68,34 +118,57 @@ class Commands(TyperGroup):
         finally:
             self._is_listing = False
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]
-        """Return the command that was asked for, and its words. Raises UsageError for what is given twice."""
-        name, command, words = super().resolve_command(ctx, args)
-        if command is not None:
-            require_once(command.params, words)
-        return name, command, words
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]  # as typer vendors Click
+        """Return the command that was asked for, and its words. Raises UsageError for one that was removed, too."""
+        if args and args[0] in REMOVED:
+            raise UsageError(f"edgemnist {args[0]} was removed: {REMOVED[args[0]]}")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
         """Run the command that was asked for."""
         debug = bool(ctx.params.get("debug"))
         try:
             return super().invoke(ctx)
-        except (EdgemnistError, OSError) as error:
+        except (EdgemnistError, OSError, ImportError) as error:
             failure = error if isinstance(error, EdgemnistError) else explained(error)
-            # Whatever else the operating system refuses is a defect of ours.
+            # Whatever else the operating system or an import refuses is a defect of ours.
             if failure is None:
                 raise
-            from edgemnist.console import show_error
+            from edgemnist.ground.console import show_error
 
             show_error(failure)
             if debug:
                 traceback.print_exc()
             raise typer.Exit(failure.exit_code) from None
         except KeyboardInterrupt:
-            from edgemnist.console import show_interrupted
+            from edgemnist.ground.console import show_interrupted
 
             show_interrupted()
             raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def _hand_over_boards(command: Any, option: str) -> None:  # noqa: ANN401 - Typer's own click has no public types
+    """Have a command get boards to ask, instead of the words that name them and say where edgemnist is there."""
+    from edgemnist.ground.console.options import WHERE
+
+    run = command.callback
+
+    def called(**given: Any) -> Any:  # noqa: ANN401 - what the options hold
+        # Typer makes paths of them only for the function itself.
+        root, ssh_config = given.pop("root"), _path(given.pop("ssh_config"))
+        hosts, inventory = given[option] or [], _path(given.get("inventory"))
+        if hosts or inventory is not None:
+            from edgemnist.fleet.deploy.remote import named_boards
+
+            given[option] = named_boards(hosts, inventory, root=root, ssh_config=ssh_config)
+        return run(**given)
+
+    command.params += typer.main.get_command(WHERE).params
+    command.callback = called
+
+
+def _path(text: str | None) -> Path | None:
+    return None if text is None else Path(text)
 
 
 def require_once(params: Sequence[Any], words: Sequence[str]) -> None:
@@ -131,7 +204,7 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
     if wanted:
         from edgemnist import __version__
-        from edgemnist.console import out
+        from edgemnist.ground.console import out
 
         out().print(f"edgemnist {__version__}")
         raise typer.Exit
@@ -139,7 +212,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
 
 @app.callback(
     epilog="Exit codes: 0 done · 1 a gate was missed · 2 wrong usage or input · 3 a dependency is missing · "
-    "130 interrupted."
+    "130 interrupted. Options that few need, and the command runtimes, are in the reference of commands only."
 )
 def edgemnist(
     *,
@@ -148,7 +221,7 @@ def edgemnist(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Take a digit classifier from Keras to a Raspberry Pi, quantized, and prove that nothing was lost.
+    """Take a small classifier from training to the edge, quantized, and prove that nothing was lost.
 
     Start with `edgemnist all`, which does everything once and says which artifact to ship, or with
     `edgemnist predict digit.png`, which reads a digit with the artifact that comes with the package.
@@ -158,7 +231,7 @@ def edgemnist(
 
 def main() -> None:
     """Run the command line."""
-    from edgemnist.console import prepare_streams, show_error
+    from edgemnist.ground.console import prepare_streams, show_error
 
     try:
         prepare_streams()

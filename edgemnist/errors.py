@@ -23,10 +23,7 @@ EXIT_INTERRUPTED = 130
 
 
 class EdgemnistError(Exception):
-    """A failure that the user can understand and fix.
-
-    `message` says what is wrong and where, `hint` what to do (may be empty).
-    """
+    """A failure that the user can fix: `message` says what is wrong and where, `hint`, maybe empty, what to do."""
 
     exit_code: ClassVar[int] = EXIT_BAD_INPUT
 
@@ -47,10 +44,7 @@ class UnknownNameError(UsageError):
         names = list(known)
         nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
         suggestion = f"; did you mean {nearest[0]!r}?" if nearest else ""
-        super().__init__(
-            f"There is no {kind} {name!r}{suggestion}",
-            hint=f"Known: {', '.join(names) or 'none'}.",
-        )
+        super().__init__(f"There is no {kind} {name!r}{suggestion}", hint=f"Known: {', '.join(names) or 'none'}.")
         self.name = name
         self.nearest = nearest[0] if nearest else None
 
@@ -126,11 +120,14 @@ class MissingDependencyError(EdgemnistError):
         )
 
 
-def upgrade_line() -> str:
-    """Return the command that installs a newer edgemnist from where this one came from.
+class BrokenDependencyError(EdgemnistError):
+    """A package that is installed, but does not work on this machine."""
 
-    pip records that, unless it was a package index.
-    """
+    exit_code = EXIT_MISSING_DEPENDENCY
+
+
+def upgrade_line() -> str:
+    """Return the command that installs a newer edgemnist from where pip says that this one came from."""
     import json
     import shlex
     from importlib.metadata import PackageNotFoundError, distribution
@@ -158,25 +155,29 @@ def temporary_files_failed(error: OSError) -> StorageError:
 
 
 def reason_of(error: OSError) -> str:
-    """Return why the operating system refused something, where its own words would lead astray.
-
-    A directory that is to be made "exists" where a file of its name does.
-    """
+    """Return why the operating system refused something: its own words, where they do not lead astray."""
     if isinstance(error, FileExistsError | NotADirectoryError) and error.filename is not None:
         path = Path(os.fsdecode(error.filename))
-        # Or a part of the way to it.
-        return f"{next((one for one in (path, *path.parents) if one.is_file()), path)} is a file, not a directory"
+        # A directory that is to be made "exists" where a file has its name, or that of a part of the way to it.
+        return f"{next((place for place in (path, *path.parents) if place.is_file()), path)} is a file, not a directory"
     if isinstance(error, IsADirectoryError) and error.filename is not None:
         return f"{error.filename} is a directory"
     return error.strerror or str(error)
 
 
-def explained(error: OSError) -> EdgemnistError | None:
-    """Return what the operating system refused as a sentence, or None where that is a defect of ours.
+def explained(error: OSError | ImportError) -> EdgemnistError | None:
+    """Return what the operating system, or a package, refused as a sentence, or None where that is a defect of ours.
 
     A path may be one that cannot even be looked at: too long a name, a loop of links, a directory of somebody else's.
     What fails without a path is a file without a name: a temporary one.
     """
+    if isinstance(error, ImportError):
+        if (error.name or "").startswith("edgemnist"):
+            return None
+        return BrokenDependencyError(
+            f"A Python package that is installed does not work here: {error}",
+            hint="Install it again with `pip install --force-reinstall`; `edgemnist doctor` says which one it is.",
+        )
     if isinstance(error, FileExistsError | NotADirectoryError):
         return UsageError(reason_of(error), hint="Name another place.")
     if error.filename is not None:
@@ -196,7 +197,7 @@ def check_range(
     if value is None or (math.isfinite(value) and least <= value <= most and value > above):
         return
     if above > -math.inf:
-        wanted = f"more than {above:,.10g}"
+        wanted = f"more than {above:,.10g}" + (f" and at most {most:,.10g}" if most < math.inf else "")
     elif least > -math.inf and most < math.inf:
         wanted = f"between {least:,.10g} and {most:,.10g}"
     else:

@@ -16,24 +16,23 @@ from pathlib import Path
 import msgspec
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.results.bench import Latency
-from edgemnist.results.boards import SelfTestResult
+from edgemnist.ground.results.bench import Latency
+from edgemnist.ground.results.boards import SelfTestResult
+from edgemnist.ground.results.verdict import COMMAND_LINE, Measurement, joint, judge
 
 _SAMPLES = 1000
 """Timed calls behind a 99th percentile."""
 
 
 def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: float | None = None) -> SelfTestResult:
-    """Test every artifact of an export directory in every installed runtime.
-
-    The verification is kept there, for `predict` to choose by.
+    """Test every artifact of an export directory in every installed runtime, and keep the verification there.
 
     Raises what `verify` and `bench` raise; an artifact whose runtime is not installed is an error here.
     """
-    from edgemnist.bench.config import BenchConfig
-    from edgemnist.bench.run import bench
-    from edgemnist.exports import Exports
-    from edgemnist.verify.run import verify
+    from edgemnist.model.exports import Exports
+    from edgemnist.pipeline.bench.config import BenchConfig
+    from edgemnist.pipeline.bench.run import bench
+    from edgemnist.pipeline.verify.run import verify
 
     opened = Exports.open(exports)
     names = [artifact.name for artifact in opened.manifest.artifacts]
@@ -41,39 +40,44 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     names += [model.name for model in opened.select() if model.name not in names]
     verified = verify(opened, names)
     opened.findings.save_verification(verified)
-    reasons = [f"{parity.name}: {reason}" for parity in verified.artifacts for reason in parity.reasons]
+    unknown = "what it answered on the exporting machine is not recorded, so nobody knows whether it answers the same"
+    limited = {
+        parity.name: [Measurement("replay", None if parity.replay is None else 1, "", least=1, unknown=unknown)]
+        for parity in verified.artifacts
+    }
     latencies: list[Latency] = []
     if max_p99_us is not None or max_rss_mb is not None:
         # One short round is enough.
         config = BenchConfig(samples=_SAMPLES, seconds=0.0, rounds=1, batch_size=1, keras=False)
         latencies = bench(opened, names, config).results
-        reasons += exceeded(latencies, max_p99_us, max_rss_mb)
+        for latency in latencies:
+            limited.setdefault(latency.name, []).extend(costs(latency, max_p99_us, max_rss_mb))
+    verdicts = {parity.name: parity.verdict for parity in verified.artifacts}
+    verdict = joint(verdicts | {f"{name} on this board": judge(found) for name, found in limited.items()})
     return SelfTestResult(
-        passed=not reasons,
-        reasons=reasons,
+        verdict=verdict,
+        passed=verdict.passed,
+        reasons=verdict.reasons,
         images=verified.images,
         artifacts=verified.artifacts,
         latencies=latencies,
     )
 
 
-def exceeded(latencies: list[Latency], max_p99_us: float | None, max_rss_mb: float | None) -> list[str]:
-    """Return a sentence for each limit that an artifact exceeds."""
-    reasons = []
-    for latency in latencies:
-        for value, most, what, unit in (
-            (latency.p99_us, max_p99_us, "p99 latency", "µs"),
-            (latency.peak_rss_mb, max_rss_mb, "peak memory", "MB"),
-        ):
-            if most is None:
-                continue
-            if value is None:
-                reasons.append(f"{latency.name}: its {what} could not be measured, but the limit is {most:,.1f} {unit}")
-            elif value > most:
-                reasons.append(
-                    f"{latency.name}: its {what} is {value:,.1f} {unit}, but the limit is {most:,.1f} {unit}"
-                )
-    return reasons
+def costs(latency: Latency, max_p99_us: float | None, max_rss_mb: float | None) -> list[Measurement]:
+    """Return what an artifact costs, beside the limits that are given."""
+    return [
+        Measurement(
+            f"max_{name}", value, f"its {what} is {{}} {unit}, but the limit is {{}} {unit}",
+            most=most, origin=COMMAND_LINE,
+            unknown=f"its {what} could not be measured, but the limit is {most:,.1f} {unit}",
+        )
+        for name, value, most, what, unit in (
+            ("p99_us", latency.p99_us, max_p99_us, "p99 latency", "µs"),
+            ("rss_mb", latency.peak_rss_mb, max_rss_mb, "peak memory", "MB"),
+        )
+        if most is not None
+    ]  # fmt: skip
 
 
 def main() -> None:

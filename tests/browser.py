@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.needs import require
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -61,6 +62,13 @@ def show(
     metrics = {"width": width, "height": height or usual, "deviceScaleFactor": 1, "mobile": window == "phone"}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     browser.get(address)
+
+
+def until(browser: Chrome, claim: Callable[[], object]) -> None:
+    """Wait until a claim about the page is true."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, PATIENCE_S, 0.05).until(lambda _: claim())
 
 
 def draw(browser: Chrome, stroke: list[tuple[float, float]], *, finger: bool = False) -> None:

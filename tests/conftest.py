@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -10,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,44 +19,42 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from edgemnist.bench import process
-from edgemnist.machine import usable_cpus
+from edgemnist.board.machine import usable_cpus
+from edgemnist.model.runtimes import untrusted
+from edgemnist.pipeline.bench import process
 from tests.browser import browser
 from tests.firefox import firefox
 from tests.forking import FORKS_MEASURING
-from tests.needs import pytest_itemcollected, pytest_runtest_setup, pytest_terminal_summary
-from tests.processes import MEASURING, begin_forking, command_line, end_forking
+from tests.judged import judged_here
+from tests.messages import told
+from tests.needs import pytest_runtest_setup, pytest_terminal_summary
+from tests.patience import PATIENCE_S
+from tests.processes import MEASURING, begin_forking, command_line, end_forking, forking_for_workers
 from tests.programs import DATA
 
-__all__ = ["browser", "firefox", "pytest_itemcollected", "pytest_runtest_setup", "pytest_terminal_summary"]
+__all__ = ["browser", "firefox", "pytest_runtest_setup", "pytest_terminal_summary", "told"]
 
 REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
 """The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_frontier.py", "test_checkpoint.py", "test_kills.py", "test_blocks.py")
-"""Files that take minutes. The first two train on their own, while one worker makes the artifacts for all others."""
+LONGEST = ("test_named.py", "test_checkpoint.py", "test_kills.py", "test_blocks.py")
+"""Files that take minutes, with which `make test-all` begins."""
 LAST = "test_agreement.py"
 """A file of many short tests: whichever worker is done takes one, so that none is left alone with a long file."""
-DIVIDED = {"test_kills.py", "test_blocks.py", LAST}
+DIVIDED = {"test_kills.py", "test_faults.py", "test_hostile.py", "test_blocks.py", "test_c_file.py", LAST}
 """Those for which nothing is made that other files do not need: the workers share them."""
 
-SLOW_FIXTURES = {
-    "made_exports",
-    "dataset",
-    "browser",
-    "firefox",
-    "sshd",
-    "fresh",
-    "odd_models",
-    "keras_model",
-    "edgemnist",
+ALL_FIXTURES = {
+    *("dataset", "keras_model", "with_keras", "exports_with_c", "every_export"),
+    *("browser", "firefox", "sshd", "fresh", "site"),
 }
-"""What trains, converts, opens a browser, deploys over ssh, installs or starts the command line: a test that uses one
-of these is slow."""
-SLOW_MODULES = {"tf", "keras", "subprocess", "run_edgemnist", "serving"}
-"""What a test module imports whose tests are slow: TensorFlow, or what starts processes."""
-IMPORTS_TENSORFLOW = re.compile(r'^(import (keras|tensorflow)\b|pytest\.importorskip\("tensorflow"\))', re.MULTILINE)
+"""What trains, converts, opens a browser, deploys over ssh or installs: a test that uses one of these is for
+`make test-all`, and so is one that needs a program."""
+FOR_ALL = re.compile(
+    r'^(import (keras|tensorflow)\b|pytest\.importorskip\("tensorflow"\)|pytestmark = pytest\.mark\.all$)', re.MULTILINE
+)
+"""What a file has of which `make test` runs nothing."""
 
 # A shell that runs something in the background lets it ignore Ctrl-C, and nohup a terminal that closes, and so
 # everything that is started from there.
@@ -72,7 +71,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def run_edgemnist(
-    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = 300
+    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = PATIENCE_S
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own."""
     return subprocess.run(
@@ -86,12 +85,21 @@ def run_edgemnist(
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have one process that forks for all workers."""
+    if getattr(config.option, "numprocesses", 0) and not hasattr(config, "workerinput"):
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(forking_for_workers())
+            config.add_cleanup(stack.pop_all().close)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and begin with what takes longest, so that no worker is left alone with it at the end."""
+    """Mark what is for `make test-all`, and begin with what takes longest, so that no worker is left alone with it."""
     for item in items:
-        imported = vars(getattr(item, "module", item))
-        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())) or SLOW_MODULES & imported.keys():
-            item.add_marker("slow")
+        assert isinstance(item, pytest.Function)
+        imports = {*vars(item.module), *item.function.__code__.co_names} & {"tf", "keras", "tensorflow"}
+        if imports or ALL_FIXTURES.intersection(item.fixturenames) or item.get_closest_marker("needs"):
+            item.add_marker("all")
     order = {**{name: place for place, name in enumerate(LONGEST)}, LAST: len(LONGEST) + 1}
     items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))
 
@@ -116,10 +124,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Do not import what `make test-fast` leaves out for importing TensorFlow, which takes seconds."""
-    if "not slow" not in config.option.markexpr or collection_path.suffix != ".py":
+    """Do not import, which takes seconds, what `make test` runs nothing of."""
+    if "not all" not in config.option.markexpr or collection_path.suffix != ".py":
         return None
-    return bool(IMPORTS_TENSORFLOW.search(collection_path.read_text(encoding="utf-8"))) or None
+    return bool(FOR_ALL.search(collection_path.read_text(encoding="utf-8"))) or None
 
 
 def pytest_collection_finish() -> None:
@@ -153,6 +161,24 @@ def own_settings(cache: Path) -> Iterator[None]:
         patch.setenv("EDGEMNIST_CACHE", str(cache))
         patch.delenv("EDGEMNIST_DATA", raising=False)
         patch.setenv(FORKS_MEASURING, "1")
+        reports = untrusted._reports
+
+        def tried(files: Sequence[untrusted._Tried]) -> list[dict[str, Any]]:
+            if any(runtime == "keras" or ":" in runtime for runtime, *_ in files):
+                # To import TensorFlow would take each child seconds.
+                begin_forking()
+            return reports(files)
+
+        patch.setattr(untrusted, "_reports", tried)
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Iterator[None]:
+    """Let nothing disturb what a module measures in this process: other tests keep the machine busy."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("taints", "slowness_taints"):
+            patch.setattr(process, name, lambda *_: [])
         yield
 
 
@@ -179,44 +205,49 @@ def cache(shared_directory: Path) -> Path:
     return shared_directory / "cache"
 
 
+MADE_EXPORTS = Path(__file__).parent / "exports" / "made"
+"""All eight artifacts of a small network, made from the 5,000 images that every machine has, with the product's own
+commands, `MAKING_EXPORTS`, so that hardly a test has to train."""
+MAKING_EXPORTS = (
+    "train --recipe baseline --hidden 128 --seed 3 --offline",
+    "export --quantize int8 --quantize int4 --quantize dynamic --quantize float16 --quantize float32 --offline",
+)
+ANOTHER_SEED = Path(__file__).parent / "exports" / "another_seed"
+"""Two artifacts made in the same way with `--hidden 16 --seed 4`: good ones, of another model."""
+
+
 @pytest.fixture(scope="session")
-def made_exports(shared_directory: Path, cache: Path) -> Path:
-    """All eight artifacts of a small network, made once by the product's own commands. Read only."""
+def made_exports(shared_directory: Path) -> Path:
+    """A copy of `MADE_EXPORTS` that all tests share. Read only."""
     exports = shared_directory / "exports"
-    # 5,000 images are what every machine has: no test may need a download.
-    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
     with FileLock(shared_directory / "exports.lock"):
-        if not (exports / "golden.npz").exists():
-            for command in (["train", "--recipe", "baseline", "--hidden", "128", "--seed", "3"], ["export"]):
-                done = run_edgemnist(*command, cwd=shared_directory, env=environment)
-                assert done.returncode == 0, done.stderr
+        if not exports.exists():
+            shutil.copytree(MADE_EXPORTS, exports)
+    return exports
+
+
+def export_more(made: Path, exports: Path, kind: str, cache: Path) -> Path:
+    """Copy an export directory, once for all workers, and export another format there."""
+    with FileLock(exports.with_suffix(".lock")):
+        if not exports.exists():
+            new = Path(shutil.copytree(made, exports.with_suffix(".new") / "exports", dirs_exist_ok=True))
+            environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
+            done = run_edgemnist("export", "--format", kind, cwd=new.parent, env=environment)
+            assert done.returncode == 0, done.stderr
+            new.rename(exports)
     return exports
 
 
 @pytest.fixture(scope="session")
 def exports_with_c(made_exports: Path, shared_directory: Path, cache: Path) -> Path:
     """The same with the C file, which has to be asked for. Read only."""
-    exports = shared_directory / "with-c" / "exports"
-    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
-    with FileLock(shared_directory / "with-c.lock"):
-        if not (exports / "c-int8.c").exists():
-            shutil.copytree(made_exports, exports, dirs_exist_ok=True)
-            done = run_edgemnist("export", "--format", "c", cwd=exports.parent, env=environment)
-            assert done.returncode == 0, done.stderr
-    return exports
+    return export_more(made_exports, shared_directory / "with-c", "c", cache)
 
 
 @pytest.fixture(scope="session")
 def every_export(exports_with_c: Path, shared_directory: Path, cache: Path) -> Path:
     """The same with the web page, which has to be asked for, too. Read only."""
-    exports = shared_directory / "every" / "exports"
-    environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
-    with FileLock(shared_directory / "every.lock"):
-        if not (exports / "digit.html").exists():
-            shutil.copytree(exports_with_c, exports, dirs_exist_ok=True)
-            done = run_edgemnist("export", "--format", "web", cwd=exports.parent, env=environment)
-            assert done.returncode == 0, done.stderr
-    return exports
+    return export_more(exports_with_c, shared_directory / "every", "web", cache)
 
 
 @pytest.fixture
@@ -231,8 +262,8 @@ OLD_EXPORTS = Path(__file__).parent / "exports" / "made_by_0.1.0"
 
 @pytest.fixture
 def old_exports(tmp_path: Path) -> Path:
-    """A copy of what edgemnist 0.1.0 exported, to break."""
-    return Path(shutil.copytree(OLD_EXPORTS, tmp_path / "old"))
+    """A copy of what edgemnist 0.1.0 exported, verified and measured as if here and now, to break."""
+    return judged_here(Path(shutil.copytree(OLD_EXPORTS, tmp_path / "old")))
 
 
 @pytest.fixture

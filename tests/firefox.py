@@ -16,9 +16,8 @@ import pytest
 from websocket import WebSocket, create_connection
 
 from tests.needs import require
+from tests.patience import PATIENCE_S
 
-SECONDS = 60
-"""That Firefox may take to start, or for an answer."""
 CALL = "async (given) => JSON.stringify((await (async function () {%s}).apply(null, JSON.parse(given))) ?? null)"
 
 
@@ -47,19 +46,19 @@ def open_firefox() -> Iterator[Firefox]:
             finally:
                 process.terminate()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(SECONDS)
+                    process.wait(PATIENCE_S)
                 process.kill()
 
 
 def connect(address: Path, process: subprocess.Popen[bytes]) -> WebSocket:
     """Wait until Firefox has written the file that says where it listens, and go there."""
-    until = time.monotonic() + SECONDS
+    until = time.monotonic() + PATIENCE_S
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
             at = json.loads(address.read_text())
             # Firefox turns away whatever names an origin: that would be a page.
             url = f"ws://{at['ws_host']}:{at['ws_port']}/session"
-            return create_connection(url, timeout=SECONDS, suppress_origin=True)
+            return create_connection(url, timeout=PATIENCE_S, suppress_origin=True)
         time.sleep(0.05)
     raise OSError("Firefox does not start")
 
@@ -104,7 +103,7 @@ class Firefox:
 
     def wait(self, condition: str) -> None:
         """Wait until an expression in JavaScript is true."""
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + PATIENCE_S
         while not self.run(f"return Boolean({condition})"):
             assert time.monotonic() < until, f"not yet: {condition}; console: {self.console}"
             time.sleep(0.02)

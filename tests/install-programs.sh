@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs, on Debian and as root, the programs that some tests need beside Python. `make test` runs without them, and
+# Installs, on Debian and as root, the programs that some tests need beside Python. Without them, `make test-all`
 # says at its end which tests it left out.
 set -euo pipefail
 packages=$(python3 "$(dirname "$0")/programs.py")

@@ -31,6 +31,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
+from tests.patience import PATIENCE_S
+
 REPOSITORY = Path(__file__).parents[1]
 TOUCHING = ("open", "os.", "shutil.", "subprocess.Popen", "fcntl.", "urllib.")
 HARMLESS = {"os.putenv", "os.listdir", "os.scandir", "os.walk"}
@@ -152,7 +154,7 @@ def answered_until_it_is_gone(
     """Post one document after the other to a service that is to be killed, and yield each that it has answered."""
     for path, body in asked:
         while True:
-            client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)
             try:
                 client.request("POST", path, json.dumps(body), {"content-type": "application/json"})
                 answer = client.getresponse()
@@ -170,7 +172,7 @@ def answered_until_it_is_gone(
 
 def state_of(root: Path) -> frozenset[tuple[str, str]]:
     """Return every name below a directory with what it holds; the lock is the kernel's, whatever its file says."""
-    from edgemnist.agent.durable import hash_file
+    from edgemnist.board.agent.durable import hash_file
 
     found = set()
     for parent, directories, files in os.walk(root):

@@ -16,6 +16,8 @@ import pytest
 from tests.programs import NEEDS
 
 REASON = "needs {}: {}"
+RUNTIMES = {"browser": "chromium", "compiled": "cc", "native": "engine"}
+"""What a runtime needs that no package of Python brings."""
 
 
 @functools.cache
@@ -40,10 +42,10 @@ def require(*names: str) -> None:
             pytest.skip(reason)
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Leave what reads the full MNIST to `make test-full-data`."""
-    if any("EDGEMNIST_DATA" in mark.args for mark in item.iter_markers("needs")):
-        item.add_marker(pytest.mark.full_data)
+def require_runtime(name: str) -> None:
+    """Do the same for what a runtime needs."""
+    if name in RUNTIMES:
+        require(RUNTIMES[name])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from edgemnist.bench import process
-from edgemnist.runtimes import untrusted
+from edgemnist.model.runtimes import untrusted
+from edgemnist.pipeline.bench import process
 from tests import calling, forking
 
 _OWN = [sys.executable, "-m", "edgemnist"]
@@ -46,27 +47,45 @@ def command_line(environment: Mapping[str, str] | None = None) -> list[str]:
     return [sys.executable, "-I", "-S", calling.__file__, str(_server().place), str(started)]
 
 
-def parsing_line() -> list[str]:
-    """Return what takes the words of a command line and stops before its command runs."""
+SHARED = "EDGEMNIST_TESTS_FORKING"
+"""In the environment of workers: the place of what forks for all of them."""
+
+
+def _start(place: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.forking", place],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@contextlib.contextmanager
+def forking_for_workers() -> Iterator[None]:
+    """Start what forks for all workers that this process starts, and end it in the end."""
     if not _can_fork():
-        return [sys.executable, "-m", "tests.parsing"]
-    return forking.child(str(_server().place), forking.PARSES)
+        yield
+        return
+    os.environ[SHARED] = tempfile.mkdtemp(prefix="edgemnist-")
+    process = _start(os.environ[SHARED])
+    try:
+        yield
+    finally:
+        process.communicate()
+        del os.environ[SHARED]
 
 
 class _Server:
     """What forks; it ends with this process, or with `end`."""
 
     def __init__(self) -> None:
-        self.place = Path(tempfile.mkdtemp(prefix="edgemnist-"))
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.forking", self.place],
-            cwd=Path(__file__).parents[1],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        shared = os.environ.get(SHARED)
+        self.place = Path(shared or tempfile.mkdtemp(prefix="edgemnist-"))
+        self._process = None if shared else _start(str(self.place))
         while not (self.place / calling.SOCKET).exists():
-            assert self._process.poll() is None, "what forks does not start"
+            assert self.place.exists(), "what forks has ended"
+            assert self._process is None or self._process.poll() is None, "what forks does not start"
             time.sleep(0.02)
         untrusted._COMMAND[:] = forking.child(str(self.place), forking.TRIES_FILES)
         process._COMMAND[:] = forking.child(str(self.place), forking.MEASURES)
@@ -74,7 +93,8 @@ class _Server:
     def end(self) -> None:
         untrusted._COMMAND[:] = CHILD
         process._COMMAND[:] = MEASURING
-        self._process.communicate()
+        if self._process:
+            self._process.communicate()
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """What some tests need beside Python and its packages, whether it is here, and what brings it.
 
-As a script it prints the Debian packages that are missing, and so imports nothing that must be installed first.
+As a script it prints the Debian packages that are missing, or with `names` the names of all programs, and so imports
+nothing that must be installed first.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -29,9 +31,19 @@ class Need:
     """Whether a run that must leave nothing out, with EDGEMNIST_TESTS=all, fails without it."""
 
 
-def programs(*names: str) -> Callable[[], bool]:
-    """Return a function that tells whether all of these programs are installed."""
-    return lambda: all(shutil.which(name, path=PATH) for name in names)
+class Programs(tuple[str, ...]):
+    """Names of programs."""
+
+    __slots__ = ()
+
+    def __call__(self) -> bool:
+        """Return whether all of them are installed."""
+        return all(shutil.which(name, path=PATH) for name in self)
+
+
+def programs(*names: str) -> Programs:
+    """Return what looks for all of these programs."""
+    return Programs(names)
 
 
 def has_namespaces() -> bool:
@@ -42,7 +54,7 @@ def has_namespaces() -> bool:
 
 def has_engine() -> bool:
     """Return whether the engine in C is compiled."""
-    from edgemnist.native import find_library
+    from edgemnist.model.native import find_library
 
     return find_library().is_file()
 
@@ -59,10 +71,10 @@ NEEDS = {
     "curl": Need(found=programs("curl"), packages=("curl",)),
     "EDGEMNIST_DATA": Need(
         found=lambda: bool(DATA),
-        otherwise="EDGEMNIST_DATA=DIR make test   (the four IDX files of MNIST)",
+        otherwise="EDGEMNIST_DATA=DIR make test-all   (the four IDX files of MNIST)",
         everywhere=False,
     ),
-    "engine": Need(found=has_engine, otherwise="python -m edgemnist.native   (needs a C compiler)"),
+    "engine": Need(found=has_engine, otherwise="python -m edgemnist.model.native   (needs a C compiler)"),
     "faketime": Need(found=programs("faketime"), packages=("faketime",)),
     "firefox": Need(found=programs("firefox"), packages=("firefox-esr",)),
     "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
@@ -78,7 +90,7 @@ NEEDS = {
         found=programs("arm-none-eabi-gcc"), packages=("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")
     ),
     "qemu": Need(found=programs("qemu-aarch64", "proot", "dpkg-deb"), packages=("qemu-user", "proot")),
-    "root": Need(found=has_root, otherwise="sudo make test   (mounts small disks)"),
+    "root": Need(found=has_root, otherwise="sudo make test-all   (mounts small disks)"),
     "ssh-keygen": Need(found=programs("ssh-keygen"), packages=("openssh-client",)),
     "sshd": Need(found=programs("sshd", "ssh", "sftp", "ssh-keygen"), packages=("openssh-server", "openssh-client")),
     "systemd-analyze": Need(found=programs("systemd-analyze"), packages=("systemd",)),
@@ -91,5 +103,10 @@ def missing_packages() -> list[str]:
     return sorted(found)
 
 
+def program_names() -> list[str]:
+    """Return the names of all programs that some test cannot do without."""
+    return sorted({name for need in NEEDS.values() if isinstance(need.found, Programs) for name in need.found})
+
+
 if __name__ == "__main__":
-    print(*missing_packages())  # noqa: T201 - this is what the script is for
+    print(*(program_names() if sys.argv[1:] == ["names"] else missing_packages()))  # noqa: T201 - this is what the script is for

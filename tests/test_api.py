@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 import edgemnist
-from edgemnist.errors import ImageError
+from edgemnist.errors import DataError, ImageError
+from edgemnist.model.task import default_task
 from tests.serve.service import png, seven
 
 
@@ -21,12 +22,17 @@ def test_everything_that_is_offered_is_listed_and_there() -> None:
     # And nothing else: what a session completes is what it can use.
     assert {name for name in dir(edgemnist) if not name.startswith("__")} == {"Exports", "load", "prepare"}
     with pytest.raises(AttributeError, match="'lood'"):
-        _ = edgemnist.lood  # type: ignore[attr-defined]
+        _ = edgemnist.lood  # type: ignore[attr-defined]  # the typing error that is tested
 
 
-def test_no_module_has_more_than_400_lines() -> None:
-    package = Path(edgemnist.__file__).parent
-    assert {path.name for path in package.rglob("*.py") if path.read_bytes().count(b"\n") > 400} == set()
+def test_a_classifier_says_what_it_is() -> None:
+    exports = edgemnist.Exports.open("reference")
+    classifier = exports.load("tflite-int8@integer")
+    artifact = exports.directory / exports.artifact("tflite-int8").record.file
+    digits = ", ".join(repr(str(digit)) for digit in range(10))
+    assert repr(classifier) == f"<IntegerClassifier of {artifact}, 10 classes: {digits}>"
+    classifier.labels = tuple(f"sign {number}" for number in range(43))
+    assert repr(classifier).endswith("'sign 8', …, 'sign 42'>")
 
 
 def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -> None:
@@ -51,6 +57,12 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
         edgemnist.prepare(Image.new("L", (100, 100), 255))
 
 
+@pytest.mark.parametrize("given", ["digit.png", None, Path("digit.png")])
+def test_a_path_in_the_place_of_pixels_is_told_as_one(given: object) -> None:
+    with pytest.raises(ValueError, match=rf"pixels must be numbers, not {type(given).__name__}; edgemnist\.prepare"):
+        default_task().input.check(given)  # type: ignore[arg-type]  # what a caller may give by mistake
+
+
 @pytest.mark.parametrize(
     ("picture", "says"),
     [
@@ -68,6 +80,43 @@ def test_any_picture_of_a_digit_is_prepared_for_any_classifier(tmp_path: Path) -
 def test_what_is_no_picture_is_told(picture: Any, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         edgemnist.prepare(picture)
+
+
+MASK = np.eye(28)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "brightest"),
+    [
+        (MASK.astype(np.int64), 1),
+        (MASK.astype(np.int64).tolist(), 1),
+        (MASK, 1),
+        (MASK.astype(np.float16), 1),
+        # Hardly a level above black, or a picture of which half of white is not reached.
+        (MASK * 0.4, 0.4),
+        (MASK * 0.01, 0.01),
+        # Shares that were resized beyond white, and another scale.
+        (MASK * np.linspace(0, 1.001, 28), 1.001),
+        (MASK * np.linspace(0, 16, 28), 16),
+    ],
+)
+def test_numbers_that_may_be_shares_of_white_or_almost_black_are_asked_for(numbers: Any, brightest: float) -> None:
+    for taken in (edgemnist.prepare, default_task().input.check):
+        with pytest.raises(
+            DataError, match=f"The brightest pixel is {brightest:g}, in .*: a share of white, or"
+        ) as asked:
+            taken(numbers)
+        assert "numpy.uint8" in asked.value.hint
+
+
+def test_numbers_that_can_be_nothing_else_are_taken_as_that() -> None:
+    shares, dark = MASK * np.linspace(0, 1, 28), MASK * 2.0
+    assert default_task().input.check(shares).max() == 255
+    assert default_task().input.check(shares * 32).max() == 32
+    assert default_task().input.check(np.stack([MASK, dark])).max() == 2
+    assert default_task().input.check(MASK.astype(np.uint8)).max() == 1
+    for black in (np.zeros((28, 28)), np.zeros((28, 28), np.int64)):
+        assert default_task().input.check(black).max() == 0
 
 
 def test_names_stand_beside_labels_for_one_image_for_a_list_and_for_fractions(old_exports: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,25 +13,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 
 MEGABYTE = 1_000_000
 LIGHT = REPOSITORY / "constraints-light.txt"
-CHOSEN_FOR_SIZE = {"ai-edge-litert", "numpy", "onnxruntime", "opencv-python-headless", "pillow"}
+CHOSEN_FOR_SIZE = {"ai-edge-litert", "numpy", "onnxruntime"}
 
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     """A venv with `edgemnist[tflite]` from the wheel, as the README installs it, and how many bytes that added."""
     directory = tmp_path_factory.mktemp("fresh")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-
-    def run(*command: str | Path) -> None:
-        done = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
-
     run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", directory, ".")
     run(sys.executable, "-m", "venv", directory / "venv")
     before = tree_size(directory / "venv")
@@ -45,12 +40,15 @@ def tree_size(directory: Path) -> int:
     return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-def run_fresh(program: Path, *arguments: str, cwd: Path) -> dict[str, object]:
+def run(*command: str | Path, cwd: Path = REPOSITORY, code: int = 0) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run(
-        [program, *arguments, "--json"], cwd=cwd, env=environment, check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, cwd=cwd, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def run_fresh(program: Path, *arguments: str, cwd: Path) -> dict[str, object]:
+    done = run(program, *arguments, "--json", cwd=cwd)
     document: dict[str, object] = json.loads(done.stdout)
     return document
 
@@ -70,6 +68,28 @@ def test_the_light_constraints_differ_only_where_size_was_the_reason() -> None:
     assert {name for name, version in light.items() if usual[name] != version} == CHOSEN_FOR_SIZE
 
 
+@pytest.mark.parametrize("kind", ["", "-light"])
+def test_every_package_that_is_pinned_has_hashes_of_that_version(kind: str) -> None:
+    pins, hashed = (
+        dict(re.findall(r"^([\w.-]+)==([^\s;]+)", (REPOSITORY / f"{name}{kind}.txt").read_text(), re.MULTILINE))
+        for name in ("constraints", "requirements")
+    )
+    text = (REPOSITORY / f"requirements{kind}.txt").read_text().replace("\\\n", "")
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert len(lines) == len(hashed) > 25
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    known = {normal(name): version for name, version in pins.items()}
+    there = {normal(name): version for name, version in hashed.items()}
+    assert {name: there[name] for name in there if name in known and known[name] != there[name]} == {}
+    # uv installs the others, a light install has no use for one, and what comes with pip is not pinned.
+    assert set(known) - set(there) <= {"uv", "psutil", "ml-dtypes"}
+
+
+def normal(name: str) -> str:
+    """Return a name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_predict_reads_a_picture_with_the_shipped_artifact(fresh: tuple[Path, int], tmp_path: Path) -> None:
     program, _ = fresh
     reference = REPOSITORY / "exports" / "reference"
@@ -85,10 +105,7 @@ def test_predict_reads_a_picture_with_the_shipped_artifact(fresh: tuple[Path, in
 def test_reading_pages_asks_for_its_own_extra(words: tuple[str, ...], fresh: tuple[Path, int], tmp_path: Path) -> None:
     program, _ = fresh
     shutil.copy(REPOSITORY / "tests" / "read" / "pages" / "everything.jpg", tmp_path / "page.jpg")
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([program, *words], cwd=tmp_path, env=environment, check=False, capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
-    assert 'pip install "edgemnist[vision]"' in done.stderr
+    assert 'pip install "edgemnist[vision]"' in run(program, *words, cwd=tmp_path, code=3).stderr
 
 
 def test_predict_stays_small(fresh: tuple[Path, int], tmp_path: Path) -> None:

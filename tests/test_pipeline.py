@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
-from edgemnist.all import run_pipeline
-from edgemnist.bench.config import BenchConfig
-from edgemnist.data.sources import find_dataset
-from edgemnist.export.interface import ExportConfig
-from edgemnist.exports import Exports
-from edgemnist.report.data import read_report_data
-from edgemnist.train.recipes import TrainConfig
-
-pytestmark = pytest.mark.slow
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.all import run_pipeline
+from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.export.interface import ExportConfig
+from edgemnist.pipeline.report.data import read_report_data
+from edgemnist.pipeline.train.recipes import TrainConfig
 
 
 def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:

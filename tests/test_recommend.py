@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
-from edgemnist.bench.quality import host_warnings
+from edgemnist.board.machine import host_facts
 from edgemnist.errors import UsageError
-from edgemnist.exports import Exports, reference_directory
-from edgemnist.machine import host_facts
-from edgemnist.recommend.weigh import cache_bytes, fitting_cache, recommend, weigh
-from edgemnist.results.verify import Limit
+from edgemnist.ground.results.bench import Block, Latency
+from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Verdict
+from edgemnist.ground.results.verify import ArtifactParity, Limit
+from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
+from edgemnist.pipeline.bench.quality import host_warnings
+from edgemnist.pipeline.recommend.cli import next_words, recommend_page
+from edgemnist.pipeline.recommend.weigh import fitting_cache, recommend, weigh
 from tests.bench.test_recommend import benched, latency, parity, verified
-from tests.conftest import Run
+from tests.render.test_narrow import lines_of
 
 PI_5 = {"cpu": "Cortex-A76", "flags": ["asimd", "asimddp"], "caches": {"L1 data": "64K", "L2": "512K", "L3": "2048K"}}
 PI_4 = {"cpu": "Cortex-A72", "flags": ["asimd"], "caches": {"L1 data": "32K", "L1 instruction": "48K", "L2": "1024K"}}
 
 
-@pytest.mark.parametrize(("text", "expected"), [("512K", 524_288), ("2M", 2_097_152), ("64", 64), ("", None)])
-def test_cache_sizes_are_read_as_linux_writes_them(text: str, expected: int | None) -> None:
-    assert cache_bytes(text) == expected
-
-
 def test_a_file_is_held_against_the_smallest_cache_that_takes_it() -> None:
     assert fitting_cache(30_000, PI_4["caches"]) == "L1 data"  # type: ignore[arg-type]  # a dict of several kinds
-    assert fitting_cache(424_000, PI_5["caches"]) == "L2"  # type: ignore[arg-type]
-    assert fitting_cache(1_630_000, PI_5["caches"]) == "L3"  # type: ignore[arg-type]
-    assert fitting_cache(1_630_000, PI_4["caches"]) is None  # type: ignore[arg-type]
-    assert fitting_cache(524_288, PI_5["caches"]) == "L2"  # type: ignore[arg-type]
+    assert fitting_cache(424_000, PI_5["caches"]) == "L2"  # type: ignore[arg-type]  # a fact of any type
+    assert fitting_cache(1_630_000, PI_5["caches"]) == "L3"  # type: ignore[arg-type]  # a fact of any type
+    assert fitting_cache(1_630_000, PI_4["caches"]) is None  # type: ignore[arg-type]  # a fact of any type
+    assert fitting_cache(524_288, PI_5["caches"]) == "L2"  # type: ignore[arg-type]  # a fact of any type
     assert fitting_cache(1, {}) is None
+    assert fitting_cache(64, {"L1": "", "L2": "64"}) == "L2"
+    assert fitting_cache(2_097_152, {"L2": "512K", "L3": "2M"}) == "L3"
 
 
 def test_where_int8_pays_the_facts_say_by_how_much() -> None:
@@ -64,15 +65,53 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p", "said"),
-    [(0.27, ", no more than chance explains ("), (0.001, ", more than chance explains ("), (None, "Keras model:")],
+    ("drop", "p", "said"),
+    [
+        (0.05, 0.27, "It is 0.05 points less accurate than the Keras model, no more than chance explains ("),
+        (0.05, 0.05, "It is 0.05 points less accurate than the Keras model, no more than chance explains ("),
+        (0.05, None, "It is 0.05 points less accurate than the Keras model: 1,200"),
+        (-0.12, 0.05, "It is 0.12 points more accurate than the Keras model, no more than chance explains ("),
+    ],
 )
-def test_a_loss_of_accuracy_is_said_with_what_it_means(p: float | None, said: str) -> None:
-    worse = msgspec.structs.replace(parity("tflite-int8"), accuracy_drop_points=0.05, mcnemar_p=p, flips=15)
-    fact = weigh(verified(worse), benched(latency("tflite-int8", 6.0)), PI_5).facts[0]
-    assert fact.startswith("It is 0.05 points less accurate than the Keras model")
-    assert said in fact
-    assert fact.endswith("15 of 10,000 labels changed.")
+def test_a_change_of_accuracy_is_said_with_what_it_means(drop: float, p: float | None, said: str) -> None:
+    changed = msgspec.structs.replace(parity("tflite-int8"), accuracy_drop_points=drop, mcnemar_p=p, flips=1200)
+    fact = weigh(verified(changed), benched(latency("tflite-int8", 6.0)), PI_5).facts[0]
+    assert fact.startswith(said)
+    assert fact.endswith("1,200 of 10,000 labels changed.")
+
+
+LOSS = "0.05 points less accurate, more than chance explains (McNemar's exact test, p 0.049)"
+
+
+@pytest.mark.parametrize("significant", [True, None])  # None: saved by an earlier edgemnist
+def test_what_lost_accuracy_beyond_chance_is_not_shipped(*, significant: bool | None) -> None:
+    worse = msgspec.structs.replace(
+        parity("tflite-int8"), accuracy_drop_points=0.05, mcnemar_p=0.049, significant_loss=significant
+    )
+    times = benched(latency("tflite-int8", 1.0), latency("onnx-int8", 9.0))
+    alone = weigh(verified(worse), times, PI_5)
+    assert (alone.recommended, alone.reason) == (None, f"What passed its gate lost accuracy: tflite-int8 is {LOSS}.")
+    assert not any("chance" in fact for fact in alone.facts)
+    other = weigh(verified(worse, parity("onnx-int8")), times, PI_5)
+    assert other.recommended == "onnx-int8"
+    assert f"tflite-int8 passed its gate, but is no candidate: it is {LOSS}." in other.facts
+
+
+def test_a_loss_within_a_persons_limit_is_shipped_and_said_in_one_sentence() -> None:
+    limit = Limit(limit=0.5, builtin=0.2, allowed=50, own=True, origin="command line")
+    worse = msgspec.structs.replace(
+        parity("tflite-int8"), accuracy_drop_points=0.25, mcnemar_p=0.001, significant_loss=True,
+        gate={"max_drop_points": limit}, flips=25,
+    )  # fmt: skip
+    result = weigh(verified(worse), benched(latency("tflite-int8", 1.0)), PI_5)
+    assert result.recommended == "tflite-int8"
+    assert result.facts[0] == (
+        "It is 0.25 points less accurate than the Keras model, more than chance explains (McNemar's exact test, "
+        "p 0.001), and within your limit of 0.5: 25 of 10,000 labels changed."
+    )
+    # Another limit of the person's allows no loss.
+    flips = {"max_flips_percent": limit, "max_drop_points": Limit(limit=0.2, builtin=0.2, allowed=20)}
+    assert weigh(verified(msgspec.structs.replace(worse, gate=flips)), benched(), PI_5).recommended is None
 
 
 def test_gates_of_the_users_own_are_named_with_what_they_are_instead_of() -> None:
@@ -104,52 +143,68 @@ def test_every_candidate_is_listed_with_its_costs_the_fastest_first() -> None:
         PI_4,
     )
     assert [msgspec.structs.astuple(one) for one in result.candidates] == [
-        ("a-int4", 20_000, 0.9, False, 3.0, "L1 data"),
-        ("b-int8", 40_000, 0.97, True, 9.0, "L2"),
+        ("a-int4", 20_000, 0.9, msgspec.UNSET, msgspec.UNSET, False, "missed", 3.0, False, "L1 data"),
+        ("b-int8", 40_000, 0.97, msgspec.UNSET, msgspec.UNSET, True, "passed", 9.0, False, "L2"),
     ]
     assert result.host == PI_4
     assert "Its 40 KB fit in the L2 cache." in result.facts
 
 
-def test_files_that_need_another_cache_are_named() -> None:
-    artifacts = [parity(name) for name in ("a-int8", "b-float32", "c-float32", "d-float32")]
-    sizes = [40_000, 60_000, 600_000, 700_000]
-    latencies = [latency(one.name, 10.0 * (1 + index), sizes[index]) for index, one in enumerate(artifacts)]
-    facts = weigh(verified(*artifacts), benched(*latencies), PI_5).facts
-    assert "Its 40 KB fit in the L1 data cache, which c-float32 and d-float32 do not." in facts
+@pytest.mark.parametrize(
+    ("rows", "times", "outcome"),
+    [
+        ([parity("a-int8")], [latency("a-int8", 1.0)], PASSED),
+        ([parity("a-int8", passed=False)], [latency("a-int8", 1.0)], MISSED),
+        ([parity("a-int8")], [], UNKNOWN),
+        (
+            [msgspec.structs.replace(parity("a-int8", passed=False), verdict=Verdict())],
+            [latency("a-int8", 1.0)],
+            UNKNOWN,
+        ),
+        ([], [], UNKNOWN),
+    ],
+)
+def test_what_is_not_known_does_not_ship(rows: list[ArtifactParity], times: list[Latency], outcome: str) -> None:
+    found = weigh(verified(*rows), benched(*times), PI_5)
+    assert found.verdict.outcome == outcome
+    assert (found.recommended is not None) == found.verdict.passed
 
 
-def test_where_nothing_passed_there_is_nothing_to_say_of_the_choice() -> None:
-    result = weigh(verified(parity("a-int8", passed=False)), benched(latency("a-int8", 1.0)), {})
-    assert (result.recommended, result.reason) == (None, "No artifact passed its gate.")
-    assert result.facts == [
-        "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains only from its size."
-    ]
-    facts = weigh(verified(), benched(), {"flags": ["amx_int8", "avx2", "avx512_vnni"]}).facts
-    assert facts == ["This CPU has instructions for int8 (AVX-512 VNNI, AMX)."]
+def test_the_next_step_leads_back_to_bench_only_from_what_might_ship() -> None:
+    taken, lost = latency("a-int8", 1.0), latency("b-int8", 9.0)
+    rows = verified(parity("a-int8"), parity("b-int8", passed=False))
+    none = verified(parity("b-int8", passed=False))
+    busy = {"blocks": [Block(p50_us=1.0, samples=9, taints=["busy"])]}
+    for found, times, words in (
+        (rows, [taken, lost], "bundle a-int8 --output bundle.zip"),
+        (rows, [taken, msgspec.structs.replace(lost, **busy)], "bundle a-int8 --output bundle.zip"),
+        (rows, [msgspec.structs.replace(taken, **busy), lost], "bench"),
+        (none, [msgspec.structs.replace(lost, **busy)], ""),
+    ):
+        assert next_words(weigh(found, benched(*times), PI_5)) == words
 
 
-def test_an_artifact_may_be_better_than_its_model() -> None:
-    better = msgspec.structs.replace(parity("a-int8"), accuracy_drop_points=-0.12, mcnemar_p=0.05, flips=1200)
-    facts = weigh(verified(better), benched(latency("a-int8", 1.0)), PI_5).facts
-    assert facts[0] == (
-        "It is 0.12 points more accurate than the Keras model, no more than chance explains "
-        "(McNemar's exact test, p 0.05): 1,200 of 10,000 labels changed."
-    )
-
-
-def test_figures_of_another_machine_are_doubted() -> None:
+def test_figures_that_vary_are_doubted() -> None:
     measured = msgspec.structs.replace(latency("tflite-int8", 6.0), warnings=["the calls vary"])
     other = msgspec.structs.replace(latency("tflite-int4", 60.0), warnings=["not looked at"])
     artifacts = verified(parity("tflite-int8"), parity("tflite-int4"))
-    there = msgspec.structs.replace(benched(measured, other), host={"cpu": "Cortex-A53"})
-    assert weigh(artifacts, there, {**PI_5, "governor": "powersave"}).warnings == [
-        "the latencies were measured on another machine (Cortex-A53; this one is Cortex-A76): run edgemnist bench here",
+    assert weigh(artifacts, benched(measured, other), {**PI_5, "governor": "powersave"}).warnings == [
         *host_warnings({"governor": "powersave"}),
         "tflite-int8: the calls vary",
     ]
-    here = msgspec.structs.replace(there, host={"cpu": "Cortex-A76"})
-    assert weigh(artifacts, here, PI_5).warnings == ["tflite-int8: the calls vary"]
+
+
+@pytest.mark.parametrize("change", [{"cpu": "Cortex-A53"}, {"flags": []}, {"architecture": "riscv64"}])
+def test_figures_of_another_machine_ship_nothing(change: dict[str, Any], old_exports: Path) -> None:
+    bench = json.loads((old_exports / "bench.json").read_text())
+    (old_exports / "bench.json").write_text(json.dumps({**bench, "host": {**bench["host"], **change}}))
+    message, hint = refusal(old_exports)
+    assert message.startswith(f"{old_exports} was measured on another machine (")
+    assert hint == f"Run: edgemnist bench --exports {old_exports}"
+    assert Exports.open(old_exports).findings.latency("tflite-int8") is None
+    # A name is no machine.
+    (old_exports / "bench.json").write_text(json.dumps({**bench, "host": {**bench["host"], "machine": "other"}}))
+    assert recommend(Exports.open(old_exports)).recommended is not None
 
 
 def refusal(directory: Path) -> tuple[str, str]:
@@ -169,6 +224,9 @@ def test_nothing_is_recommended_that_is_not_verified_and_measured(old_exports: P
     bench.unlink()
     assert refusal(old_exports) == (f"{old_exports} has not been measured on this machine", run_bench)
     run_verify = f"Run: edgemnist verify --exports {old_exports}"
+    (old_exports / LIMITS_FILE).write_text("[int8]\n")
+    assert refusal(old_exports) == (f"{old_exports}: judged before a change of the gate", run_verify)
+    (old_exports / LIMITS_FILE).unlink()
     document = json.loads(verify.read_text())
     verify.write_text(json.dumps({**document, "model_sha256": "0" * 64}))
     assert refusal(old_exports) == (f"{old_exports} has not been verified since the export", run_verify)
@@ -181,12 +239,12 @@ def test_nothing_is_recommended_that_is_not_verified_and_measured(old_exports: P
     )
 
 
-def test_a_damaged_artifact_is_no_candidate_and_is_told_of(old_exports: Path) -> None:
-    (old_exports / "tflite-float32.tflite").write_bytes(b"damaged")
-    result = recommend(Exports.open(old_exports))
-    assert result.recommended == "tflite-int8"
-    assert result.warnings[0].startswith("tflite-float32 is not a candidate: ")
-    assert any(warning.startswith("tflite-int8: ") for warning in result.warnings[1:])
+def test_the_page_fits_60_columns_with_the_longest_names_whole() -> None:
+    names = ["onnx-dynamic@openvino", "tflite-float32"]
+    times = benched(*(latency(name, 123.0, 408_000) for name in names))
+    lines = lines_of(recommend_page(weigh(verified(*map(parity, names)), times, PI_5)), 60)
+    assert max(map(len, lines)) <= 60
+    assert sum(line.startswith("onnx-dynamic@openvino  123 µs") for line in lines) == 1
 
 
 def test_the_packaged_artifact_leads_somewhere() -> None:
@@ -200,11 +258,3 @@ def test_the_packaged_artifact_leads_somewhere() -> None:
     assert "int8" in result.facts[0]
     assert (len(result.facts), result.candidates) == (1, [])
     assert result.warnings == host_warnings(result.host)
-
-
-def test_without_figures_the_command_says_what_to_run_first(exports: Path, edgemnist: Run) -> None:
-    (exports / "bench.json").unlink(missing_ok=True)
-    (exports / "verify.json").unlink(missing_ok=True)
-    done = edgemnist("recommend", "--exports", exports)
-    assert done.returncode == 2
-    assert "edgemnist verify" in done.stderr

@@ -6,9 +6,9 @@ import pytest
 
 import edgemnist
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.exports import reference_directory
-from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.page import Digits
+from edgemnist.model.exports import reference_directory
+from edgemnist.model.runtimes.interface import Classifier
+from tools.likeness.page import Digits
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgemnist.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet
-from edgemnist.machine import host_facts
+from edgemnist.board.machine import host_facts
+from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet
 from tests.deploy.bundles import bundled, request_for, small_exports
 from tests.deploy.conftest import put_bundle
 from tests.deploy.loopback import LoopbackBoard, Sshd, run_agent

@@ -18,9 +18,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.exports import Exports
-from edgemnist.machine import host_facts
-from edgemnist.verify.run import verify
+from edgemnist.board.machine import host_facts
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.verify.run import verify
 
 RESULTS = Path(__file__).with_suffix(".json")
 
@@ -30,10 +30,10 @@ from pathlib import Path
 
 started = time.perf_counter()
 import ai_edge_quantizer.quantizer, keras, onnx, onnxruntime.quantization, tensorflow, tf2onnx
-from edgemnist.data.sources import find_dataset
-from edgemnist.export.config import ExportConfig
-from edgemnist.export.run import export_model
-from edgemnist.progress import Reporter, Task
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.export.interface import ExportConfig
+from edgemnist.pipeline.export.run import export_model
+from edgemnist.ground.progress import Reporter, Task
 
 clock = []
 
@@ -76,10 +76,10 @@ def main() -> None:
             "name": parity.name,
             "seconds": round(statistics.median(run["steps"][parity.name] for run in runs), 2),
             "bytes": sizes[parity.name],
-            "accuracy": round(parity.accuracy, 4),
-            "drop_points": round(parity.accuracy_drop_points, 2),
+            "accuracy": round(parity.accuracy or 0, 4),
+            "drop_points": round(parity.accuracy_drop_points or 0, 2),
             "flips": parity.flips,
-            "agreement": round(parity.agreement, 4),
+            "agreement": round(parity.agreement or 0, 4),
             "max_abs_diff": round(parity.max_abs_diff, 4),
         }
         for parity in parities

@@ -1,4 +1,4 @@
-"""Which layers of Keras become which artifacts: `docs/reference/layers.md`.
+"""Which layers of Keras, and which networks of them, become which artifacts: `docs/reference/layers.md`.
 
 Each layer stands in a small model of random weights, which is exported to everything. "yes": the artifact was made, and
 a float32 one answers within 1e-4 of Keras on 50 images. Else the table names what is not possible, and the reasons are
@@ -13,20 +13,23 @@ import argparse
 import json
 import tempfile
 from collections.abc import Callable, Mapping
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sources import find_dataset
+from benchmarks.export.networks import CLASSES, SHAPE, networks, pictures
 from edgemnist.errors import EdgemnistError
-from edgemnist.export.interface import ExportConfig, artifact_specs
-from edgemnist.export.run import export_model
-from edgemnist.exports import Exports
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.export.interface import ExportConfig, artifact_specs
+from edgemnist.pipeline.export.run import export_model
 
 FURTHEST = 1e-4
+NETWORK = "network: "
 IMAGES = 50
 CALIBRATION = 20
 RESULT = Path(__file__).with_suffix(".json")
@@ -304,6 +307,15 @@ def _merged(*layers: Any) -> Any:  # noqa: ANN401 - Keras has no types
     return keras.Model(source, values, name="merged")
 
 
+def network(features: Callable[[Any], Any]) -> Any:  # noqa: ANN401 - Keras has no types
+    """Return a network for pictures in colour, of random weights."""
+    import keras
+
+    keras.utils.set_random_seed(0)
+    source = keras.Input(SHAPE)
+    return keras.Model(source, keras.layers.Dense(len(CLASSES), activation="softmax", name="scores")(features(source)))
+
+
 def build(inner: Callable[[], list[Any]], seed: int = 0) -> Any:  # noqa: ANN401 - Keras has no types
     """Return the model with some layers in it, of random weights."""
     import keras
@@ -324,7 +336,9 @@ def outcome(model: Any, dataset: Dataset, directory: Path) -> dict[str, str]:  #
     """Export a model to everything, and return `yes` or the reason for each artifact, by its name."""
     path = directory / "layer.keras"
     model.save(path)
-    config = ExportConfig.of(model=path, calibration=CALIBRATION, golden=IMAGES, input_range="0..1")
+    named = ExportConfig.of(model=path, calibration=CALIBRATION, golden=IMAGES, input_range="0..1")
+    # It has just been made here.
+    config = replace(named, trusted=True)
     try:
         result = export_model(config, dataset, directory / "exports")
     except EdgemnistError as error:
@@ -346,50 +360,62 @@ def main() -> None:
     parser.add_argument("--row", action="append", help="measure this one only; repeatable")
     given = parser.parse_args()
     target = given.file
-    dataset, names, wanted = find_dataset(download=False), columns(), families()
+    digits, colours = cache(partial(find_dataset, download=False)), pictures()
+    # One of them is small, and the other takes seconds to read.
+    makers: dict[str, Callable[[Path], dict[str, str]]] = {}
+    for name, inner in families().items():
+        makers[name] = partial(lambda one, place: outcome(build(one), digits(), place), inner)
+    for name, features in networks().items():
+        makers[f"{NETWORK}{name}"] = partial(lambda one, place: outcome(network(one), colours, place), features)
     known = json.loads(RESULT.read_text()) if RESULT.exists() else {}
-    rows: dict[str, dict[str, str]] = {family: known[family] for family in wanted if family in known}
-    for family in given.row or wanted:
+    rows: dict[str, dict[str, str]] = {family: known[family] for family in makers if family in known}
+    for family in given.row or makers:
         if family in rows:
             continue
-        inner = wanted[family]
         with tempfile.TemporaryDirectory() as directory:
-            rows[family] = outcome(build(inner), dataset, Path(directory))
+            rows[family] = makers[family](Path(directory))
         print(family, {name: words[:200] for name, words in rows[family].items() if words != "yes"}, flush=True)
         # After each row, so that an interruption loses none.
-        rows = {family: rows[family] for family in wanted if family in rows}
+        rows = {family: rows[family] for family in makers if family in rows}
         RESULT.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-        target.write_text(page(rows, names))
+        target.write_text(page(rows))
 
 
-def page(rows: Mapping[str, Mapping[str, str]], names: list[str]) -> str:
-    """Return the table, and the reasons below it."""
+def page(rows: Mapping[str, Mapping[str, str]]) -> str:
+    """Return both tables, and the reasons below them."""
+    names = list(next(iter(rows.values())))
     lines = [
         "# Which layers can be exported",
         "",
-        "`edgemnist export` writes what a model can become and lists what it cannot, with the name of the layer. This",
-        "table is made by `python -m benchmarks.export.layers docs/reference/layers.md`: each layer stands in a small",
-        f"model, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent layers are unrolled.",
-        "Models of mixed precision are exported in float32. `Lambda` layers and classes of your own are refused: their",
-        "code is not run. So are those of other frameworks (`TFSMLayer`, `JaxLayer`, `FlaxLayer`,",
-        "`TorchModuleWrapper`), and for categories, text and boxes (`Hashing`, `HashedCrossing`, `IntegerLookup`,",
-        "`StringLookup`, `TextVectorization`, `MaxNumBoundingBoxes`). `Equalization` cannot stand in a model at all.",
-        "`Flatten` stands in every model here. The last layer answers with probabilities or logits: `tanh` there is",
-        "refused.",
+        "`edgemnist export` writes what a model can become, and lists what it cannot become with the name of the",
+        "layer. `python -m benchmarks.export.layers docs/reference/layers.md` makes this table: it exports a",
+        f"small model with each layer, and every float32 artifact answers within {FURTHEST:g} of Keras. Recurrent",
+        "layers are unrolled. Models of mixed precision are exported in float32. `Lambda` layers and classes of your",
+        "own are refused: their code is not run. So are layers of other frameworks (`TFSMLayer`, `JaxLayer`,",
+        "`FlaxLayer`, `TorchModuleWrapper`) and layers for categories, text and boxes (`Hashing`,",
+        "`HashedCrossing`, `IntegerLookup`, `StringLookup`, `TextVectorization`, `MaxNumBoundingBoxes`). No model",
+        "can contain `Equalization`, and every model here contains `Flatten`. The last layer must answer with",
+        "probabilities or logits: `tanh` there is refused.",
         "",
         f"| layer | {' | '.join(names)} |",
         f"|---|{'---|' * len(names)}",
     ]
+    second = [
+        *("", "## Networks for pictures of 32×32 in colour", "", f"| network | {' | '.join(columns())} |"),
+        f"|---|{'---|' * len(columns())}",
+    ]
     reasons: dict[str, list[str]] = {}
     for family, found in rows.items():
+        if family.startswith(NETWORK):
+            lines, second = [*lines, *second], []
         cells = []
-        for name in names:
+        for name in columns() if family.startswith(NETWORK) else names:
             if found[name] == "yes":
                 cells.append("yes")
                 continue
-            reasons.setdefault(found[name].split(": ", 1)[-1], []).append(f"{family} as {name}")
+            reasons.setdefault(found[name].split(": ", 1)[-1], []).append(f"{family.removeprefix(NETWORK)} as {name}")
             cells.append("no" if not found[name].startswith("WRONG") else found[name])
-        lines.append(f"| {family} | {' | '.join(cells)} |")
+        lines.append(f"| {family.removeprefix(NETWORK)} | {' | '.join(cells)} |")
     lines += ["", "## Why not", ""]
     lines += [f"- {', '.join(where)}: {reason}" for reason, where in reasons.items()]
     return "\n".join(lines) + "\n"

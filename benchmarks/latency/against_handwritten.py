@@ -15,9 +15,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edgemnist.bench.config import BenchConfig
-from edgemnist.bench.run import bench
-from edgemnist.machine import choose_cpus, host_facts, usable_cpus
+from edgemnist.board.machine import choose_cpus, host_facts, usable_cpus
+from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import bench
 
 RESULTS = Path(__file__).with_suffix(".json")
 TURNS = 7

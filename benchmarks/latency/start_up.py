@@ -20,9 +20,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.machine import host_facts
+from edgemnist.board.machine import host_facts
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
 
 RESULTS = Path(__file__).with_suffix(".json")
 REFERENCE = Path(__file__).parents[2] / "exports" / "reference"

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 
 import edgemnist
-from edgemnist.arrays import Images
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import MODEL_FILE, read_manifest
-from edgemnist.machine import host_facts
+from edgemnist.board.machine import host_facts
+from edgemnist.ground.arrays import Images
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import MODEL_FILE, read_manifest
 
 RESULTS = Path(__file__).with_suffix(".json")
 FLOOR = "bare"

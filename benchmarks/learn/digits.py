@@ -26,16 +26,16 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from edgemnist.arrays import Images, Labels
-from edgemnist.data.sources import find_dataset
-from edgemnist.exports import REFERENCE, Exports
-from edgemnist.images import normalize_digit
-from edgemnist.learn.present import logits_of, read_present
-from edgemnist.learn.run import LearnConfig, learn
-from edgemnist.machine import host_facts
-from edgemnist.runtimes.keras import decode_keras_model
-from edgemnist.samples import CORRECTION, Label, Sample, now
-from edgemnist.samples.store import SampleStore
+from edgemnist.board.machine import host_facts
+from edgemnist.digits.images import normalize_digit
+from edgemnist.field.learn.present import read_present
+from edgemnist.field.learn.run import LearnConfig, learn
+from edgemnist.field.samples import CORRECTION, Label, Sample, now
+from edgemnist.field.samples.store import SampleStore
+from edgemnist.ground.arrays import Images, Labels
+from edgemnist.model.exports import REFERENCE, Exports
+from edgemnist.model.runtimes.keras import decode_keras_model
+from edgemnist.pipeline.data.sources import find_dataset
 
 RESULTS = Path(__file__).with_suffix(".json")
 SIDE, MARGIN = 160, 40
@@ -75,7 +75,7 @@ def main() -> None:
             with SampleStore.open(directory / "samples") as store:
                 result = learn(reference, store, dataset, LearnConfig(out=out))
             seconds = time.perf_counter() - started
-            run: dict[str, Any] = {"run": name, "passed": result.passed, "seconds": seconds, "share": result.share}
+            run: dict[str, Any] = {"run": name, "passed": result.passed, "seconds": seconds}
             run["held_out"] = {key: getattr(result.held_out, key) for key in ("images", "before", "after", "p_value")}
             run["reasons"] = result.reasons
             run["wrong_labels"] = int((labels != truth[chosen]).sum())
@@ -95,7 +95,7 @@ def main() -> None:
                         "images": len(right),
                         "errors_before": errors(reference.load("tflite-int8").predict_proba(shown), right),
                         "errors_before_float": errors(present.logits(shown), right),
-                        "errors_after_float": errors(logits_of(weights, shown), right),
+                        "errors_after_float": errors(present.logits(shown, weights), right),
                         "errors_after_int8": errors(int8.predict_proba(shown), right),
                     }
                 gone = run["field"]["errors_before"] - run["field"]["errors_after_int8"]
@@ -139,8 +139,8 @@ def keep(directory: Path, images: Images, labels: Labels) -> None:
         for image, label in zip(images, labels, strict=True):
             given = Label(str(label), "ann", now(), settles=False)
             sample = Sample(
-                id=0, image=image, at=now(), source="load_digits", artifact="tflite-int8", answer=None, confidence=0.0,
-                reason=CORRECTION, labels=(given,),
+                pixels=image.tobytes(), at=now(), source="load_digits", artifact="tflite-int8", answer=None,
+                confidence=0.0, reason=CORRECTION, rows=(given,),
             )  # fmt: skip
             store.add(sample)
 

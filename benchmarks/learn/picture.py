@@ -16,9 +16,9 @@ from pathlib import Path
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
+from benchmarks.learn.writing import MISREAD, Writer, confirm, correct_wrong, drawn, open_pad, running
 from benchmarks.photograph import photograph, save_side_by_side
 from tests.browser import chromium, show
-from tests.walk import MISREAD, Writer, confirm, correct_twenty, drawn, open_pad, running
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
             browser.execute_script("document.getElementById('correct').scrollIntoView({block: 'end'})")
             time.sleep(1)
             shots = [photograph(browser)]
-            correct_twenty(browser, writer)
+            correct_wrong(browser, writer)
         with running(["review", "samples", "--as", "anna", "--port", "0", "--json"], directory, {}) as started:
             show(browser, started["url"], "phone")
             WebDriverWait(browser, 60).until(lambda found: found.find_element(By.ID, "sample").is_displayed())

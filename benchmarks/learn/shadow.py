@@ -25,11 +25,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from PIL import Image
 
-from edgemnist.agent.store import Store
-from edgemnist.exports import REFERENCE, Exports, reference_directory
-from edgemnist.machine import host_facts
-from edgemnist.samples import now
-from edgemnist.shadow import read_tally
+from edgemnist.board.agent.store import Store
+from edgemnist.board.machine import host_facts
+from edgemnist.field.samples import now
+from edgemnist.field.shadow import read_tally
+from edgemnist.model.exports import REFERENCE, Exports, reference_directory
 
 RESULTS = Path(__file__).with_suffix(".json")
 ROUNDS, REQUESTS = 30, 200

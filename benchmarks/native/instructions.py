@@ -24,22 +24,23 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import Images
-from edgemnist.data.sources import find_dataset
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import Origin, c_source, describe
-from edgemnist.native.classifier import read_network_file
-from edgemnist.native.layers import Dense
-from edgemnist.native.network import Network
-from edgemnist.runtimes import load
-from edgemnist.runtimes.fixedpoint import affine, quantized_multiplier
-from edgemnist.runtimes.tflite import read_graph_file
+from edgemnist.ground.arrays import Images
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
+from edgemnist.model.native.amalgamation import RECOMMENDED, Origin, c_file, c_source
+from edgemnist.model.native.classifier import read_network_file
+from edgemnist.model.native.layers import Layer, Summing
+from edgemnist.model.native.network import Network
+from edgemnist.model.runtimes import load
+from edgemnist.model.runtimes.fixedpoint import affine, quantized_multiplier
+from edgemnist.model.runtimes.tflite import read_graph_file
+from edgemnist.pipeline.data.sources import find_dataset
 
 RESULTS = Path(__file__).with_suffix(".json")
 HERE = Path(__file__).parent
@@ -70,13 +71,18 @@ LINUX = "cortex-a53"
 LINUX_IMAGES = 20
 
 
+def dense_layers(network: Network) -> list[tuple[Layer, Summing]]:
+    """Return the layers of a dense network."""
+    return [(layer, layer.sums) for layer in network.layers if layer.sums is not None]
+
+
 def dense_source(network: Network) -> str:
     """Return two dense layers as the textbook has them."""
-    first, second = (layer for layer in network.layers if isinstance(layer, Dense))
+    (first, sums), (second, last) = dense_layers(network)
     parts = ["#include <stdint.h>\n"]
-    for name, layer in (("first", first), ("second", second)):
-        parts.append(constants("int8_t", f"{name}_weights", layer.weights))
-        parts.append(constants("int32_t", f"{name}_bias", layer.bias))
+    for name, summing in (("first", sums), ("second", last)):
+        parts.append(constants("int8_t", f"{name}_weights", np.asarray(summing.weights)))
+        parts.append(constants("int32_t", f"{name}_bias", summing.bias))
     parts.append(
         f"""
 static void layer(const int8_t *w, const int32_t *bias, const uint8_t *x, uint32_t inputs, uint32_t outputs, uint8_t *y)
@@ -94,9 +100,9 @@ int dense_classify(const uint8_t image[784], uint8_t answer[]);
 
 int dense_classify(const uint8_t image[784], uint8_t answer[])
 {{
-    static uint8_t hidden[{len(first.weights)}];
-    layer(first_weights, first_bias, image, 784, {len(first.weights)}, hidden);
-    layer(second_weights, second_bias, hidden, {len(first.weights)}, {len(second.weights)}, answer);
+    static uint8_t hidden[{first.outputs}];
+    layer(first_weights, first_bias, image, 784, {first.outputs}, hidden);
+    layer(second_weights, second_bias, hidden, {first.outputs}, {second.outputs}, answer);
     return answer[0];
 }}
 """
@@ -106,16 +112,19 @@ int dense_classify(const uint8_t image[784], uint8_t answer[])
 
 def cmsis_nn_source(network: Network, softmax: tuple[int, int, int]) -> str:
     """Return two dense layers and their softmax as calls of CMSIS-NN, whose images and answers are int8."""
-    first, second = (layer for layer in network.layers if isinstance(layer, Dense))
+    (first, sums), (second, last) = dense_layers(network)
     parts = ['#include "arm_nnfunctions.h"\n', f"const int edgemnist_class_count = {second.outputs};\n"]
     calls = []
-    for name, layer, source, target in (("first", first, "image", "hidden"), ("second", second, "hidden", "scores")):
-        outputs, inputs = layer.weights.shape
+    for name, layer, summing, source, target in (
+        ("first", first, sums, "image", "hidden"),
+        ("second", second, last, "hidden", "scores"),
+    ):
+        outputs, inputs = layer.outputs, np.asarray(summing.weights).shape[1]
         parts += [
-            constants("int8_t", f"{name}_weights", layer.weights),
-            constants("int32_t", f"{name}_bias", layer.bias),
-            constants("int32_t", f"{name}_multiplier", layer.multiplier),
-            constants("int32_t", f"{name}_shift", 31 - layer.shift.astype(np.int32)),
+            constants("int8_t", f"{name}_weights", np.asarray(summing.weights)),
+            constants("int32_t", f"{name}_bias", summing.bias),
+            constants("int32_t", f"{name}_multiplier", summing.multiplier),
+            constants("int32_t", f"{name}_shift", 31 - summing.shift.astype(np.int32)),
         ]
         # The bias already holds the zero point of inputs that are counted from the lowest.
         calls.append(f"""
@@ -326,12 +335,9 @@ def check_cmsis_nn(path: Path, images: Images, directory: Path, library: Sequenc
 
 def counted(path: Path, origin: Origin, test: Images | None, directory: Path) -> list[dict[str, object]]:
     """Return what a call of a network takes on each processor, and how many of its answers are the reference's."""
-    source = c_source(read_network_file(path), origin)
+    made = c_file(read_network_file(path), origin)
     program = directory / "edgemnist_classify.c"
-    program.write_text(source)
-    described = describe(source.encode())
-    if described is None:
-        raise ValueError(f"{path} has become no C file of ours")
+    program.write_text(made.text)
     rows: list[dict[str, object]] = []
     for processor in MACHINES:
         ours = count(processor, "edgemnist_classify", directory)
@@ -342,9 +348,8 @@ def counted(path: Path, origin: Origin, test: Images | None, directory: Path) ->
                 "network": path.stem,
                 "processor": processor,
                 "instructions": ours,
-                "data_bytes": described.data_bytes,
-                "flash_bytes": described.data_bytes + described.engine_bytes,
-                "ram_bytes": described.memory_bytes,
+                "data_bytes": made.data_bytes,
+                **asdict(made.needs[RECOMMENDED]),
                 "test_images": None if shown is None else len(shown),
                 "equal_answers": equal,
             }

@@ -29,11 +29,11 @@ from typing import Any
 import numpy as np
 
 import edgemnist
-from edgemnist.arrays import Images
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.machine import host_facts
-from edgemnist.native.classifier import NativeClassifier, kernel_names, read_network_file
+from edgemnist.board.machine import host_facts
+from edgemnist.ground.arrays import Images
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
+from edgemnist.model.native.classifier import NativeClassifier, kernel_names, read_network_file
 
 RESULTS = Path(__file__).with_suffix(".json")
 LITERT_BATCHES = (16, 100, 1_000)
@@ -155,7 +155,7 @@ def main() -> None:
         for runtime in ("onnxruntime", "openvino"):
             loops[f"{runtime} call"] = call_loop(edgemnist.load(options.onnx, runtime=runtime))
     engines = {name: NativeClassifier(read_network_file(path), path, kernel=name) for name in kernel_names()}
-    reference = call_loop(edgemnist.runtimes.load(path, runtime="integer"))
+    reference = call_loop(edgemnist.load(path, runtime="integer"))
 
     found: defaultdict[str, list[float]] = defaultdict(list)
     for block in range(options.blocks):

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.machine import host_facts
-from edgemnist.samples import now
-from edgemnist.samples.collector import Collector
-from edgemnist.samples.quota import Quota
+from edgemnist.board.machine import host_facts
+from edgemnist.field.samples import now
+from edgemnist.field.samples.collector import Collector
+from edgemnist.field.samples.quota import Quota
 
 RESULTS = Path(__file__).with_suffix(".json")
 KEPT, NOT_KEPT = 500, 200_000

@@ -27,10 +27,11 @@ from pathlib import Path
 
 import numpy as np
 from optuna._hypervolume import compute_hypervolume
+from optuna.samplers import BaseSampler, RandomSampler
 
-from edgemnist.search.limits import Limits, Space
-from edgemnist.search.study import WINDOW, Asked, Study, objectives
-from edgemnist.train.network import CNN, Network
+from edgemnist.pipeline.search.limits import Limits, Space
+from edgemnist.pipeline.search.study import WINDOW, Asked, Study, objectives
+from edgemnist.pipeline.train.network import CNN, Network
 
 RESULTS = Path(__file__).with_suffix(".json")
 TRIALS = {"formula": 64, "trained": 32}
@@ -55,8 +56,8 @@ def accuracy_of(network: Network) -> float:
 
 def trained_on(data: Path) -> Callable[[Network], float]:
     """Return what trains a network for an epoch, and gives its accuracy, 0 to 1."""
-    from edgemnist.data.sources import find_dataset
-    from edgemnist.search.trials import Job, Trainer, TrialData, split_for_selection
+    from edgemnist.pipeline.data.sources import find_dataset
+    from edgemnist.pipeline.search.trials import Job, Trainer, TrialData, split_for_selection
 
     dataset = find_dataset(data)
     train, selection = split_for_selection(dataset)
@@ -69,18 +70,27 @@ def trained_on(data: Path) -> Callable[[Network], float]:
     return accuracy
 
 
+class AtRandom(Study):
+    """Proposes at random."""
+
+    def _sampler(self, ordinal: int, attempt: int) -> BaseSampler:
+        seed = np.random.SeedSequence([self.seed, ordinal, attempt]).generate_state(1)[0]
+        return RandomSampler(seed=int(seed))
+
+
 def hypervolume(seed: int, trials: int, accuracy: Callable[[Network], float], *, random: bool) -> float:
-    """Return what a search of so many networks has found."""
+    """Return what a search of this many networks has found."""
     with tempfile.TemporaryDirectory() as directory:
-        study = Study.open(Path(directory), {}, limits=LIMITS, space=Space(), classes=10, seed=seed, random=random)
+        kind = AtRandom if random else Study
+        study = kind(Path(directory), {}, limits=LIMITS, space=Space(), classes=10, seed=seed)
         under_way: list[Asked] = []
         for ordinal in range(trials + WINDOW):
             if len(under_way) == WINDOW or (ordinal >= trials and under_way):
                 asked = under_way.pop(0)
                 study.tell(asked, (accuracy(asked.network),), stopped=False, seconds=1.0)
-            if ordinal < trials and (one := study.ask(ordinal, lambda _, costs: costs)) is not None:
+            if ordinal < trials and (one := study.ask(ordinal)) is not None:
                 under_way.append(one)
-        found = np.array([objectives(one, on_p50=False) for one in study.tried])
+        found = np.array([objectives(one) for one in study.tried])
     return float(compute_hypervolume(found[(found < CORNER).all(axis=1)], CORNER))
 
 

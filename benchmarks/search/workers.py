@@ -17,26 +17,26 @@ import json
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
 
-from edgemnist.data.dataset import Split
-from edgemnist.search import workers as module
-from edgemnist.search.journal import Journal
-from edgemnist.search.study import NAME, WINDOW
-from edgemnist.search.trials import Job, Outcome, TrialData
+from edgemnist.pipeline.data.dataset import Split
+from edgemnist.pipeline.search import workers as module
+from edgemnist.pipeline.search.journal import Journal
+from edgemnist.pipeline.search.study import NAME, WINDOW
+from edgemnist.pipeline.search.trials import Job, Outcome, TrialData
 
 REPEATS = 200
 TRIALS = 64
 TRIAL_S = 60.0
 
 
-def nothing(data: TrialData, key: str, job: Job) -> Outcome:
+def nothing(data: TrialData, key: str, wanted: Mapping[str, str], job: Job) -> Outcome:
     """Train nothing, with the data at hand."""
-    del key, job
+    del key, wanted, job
     return Outcome(accuracies=(float(len(data.train.images)),), stopped=False, seconds=0.0)
 
 

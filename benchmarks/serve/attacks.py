@@ -1,6 +1,7 @@
 """What a client that means harm can do to the service: how much memory, and how long another client waits.
 
-    python -m benchmarks.serve.attacks           writes attacks.json, in about two minutes
+    python -m benchmarks.serve.attacks                  writes attacks.json, in about two minutes
+    python -m benchmarks.serve.attacks --server NAME    prints what another server does, see benchmarks.serve.servers
 
 Each attack runs for a while from 127.0.0.1, on as many connections as it says. Meanwhile a client at 127.0.0.2 asks
 /healthz on a new connection, 20 times a second. Memory is that of all processes of the service; what they share counts
@@ -9,6 +10,7 @@ once. Attackers, client and service share the processor, so that `nothing`, wher
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import http.client
 import io
@@ -33,7 +35,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from edgemnist.exports import reference_directory
+from edgemnist.model.exports import reference_directory
 
 SECONDS: Final = 8.0
 RATE: Final = 20.0
@@ -193,10 +195,11 @@ def attacks() -> dict[str, Attack]:
 
 
 @contextlib.contextmanager
-def service() -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
-    """Run the service with its default limits."""
-    command = [sys.executable, "-m", "edgemnist", "serve", "--exports", str(reference_directory()), "--port", "0"]
-    with subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE) as process:
+def service(server: str = "") -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
+    """Run the service with its default limits, in its own server or another one."""
+    program = ["benchmarks.serve.servers", server] if server else ["edgemnist", "serve"]
+    command = [sys.executable, "-m", *program, "--exports", str(reference_directory()), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout  # noqa: S101 - it was asked for
         text = b""
         while not text.endswith(b"}\n"):
@@ -208,7 +211,7 @@ def service() -> Iterator[tuple[subprocess.Popen[bytes], Address]]:
             process.terminate()
 
 
-def measure(attack: Attack, seconds: float = SECONDS) -> dict[str, Any]:
+def measure(attack: Attack, server: str = "", seconds: float = SECONDS) -> dict[str, Any]:
     """Return what the other client sees during an attack, and the most memory that the service has."""
     waits: list[float] = []
     failed = most = 0
@@ -236,7 +239,7 @@ def measure(attack: Attack, seconds: float = SECONDS) -> dict[str, Any]:
                 failed += 1
             waits.append(time.perf_counter() - started)
 
-    with service() as (process, address):
+    with service(server) as (process, address):
         http.client.HTTPConnection(*address).connect()
         time.sleep(2)
         before = memory(process.pid)
@@ -266,11 +269,16 @@ def measure(attack: Attack, seconds: float = SECONDS) -> dict[str, Any]:
 
 def main() -> None:
     """Measure each attack, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default="")
+    server = parser.parse_args().server
     random.seed(0)
     rows = {}
     for name, attack in attacks().items():
-        rows[name] = measure(attack)
+        rows[name] = measure(attack, server)
         sys.stderr.write(f"{name}: {rows[name]}\n")
+    if server:
+        return
     machine = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
     RESULT.write_text(
         json.dumps({"seconds": SECONDS, "machine": machine, "attacks": rows}, indent=1, ensure_ascii=False) + "\n"

@@ -31,7 +31,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageDraw
 
-from edgemnist.exports import reference_directory
+from edgemnist.model.exports import reference_directory
 
 CLIENTS: Final = 50
 RATES: Final = (1.0, 2.0, 3.0, 4.0)
@@ -199,33 +199,29 @@ async def first(port: int, request: bytes) -> bytes:
 
 def latency(figures: dict[str, Any]) -> None:
     """Measure what clients wait for."""
-    import uvloop
-
     pool = requests(700)
     starts = sorted(start_seconds() for _ in range(7))
     figures["start_to_first_answer_s"] = {"median": round(starts[3], 2), "max": round(starts[-1], 2)}
     with service() as (port, _):
-        uvloop.run(run(port, pool, rate=2, seconds=3))
+        asyncio.run(run(port, pool, rate=2, seconds=3))
         figures["paced"] = [
             {
                 "drawings_per_s_of_a_client": rate,
-                **summary(uvloop.run(run(port, pool, rate=rate, seconds=SECONDS)), SECONDS),
+                **summary(asyncio.run(run(port, pool, rate=rate, seconds=SECONDS)), SECONDS),
             }
             for rate in RATES
         ]
-        figures["closed"] = summary(uvloop.run(run(port, pool, rate=0, seconds=SECONDS)), SECONDS)
+        figures["closed"] = summary(asyncio.run(run(port, pool, rate=0, seconds=SECONDS)), SECONDS)
 
 
 def memory(figures: dict[str, Any]) -> None:
     """Watch the memory over many requests."""
-    import uvloop
-
     pool = requests(700)
     with service() as (port, pid):
         points = {}
         wrong = 0
         for step in range(11):
-            wrong += uvloop.run(run(port, pool, rate=0, seconds=3600, most=REQUESTS // 10 if step else 1000)).wrong
+            wrong += asyncio.run(run(port, pool, rate=0, seconds=3600, most=REQUESTS // 10 if step else 1000)).wrong
             points[step * (REQUESTS // 10) or 1000] = round(rss_mb(pid), 1)
             print(step, points)
         figures["memory"] = {"requests": REQUESTS, "wrong": wrong, "rss_mb_after": points}

@@ -25,14 +25,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.data.dataset import Split
-from edgemnist.data.sources import find_dataset
-from edgemnist.machine import host_facts
-from edgemnist.train.augment import distorted
-from edgemnist.train.distillation import build_teacher, first_weights, teacher_answers, teacher_logits
-from edgemnist.train.loop import DataSchedule, EpochData, Forward, fit
-from edgemnist.train.model import Weights, build_model, logits
-from edgemnist.train.recipes import FAR, RECIPES, TEACHER, Noise, Plan, Recipe, Rounding
+from edgemnist.board.machine import host_facts
+from edgemnist.digits.training import FAR, RECIPES, TEACHER
+from edgemnist.pipeline.data.dataset import Split
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.train import families
+from edgemnist.pipeline.train.augment import distorted
+from edgemnist.pipeline.train.distillation import build_teacher, teacher_answers, teacher_network
+from edgemnist.pipeline.train.loop import DataSchedule, EpochData, Forward, fit
+from edgemnist.pipeline.train.model import Weights, build_model, logits
+from edgemnist.pipeline.train.recipes import Noise, Plan, Recipe, Rounding
 
 RESULTS = Path(__file__).with_suffix(".json")
 IMAGES = 12_000
@@ -79,9 +81,11 @@ def main() -> None:
         }
         for phase, recipe in phases.items():
             measure(f"best, {phase}, {words}", replace(recipe, xla=xla), start, logits, lambda _: taught)
-    measure("teacher, graph", TEACHER, first_weights(10, 0), teacher_logits, None)
+    network = teacher_network(train.images)
+    weights, forward = families.first_weights(network, 10, 0), families.Forward(network, 10)
+    measure("teacher, graph", TEACHER, weights, forward, None)
 
-    teacher = build_teacher(10)
+    teacher = build_teacher(network, 10)
     pool, pool_processor = _per_image(
         lambda: distorted(train.images, FAR, np.random.default_rng(0)),
         lambda: list(teacher_answers(teacher, train.images)),

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from edgemnist.machine import host_facts
+from edgemnist.board.machine import host_facts
 
 RESULTS = Path(__file__).with_suffix(".json")
 CLASSIC = Path(__file__).with_name("classic.py")
@@ -26,9 +26,9 @@ CLASSIC = Path(__file__).with_name("classic.py")
 BASELINE = """
 import json, sys, tempfile
 from pathlib import Path
-from edgemnist.data.sources import find_dataset
-from edgemnist.train.config import TrainConfig
-from edgemnist.train.run import train
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import train
 dataset, config = find_dataset(Path(sys.argv[1])), TrainConfig(recipe="baseline", seed=int(sys.argv[2]))
 with tempfile.TemporaryDirectory() as exports:
     result = train(dataset, config, Path(exports))
@@ -39,14 +39,13 @@ print(json.dumps({"seconds": result.fit_seconds, "accuracy": result.test_accurac
 STANDARD_TO_98 = """
 import json, sys
 from pathlib import Path
-from edgemnist.data.sources import find_dataset
-from edgemnist.train.config import TrainConfig
-from edgemnist.train.loop import fit
-from edgemnist.train.model import build_model, logits
-from edgemnist.train.recipes import plan_for
-from edgemnist.train.run import accuracy
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.train.loop import fit
+from edgemnist.pipeline.train.model import build_model, logits
+from edgemnist.pipeline.train.recipes import TrainConfig, plan_for
+from edgemnist.pipeline.train.run import accuracy
 dataset, config = find_dataset(Path(sys.argv[1])), TrainConfig(recipe="standard", seed=int(sys.argv[2]))
-model = build_model(config.hidden, len(dataset.labels), config.seed)
+model = build_model(config.resolved_network.hidden, len(dataset.labels), config.seed)
 plan = plan_for(config, images=len(dataset.train), parameters=model.count_params())
 for fitted in fit(logits, model.get_weights(), dataset.train, plan):
     model.set_weights(fitted.state.trained())

@@ -23,20 +23,20 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.data.sources import find_dataset
+from edgemnist.board.machine import host_facts
 from edgemnist.errors import EdgemnistError
-from edgemnist.export.c import CExporter
-from edgemnist.export.model import KerasSource, read_source
-from edgemnist.export.tflite import TFLiteExporter
-from edgemnist.machine import host_facts
-from edgemnist.results import read_result
-from edgemnist.results.pipeline import TrainResult
-from edgemnist.runtimes import load
-from edgemnist.train.distillation import Teachers
-from edgemnist.train.network import Network
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.run import train
+from edgemnist.ground.results import read_result
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.model.runtimes import load
+from edgemnist.pipeline.data.dataset import Dataset, Split, identified
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.export.c import CExporter
+from edgemnist.pipeline.export.model import Source, read_source
+from edgemnist.pipeline.export.tflite import TFLiteExporter
+from edgemnist.pipeline.train.distillation import Teachers
+from edgemnist.pipeline.train.network import Network
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import train
 
 RESULTS: Final = Path(__file__).with_suffix(".json")
 HELD_OUT: Final = 5_000
@@ -136,7 +136,6 @@ def measure(row: Row, whole: Dataset, work: Path, teachers: Teachers, *, seeds: 
         "reached": percent([result["int8"] if result["c"] is None else result["c"] for result in results]),
         "network": str(network),
         "weight_bytes": network.weight_bytes(len(whole.labels)),
-        "activation_bytes": network.ram_bytes(len(whole.labels)),
         "multiplications": network.multiplications(len(whole.labels)),
         "epochs": epochs,
         "seeds": seeds,
@@ -191,7 +190,7 @@ def tested(place: Path, whole: Dataset, network: Network) -> dict[str, Any]:
     """Return what a network gets right of the test images in each form."""
     source, test = read_source(place / "model.keras"), whole.test
     calibration = whole.train.images[:-HELD_OUT][:: (len(whole.train) - HELD_OUT) // CALIBRATION][:CALIBRATION]
-    reference = source.answers(test.images).argmax(axis=1)
+    reference = source.answer(test.images).argmax(axis=1)
     found: dict[str, Any] = {"float": float(np.mean(reference == test.labels))}
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "int8.tflite"
@@ -202,9 +201,7 @@ def tested(place: Path, whole: Dataset, network: Network) -> dict[str, Any]:
     return found
 
 
-def _as_c(
-    scratch: Path, source: KerasSource, whole: Dataset, calibration: np.ndarray, network: Network
-) -> dict[str, Any]:
+def _as_c(scratch: Path, source: Source, whole: Dataset, calibration: np.ndarray, network: Network) -> dict[str, Any]:
     exporter = CExporter(source, whole.labels, calibration)
     quantization = f"int{network.bits}"
     try:

@@ -12,10 +12,10 @@ import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from edgemnist.figures import new_figure, png
-from edgemnist.search.networks import undominated
-from edgemnist.storage import write_file
-from edgemnist.train.network import Network
+from edgemnist.ground.storage import write_file
+from edgemnist.pipeline.figures import new_figure, png
+from edgemnist.pipeline.search.networks import undominated
+from edgemnist.pipeline.train.network import Network
 
 HERE: Final = Path(__file__).parent
 PICTURE: Final = HERE.parents[1] / "docs" / "images" / "smallest.png"

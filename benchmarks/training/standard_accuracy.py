@@ -15,13 +15,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from edgemnist.data.dataset import identified
-from edgemnist.data.sources import embedded_dataset, find_dataset
-from edgemnist.machine import host_facts
-from edgemnist.progress import SILENT
-from edgemnist.storage import cache_directory
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.run import train
+from edgemnist.board.machine import host_facts
+from edgemnist.pipeline.data.dataset import identified
+from edgemnist.pipeline.data.sources import embedded_dataset, find_dataset
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import train
 
 RESULTS = Path(__file__).with_suffix(".json")
 
@@ -33,7 +31,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     options = parser.parse_args()
     mnist = find_dataset(options.data)
-    embedded = embedded_dataset(cache_directory(), SILENT)
+    embedded = embedded_dataset()
     small = identified(embedded.train, mnist.test, mnist.labels, source=f"{embedded.identity.source}, tested on MNIST")
     runs: dict[str, list[dict[str, Any]]] = {"full": [], "embedded": []}
     for seed in range(options.seeds):

@@ -4,7 +4,7 @@
 
 Takes the weights of each `tflite-float32` artifact, a chain of dense layers with ReLU, and moves every activation of
 its last hidden layer by one of its 255 steps, up and down, on each image of the golden pack. `HIDDEN_STEP` in
-`edgemnist/verify/vote.py` was chosen from the largest change of a probability that this prints.
+`edgemnist/pipeline/verify/vote.py` was chosen from the largest change of a probability that this prints.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgemnist.exports import Exports
-from edgemnist.runtimes.interface import softmax
-from edgemnist.runtimes.tflite import read_graph
+from edgemnist.model.exports import Exports
+from edgemnist.model.runtimes.interface import softmax
+from edgemnist.model.runtimes.tflite import read_graph
 
 ARTIFACT = "tflite-float32"
 LEVELS = 255

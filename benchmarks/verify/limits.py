@@ -3,7 +3,8 @@
     python benchmarks/verify/limits.py exports [more export directories]
 
 Prints, for each quantization, the largest value that any artifact of the directories shows, and the limit that
-`edgemnist/verify/gate.py` sets beside it. Those limits were chosen from such a table: about twice what was measured.
+`edgemnist/pipeline/verify/gate.py` sets beside it. Those limits were chosen from such a table: about twice what was
+measured.
 """
 
 from __future__ import annotations
@@ -13,17 +14,18 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
-from edgemnist.results.verify import ArtifactParity
-from edgemnist.verify.gate import GATES, Gate
-from edgemnist.verify.run import verify
+from edgemnist.ground.results.verify import ArtifactParity
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.verify.gate import GATES
+from edgemnist.pipeline.verify.run import verify
 
-MEASURES: dict[str, tuple[Callable[[ArtifactParity, int], float], Callable[[Gate], float]]] = {
-    "flips": (lambda parity, images: parity.flips / images, lambda gate: gate.flips.share),
-    "drop": (lambda parity, _: parity.accuracy_drop_points / 100, lambda gate: gate.drop.share),
-    "abs_diff": (lambda parity, _: parity.max_abs_diff, lambda gate: gate.abs_diff),
-    "mean_diff": (lambda parity, _: parity.mean_abs_diff, lambda gate: gate.mean_diff),
-    "batch_flips": (lambda parity, images: parity.batch_flips / images, lambda gate: gate.batch_flips.share),
-    "batch_diff": (lambda parity, _: parity.max_batch_diff, lambda gate: gate.batch_diff),
+MEASURES: dict[str, Callable[[ArtifactParity, int], float]] = {
+    "max_flips_percent": lambda parity, images: 100 * parity.flips / images,
+    "max_drop_points": lambda parity, _: parity.accuracy_drop_points or 0.0,
+    "max_abs_diff": lambda parity, _: parity.max_abs_diff,
+    "max_mean_diff": lambda parity, _: parity.mean_abs_diff,
+    "max_batch_flips_percent": lambda parity, images: 100 * parity.batch_flips / images,
+    "max_batch_diff": lambda parity, _: parity.max_batch_diff,
 }
 
 
@@ -33,16 +35,16 @@ def main() -> None:
     parser.add_argument("exports", type=Path, nargs="+")
     largest: dict[tuple[str, str], tuple[float, str]] = defaultdict(lambda: (0.0, ""))
     for directory in parser.parse_args().exports:
-        result = verify(directory)
+        result = verify(Exports.open(directory))
         for parity in result.artifacts:
-            for name, (measured, _) in MEASURES.items():
+            for name, measured in MEASURES.items():
                 key = parity.quantization, name
                 largest[key] = max(largest[key], (measured(parity, result.images), f"{directory.name}/{parity.name}"))
-    print(f"{'quantization':<12} {'measure':<12} {'largest':>9} {'limit':>9}  where")
+    print(f"{'quantization':<12} {'measure':<24} {'largest':>9} {'limit':>9}  where")
     for quantization, gate in GATES.items():
-        for name, (_, limit) in MEASURES.items():
+        for name in MEASURES:
             value, where = largest[quantization, name]
-            print(f"{quantization:<12} {name:<12} {value:>9.2g} {limit(gate):>9.2g}  {where}")
+            print(f"{quantization:<12} {name:<24} {value:>9.2g} {gate[name]:>9.2g}  {where}")
 
 
 if __name__ == "__main__":

@@ -22,12 +22,12 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from edgemnist.exports import Exports
-from edgemnist.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of
-from edgemnist.machine import host_facts, peak_rss
-from edgemnist.storage import sha256
-from edgemnist.verify.run import verify
+from edgemnist.board.machine import host_facts, peak_rss
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
+from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of
+from edgemnist.pipeline.verify.run import verify
 
 SIZES = (10_000, 70_000)
 RESULTS = Path(__file__).with_suffix(".json")
@@ -39,7 +39,7 @@ def repeat(exports: Path, images: int, target: Path) -> None:
     pack = read_golden(exports, manifest)
     indices = np.arange(images) % len(pack.images)
     data = replace(
-        pack, images=pack.images[indices], labels=pack.labels[indices], probabilities=pack.probabilities[indices]
+        pack, images=pack.images[indices], truth=pack.labels[indices], probabilities=pack.probabilities[indices]
     ).encode()
     golden = GoldenRecord(
         file="golden.npz", bytes=len(data), sha256=sha256(data), images=images, model_sha256=pack.model_sha256

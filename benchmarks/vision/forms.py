@@ -13,9 +13,9 @@ from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.forms import STYLES, Form, TrueTable, compose_form
-from edgemnist.read.layout import overlap
-from edgemnist.read.page import read_page
-from edgemnist.results.pictures import ReadResult, ReadTable
+from edgemnist.digits.read.layout import overlap
+from edgemnist.digits.read.page import read_page
+from edgemnist.ground.results.pictures import ReadResult, ReadTable
 
 SEED: Final = 5000
 DIGITS: Final = 400

@@ -13,7 +13,7 @@ from PIL import Image
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.forms import STYLES as FORMS
 from benchmarks.vision.synthetic.forms import compose_form
-from edgemnist.train_likeness.synthetic.page import STYLES, Page, compose_page, quarter
+from tools.likeness.page import STYLES, Page, compose_page, quarter
 
 PAGES: Final = Path(__file__).parents[2] / "tests" / "read" / "pages"
 NAMES: Final = ("photo", "slanted", "ruled", "table", "everything")

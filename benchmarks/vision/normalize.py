@@ -20,14 +20,14 @@ from PIL import Image
 
 from benchmarks.vision.report import save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.images import normalize_digit
-from edgemnist.images.decode import decode_image
+from edgemnist.digits.images import normalize_digit
+from edgemnist.ground.pictures import decode_image
 
 ROUNDS: Final = 60
 SIDES: Final = (280, 1024)
 PHOTOGRAPH: Final = (3464, 2598)
 """Width and height: 9 megapixels."""
-FITTERS: Final = tuple(f"edgemnist.images.{name}.fitter" for name in ("normalize", "mnist", "grey", "paper"))
+FITTERS: Final = tuple(f"edgemnist.digits.images{name}.fitter" for name in ("", ".mnist", ".paper"))
 
 
 def main() -> None:

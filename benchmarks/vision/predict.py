@@ -11,12 +11,12 @@ from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
+from edgemnist.digits.images import normalize_digit
+from edgemnist.digits.images.grey import Grey
 from edgemnist.errors import ImageError
-from edgemnist.images import normalize_digit
-from edgemnist.images.grey import Grey
-from edgemnist.train_likeness.synthetic.camera import photograph_digit
-from edgemnist.train_likeness.synthetic.page import Digits
-from edgemnist.train_likeness.synthetic.strokes import draw_thin
+from tools.likeness.camera import photograph_digit
+from tools.likeness.page import Digits
+from tools.likeness.strokes import draw_thin
 
 SEED: Final = 11
 STROKE: Final = 40

@@ -10,8 +10,8 @@ import numpy as np
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.read.page import read_page
-from edgemnist.train_likeness.synthetic.page import STYLES, compose_page
+from edgemnist.digits.read.page import read_page
+from tools.likeness.page import STYLES, compose_page
 
 SEED: Final = 1000
 

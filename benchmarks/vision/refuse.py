@@ -18,13 +18,13 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.images import normalize_digit
-from edgemnist.images.grey import Grey
-from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.read.likeness import verdicts_of
-from edgemnist.read.page import read_page
-from edgemnist.train_likeness.synthetic.fonts import font_file
-from edgemnist.train_likeness.synthetic.strokes import draw_letter, print_text, scribble
+from edgemnist.digits.images import normalize_digit
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.digits.read.likeness import verdicts_of
+from edgemnist.digits.read.page import read_page
+from tools.likeness.fonts import font_file
+from tools.likeness.strokes import draw_letter, print_text, scribble
 
 FONTS: Final = ("STIXGeneral", "cmr10", "cmss10", "script", "script-complex")
 COPIES: Final = 6

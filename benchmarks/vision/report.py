@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 import edgemnist
-from edgemnist.exports import reference_directory
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.model.exports import reference_directory
+from edgemnist.model.runtimes.interface import Classifier
 
 RESULTS: Final = Path(__file__).parent
 

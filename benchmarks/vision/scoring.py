@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgemnist.read.layout import overlap
-from edgemnist.results.pictures import ReadDigit
-from edgemnist.train_likeness.synthetic.page import Truth
+from edgemnist.digits.read.layout import overlap
+from edgemnist.ground.results.pictures import ReadDigit
+from tools.likeness.page import Truth
 
 MIN_OVERLAP: Final = 0.4
 """A box that shares less of its union with the true one has not found the digit."""

@@ -19,12 +19,12 @@ from benchmarks.vision.predict import DRAWINGS, Draw
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.several import KINDS
+from edgemnist.digits.images import normalize_digit, open_image
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.predict.refusal import assess, verdict
+from edgemnist.digits.predict.run import expanded
 from edgemnist.errors import ImageError
-from edgemnist.images import normalize_digit, open_image
-from edgemnist.images.grey import Grey
-from edgemnist.predict.refusal import assess, verdict
-from edgemnist.predict.run import expanded
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.model.runtimes.interface import Classifier
 
 SEED: Final = 13
 BLANK: Final = "blank"

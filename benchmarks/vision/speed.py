@@ -17,10 +17,10 @@ from PIL import Image
 
 from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.images import open_image
-from edgemnist.machine import peak_rss
-from edgemnist.read.page import read_page
-from edgemnist.train_likeness.synthetic.page import Page, PageStyle, compose_page
+from edgemnist.board.machine import peak_rss
+from edgemnist.digits.images import open_image
+from edgemnist.digits.read.page import read_page
+from tools.likeness.page import Page, PageStyle, compose_page
 
 PAGE: Final = PageStyle(width=3000, height=4000, perspective=0.01, ruled=True)
 FRAME: Final = PageStyle(width=640, height=480, rows=2, columns=5, digit=0.12, perspective=0.01)

@@ -19,13 +19,14 @@ import numpy as np
 
 from benchmarks.vision.predict import DRAWINGS, SEED, normalized
 from benchmarks.vision.report import save
-from edgemnist.data.dataset import Split
-from edgemnist.data.sources import find_dataset
-from edgemnist.train.loop import fit
-from edgemnist.train.model import build_model, logits
-from edgemnist.train.recipes import RECIPES, Plan
-from edgemnist.train.run import accuracy
-from edgemnist.train_likeness.synthetic.page import Digits
+from edgemnist.digits.training import RECIPES
+from edgemnist.pipeline.data.dataset import Split
+from edgemnist.pipeline.data.sources import find_dataset
+from edgemnist.pipeline.train.loop import fit
+from edgemnist.pipeline.train.model import build_model, logits
+from edgemnist.pipeline.train.recipes import Plan
+from edgemnist.pipeline.train.run import accuracy
+from tools.likeness.page import Digits
 
 VALIDATION: Final = 10_000
 STROKES: Final = (0.0, 0.3, 0.6)

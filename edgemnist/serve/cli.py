@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from edgemnist.console import TerminalReporter, command_app, err, options, out, quiet_libraries, show_listening
 from edgemnist.errors import UsageError
-from edgemnist.results import Result
+from edgemnist.ground.console import TerminalReporter, command_app, options, out, quiet_libraries, show_listening
+from edgemnist.ground.console.options import flag, option
+from edgemnist.ground.results import Result
 
 if TYPE_CHECKING:
-    from edgemnist.results.pictures import ServeResult
-    from edgemnist.systemd import Unit
+    from edgemnist.ground.results.pictures import ServeResult
+    from edgemnist.ground.systemd import Unit
+    from edgemnist.serve.config import ServeConfig
 
 _LIMITS = "Limits"
 _SYSTEMD = "systemd"
-
+TOKEN: Final = "token"  # noqa: S105 - the name of the secret
 
 app = command_app()
 
@@ -30,96 +32,53 @@ def serve(
     *,
     host: options.Host = "127.0.0.1",
     port: options.Port = 8000,
-    token: Annotated[
-        str | None,
-        typer.Option("--token", metavar="SECRET", envvar="EDGEMNIST_TOKEN", help="Secret that clients must send."),
-    ] = None,
-    token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="The same, from a file that only you can read.")
-    ] = None,
-    name: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--name", metavar="HOST", help="Without a token: another host name to answer to, besides localhost."
-        ),
-    ] = None,
-    artifact: Annotated[
-        str | None,
-        typer.Option(
-            "--artifact",
-            metavar="NAME|FILE",
-            show_default="the fastest verified one",
-            help="Artifact that answers requests that name none. If it is a file, nothing else answers.",
-        ),
-    ] = None,
+    token: str | None = option("--token SECRET", "Secret that clients must send.", env="EDGEMNIST_TOKEN"),
+    token_file: Path | None = option("--token-file FILE", "The same, from a file that only you can read."),
+    name: list[str] | None = option(
+        "--name HOST", "Without a token: another host name to answer to, besides localhost."
+    ),
+    artifact: str | None = option(
+        "--artifact NAME|FILE",
+        "Artifact that answers requests that name none. If it is a file, nothing else answers.",
+        shown="the fastest verified one",
+    ),
     threads: options.Threads = 1,
     exports: options.Exports = None,
     collect: options.Collect = None,
     collect_max: options.CollectMax = None,
     health: options.Health = None,
-    rate: Annotated[
-        float,
-        typer.Option(
-            "--rate", metavar="R", help="Requests a second from one client; 0 for no limit.", rich_help_panel=_LIMITS
-        ),
-    ] = 100.0,
-    concurrency: Annotated[
-        int | None,
-        typer.Option(
-            "--concurrency",
-            metavar="N",
-            show_default="one for each CPU",
-            help="Large pictures decoded at once.",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = None,
-    max_bytes: Annotated[
-        int, typer.Option("--max-bytes", metavar="N", help="Largest request.", rich_help_panel=_LIMITS)
-    ] = 16 * 2**20,
-    max_pixels: Annotated[
-        int,
-        typer.Option(
-            "--max-pixels",
-            metavar="N",
-            help="Maximum number of pixels in the pictures of a request.",
-            rich_help_panel=_LIMITS,
-        ),
-    ] = 2**25,
-    systemd: Annotated[
-        bool,
-        typer.Option("--systemd", help="Print a systemd unit for this command, and exit.", rich_help_panel=_SYSTEMD),
-    ] = False,
-    socket: Annotated[
-        bool,
-        typer.Option(
-            "--socket",
-            help="With --systemd: print the socket's unit, so that no request is lost while the service restarts.",
-            rich_help_panel=_SYSTEMD,
-        ),
-    ] = False,
-    user: Annotated[
-        bool,
-        typer.Option(
-            "--user", help="With --systemd: for your own manager, not the system's.", rich_help_panel=_SYSTEMD
-        ),
-    ] = False,
+    rate: float = option("--rate R", "Requests a second from one client; 0 for no limit.", 100.0, panel=_LIMITS),
+    concurrency: int | None = option(
+        "--concurrency N", "Large pictures decoded at once.", shown="one for each CPU", panel=_LIMITS
+    ),
+    max_bytes: int = option("--max-bytes N", "Largest request.", 16 * 2**20, panel=_LIMITS),
+    max_pixels: int = option(
+        "--max-pixels N", "Maximum number of pixels in the pictures of a request.", 2**25, panel=_LIMITS
+    ),
+    systemd: bool = flag("--systemd", "Print a systemd unit for this command, and exit.", panel=_SYSTEMD),
+    socket: bool = flag(
+        "--socket",
+        "With --systemd: print the socket's unit, so that no request is lost while the service restarts.",
+        panel=_SYSTEMD,
+    ),
+    user: bool = flag("--user", "With --systemd: for your own manager, not the system's.", panel=_SYSTEMD),
     json: options.Json = False,
 ) -> None:
     """Answer over HTTP: a page to draw on, and `predict` and `read` for other programs.
 
     Runs until it is stopped; SIGTERM lets it finish what is under way. /openapi.json describes the requests.
     """
-    from edgemnist.drift import health_file
-    from edgemnist.serve.config import Limits, ServeConfig, read_token, unit_token
+    from edgemnist.field.samples.collector import observing
+    from edgemnist.ground.web.config import read_token
+    from edgemnist.model.answers import health_file
+    from edgemnist.serve.config import PictureLimits, ServeConfig
 
-    for option, asked in (("--socket", socket), ("--user", user)):
+    for needing, asked in (("--socket", socket), ("--user", user)):
         if asked and not systemd:
-            raise UsageError(f"{option} needs --systemd", hint="Add --systemd, which prints a unit.")
-    samples = options.collecting(collect, collect_max)
+            raise UsageError(f"{needing} needs --systemd", hint="Add --systemd, which prints a unit.")
     reporter = TerminalReporter()
-    limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate)
-    if concurrency is not None:
-        limits = dataclasses.replace(limits, concurrency=concurrency)
+    parallel = {} if concurrency is None else {"concurrency": concurrency}
+    limits = PictureLimits(max_bytes=max_bytes, max_pixels=max_pixels, rate=rate, **parallel)
     config = ServeConfig(
         host=host,
         port=port,
@@ -127,13 +86,12 @@ def serve(
         names=tuple(name or ()),
         artifact=artifact,
         threads=threads,
-        collect=samples,
+        collect=observing(collect, collect_max),
         health=health_file(collect, health),
         limits=limits,
     )
     if systemd:
-        from edgemnist.exports import find_exports
-        from edgemnist.systemd import describe_service
+        from edgemnist.model.exports import find_exports
 
         # What `describe_service` knows, and what is for this machine.
         here = {"host", "port", "token", "token_file", "artifact", "exports", "collect", "health"}
@@ -141,14 +99,49 @@ def serve(
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
         show_unit(unit, socket=socket, json=json)
         return
-    from edgemnist.exports import open_for_answers
+    from edgemnist.model.exports import open_for_answers
     from edgemnist.serve.run import open_service
 
-    log_to_stderr()
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():
         service = open_service(opened, config, reporter)
-    service.run(lambda result: show_started(result, json=json, token=config.token))
+    service(lambda result: show_started(result, json=json, token=config.token))
+
+
+def unit_token(token: str | None, file: Path | None) -> str | None:
+    """Return a stand-in for the token, which systemd reads later, and perhaps only root may read now.
+
+    Raises UsageError for a token that would have to stand in the unit, where everybody can read it.
+    """
+    if file is None and token is not None:
+        raise UsageError(
+            "A token must not be written into a unit: everybody on the machine can read it",
+            hint="Put it into a file that only root can read, and name that with --token-file.",
+        )
+    return None if file is None else "0123456789abcdef"
+
+
+def describe_service(
+    exports: Path, config: ServeConfig, *, token_file: Path | None, user_unit: bool, options: Sequence[str]
+) -> Unit:
+    """Return the service that runs this command, from this environment, with `options` beside host and directory."""
+    from edgemnist.model.answers import command_unit
+
+    secret = [] if token_file is None else ["--token-file", f"%d/{TOKEN}"]
+    return command_unit(
+        "edgemnist",
+        "edgemnist: reads handwritten digits",
+        ["serve", "--host", config.host, "--port", str(config.port), *options, *secret],
+        exports=exports,
+        artifact=config.artifact,
+        collect=None if config.collect is None else config.collect.directory,
+        health=config.health,
+        notify=True,
+        listens=f"[{config.host}]:{config.port}" if ":" in config.host else f"{config.host}:{config.port}",
+        credentials=[] if token_file is None else [(TOKEN, PurePosixPath(token_file.absolute()))],
+        user_unit=user_unit,
+    )
 
 
 class UnitResult(Result, frozen=True, kw_only=True):
@@ -170,22 +163,8 @@ def show_started(result: ServeResult, *, json: bool, token: str | None = None) -
 
 def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
     """Print a unit as a file that can be installed."""
-    from edgemnist.systemd import service_unit, socket_unit
+    from edgemnist.ground.systemd import service_unit, socket_unit
 
     text = socket_unit(service) if socket else service_unit(service)
     file = f"{service.name}.{'socket' if socket else 'service'}"
-    if json:
-        text = UnitResult(file=file, text=text).to_json()
-    out().print(text, soft_wrap=True, end="" if not json else "\n")
-
-
-def log_to_stderr() -> None:
-    """Log what goes wrong while the service runs where its notices are."""
-
-    class Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            err().print(self.format(record), soft_wrap=True)
-
-    handler = Handler(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
-    logging.getLogger().addHandler(handler)
+    out().print(UnitResult(file=file, text=text).to_json() if json else text.rstrip("\n"), soft_wrap=True)

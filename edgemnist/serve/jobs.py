@@ -1,48 +1,49 @@
 """What the service and its workers say to each other: MessagePack, so that a broken worker cannot make it run anything.
 
-The service imports this, and nothing that can decode a picture.
+Each message follows its length in four bytes. The service imports this, and nothing that can decode a picture.
 """
 
 from __future__ import annotations
 
-import os
-import socket
-from multiprocessing.connection import Connection
+import struct
 from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
 
-from edgemnist.arrays import IMAGE_SIDE, Images
-from edgemnist.predict.refusal import Assessment
-from edgemnist.results.pictures import ReadResult
+from edgemnist.ground.arrays import Images
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.results.pictures import ReadResult
+from edgemnist.model.task import Assessment, Task
 
 LARGE_BYTES: Final = 2**22
-"""After a picture of so many bytes the process ends, which gives its memory back at once."""
+"""A picture of this many bytes waits for its share of memory, and its process ends with it, which gives it back."""
 
 
 class PredictJob(msgspec.Struct, frozen=True, kw_only=True, tag="predict"):
-    """A request for `predict`; its body follows as a message of its own."""
+    """A request for `predict`; its body comes with it as an open file."""
 
     batch: bool
-    """Whether the body is JSON with several pictures, instead of a picture."""
-    digits: bool
-    """Whether the model knows the ten digits, so that what is none can be told apart."""
+    """Whether the body is JSON with several pictures or with numbers, instead of a picture."""
+    max_pixels: int
+    """With more, the end of the job is `Elsewhere`."""
+    task: Task
+    """Of the model."""
 
 
 class ReadJob(msgspec.Struct, frozen=True, kw_only=True, tag="read"):
-    """A request for `read`; its body follows as a message of its own."""
+    """A request for `read`; its body comes with it as an open file."""
 
     min_confidence: float
     labels: tuple[str, ...]
     """Of the model that answers."""
+    task: Task
+    """Of that model, see `PredictJob`."""
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True, tag="needs"):
-    """Asks for leave to decode."""
+    """Asks for leave to decode pictures that are large."""
 
-    pixels: int
-    """Of all pictures."""
     bytes: int
     """Of memory, for the largest."""
 
@@ -51,7 +52,7 @@ class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
     """Asks what the model answers: float32 [N, C] as bytes."""
 
     images: bytes
-    """uint8 [N, 28, 28]."""
+    """What the model takes, [N, *shape]."""
 
 
 class Normalized(msgspec.Struct, frozen=True, kw_only=True, tag="normalized"):
@@ -59,7 +60,7 @@ class Normalized(msgspec.Struct, frozen=True, kw_only=True, tag="normalized"):
 
     names: list[str]
     images: bytes
-    """uint8 [N, 28, 28]."""
+    """What the model takes, [N, *shape]."""
     inverted: list[bool]
     assessments: list[Assessment]
     decode_s: float
@@ -73,6 +74,10 @@ class Page(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
     decode_s: float
 
 
+class Elsewhere(msgspec.Struct, frozen=True, tag="elsewhere"):
+    """The end of a job that is for another lane."""
+
+
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
     """The end of a job that cannot be done."""
 
@@ -83,15 +88,26 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True, tag="refusal"):
 
 
 Job: TypeAlias = PredictJob | ReadJob
-Reply: TypeAlias = Needs | Classify | Normalized | Page | Refusal
+End: TypeAlias = Normalized | Page | Elsewhere | Refusal
+Reply: TypeAlias = Needs | Classify | End
+HEAD: Final = struct.Struct("!I")
+"""The length of a message."""
 
 
-def send_file(connection: Connection, descriptor: int) -> None:
-    """Give a process at the other end of a connection, which is a UNIX socket, an open file."""
-    with socket.socket(fileno=os.dup(connection.fileno())) as own:
-        socket.send_fds(own, [b"\0"], [descriptor])
+def framed(message: bytes) -> bytes:
+    """Return a message after its length."""
+    return HEAD.pack(len(message)) + message
 
 
-def images_of(data: bytes) -> Images:
-    """Return uint8 [N, 28, 28] from its bytes."""
-    return np.frombuffer(data, dtype=np.uint8).reshape(-1, IMAGE_SIDE, IMAGE_SIDE)
+def images_of(data: bytes, spec: InputSpec) -> Images:
+    """Return inputs, [N, *shape], from their bytes."""
+    return np.frombuffer(data, dtype=spec.dtype).reshape(-1, *spec.shape)
+
+
+NUMBER_BYTES: Final = 96
+"""Of memory that a number of JSON may take as an object of Python in nested lists, and in arrays beside."""
+
+
+def count_of_numbers(document: msgspec.Raw) -> int:
+    """Return how many numbers nested lists in JSON hold at most, before any of them is decoded."""
+    return bytes(document).count(b",") + 1

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
@@ -13,9 +13,13 @@ from prometheus_client.registry import Collector
 from edgemnist import __version__
 
 if TYPE_CHECKING:
-    from edgemnist.drift.monitor import Monitor
+    from edgemnist.field.drift.monitor import Monitor
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+PATHS: Final = frozenset(
+    {"/v1/predict", "/v1/read", "/v1/corrections", "/v1/artifacts", "/healthz", "/metrics", "/openapi.json"}
+)
+"""That are counted by their own names."""
 _SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _STAGE_SECONDS: Final = (0.00001, 0.00003, 0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 OTHER: Final = "other"
@@ -25,7 +29,11 @@ OTHER: Final = "other"
 class Metrics:
     """The counters of one service, in a registry of their own."""
 
-    def __init__(self, artifact: str, release: str | None) -> None:
+    def __init__(self, artifact: str, release: str | None, pages: Collection[str] = ()) -> None:
+        """`pages` are the paths of the page's own files, which are counted as one."""
+        # When a counter was made is of no use to anybody, and doubles the document.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # as the client library has it
+        self._pages = pages
         self.registry = CollectorRegistry()
         registry = self.registry
         self._requests = Counter(
@@ -60,8 +68,9 @@ class Metrics:
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(path, str(status)).inc()
-        self._seconds.labels(path).observe(seconds)
+        label = "page" if path in self._pages else path if path in PATHS else OTHER
+        self._requests.labels(label, str(status)).inc()
+        self._seconds.labels(label).observe(seconds)
 
     def stage(self, endpoint: str, stage: str, seconds: float) -> None:
         """Count a part of an answer."""
@@ -84,7 +93,7 @@ class _Health(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Give the shares and the evidence of now."""
-        from edgemnist.drift.evidence import alarmed, means
+        from edgemnist.field.drift.evidence import alarmed, means
 
         record = self._monitor.record
         if record is None:

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgemnist.agent.store import release_of
+from edgemnist.board.agent.store import release_of
 from edgemnist.errors import UnknownNameError
-from edgemnist.exports import CURRENT, Exports, RecordedArtifact, model_for
-from edgemnist.exports.models import Model
-from edgemnist.progress import SILENT, Reporter
-from edgemnist.results.pictures import ArtifactsResponse, ArtifactStatus
-from edgemnist.runtimes import RUNTIMES, default_runtime
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.pictures import ArtifactsResponse, ArtifactStatus
+from edgemnist.model.exports import CURRENT, Exports, RecordedArtifact, model_for
+from edgemnist.model.exports.models import Model, tell_guesses
+from edgemnist.model.runtimes import RUNTIMES, default_runtime
+from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.task import Task, task_of
 
 if TYPE_CHECKING:
-    from edgemnist.drift import Record
+    from edgemnist.field.drift import Record
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class ModelStore:
         self.default = self._model.name
         self._loaded = {self.default: self._load(self._model, labels)}
         self.labels = list(self._loaded[self.default].classifier.labels)
+        tell_guesses(self._model, self._loaded[self.default].classifier, reporter)
 
     @property
     def directory(self) -> Path:
@@ -63,7 +65,7 @@ class ModelStore:
 
     def no_counts(self) -> Record:
         """Return the record of the default model before its first request; see `drift.monitor`."""
-        from edgemnist.drift.monitor import no_counts
+        from edgemnist.field.drift.monitor import no_counts
 
         return no_counts(self._model, self._loaded[self.default].classifier, self._exports, self.release)
 
@@ -101,12 +103,19 @@ class ModelStore:
                 usable=True,
                 verified=False,
             )
-            return ArtifactsResponse(labels=self.labels, artifacts=[status])
+            return self._described([status])
         # Opened each time: a training, an export or a verification may have come in between.
         exports = Exports.open(self._exports.directory)
-        return ArtifactsResponse(
-            labels=self.labels, artifacts=[self._status(exports, artifact) for artifact in exports.artifacts]
-        )
+        return self._described([self._status(exports, artifact) for artifact in exports.artifacts])
+
+    def _described(self, artifacts: list[ArtifactStatus]) -> ArtifactsResponse:
+        classifier = self._loaded[self.default].classifier
+        return ArtifactsResponse(labels=self.labels, artifacts=artifacts, task=self.task.name, takes=classifier.spec)
+
+    @property
+    def task(self) -> Task:
+        """What the default model is for."""
+        return task_of(self._loaded[self.default].classifier)
 
     def _status(self, exports: Exports, artifact: RecordedArtifact) -> ArtifactStatus:
         record = artifact.record
@@ -126,4 +135,7 @@ class ModelStore:
         )
 
     def _load(self, model: Model, labels: list[str] | None) -> LoadedModel:
-        return LoadedModel(model.name, model.runtime, model.load(threads=self._threads, labels=labels))
+        classifier = model.load(threads=self._threads, labels=labels)
+        # Now, as the first request would wait for it.
+        task_of(classifier)
+        return LoadedModel(model.name, model.runtime, classifier)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgemnist import __version__
-from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.results.pictures import (
+from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.ground.results.pictures import (
     ArtifactsResponse,
     CorrectionBody,
     CorrectionResponse,
@@ -17,7 +17,8 @@ from edgemnist.results.pictures import (
     ReadResult,
     schemas,
 )
-from edgemnist.serve.config import Limits
+from edgemnist.model.task import Task, default_task
+from edgemnist.serve.config import PictureLimits
 
 VERSION: Final = "3.1.0"
 _PICTURES: Final = (
@@ -32,6 +33,7 @@ _PICTURES: Final = (
 _REFUSALS: Final = {
     400: "The request does not follow this document.",
     401: "The token is missing or wrong.",
+    403: "The request comes from a page of another site.",
     404: "The artifact is unknown; `nearest` is the one with the most similar name.",
     405: "The path takes another method.",
     408: "The body did not arrive in time.",
@@ -47,86 +49,74 @@ _ALWAYS: Final = (401, 405, 421, 429)
 _WORK: Final = (400, 404, 408, 413, 415, 422, 501, 503)
 
 
-def document(limits: Limits, *, collects: bool) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document, with the corrections where they are kept."""
-    artifact = {
-        "name": "artifact",
-        "in": "query",
-        "description": "NAME or NAME@RUNTIME of an artifact; the fastest verified one by default.",
-        "schema": {"type": "string"},
-    }
-    compare = {
-        **artifact,
-        "description": "NAME or NAME@RUNTIME; the fastest verified one by default. Each further one is compared.",
-        "schema": {"type": "array", "items": {"type": "string"}, "maxItems": 16},
-        "style": "form",
-        "explode": True,
-    }
-    show = {
-        "name": "show",
-        "in": "query",
-        "description": "Whether the answer has the 28×28 pixels that the model was given.",
-        "schema": {"type": "string", "enum": ["true", "false"], "default": "false"},
-    }
-    collect = {
-        "name": "collect",
-        "in": "query",
-        "description": "Whether doubtful digits may be kept, if the service keeps samples.",
-        "schema": {"type": "string", "enum": ["true", "false"], "default": "true"},
-    }
-    confidence = {
-        "name": "min_confidence",
-        "in": "query",
-        "description": "Below this a digit is refused.",
-        "schema": {"type": "number", "minimum": 0, "maximum": 1, "default": DEFAULT_MIN_CONFIDENCE},
-    }
+def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of a task's models, with the corrections where they are kept."""
+    of_digits = task.name in {"", default_task().name}
+    noun = "digit" if of_digits else "input"
+    height, width = (*task.input.shape, 1)[:2]
+    given = f"{width}×{height} pixels" if task.input.is_picture else task.input.words()
+    name = {"type": "string"}
+    several = {"type": "array", "items": name, "maxItems": 16}
+    number = {"type": "number", "minimum": 0, "maximum": 1, "default": DEFAULT_MIN_CONFIDENCE}
+    artifact = "NAME or NAME@RUNTIME of an artifact; the fastest verified one by default."
+    compared = {"style": "form", "explode": True}
+    predict = [
+        _parameter("artifact", f"{artifact} Each further one is compared.", several) | compared,
+        _parameter("show", f"Whether the answer has the {given} that the model was given.", _flag("false")),
+        _parameter("collect", f"Whether doubtful {noun}s may be kept, if the service keeps samples.", _flag("true")),
+    ]
+    read = [
+        _parameter("artifact", artifact, name),
+        _parameter("min_confidence", "Below this a digit is refused.", number),
+    ]
     picture = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
-    batch = {"application/json": {"schema": _reference("PredictBody")}}
+    both = (picture if task.input.is_picture else {}) | _json("PredictBody")
+    paths = {
+        "/v1/predict": _operation(
+            "predict",
+            "Read a digit from each picture" if of_digits else "Answer each picture, or input of numbers",
+            "PredictResponse",
+            _WORK,
+            parameters=predict,
+            body=both,
+        ),
+        "/v1/read": _operation(
+            "read", "Read every digit on a page", "ReadResult", _WORK, parameters=read, body=picture
+        ),
+        "/v1/artifacts": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,)),
+        "/healthz": _operation("health", "Tell whether the service is healthy", "HealthResponse", ()),
+        "/metrics": _operation("metrics", "Metrics for Prometheus", "", ()),
+    }
+    if not of_digits:
+        del paths["/v1/read"]
+    paths["/healthz"]["get"]["security"] = []
+    text = {"text/plain": {"schema": {"type": "string"}}}
+    paths["/metrics"]["get"]["responses"]["200"]["content"] = text
     components = schemas(ArtifactsResponse, ErrorResponse, HealthResponse, PredictBody, PredictResponse, ReadResult)
-    corrections: dict[str, Any] = {}
     if collects:
+        refusals = (400, 403, 408, 413, 415, 503)
+        body = _json("CorrectionBody")
+        paths["/v1/corrections"] = _operation(
+            "correct",
+            f"Say what {'an' if noun == 'input' else 'a'} {noun} is",
+            "CorrectionResponse",
+            refusals,
+            body=body,
+        )
         components |= schemas(CorrectionBody, CorrectionResponse)
-        correction = {"application/json": {"schema": _reference("CorrectionBody")}}
-        corrections["/v1/corrections"] = {
-            "post": _operation(
-                "correct", "Say what a digit is", "CorrectionResponse", (400, 408, 413, 415, 503), body=correction
-            )
-        }
-    components["PredictBody"]["properties"]["images"] |= {"minItems": 1, "maxItems": limits.max_images}
+    for kind in ("images", "inputs"):
+        components["PredictBody"]["properties"][kind] |= {"minItems": 1, "maxItems": limits.max_images}
+    description = (
+        f"{'Reads handwritten digits from pictures' if of_digits else f'Answers {task.input.words()}'}. "
+        f"A body has at most {limits.max_bytes:,} bytes, and its pictures {limits.max_pixels:,} pixels."
+    )
     return {
         "openapi": VERSION,
-        "info": {
-            "title": "edgemnist",
-            "version": __version__,
-            "description": "Reads handwritten digits from pictures. "
-            f"A body has at most {limits.max_bytes:,} bytes, and its pictures {limits.max_pixels:,} pixels.",
-        },
+        "info": {"title": "edgemnist", "version": __version__, "description": description},
         "security": [{}, {"token": []}],
-        "paths": {
-            "/v1/predict": {
-                "post": _operation(
-                    "predict", "Read a digit from each picture", "PredictResponse", _WORK,
-                    parameters=[compare, show, collect], body={**picture, **batch},
-                )
-            },
-            "/v1/read": {
-                "post": _operation(
-                    "read", "Read every digit on a page", "ReadResult", _WORK,
-                    parameters=[artifact, confidence], body=picture,
-                )
-            },
-            **corrections,
-            "/v1/artifacts": {"get": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,))},
-            "/healthz": {
-                "get": _operation("health", "Tell whether the service is healthy", "HealthResponse", (), open_=True)
-            },
-            "/metrics": {"get": _text("metrics", "Metrics for Prometheus")},
-        },
-        "components": {
-            "schemas": components,
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
-        },
-    }  # fmt: skip
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
+    }
 
 
 def _operation(
@@ -137,34 +127,22 @@ def _operation(
     *,
     parameters: list[dict[str, Any]] | None = None,
     body: dict[str, Any] | None = None,
-    open_: bool = False,
 ) -> dict[str, Any]:
-    refused = {"application/json": {"schema": _reference("ErrorResponse")}}
-    operation: dict[str, Any] = {
-        "operationId": name,
-        "summary": summary,
-        "responses": {
-            "200": {"description": "Done.", "content": {"application/json": {"schema": _reference(result)}}},
-            **{
-                str(status): {"description": _REFUSALS[status], "content": refused}
-                for status in sorted((*_ALWAYS, *refusals))
-            },
-        },
-    }
-    if open_:
-        operation["security"] = []
-    if parameters:
-        operation["parameters"] = parameters
-    if body:
-        operation["requestBody"] = {"required": True, "content": body}
-    return operation
+    """Return what a path takes: a POST where it has a body, else a GET."""
+    responses = {"200": {"description": "Done.", "content": _json(result)}}
+    for status in sorted((*_ALWAYS, *refusals)):
+        responses[str(status)] = {"description": _REFUSALS[status], "content": _json("ErrorResponse")}
+    operation = {"operationId": name, "summary": summary, "responses": responses, "parameters": parameters or []}
+    return {"post": operation | {"requestBody": {"required": True, "content": body}}} if body else {"get": operation}
 
 
-def _text(name: str, summary: str) -> dict[str, Any]:
-    operation = _operation(name, summary, "", ())
-    operation["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
-    return operation
+def _parameter(name: str, description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _reference(name: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{name}"}
+def _flag(default: str) -> dict[str, Any]:
+    return {"type": "string", "enum": ["true", "false"], "default": default}
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}

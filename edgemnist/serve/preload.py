@@ -8,9 +8,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
+from edgemnist.digits.read.likeness import shipped_network
 from edgemnist.errors import EdgemnistError
-from edgemnist.native.fitting import fitter
-from edgemnist.read.likeness import shipped_network
+from edgemnist.model.native.fitting import fitter
 
 PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
 """Of Pillow, for the formats that are read. It would import them with the first body that is no PNG or JPEG, out of the
@@ -22,7 +22,7 @@ for name in PLUGINS:
 for module in ("edgemnist.app", "edgemnist.serve.worker", "edgemnist.serve.workers"):
     import_module(module)
 if find_spec("cv2") is not None:
-    import_module("edgemnist.read.pieces")
+    import_module("edgemnist.digits.read.find")
 # A damaged one is told by the job that needs it.
 with contextlib.suppress(EdgemnistError):
     shipped_network()

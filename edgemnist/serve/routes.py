@@ -5,55 +5,58 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
-from importlib import resources
 from time import perf_counter
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 import numpy as np
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from edgemnist import __version__
+from edgemnist.digits.predict.run import Sourced, answers_of, tell
+from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.digits.recognize import require_digits
 from edgemnist.errors import UsageError, check_range
-from edgemnist.predict.run import Sourced, tell
-from edgemnist.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.results import UNREADABLE
-from edgemnist.results.pictures import (
-    DIGIT,
-    DIGITS,
+from edgemnist.field.samples import CLIENT, NOT_A_DIGIT
+from edgemnist.ground.arrays import WHITE
+from edgemnist.ground.results import UNREADABLE
+from edgemnist.ground.results.pictures import (
     Comparison,
-    CorrectionBody,
     CorrectionResponse,
     HealthResponse,
     PredictResponse,
     PredictTimes,
 )
-from edgemnist.samples import DISAGREEMENT, NOT_A_DIGIT
-from edgemnist.serve.jobs import Normalized, Page, PredictJob, ReadJob, images_of
-from edgemnist.serve.limits import JSON, Body, BodyMemory, GoneError, MemoryFile, content_type, network_of
+from edgemnist.ground.web.bodies import JSON, Bodies, content_type, network_of
+from edgemnist.ground.web.pages import NO_STORE, PageFile, json_response, refuse_foreign
+from edgemnist.ground.web.refusals import UNUSABLE, RefusedError, bad_request, busy, unsupported
+from edgemnist.model.answers import nothing_on
+from edgemnist.model.task import task_of
+from edgemnist.serve.jobs import Elsewhere, Normalized, Page, PredictJob, ReadJob, count_of_numbers, images_of
 from edgemnist.serve.metrics import CONTENT_TYPE, Metrics
 from edgemnist.serve.openapi import document
-from edgemnist.serve.refusals import UNUSABLE, RefusedError, bad_request, busy, unsupported
-from edgemnist.serve.workers import SMALL_PIXELS, Lane, NotSmallError, Threads
-from edgemnist.storage import sha256
+from edgemnist.serve.workers import SMALL_PIXELS, Lane, Memory
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping
 
     from starlette.requests import Request
 
-    from edgemnist.arrays import Images
-    from edgemnist.drift.monitor import Monitor
-    from edgemnist.results import Result
-    from edgemnist.results.pictures import Prediction
-    from edgemnist.samples.collector import Collector
-    from edgemnist.serve.config import Limits
+    from edgemnist.field.samples.collector import Collector
+    from edgemnist.ground.arrays import Images
+    from edgemnist.ground.inputs import InputSpec
+    from edgemnist.ground.results.pictures import Prediction
+    from edgemnist.model.answers import Answer, Observer
+    from edgemnist.serve.config import PictureLimits
     from edgemnist.serve.models import LoadedModel, ModelStore
-    from edgemnist.shadow.runner import Shadow
+
+T = TypeVar("T")
 
 MAX_COMPARED: Final = 16
 SMALL_BYTES: Final = 2**16
@@ -62,76 +65,40 @@ SOURCE: Final = "serve"
 """Of samples: a client's names for its pictures are its own."""
 STORED_S: Final = 10.0
 """Seconds to wait until a correction is on the disk."""
-_NO_STORE = {"cache-control": "no-store"}
-
-
-TYPES: Final = {
-    "html": "text/html; charset=utf-8",
-    "css": "text/css; charset=utf-8",
-    "js": "text/javascript; charset=utf-8",
-    "svg": "image/svg+xml",
-    "webmanifest": "application/manifest+json",
-}
-
-
-@dataclass(frozen=True)
-class PageFile:
-    """A file of the page."""
-
-    data: bytes
-    headers: dict[str, str]
-
-    def response(self, request: Request) -> Response:
-        """Return the file, or that the client has it."""
-        if request.headers.get("if-none-match") == self.headers["etag"]:
-            return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=self.headers)
-        return Response(self.data, headers=self.headers)
-
-
-def page_files(package: str = "edgemnist.serve") -> dict[str, PageFile]:
-    """Return the files of a package's `page/` by the path under which they are served."""
-    files = {}
-    for entry in resources.files(package).joinpath("page").iterdir():
-        kind = TYPES.get(entry.name.rpartition(".")[2])
-        if kind is None:
-            continue
-        data = entry.read_bytes()
-        # Asked for each time, and answered with 304 if it is the same: a new release shows at once.
-        headers = {
-            "content-type": kind,
-            "cache-control": "no-cache",
-            "etag": f'"{sha256(data)[:16]}"',
-        }
-        files["/" if entry.name == "index.html" else f"/{entry.name}"] = PageFile(data, headers)
-    return files
 
 
 class Endpoints:
-    """Answers requests; what they have in common is done by `RequestMiddleware`."""
+    """Answers requests; what they have in common is done by `RequestGuard`."""
 
     def __init__(
         self,
         store: ModelStore,
-        limits: Limits,
+        limits: PictureLimits,
         metrics: Metrics,
-        *,
-        drawings: Lane,
-        pictures: Lane,
-        disk: Threads,
         files: Mapping[str, PageFile],
+        *,
         collector: Collector | None = None,
-        monitor: Monitor | None = None,
-        shadow: Shadow | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
-        """`drawings` and `pictures` decode what is small and what is not; `disk` loads and describes models."""
-        self._monitor, self._shadow = monitor, shadow
+        """`collector` keeps corrections; `observers` observe what the default model answers."""
         self._store, self._limits, self._metrics, self._files = store, limits, metrics, files
-        self._drawings, self._pictures, self._disk = drawings, pictures, disk
-        self._bodies = BodyMemory(limits.max_held_bytes)
-        metrics.jobs.set_function(lambda: pictures.jobs)
+        self._collector, self._observers = collector, observers
+        memory = Memory(limits.decoded_bytes)
+        # Drawings do not wait for large pictures. Each connection has one on its way.
+        self._drawings = Lane(1, limits.max_connections, limits, memory)
+        self._pictures = Lane(limits.concurrency, limits.waiting, limits, memory)
+        # Loads and describes models.
+        self._disk = ThreadPoolExecutor(1, "disk")
+        self._bodies = Bodies(limits)
+        metrics.jobs.set_function(lambda: self._pictures.jobs)
         metrics.held.set_function(lambda: self._bodies.bytes)
-        self._collector = collector
-        self._openapi = msgspec.json.encode(document(limits, collects=collector is not None))
+        self._openapi = msgspec.json.encode(document(limits, store.task, collects=collector is not None))
+
+    def close(self) -> None:
+        """End the threads and processes, once the event loop has ended."""
+        self._pictures.close()
+        self._drawings.close()
+        self._disk.shutdown(wait=False, cancel_futures=True)
 
     def router(self) -> Router:
         """Return the paths and what answers them."""
@@ -147,55 +114,63 @@ class Endpoints:
         ], redirect_slashes=False)  # fmt: skip
 
     async def predict(self, request: Request) -> Response:
-        """Read a digit from each picture."""
+        """Answer each picture, or input of numbers."""
         kind = content_type(request, batches=True)
         names, show = _artifacts(request), _flag(request, "show")
         collect = _flag(request, "collect", default=True)
-        with Body(request, self._limits, self._bodies) as body:
-            data = await body.read()
+        async with self._bodies.receive(request) as body:
             models = [await self._loaded(name) for name in names]
-            job = PredictJob(batch=kind == JSON, digits=models[0].classifier.labels == DIGITS)
-            found = await self._until_gone(request, self._normalized(job, data, models[0]))
+            task, limit = task_of(models[0].classifier), self._limits.max_pixels
+            job = PredictJob(batch=kind == JSON, task=task, max_pixels=limit)
+            try:
+                found = await self._until_gone(request, self._normalized(job, body, models[0]))
+            except RefusedError as refused:
+                # Other pictures that cannot be decoded were no answer of the model.
+                if refused.status == HTTPStatus.UNPROCESSABLE_ENTITY and collect and task.is_usual:
+                    self._publish([nothing_on(task.input)], models[0])
+                raise
+        if not isinstance(found, Normalized):
+            raise TypeError("pictures were to be normalized")
         if job.batch or len(models) > 1:
             result = await asyncio.to_thread(_predictions, found, models, show=show)
         else:
             result = _predictions(found, models, show=show)
-        if collect and isinstance(found, Normalized):
-            if self._collector is not None:
-                _offer(self._collector, images_of(found.images), result)
-            # What another model answers is no matter of the default one.
-            if self._monitor is not None and models[0].name == self._store.default:
-                _count(self._monitor, images_of(found.images), result)
-            if self._shadow is not None and models[0].name == self._store.default:
-                _compare(self._shadow, images_of(found.images), result)
+        if collect and self._observers:
+            self._publish(_answers(images_of(found.images, task.input), result), models[0])
         for stage in ("decode", "normalize", "classify"):
             self._metrics.stage("predict", stage, getattr(result.microseconds, stage) / 1e6)
         for one in models:
             self._metrics.answered("predict", one.name, len(result.predictions))
         return json_response(result)
 
-    async def _normalized(self, job: PredictJob, data: MemoryFile, model: LoadedModel) -> Normalized | Page:
-        if not job.batch and data.size <= SMALL_BYTES:
-            try:
-                return await self._drawings.run(job, data, model.classifier, most_pixels=SMALL_PIXELS)
-            except NotSmallError:
-                pass
-        return await self._pictures.run(job, data, model.classifier)
+    def _publish(self, answers: Sequence[Answer], model: LoadedModel) -> None:
+        # Observers judge the default model, so they must not see what another one answers.
+        for observer in self._observers if model.name == self._store.default else ():
+            observer.observe(answers)
+
+    async def _normalized(self, job: PredictJob, body: IO[bytes], model: LoadedModel) -> Normalized | Page | Elsewhere:
+        if not job.batch and os.fstat(body.fileno()).st_size <= SMALL_BYTES:
+            small = msgspec.structs.replace(job, max_pixels=SMALL_PIXELS)
+            found = await self._drawings.run(small, body, model.classifier)
+            if not isinstance(found, Elsewhere):
+                return found
+        return await self._pictures.run(job, body, model.classifier)
 
     async def correct(self, request: Request) -> Response:
         """Keep what somebody says a digit is."""
+        refuse_foreign(request)
         if content_type(request, batches=True) != JSON:
             raise unsupported("A correction is sent as JSON", f"Send Content-Type: {JSON}.")
-        with Body(request, self._limits, self._bodies) as body:
+        async with self._bodies.receive(request) as body:
             try:
-                given = msgspec.json.decode((await body.read()).read(), type=CorrectionBody)
+                given = msgspec.json.decode(body.read(), type=_Correction)
             except UNREADABLE as error:
                 raise bad_request(f"The body is not a correction: {error}", "See /openapi.json.") from error
         model = await self._loaded(None)
         known = [*model.classifier.labels, NOT_A_DIGIT]
         if given.label not in known:
             raise bad_request(f"{given.label[:40]!r} is none of the classes", f"Known: {', '.join(known)}.")
-        image = np.array(given.image, np.uint8)
+        image = _corrected(given.image, model.classifier.spec)
         # Asked again: what a client says was answered proves nothing.
         (row,) = model.classifier.predict_proba(image[None])
         answer, confidence = model.classifier.labels[int(row.argmax())], float(row.max())
@@ -210,11 +185,18 @@ class Endpoints:
         if len(names) > 1:
             raise bad_request("A page is read by one artifact", "Name one, or none.")
         confidence = _number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE)
-        with Body(request, self._limits, self._bodies) as body:
-            data = await body.read()
+        async with self._bodies.receive(request) as body:
             model = await self._loaded(names[0])
-            job = ReadJob(min_confidence=confidence, labels=tuple(model.classifier.labels))
-            page = await self._until_gone(request, self._pictures.run(job, data, model.classifier))
+            try:
+                require_digits(model.classifier, model.name, "read")
+            except UsageError as error:
+                raise RefusedError(
+                    HTTPStatus.UNPROCESSABLE_ENTITY, "wrong-task", error.message, "Use /v1/predict."
+                ) from error
+            job = ReadJob(
+                min_confidence=confidence, labels=tuple(model.classifier.labels), task=task_of(model.classifier)
+            )
+            page = await self._until_gone(request, self._pictures.run(job, body, model.classifier))
         if not isinstance(page, Page):
             raise TypeError("a page was to be read")
         observe = functools.partial(self._metrics.stage, "read")
@@ -225,27 +207,27 @@ class Endpoints:
         return json_response(msgspec.structs.replace(page.result, artifact=model.name, runtime=model.runtime))
 
     @staticmethod
-    async def _until_gone(request: Request, work: Coroutine[None, None, Normalized | Page]) -> Normalized | Page:
-        """Wait for work, and end it where the client leaves. Raises GoneError for that."""
+    async def _until_gone(
+        request: Request, work: Coroutine[None, None, Normalized | Page | Elsewhere]
+    ) -> Normalized | Page | Elsewhere:
+        """Wait for work, and end it where the client leaves. Raises ClientDisconnect for that."""
         working = asyncio.ensure_future(work)
         leaving = asyncio.ensure_future(request.receive())
         try:
             await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                raise GoneError
+                raise ClientDisconnect
             return working.result()
         finally:
             working.cancel()
             leaving.cancel()
 
-    async def artifacts(self, request: Request) -> Response:
+    async def artifacts(self, _request: Request) -> Response:
         """Tell what can be asked for."""
-        del request
-        return json_response(await self._disk.run(self._store.describe))
+        return json_response(await self._from_disk(self._store.describe))
 
-    async def health(self, request: Request) -> Response:
+    async def health(self, _request: Request) -> Response:
         """Tell that the service is well, and which release it answers from."""
-        del request
         store, collector = self._store, self._collector
         return json_response(
             HealthResponse(
@@ -257,15 +239,13 @@ class Endpoints:
             )
         )
 
-    async def metrics(self, request: Request) -> Response:
+    async def metrics(self, _request: Request) -> Response:
         """Tell Prometheus."""
-        del request
-        return Response(self._metrics.text(), headers={**_NO_STORE, "content-type": CONTENT_TYPE})
+        return Response(self._metrics.text(), headers={**NO_STORE, "content-type": CONTENT_TYPE})
 
-    async def openapi(self, request: Request) -> Response:
+    async def openapi(self, _request: Request) -> Response:
         """Tell how to ask."""
-        del request
-        return Response(self._openapi, headers={**_NO_STORE, "content-type": JSON})
+        return Response(self._openapi, headers={**NO_STORE, "content-type": JSON})
 
     async def page(self, request: Request) -> Response:
         """Return a file of the page."""
@@ -275,12 +255,10 @@ class Endpoints:
 
     async def _loaded(self, name: str | None) -> LoadedModel:
         ready = self._store.ready(name)
-        return ready if ready is not None else await self._disk.run(self._store.get, name)
+        return ready if ready is not None else await self._from_disk(lambda: self._store.get(name))
 
-
-def json_response(result: Result) -> Response:
-    """Return an answer that was made for one request."""
-    return Response(msgspec.json.encode(result), headers={**_NO_STORE, "content-type": JSON})
+    async def _from_disk(self, read: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._disk, read)
 
 
 def _artifacts(request: Request) -> list[str | None]:
@@ -298,53 +276,65 @@ def _flag(request: Request, name: str, *, default: bool = False) -> bool:
     return text == "true"
 
 
-def _offer(collector: Collector, images: Images, result: PredictResponse) -> None:
-    """Let a collector keep what is worth a look of images, uint8 [N, 28, 28], and what was answered."""
-    for number, (image, one) in enumerate(zip(images, result.predictions, strict=True)):
-        differs = any(other.predictions[number].digit != one.digit for other in result.compared)
-        collector.offer(
-            image,
-            source=SOURCE,
-            answer=str(one.digit) if one.verdict in {None, DIGIT} else None,
-            confidence=one.confidence,
-            reason=DISAGREEMENT if differs else None,
-        )
+def _answers(images: Images, result: PredictResponse) -> list[Answer]:
+    """Return what was answered to inputs, [N, *shape], for those who observe it."""
+    disputed = [
+        any(other.predictions[number].digit != one.digit for other in result.compared)
+        for number, one in enumerate(result.predictions)
+    ]
+    return answers_of(list(images), result.predictions, result.labels, source=SOURCE, disputed=disputed)
 
 
-def _count(monitor: Monitor, images: Images, result: PredictResponse) -> None:
-    """Let a monitor count images, uint8 [N, 28, 28], and what was answered."""
-    answers = [int(np.argmax(one.probabilities)) if one.verdict in {None, DIGIT} else -1 for one in result.predictions]
-    monitor.see(images, [one.confidence for one in result.predictions], answers)
+class _Correction(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A `CorrectionBody`, of which the numbers are not decoded yet."""
+
+    image: msgspec.Raw
+    label: str
 
 
-def _compare(shadow: Shadow, images: Images, result: PredictResponse) -> None:
-    """Let the release in the shadow answer images, uint8 [N, 28, 28], too, as far as they were answered."""
-    for image, one in zip(images, result.predictions, strict=True):
-        if one.verdict in {None, DIGIT}:
-            shadow.offer(image, answer=str(one.digit), confidence=one.confidence, source=SOURCE)
+def _corrected(image: msgspec.Raw, spec: InputSpec) -> Images:
+    """Return what the model was given, as a client says. Raises RefusedError where it takes nothing of this kind."""
+    shape = " × ".join(map(str, spec.shape))
+    wrong = bad_request(f"The body is not a correction: its image is not {shape} numbers", "See /openapi.json.")
+    if count_of_numbers(image) != spec.size:
+        raise wrong
+    try:
+        found = np.asarray(msgspec.json.decode(image))
+        levels = spec.dtype == "uint8"
+        if found.shape != spec.shape or found.dtype.kind not in ("i" if levels else "if"):
+            raise wrong
+        if levels and not 0 <= found.min() <= found.max() <= WHITE:
+            raise wrong
+        checked: Images = spec.check(found.astype(spec.dtype))[0]
+    except (ValueError, *UNREADABLE):
+        raise wrong from None
+    return checked
 
 
 async def _keep_correction(
     collector: Collector | None, image: Images, label: str, *, client: str, answer: str, confidence: float
 ) -> None:
-    """Store a correction. Raises RefusedError where nothing is kept (any more), or nothing more of this client."""
-    writer = f"client {client}"
+    """Store a correction. Raises RefusedError where nothing can be kept, or nothing more of this client."""
+    from edgemnist.field.samples.collector import Kept
+
+    kept = Kept.BUSY
     if collector is not None:
+        writer = f"{CLIENT}{client}"
         stored = collector.correct(image, label, writer=writer, source=SOURCE, answer=answer, confidence=confidence)
         with contextlib.suppress(TimeoutError):
             # Whoever is told that it is kept does not send it again.
-            if await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S):
-                return
-    if collector is not None and not collector.keeps:
+            kept = await asyncio.wait_for(asyncio.wrap_future(stored), STORED_S)
+    if kept is Kept.UNUSABLE:
         raise RefusedError(*UNUSABLE)
-    if collector is not None and not collector.has_room_for(writer):
+    if kept is Kept.SPENT:
         raise RefusedError(
             HTTPStatus.TOO_MANY_REQUESTS,
             "too-many-corrections",
-            "This client has given as many corrections as one client may",
+            "The store is full of corrections that nobody has confirmed, and no other client has given more of them",
             "The limit keeps any one client from deciding alone what the model learns.",
         )
-    raise busy("The correction cannot be kept at the moment")
+    if kept is Kept.BUSY:
+        raise busy("The correction cannot be kept at the moment")
 
 
 def _number(request: Request, name: str, default: float) -> float:
@@ -359,11 +349,10 @@ def _number(request: Request, name: str, default: float) -> float:
     return number
 
 
-def _predictions(found: Normalized | Page, models: Sequence[LoadedModel], *, show: bool) -> PredictResponse:
+def _predictions(found: Normalized, models: Sequence[LoadedModel], *, show: bool) -> PredictResponse:
     """Return what the first model answers, and how the others compare."""
-    if not isinstance(found, Normalized):
-        raise TypeError("pictures were to be normalized")
-    images = images_of(found.images)
+    first, *others = models
+    images = images_of(found.images, task_of(first.classifier).input)
     sourced = [
         Sourced(source=name, image=image, inverted=inverted, assessment=assessment)
         for name, image, inverted, assessment in zip(
@@ -373,16 +362,15 @@ def _predictions(found: Normalized | Page, models: Sequence[LoadedModel], *, sho
 
     def answers(model: LoadedModel, *, show: bool) -> tuple[list[Prediction], float]:
         started = perf_counter()
-        probabilities = model.classifier.predict_proba(images)
+        probabilities = model.classifier.answer(images)
         microseconds = (perf_counter() - started) * 1e6
         return tell(model.classifier, sourced, probabilities, show=show), microseconds
 
-    first, *others = models
     predictions, classify = answers(first, show=show)
     compared = []
     for other in others:
         theirs, took = answers(other, show=False)
-        agrees = [one.digit for one in theirs] == [one.digit for one in predictions]
+        agrees = [(one.digit, one.values) for one in theirs] == [(one.digit, one.values) for one in predictions]
         compared.append(
             Comparison(artifact=other.name, runtime=other.runtime, agrees=agrees, predictions=theirs, microseconds=took)
         )

@@ -1,132 +1,59 @@
-"""Opening the service: its socket, or the one that systemd hands over, its models, and where it is found."""
+"""The service: its socket, its models, everything that works behind its answers, and its end."""
 
 from __future__ import annotations
 
-import errno
-import ipaddress
+import contextlib
+import logging
 import os
-import socket
 import sys
+import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from edgemnist.errors import EXIT_INTERRUPTED, UsageError
-from edgemnist.progress import SILENT, Reporter
-from edgemnist.registry import Entry, Package
-from edgemnist.results.pictures import ServeResult
-from edgemnist.serve.config import BACKLOG, Limits, ServeConfig, is_loopback
+from edgemnist.errors import EXIT_INTERRUPTED
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.pictures import ServeResult
+from edgemnist.ground.web.server import SERVER, inherited_socket, listen, network_address, url_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-    from edgemnist.exports import Exports
+    from edgemnist.model.answers import Observer
+    from edgemnist.model.exports import Exports
+    from edgemnist.serve.config import ServeConfig
+    from edgemnist.serve.models import ModelStore
 
-
-OUTSIDE: Final = ("192.0.2.1", 9)
-"""An address of documentation (RFC 5737), which nobody has."""
 OTHER_FILES: Final = 64
 """What the service has open beside connections and bodies: models, pipes, its record."""
-FIRST_DESCRIPTOR: Final = 3
-"""SD_LISTEN_FDS_START, see sd_listen_fds(3)."""
+STOP_S: Final = 1.0
+"""For what still runs when everybody who waited for it has been told so."""
 
 
-def inherited_socket() -> socket.socket | None:
-    """Return the listening socket that a `.socket` unit handed over, or None.
-
-    It stays open while the service restarts, so that whoever asks meanwhile waits for an answer and gets it.
-    """
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or os.environ.get("LISTEN_FDS") != "1":
-        return None
-    # No program that is started from here shall take it for its own.
-    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
-        os.environ.pop(name, None)
-    os.set_inheritable(FIRST_DESCRIPTOR, False)  # noqa: FBT003 - takes it by position only
-    return socket.socket(fileno=FIRST_DESCRIPTOR)
-
-
-SERVER: Final = Entry(
-    target="edgemnist.serve.server:make_app",
-    summary="The service",
-    requires=(
-        Package("starlette", "starlette"),
-        Package("uvicorn", "uvicorn"),
-        Package("httptools", "httptools"),
-        Package("prometheus-client", "prometheus_client"),
-    ),
-    extra="serve",
-)
-SWITCH_INTERVAL_S: Final = 0.0005
-"""How long a thread may keep the interpreter to itself: with Python's 5 ms, one large picture would hold up the small
-ones, which take a fraction of that."""
-
-
-@dataclass(frozen=True)
-class DigitService:
-    """The service with its socket and its artifacts, before it answers."""
-
-    app: ASGIApp
-    close: Callable[[], bool]
-    """Ends its threads, and tells whether they have ended."""
-    limits: Limits
-    listener: socket.socket
-    result: ServeResult
-
-    def run(self, started: Callable[[ServeResult], None]) -> None:
-        """Answer until SIGTERM, and end what is under way; `started` is called when the first can be answered.
-
-        Ends the process where work does not end in time. Raises KeyboardInterrupt where it was SIGINT.
-        """
-        from edgemnist.serve.server import run_server
-
-        sys.setswitchinterval(SWITCH_INTERVAL_S)
-        allow_files(self.limits)
-        try:
-            interrupted = run_server(self.app, self.limits, self.listener, lambda: started(self.result))
-        finally:
-            self.listener.close()
-            ended = self.close()
-        if not ended:
-            # A thread that loads a model cannot be stopped, and nobody waits for its answer any more.
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(EXIT_INTERRUPTED if interrupted else 0)
-        if interrupted:
-            raise KeyboardInterrupt
-
-
-def allow_files(limits: Limits) -> None:
-    """Let this process open a connection and a body for each client; many systems allow 1,024 files or 256 at first."""
-    import resource
-
-    wanted = 2 * limits.max_connections + OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY:
-        wanted = min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-
-
-def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT) -> DigitService:
+def open_service(
+    exports: Exports | None, config: ServeConfig, reporter: Reporter = SILENT
+) -> Callable[[Callable[[ServeResult], None]], None]:
     """Open the socket, or take over systemd's, and load what answers where no artifact is named.
 
-    `exports` is None where a model file answers alone.
+    `exports` is None where a model file answers alone. Return what answers until SIGTERM and then ends what is under
+    way; it calls its argument when the first request can be answered, raises KeyboardInterrupt where it was SIGINT,
+    and ends the process where work does not end in time.
 
     Raises MissingDependencyError where a package is missing, ManifestError and ArtifactError where the artifacts cannot
     be used, and UsageError where the address cannot be listened on.
     """
-    make_app = SERVER.load()
+    run_server = SERVER.load()
+    from edgemnist.model.answers import require_classes
     from edgemnist.serve.models import ModelStore
 
-    listener = inherited_socket() or listen(config.host, config.port)
-    try:
+    with contextlib.ExitStack() as opening:
+        listener = opening.enter_context(inherited_socket() or listen(config.host, config.port))
         # Whoever wrote the `.socket` unit may have chosen another address than --host.
         config.require_token(listener.getsockname()[0])
         store = ModelStore(exports, config.artifact, threads=config.threads, reporter=reporter)
-        app, close = make_app(store, config)
-    except BaseException:
-        listener.close()
-        raise
+        if config.collect is not None or config.health is not None:
+            require_classes(store.get(None).classifier, store.default)
+        app = make_app(store, config, opening)
+        opened = opening.pop_all()
     result = ServeResult(
         url=url_of(listener),
         artifact=store.default,
@@ -134,44 +61,86 @@ def open_service(exports: Exports | None, config: ServeConfig, reporter: Reporte
         token=config.token is not None,
         address=network_address(listener),
     )
-    return DigitService(app, close, config.limits, listener, result)
+
+    def run(started: Callable[[ServeResult], None]) -> None:
+        allow_files(2 * config.limits.max_connections + OTHER_FILES)
+        with opened:
+            interrupted = run_server(app, config.limits, listener, lambda: started(result))
+        for thread in threading.enumerate():
+            if thread is not threading.current_thread() and not thread.daemon:
+                thread.join(STOP_S)
+                if thread.is_alive():
+                    # What loads a model cannot be stopped, and nobody waits for its answer any more.
+                    sys.stdout.flush()
+                    sys.stderr.flush()
+                    os._exit(EXIT_INTERRUPTED if interrupted else 0)
+        if interrupted:
+            raise KeyboardInterrupt
+
+    return run
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens, on any free port for 0. Raises UsageError where that is impossible."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        # Python adds its own words to those of the system, whose numbers are above 0; those of names are below.
-        number = error.errno or 0
-        reason = os.strerror(number) if number > 0 else error.strerror
-        raise UsageError(
-            f"The service cannot listen on {host}:{port}: {reason}",
-            hint="Choose another port with --port; 0 takes any free one."
-            if error.errno in {errno.EADDRINUSE, errno.EACCES}
-            else "Name an address of this machine with --host.",
-        ) from error
+def make_app(store: ModelStore, config: ServeConfig, closing: contextlib.ExitStack) -> ASGIApp:
+    """Return the application; `closing` ends its threads and processes."""
+    from edgemnist.ground.web.guard import RequestGuard
+    from edgemnist.ground.web.pages import page_files
+    from edgemnist.serve.metrics import Metrics
+    from edgemnist.serve.routes import Endpoints
+
+    files, reporter = page_files("edgemnist.serve"), _LogReporter()
+    metrics = Metrics(store.default, store.release, files.keys())
+    collector = None
+    observers: list[Observer] = []
+    if config.collect is not None:
+        from edgemnist.field.samples.collector import Collector
+
+        directory, quota = config.collect.directory, config.collect.quota
+        classifier = store.get(None).classifier
+        collector = Collector(
+            directory,
+            quota=quota,
+            artifact=store.default,
+            release=store.release,
+            spec=classifier.spec,
+            labels=classifier.labels,
+            reporter=reporter,
+        )
+        observers.append(collector)
+        closing.callback(collector.close)
+        if store.release is not None:
+            from edgemnist.field.shadow.runner import Shadow
+
+            shadow = Shadow(store.directory, collector, directory, artifact=config.artifact, reporter=reporter)
+            observers.append(shadow)
+            closing.callback(shadow.close)
+    if config.health is not None:
+        from edgemnist.field.drift.monitor import Monitor
+
+        monitor = Monitor(config.health, store.no_counts, reporter=reporter)
+        observers.append(monitor)
+        metrics.watch(monitor)
+        closing.callback(monitor.close)
+    endpoints = Endpoints(store, config.limits, metrics, files, collector=collector, observers=observers)
+    closing.callback(endpoints.close)
+    guard = RequestGuard(endpoints.router(), config, files.keys(), metrics.request)
+    metrics.in_flight.set_function(lambda: guard.in_flight)
+    return guard
 
 
-def url_of(listener: socket.socket, host: str = "") -> str:
-    """Return where a socket is found, under `host` if it is given."""
-    bound, port = listener.getsockname()[:2]
-    host = host or bound
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+class _LogReporter(Reporter):
+    """Tells in the log what happens while the service runs."""
+
+    def notice(self, message: str) -> None:
+        """Log a notice."""
+        logging.getLogger(__name__).warning(message)
 
 
-def network_address(listener: socket.socket) -> str | None:
-    """Return where other devices find the service: for an address that stands for all, the one that leads outside."""
-    bound = listener.getsockname()[0]
-    if is_loopback(bound):
-        return None
-    if not ipaddress.ip_address(bound.partition("%")[0]).is_unspecified:
-        return url_of(listener)
-    try:
-        # Connecting a datagram socket sends nothing: it asks which way a packet would leave.
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(OUTSIDE)
-            return url_of(listener, probe.getsockname()[0])
-    except OSError:
-        return None
+def allow_files(count: int) -> None:
+    """Let this process open this many files, where the system does: many allow 1,024 or 256 at first."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != soft < count:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (count if hard == resource.RLIM_INFINITY else min(count, hard), hard)
+        )

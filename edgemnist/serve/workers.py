@@ -1,4 +1,4 @@
-"""The processes that decode pictures, as the service sees them: a queue, a time limit, and a way to end them."""
+"""The processes that decode pictures, as the service sees them: places, a time limit, and a way to end them."""
 
 from __future__ import annotations
 
@@ -8,321 +8,202 @@ import functools
 import multiprocessing
 import os
 import signal
-import threading
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import socket
+from collections.abc import AsyncIterator
 from http import HTTPStatus
-from multiprocessing.connection import Connection
-from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, Final
 
 import msgspec
 
-from edgemnist.results import UNREADABLE
+from edgemnist.ground.results import UNREADABLE
+from edgemnist.ground.web.refusals import RefusedError, busy
 from edgemnist.serve import jobs
-from edgemnist.serve.jobs import Classify, Job, Needs, Normalized, Page, Refusal, Reply
-from edgemnist.serve.limits import Memory, MemoryFile
-from edgemnist.serve.refusals import RefusedError, busy, stopping
+from edgemnist.serve.jobs import Classify, Elsewhere, End, Job, Needs, Normalized, Page, Refusal, Reply
 
 if TYPE_CHECKING:
-    from multiprocessing.context import ForkServerProcess
+    from multiprocessing.context import ForkServerContext
 
-    from edgemnist.runtimes.interface import Classifier
-    from edgemnist.serve.config import Limits
-
-P = ParamSpec("P")
-T = TypeVar("T")
+    from edgemnist.model.runtimes.interface import Classifier
+    from edgemnist.serve.config import PictureLimits
 
 SMALL_PIXELS: Final = 2**17
 """Of a picture that is answered in the lane for drawings, within a few milliseconds."""
-STARTS: Final = 3
-"""So often a process is started before the client is told to come again."""
 EXIT_S: Final = 1.0
 """For a process that was killed."""
 IDLE_S: Final = 60.0
-"""After so long without a picture the processes end: on a small board their memory is needed elsewhere."""
-PATIENCE: Final = 6
-"""Seconds for each second of the processor that a picture may take, where others keep it busy."""
+"""After this long without a picture the processes end: on a small board their memory is needed elsewhere."""
 
 
-class NotSmallError(Exception):
-    """A picture belongs in the lane for large ones."""
+class Memory:
+    """Lets pictures be decoded only as long as they fit into memory together."""
 
+    def __init__(self, limit: int) -> None:
+        self._limit = self._free = limit
+        self._freed = asyncio.Event()
 
-class Threads:
-    """Threads, and a queue of limited length in front of them."""
-
-    def __init__(self, name: str, concurrency: int, waiting: int) -> None:
-        self._executor = ThreadPoolExecutor(concurrency, thread_name_prefix=name)
-        self._most = concurrency + waiting
-        self._jobs: set[Future[Any]] = set()
-
-    @property
-    def jobs(self) -> int:
-        """Return how many run or wait."""
-        return len(self._jobs)
-
-    async def run(self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-        """Call a function in a thread. Raises RefusedError where too many are waiting already."""
-        if self.jobs >= self._most:
-            raise busy("The service is too busy at the moment")
-        future = self.submit(functools.partial(function, *arguments, **options))
-        self._jobs.add(future)
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda _: self._done(future, loop))
-        return await asyncio.wrap_future(future)
-
-    def submit(self, function: Callable[[], T]) -> Future[T]:
-        """Call a function in a thread, whoever waits."""
-        return self._executor.submit(function)
-
-    def _done(self, future: Future[Any], loop: asyncio.AbstractEventLoop) -> None:
-        # Where the loop has been closed meanwhile, nobody counts any more.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(self._jobs.discard, future)
-
-    def close(self, patience_s: float) -> bool:
-        """Drop what waits, and give what runs so much time. Return whether it has ended."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
-        return not wait(self._jobs, patience_s).not_done
-
-
-class Call:
-    """One job on its way: may be cancelled from another thread at any time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._process: ForkServerProcess | None = None
-        self.cancelled = False
-        """Whether its process may have been killed, though the work was done."""
-
-    @contextlib.contextmanager
-    def on(self, process: ForkServerProcess) -> Any:  # noqa: ANN401 - a context manager's own type
-        """Let the process be killed for as long as the body runs. Raises RefusedError where that comes too late."""
-        with self._lock:
-            if self.cancelled:
-                raise stopping()
-            self._process = process
+    @contextlib.asynccontextmanager
+    async def reserve(self, size: int) -> AsyncIterator[None]:
+        """Wait until `size` bytes are free, at most all, and have them for as long as the body runs."""
+        size = min(size, self._limit)
+        while size > self._free:
+            self._freed.clear()
+            await self._freed.wait()
+        self._free -= size
         try:
             yield
         finally:
-            with self._lock:
-                self._process = None
-
-    def cancel(self) -> None:
-        """End the work at once."""
-        with self._lock:
-            self.cancelled = True
-            if self._process is not None:
-                self._process.kill()
+            self._free += size
+            self._freed.set()
 
 
 class Worker:
-    """One process, started when it is needed, and again when it has ended."""
+    """One process, which does one job at a time."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: PictureLimits) -> None:
+        """Start it, which takes milliseconds. Raises OSError if that is impossible."""
         self._limits = limits
-        # The service may end while a thread starts its process.
-        self._lock = threading.RLock()
-        self._working = threading.Lock()
-        self._closed = False
-        self._process: ForkServerProcess | None = None
-        self._pipe: Connection | None = None
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            # Forked from a process that has imported all of it, whose memory it shares.
+            self.process = _fork_server().Process(target=_work, args=(theirs, limits), daemon=True)
+            self.process.start()
 
-    def start(self) -> tuple[ForkServerProcess, Connection]:
-        """Return the process and the way to it. Raises RefusedError where the service ends, or none can be started."""
-        with self._lock:
-            if self._closed:
-                raise stopping()
-            if self._process is not None and self._pipe is not None and self._process.is_alive():
-                return self._process, self._pipe
-            self.stop()
-            for attempt in range(1, STARTS + 1):
-                pipe, theirs = multiprocessing.Pipe()
-                # Forked from a process that has imported all of it: that takes milliseconds, and shares the memory.
-                process = _fork_server().Process(target=_work, args=(theirs, self._limits), daemon=True)
-                try:
-                    process.start()
-                except OSError as error:
-                    # It ended before it had its orders.
-                    pipe.close()
-                    if attempt == STARTS:
-                        raise busy("The service cannot start a process for pictures at the moment") from error
-                else:
-                    self._process, self._pipe = process, pipe
-                    break
-                finally:
-                    theirs.close()
-            return process, pipe
+    async def connect(self) -> Worker:
+        """Prepare to speak to it, and return it."""
+        self._reader, self._writer = await asyncio.open_unix_connection(sock=self._socket)
+        return self
 
-    def stop(self, *, for_good: bool = False) -> None:
-        """Kill the process."""
-        with self._lock:
-            self._closed = self._closed or for_good
-            if self._pipe is not None:
-                self._pipe.close()
-            if self._process is not None:
-                self._process.kill()
-                self._process.join(EXIT_S)
-            self._process = self._pipe = None
+    async def do(
+        self, job: Job, body: IO[bytes], classifier: Classifier, memory: Memory, held: contextlib.AsyncExitStack
+    ) -> tuple[End, bool]:
+        """Return the end of a job, and whether the process may do another one; `held` holds its share of memory.
 
-    def rest(self) -> None:
-        """Kill the process, unless it has work again."""
-        if self._working.acquire(blocking=False):
-            try:
-                self.stop()
-            finally:
-                self._working.release()
-
-    def do(
-        self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
-    ) -> Reply:
-        """Return the end of a job.
-
-        Raises RefusedError where it takes too long, or ends the process; and NotSmallError where the pictures have more
-        than `most_pixels`.
+        Raises RefusedError where it takes too long, or ends the process.
         """
-        with self._working:
-            return self._ask(job, body, call, classifier, memory, most_pixels=most_pixels)
-
-    def _ask(
-        self, job: Job, body: MemoryFile, call: Call, classifier: Classifier, memory: Memory, *, most_pixels: int | None
-    ) -> Reply:
-        process, pipe = self.start()
-        done = large = elsewhere = False
+        large = False
+        loop, patience_s = asyncio.get_running_loop(), self._limits.wait_timeout_s
         try:
-            with call.on(process), contextlib.ExitStack() as reserved:
-                pipe.send_bytes(msgspec.msgpack.encode(job))
-                jobs.send_file(pipe, body.descriptor)
-                deadline = monotonic() + PATIENCE * self._limits.work_timeout_s
-                while isinstance(reply := self._reply(pipe, deadline), Needs | Classify):
+            socket.send_fds(self._socket, [jobs.framed(msgspec.msgpack.encode(job))], [body.fileno()])
+            async with asyncio.timeout(patience_s) as patience:
+                while isinstance(reply := await self._reply(), Needs | Classify):
                     if isinstance(reply, Classify):
-                        pipe.send_bytes(classifier.predict_proba(jobs.images_of(reply.images)).tobytes())
-                        continue
-                    if most_pixels is not None and reply.pixels > most_pixels:
-                        elsewhere = True
-                        pipe.send_bytes(b"")
+                        answers = await asyncio.to_thread(
+                            classifier.predict_proba, jobs.images_of(reply.images, classifier.spec)
+                        )
+                        self._writer.write(jobs.framed(answers.tobytes()))
                         continue
                     # To wait for others is not the picture's fault.
-                    waiting = monotonic()
-                    reserved.enter_context(memory.reserve(reply.bytes))
-                    deadline += monotonic() - waiting
-                    large = reply.bytes >= jobs.LARGE_BYTES
-                    pipe.send_bytes(b"go")
-                done = True
-                # The process of a large picture ends with it: its memory is free before the next one gets it.
-                if large:
-                    self.stop()
+                    patience.reschedule(None)
+                    await held.enter_async_context(memory.reserve(reply.bytes))
+                    patience.reschedule(loop.time() + patience_s)
+                    large = True
+                    self._writer.write(jobs.framed(b""))
+        except TimeoutError:
+            raise busy(f"The picture was not read in {patience_s:g} seconds: the machine is too busy") from None
         except (EOFError, OSError, *UNREADABLE) as error:
-            raise self._ended(process) from error
-        else:
-            if elsewhere:
-                raise NotSmallError
-            return reply
-        finally:
-            if not done or call.cancelled:
-                self.stop()
+            await self.ended()
+            raise self._refusal() from error
+        # The process of a large picture ends with it: its memory is free before the next one gets it.
+        return reply, not large
 
-    def _reply(self, pipe: Connection, deadline: float) -> Reply:
-        if not pipe.poll(max(0.0, deadline - monotonic())):
-            raise self._too_slow()
-        reply: Reply = msgspec.msgpack.decode(pipe.recv_bytes(), type=Reply)
+    async def _reply(self) -> Reply:
+        (length,) = jobs.HEAD.unpack(await self._reader.readexactly(jobs.HEAD.size))
+        reply: Reply = msgspec.msgpack.decode(await self._reader.readexactly(length), type=Reply)
         return reply
 
-    def _ended(self, process: ForkServerProcess) -> RefusedError:
-        """Return why a process has ended on its own."""
-        process.join(EXIT_S)
-        if process.exitcode == -signal.SIGPROF:
-            return self._too_slow()
-        return _unreadable("The picture could not be decoded: it is damaged, or takes too much memory")
+    def _refusal(self) -> RefusedError:
+        """Return why the process has ended on its own."""
+        if self.process.exitcode == -signal.SIGPROF:
+            message = f"The picture took more than {self._limits.work_timeout_s:g} seconds to read, which is the limit"
+        else:
+            message = "The picture could not be decoded: it is damaged, or takes too much memory"
+        hint = "Save it again as PNG or JPEG, or scale it down."
+        return RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-picture", message, hint)
 
-    def _too_slow(self) -> RefusedError:
-        return _unreadable(
-            f"The picture took more than {self._limits.work_timeout_s:g} seconds to read, which is the limit"
-        )
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self._writer.close()
+
+    async def ended(self) -> None:
+        """Wait for the end of a process that was killed."""
+        await asyncio.to_thread(self.process.join, EXIT_S)
 
 
 class Lane:
-    """Workers for pictures of one kind, each with a thread that speaks to it."""
+    """Workers for pictures of one kind, started when they are needed."""
 
-    def __init__(self, name: str, count: int, waiting: int, limits: Limits, memory: Memory) -> None:
-        self._threads = Threads(name, count, waiting)
-        self._memory = memory
-        self._limits = limits
-        self._own = threading.local()
-        self._calls: set[Call] = set()
-        self._workers: list[Worker] = []
-        self._idle: asyncio.TimerHandle | None = None
-        self._cold = True
+    def __init__(self, count: int, waiting: int, limits: PictureLimits, memory: Memory) -> None:
+        self._places, self._most = asyncio.Semaphore(count), count + waiting
+        self._limits, self._memory = limits, memory
+        self._idle: list[Worker] = []
+        self._rests: asyncio.TimerHandle | None = None
+        self._warming: asyncio.Task[None] | None = None
+        self.jobs = 0
+        """Jobs that run or wait."""
 
-    @property
-    def jobs(self) -> int:
-        """Return how many run or wait."""
-        return self._threads.jobs
-
-    async def run(
-        self, job: Job, body: MemoryFile, classifier: Classifier, *, most_pixels: int | None = None
-    ) -> Normalized | Page:
-        """Return what a job comes to; to cancel this ends the work.
-
-        Raises RefusedError where it cannot be done, and NotSmallError where it belongs elsewhere.
-        """
-        call = Call()
-        self._cold = False
-        self._calls.add(call)
+    async def run(self, job: Job, body: IO[bytes], classifier: Classifier) -> Normalized | Page | Elsewhere:
+        """Return what a job comes to; to cancel this ends the work. Raises RefusedError where it cannot be done."""
+        if self.jobs >= self._most:
+            raise busy("The service is too busy at the moment")
+        self.jobs += 1
         try:
-            reply = await self._threads.run(
-                lambda: self._worker().do(job, body, call, classifier, self._memory, most_pixels=most_pixels)
-            )
+            async with self._places, contextlib.AsyncExitStack() as held:
+                worker, may_stay = await self._worker(), False
+                try:
+                    end, may_stay = await worker.do(job, body, classifier, self._memory, held)
+                finally:
+                    if may_stay:
+                        self._idle.append(worker)
+                    else:
+                        worker.kill()
+                        await worker.ended()
         finally:
-            self._calls.discard(call)
-            call.cancel()
+            self.jobs -= 1
             self._rest_later()
-        if isinstance(reply, Refusal):
-            raise RefusedError(HTTPStatus(reply.status), reply.error, reply.message, reply.hint)
-        if not isinstance(reply, Normalized | Page):
-            raise TypeError("a worker has ended with a question")
-        return reply
+        if isinstance(end, Refusal):
+            raise RefusedError(HTTPStatus(end.status), end.error, end.message, end.hint)
+        return end
+
+    async def _worker(self) -> Worker:
+        while self._idle:
+            worker = self._idle.pop()
+            if worker.process.is_alive():
+                return worker
+            worker.kill()
+        try:
+            return await (await asyncio.to_thread(Worker, self._limits)).connect()
+        except OSError as error:
+            raise busy("The service cannot start a process for pictures at the moment") from error
 
     def warm_up(self) -> None:
         """Start a process: a picture is to come."""
-        if self._cold:
-            self._cold = False
-            self._threads.submit(lambda: self._worker().start())
+        if self._warming is None and not self._idle and not self.jobs:
+            self._warming = asyncio.get_running_loop().create_task(self._warm())
         self._rest_later()
 
+    async def _warm(self) -> None:
+        with contextlib.suppress(RefusedError):
+            async with self._places:
+                self._idle.append(await self._worker())
+        self._warming = None
+
     def _rest_later(self) -> None:
-        if self._idle is not None:
-            self._idle.cancel()
-        self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._rest)
+        if self._rests is not None:
+            self._rests.cancel()
+        self._rests = asyncio.get_running_loop().call_later(IDLE_S, self._rest)
 
     def _rest(self) -> None:
-        if self.jobs:
-            self._rest_later()
-            return
-        self._cold = True
-        for one in list(self._workers):
-            # To wait for the end of a process is not the event loop's business.
-            self._threads.submit(one.rest)
+        while self._idle:
+            self._idle.pop().kill()
 
-    def _worker(self) -> Worker:
-        if not hasattr(self._own, "worker"):
-            self._own.worker = Worker(self._limits)
-            self._workers.append(self._own.worker)
-        own: Worker = self._own.worker
-        return own
-
-    def close(self, patience_s: float) -> bool:
-        """End all work and all processes. Return whether the threads have ended in time."""
-        for call in list(self._calls):
-            call.cancel()
-        ended = self._threads.close(patience_s)
-        for one in list(self._workers):
-            one.stop(for_good=True)
-        return ended
+    def close(self) -> None:
+        """End all processes, once no job is under way and the event loop has ended."""
+        for worker in self._idle:
+            worker.process.kill()
 
 
-def _work(connection: Connection, limits: Limits) -> None:
+def _work(connection: socket.socket, limits: PictureLimits) -> None:
     # Late: the service itself never looks at a picture, and has 10 MB less without what can.
     from edgemnist.serve.worker import work
 
@@ -330,18 +211,9 @@ def _work(connection: Connection, limits: Limits) -> None:
 
 
 @functools.cache
-def _fork_server() -> multiprocessing.context.ForkServerContext:
+def _fork_server() -> ForkServerContext:
     # The buffers of more threads would count against the memory of the pictures.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["edgemnist.serve.preload"])
     return context
-
-
-def _unreadable(message: str) -> RefusedError:
-    return RefusedError(
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        "unreadable-picture",
-        message,
-        "Save it again as PNG or JPEG, or scale it down.",
-    )

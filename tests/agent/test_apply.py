@@ -16,36 +16,22 @@ from typing import Any
 
 import pytest
 
-from edgemnist.agent import Apply, Responder, SelfTestLimits
-from edgemnist.agent import apply as applying
-from edgemnist.agent.apply import (
-    DamagedTransferError,
-    StoppedError,
-    apply,
-    drop_shadow,
-    find_release,
-    promote,
-    rollback,
-    settle,
-)
-from edgemnist.agent.bundle import (
-    RECORD_FILE,
-    SIGNATURE_FILE,
-    Archive,
-    BundledFile,
-    BundleRecord,
-    encode_archive,
-    sign,
-)
-from edgemnist.agent.durable import exclusive, record_tree
-from edgemnist.agent.install import needs, venv_key
-from edgemnist.agent.service import BoardService
-from edgemnist.agent.store import COMPLETE_FILE, Release, Store
+from edgemnist.board.agent import Apply, Responder, SelfTestLimits
+from edgemnist.board.agent import apply as applying
+from edgemnist.board.agent.apply import DamagedTransferError, find_release
+from edgemnist.board.agent.bundle import RECORD_FILE, SIGNATURE_FILE, Archive, BundleRecord, encode_archive, sign
+from edgemnist.board.agent.durable import exclusive
+from edgemnist.board.agent.facts import POINTER_BITS, program_machine
+from edgemnist.board.agent.install import needs, venv_key
+from edgemnist.board.agent.service import BoardService
+from edgemnist.board.agent.store import COMPLETE_FILE, DEPLOYED_FILE, Release, Store
 from edgemnist.errors import BundleError, DeployError, GateMissedError
+from tests.agent.making import contents_of, record_of
 from tests.deploy.loopback import make_key
 
 LIMITS = SelfTestLimits(timeout_s=7.0, max_p99_us=900.0)
 REPORT = {"passed": True, "images": 3}
+ILL = GateMissedError("It is ill")
 
 
 class Steps(Responder):
@@ -59,11 +45,6 @@ class Steps(Responder):
         """Keep the step."""
         self.steps.append((document["step"], self.stoppable))
 
-    @property
-    def names(self) -> list[str]:
-        """The steps alone."""
-        return [name for name, _ in self.steps]
-
 
 class Board:
     """A store, with what stands in for its environment, its self-test and its service."""
@@ -75,7 +56,7 @@ class Board:
         self.installed: list[str] = []
         self.activated: list[str] = []
         self.unfit: set[str] = set()
-        self.ill: dict[str, Exception] = {}
+        self.ill: dict[str, GateMissedError] = {}
         self.restart = ["restart"]
         board = self
 
@@ -92,7 +73,6 @@ class Board:
             name = venv_key(record)
             self.installed.append(name)
             (store.venvs / name).mkdir()
-            record_tree(store.venvs / name)
             (store.venvs / name / COMPLETE_FILE).write_text(json.dumps(needs(record)))
             return name
 
@@ -113,7 +93,7 @@ class Board:
 
     def send(self, record: BundleRecord, *, key: Path | None = None, **options: Any) -> Apply:
         """Put a bundle where a transfer leaves it, and return what asks for it."""
-        files = {file.path: contents(file.path) for file in record.files} | {RECORD_FILE: record.encode()}
+        files = contents_of(record.artifacts[0]) | {RECORD_FILE: record.encode()}
         if key is not None:
             files[SIGNATURE_FILE] = sign(record.encode(), key)
         data = encode_archive(files)
@@ -122,19 +102,51 @@ class Board:
         self.store.part(digest, options.get("token", "")).write_bytes(data)
         return Apply(**{"sha256": digest, "identity": record.identity(), "limits": LIMITS, "wait_s": 0.0, **options})
 
-    def apply(self, record: BundleRecord, **options: Any) -> dict[str, Any]:
-        """Send a bundle, and deploy it."""
-        request = self.send(record, **options)
+    def apply(self, *records: BundleRecord, **options: Any) -> dict[str, Any]:
+        """Send bundles, deploy them, and return what came of the last."""
+        result: dict[str, Any] = {}
+        for record in records:
+            request = self.send(record, **options)
+            self.forget()
+            self.responder.stoppable = True
+            result = applying.apply(self.store, request, self.responder)
+        return result
+
+    def beside(self, *records: BundleRecord, **options: Any) -> dict[str, Any]:
+        """Deploy bundles, the last of them into the shadow."""
+        self.apply(*records[:-1], **options)
+        return self.apply(records[-1], shadow=True, **options)
+
+    def promote(self, name: str) -> dict[str, Any]:
+        """Let the release in the shadow serve."""
+        return applying.promote(self.store, name, 0.0, self.responder)
+
+    def drop(self) -> dict[str, Any]:
+        """Let no release answer in the shadow."""
+        return applying.drop_shadow(self.store, 0.0, self.responder)
+
+    def rollback(self, name: str | None = None) -> dict[str, Any]:
+        """Go back to an older release."""
+        return applying.rollback(self.store, name, 0.0, self.responder)
+
+    def forget(self) -> None:
+        """Forget what was done so far."""
         self.responder.steps.clear()
         self.tested.clear()
         self.activated.clear()
-        self.responder.stoppable = True
-        return apply(self.store, request, self.responder)
 
     def trust(self, key: Path) -> None:
         """Take what this key has signed, and nothing else."""
         self.store.create()
         self.store.allowed_signers.write_text(f"me@here {key.with_suffix('.pub').read_text()}")
+
+    def steps(self) -> str:
+        """Return the names of the steps."""
+        return ", ".join(name for name, _ in self.responder.steps)
+
+    def path(self, name: str) -> Path:
+        """Return where a release is."""
+        return self.store.releases_directory / name
 
     def releases(self) -> list[str]:
         """Return the names of all that are kept."""
@@ -145,26 +157,25 @@ class Board:
         current = self.store.current()
         return current.name if current else None
 
+    def shadow(self) -> str | None:
+        """Return the name of the release in the shadow."""
+        shadow = self.store.shadow()
+        assert (shadow is None) == (not os.path.lexists(self.store.shadow_link))
+        return shadow.name if shadow else None
+
+    def is_clean(self) -> bool:
+        """Return whether nothing unfinished lies about."""
+        left = [*self.store.incoming.iterdir(), *self.store.staging.iterdir()]
+        return not left and self.store.pending() is None
+
 
 @pytest.fixture
 def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     return Board(tmp_path / "board", monkeypatch)
 
 
-def contents(path: str) -> bytes:
-    """Return what a bundle has at a path."""
-    metadata = {"edgemnist-1.dist-info/METADATA": b"Provides-Extra: tflite\nProvides-Extra: onnx\n"}
-    return encode_archive(metadata) if path.endswith(".whl") else path.encode()
-
-
-def bundle_of(name: str, *, version: str = "1.2", extras: tuple[str, ...] = ("tflite",), **fields: Any) -> BundleRecord:
-    """Return the record of a bundle; every file of it but the package holds its own path."""
-    paths = ["wheels/edgemnist-1.whl", f"exports/{name}.tflite", "exports/golden.npz", "exports/below/manifest.json"]
-    files = [BundledFile(path, len(contents(path)), hashlib.sha256(contents(path)).hexdigest()) for path in paths]
-    values = {"machine": "any", "pythons": [], "artifacts": [name], "labels": ["0"], "constraints": [], **fields}
-    return BundleRecord(
-        schema_version=1, edgemnist=version, package=paths[0], extras=list(extras), files=files, **values
-    )
+def bundle_of(name: str, **fields: Any) -> BundleRecord:
+    return record_of(contents_of(name), **{"artifacts": [name], **fields})
 
 
 A, B, C = bundle_of("a"), bundle_of("b"), bundle_of("c")
@@ -174,102 +185,94 @@ def named(number: int, record: BundleRecord) -> str:
     return f"{number}-{record.identity()[:12]}"
 
 
-def same_steps(board: Board, text: str) -> bool:
-    return board.responder.names == text.split(", ")
+A1, B2, C3, A3 = named(1, A), named(2, B), named(3, C), named(3, A)
 
 
-def test_the_first_bundle_is_unpacked_installed_tested_and_serves(board: Board) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named in /proc")
+def test_all_of_a_release_is_on_the_disk_before_it_takes_its_place(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[Path] = set()
+    left: list[Path] = []
+    sync, adopt = os.fsync, Store.adopt
+
+    def fsync(descriptor: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        sync(descriptor)
+
+    def adopted(store: Store, path: Path, name: str) -> Release:
+        left.extend({path.parent, path, *(below for below in path.rglob("*") if not below.is_symlink())} - synced)
+        assert len(synced) > 5
+        # What has passed its self-test is not stopped half way.
+        assert not board.responder.stoppable
+        return adopt(store, path, name)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Store, "adopt", adopted)
+    board.apply(A)
+    assert board.serves() == A1
+    assert left == []
+
+
+def test_the_first_bundle_is_unpacked_installed_tested_and_serves(
+    board: Board, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "UTC-9")
+    time.tzset()
     result = board.apply(A, token="t")
-    name = named(1, A)
-    assert result == {"status": "deployed", "release": name, "previous": None, "removed": [], "selftest": REPORT}
-    assert board.serves() == name
+    monkeypatch.undo()
+    time.tzset()
+    assert result == {"status": "deployed", "release": A1, "previous": None, "removed": [], "selftest": REPORT}
+    assert board.serves() == A1
     release = board.store.releases()[0]
     assert release.problems() == []
     assert (release.path / RECORD_FILE).read_bytes() == A.encode()
-    assert sorted(path.name for path in release.path.iterdir()) == sorted(
-        [RECORD_FILE, "deployed.json", "exports", "venv"]
-    )
+    assert {path.name for path in release.path.iterdir()} == {RECORD_FILE, DEPLOYED_FILE, "exports", "venv"}
     assert (release.path / "exports" / "below" / "manifest.json").read_text() == "exports/below/manifest.json"
     assert str((release.path / "venv").readlink()) == f"../../venvs/{venv_key(A)}"
     deployed = release.deployed()
     assert deployed["selftest"] == REPORT
     assert deployed["limits"] == {"timeout_s": 7.0, "max_p99_us": 900.0, "max_rss_mb": None}
-    assert len(deployed["deployed_at"]) == len("2026-11-26T01:30:00Z")
-    assert deployed["deployed_at"][4::3][:5] + deployed["deployed_at"][-1] == "--T::Z"
+    deployed_at = datetime.strptime(deployed["deployed_at"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - deployed_at).total_seconds()) < 3_600
     # It was tested where it was prepared.
     assert board.tested == [(board.store.staging / A.identity()[:12], LIMITS)]
-    assert list(board.store.incoming.iterdir()) == []
-    assert list(board.store.staging.iterdir()) == []
-    assert board.store.pending() is None
-    assert board.store.history() == []
-    assert same_steps(board, "check, unpack, install, self-test, switch, service, tidy")
+    assert board.is_clean()
+    assert board.steps() == "check, unpack, install, self-test, switch, service, tidy"
     # Up to the self-test somebody may stop it; half a switch would be worse than none.
     assert [stoppable for _, stoppable in board.responder.steps] == [True] * 4 + [False] * 3
-
-
-def test_the_time_of_a_deployment_is_in_utc(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "UTC-9")
-    time.tzset()
-    board.apply(A)
-    monkeypatch.undo()
-    time.tzset()
-    deployed_at = datetime.fromisoformat(board.store.releases()[0].deployed()["deployed_at"])
-    assert abs((datetime.now(UTC) - deployed_at).total_seconds()) < 3_600
 
 
 def test_the_release_that_serves_is_tested_again_and_nothing_is_switched(board: Board) -> None:
     board.apply(A)
     result = board.apply(A)
-    assert (result["status"], result["release"], result["previous"]) == ("unchanged", named(1, A), named(1, A))
-    assert board.tested == [(board.store.releases()[0].path, LIMITS)]
-    assert board.activated == []
-    assert list(board.store.incoming.iterdir()) == []
-    assert same_steps(board, "self-test, tidy")
+    assert (result["status"], result["release"], result["previous"]) == ("unchanged", A1, A1)
+    assert board.tested == [(board.path(A1), LIMITS)]
+    assert (board.activated, board.steps(), board.is_clean()) == ([], "self-test, tidy", True)
     assert board.responder.stoppable
-
-
-def test_what_has_passed_its_self_test_is_not_stopped_half_way(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    stoppable = []
-    adopt = Store.adopt
-
-    def adopting(store: Store, path: Path, name: str) -> Release:
-        stoppable.append(board.responder.stoppable)
-        return adopt(store, path, name)
-
-    monkeypatch.setattr(Store, "adopt", adopting)
-    board.apply(A)
-    assert stoppable == [False]
 
 
 def test_a_second_bundle_takes_the_first_ones_place_and_its_environment(board: Board) -> None:
     board.apply(A)
+    board.restart = []
     result = board.apply(B, keep=1)
-    assert (result["release"], result["previous"], result["removed"]) == (named(2, B), named(1, A), [named(1, A)])
-    assert board.releases() == [named(2, B)]
+    assert (result["release"], result["previous"], result["removed"]) == (B2, A1, [A1])
+    assert board.releases() == [B2]
     assert len(board.installed) == 1
-    assert "install" not in board.responder.names
-    other = board.apply(bundle_of("d", extras=("onnx",)), keep=2)
-    assert other["removed"] == []
+    # Without a service there is no step for it.
+    assert board.steps() == "check, unpack, self-test, switch, tidy"
+    assert board.apply(bundle_of("d", extras=["onnx"]), keep=2)["removed"] == []
     assert len(board.installed) == 2
 
 
 def test_a_bundle_that_is_there_gets_the_newest_number_again(board: Board) -> None:
-    for record in (A, B):
-        board.apply(record)
-    result = board.apply(A)
-    assert (result["status"], result["release"], result["previous"]) == ("deployed", named(3, A), named(2, B))
-    assert board.releases() == [named(2, B), named(3, A)]
-    assert same_steps(board, "self-test, switch, service, tidy")
-    assert board.activated == [named(3, A)]
+    result = board.apply(A, B, A)
+    assert (result["status"], result["release"], result["previous"]) == ("deployed", A3, B2)
+    assert board.releases() == [B2, A3]
+    assert (board.steps(), board.activated) == ("self-test, switch, service, tidy", [A3])
     # One that went back to an older release comes to the newer one under its own number.
-    rollback(board.store, None, 0.0, board.responder)
-    assert board.apply(A)["release"] == named(3, A)
-
-
-def test_without_a_service_there_is_no_step_for_it(board: Board) -> None:
-    board.restart = []
-    board.apply(A)
-    assert same_steps(board, "check, unpack, install, self-test, switch, tidy")
+    board.rollback()
+    assert board.apply(A)["release"] == A3
 
 
 def test_what_fails_its_self_test_leaves_nothing_behind(board: Board) -> None:
@@ -277,283 +280,263 @@ def test_what_fails_its_self_test_leaves_nothing_behind(board: Board) -> None:
     board.unfit.add(B.identity()[:12])
     with pytest.raises(GateMissedError, match="self-test failed"):
         board.apply(B)
-    assert board.serves() == named(1, A)
-    assert board.releases() == [named(1, A)]
+    assert (board.serves(), board.releases(), board.activated) == (A1, [A1], [])
     assert list(board.store.staging.iterdir()) == []
-    assert board.activated == []
     # The transfer is kept: a test with other limits need not send it again.
     assert len(list(board.store.incoming.iterdir())) == 1
     board.unfit.clear()
-    assert board.apply(B)["release"] == named(2, B)
+    assert board.apply(B)["release"] == B2
     # What serves is still tested, and stays if it fails.
-    board.unfit.add(named(2, B))
+    board.unfit.add(B2)
     with pytest.raises(GateMissedError):
         board.apply(B)
-    assert board.serves() == named(2, B)
+    assert board.serves() == B2
 
 
 def test_where_the_service_stays_down_the_old_release_serves_again(board: Board) -> None:
     board.apply(A)
-    board.ill[named(2, B)] = GateMissedError("It did not come up")
-    with pytest.raises(GateMissedError) as failure:
+    board.ill[B2] = ILL
+    with pytest.raises(GateMissedError, match=f"^It is ill; release {A1} serves again$"):
         board.apply(B)
-    assert failure.value.message == f"It did not come up; release {named(1, A)} serves again"
-    assert failure.value.hint == "Look at the service's log on the board."
-    assert board.activated == [named(2, B), named(1, A)]
-    assert board.serves() == named(1, A)
-    assert board.releases() == [named(1, A)], "what has never served is nothing to come back to"
-    assert board.store.pending() is None
-    assert board.responder.names[-3:] == ["switch", "service", "going back"]
+    assert board.activated == [B2, A1]
+    assert (board.serves(), board.store.pending()) == (A1, None)
+    assert board.releases() == [A1], "what has never served is nothing to come back to"
+    assert board.steps().endswith("switch, service, going back")
     assert board.responder.steps[-1] == ("going back", False)
+    # Both reasons are told where the old release stays down as well.
+    board.ill[A1] = GateMissedError("It is gone")
+    with pytest.raises(GateMissedError, match=f"^It is ill; .* with the old release {A1} either .It is gone.$"):
+        board.apply(B)
+    assert (board.serves(), board.store.pending()) == (A1, None)
 
 
 def test_a_release_that_has_served_before_is_kept_where_it_does_not_come_up(board: Board) -> None:
-    for record in (A, B):
-        board.apply(record)
-    board.ill[named(3, A)] = GateMissedError("It did not come up")
+    board.apply(A, B)
+    board.ill[A3] = ILL
     with pytest.raises(GateMissedError):
         board.apply(A)
-    assert board.releases() == [named(2, B), named(3, A)]
-    assert board.serves() == named(2, B)
+    assert (board.releases(), board.serves()) == ([B2, A3], B2)
 
 
 def test_where_nothing_served_before_nothing_serves_after_a_failure(board: Board) -> None:
-    board.ill[named(1, A)] = ValueError("broken answer")
-    with pytest.raises(GateMissedError) as failure:
+    board.ill[A1] = ILL
+    with pytest.raises(GateMissedError, match="It is ill; no release is serving, as before"):
         board.apply(A)
-    assert failure.value.message == (
-        "The service cannot be checked: ValueError('broken answer'); no release is serving, as before"
-    )
-    assert board.serves() is None
     assert not os.path.lexists(board.store.link)
     assert board.store.pending() is None
 
 
-def test_both_reasons_are_told_where_the_old_release_stays_down_as_well(board: Board) -> None:
-    board.apply(A)
-    board.ill = {named(2, B): GateMissedError("It is ill"), named(1, A): OSError("gone")}
-    with pytest.raises(GateMissedError) as failure:
-        board.apply(B)
-    assert failure.value.message == (
-        f"It is ill; the service does not come up with the old release {named(1, A)} either "
-        "(The service cannot be checked: OSError('gone'))"
-    )
-    assert board.store.pending() is None
-
-
-def test_a_switch_is_written_down_until_the_service_has_been_seen(
-    board: Board, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    board.apply(A)
-    seen = []
-    monkeypatch.setattr(Store, "switch", lambda store, _: seen.append(store.pending()))
-    monkeypatch.setattr(BoardService, "activate", lambda *_: None)
-    service = BoardService([])
-    old, new = board.store.releases()[0], Release(board.store.releases_directory / named(2, B), 2)
-    applying.switch(board.store, service, old, new, board.responder)
-    applying.switch(board.store, service, None, new, board.responder)
-    assert seen == [{"from": old.name, "to": new.name}, {"from": None, "to": new.name}]
-    assert board.store.pending() is None
-
-
 def test_a_shadow_answers_beside_the_release_that_serves(board: Board) -> None:
-    with pytest.raises(DeployError) as failure:
+    with pytest.raises(DeployError, match="There is no release on this board yet for a shadow to answer beside"):
         board.apply(A, shadow=True)
-    assert failure.value.message == "There is no release on this board yet for a shadow to answer beside"
-    assert failure.value.hint == "Deploy without --shadow first."
-    board.apply(A)
-    result = board.apply(B, shadow=True)
-    assert (result["status"], result["release"], result["previous"]) == ("shadow", named(2, B), named(1, A))
-    assert same_steps(board, "check, unpack, self-test, shadow, tidy")
+    result = board.beside(A, B)
+    assert (result["status"], result["release"], result["previous"]) == ("shadow", B2, A1)
+    assert board.steps() == "check, unpack, self-test, shadow, tidy"
     assert board.responder.steps[-2:] == [("shadow", False), ("tidy", False)]
-    assert board.activated == []
-    assert board.serves() == named(1, A)
-    shadow = board.store.shadow()
-    assert shadow is not None
-    assert shadow.name == named(2, B)
+    assert (board.activated, board.serves(), board.shadow()) == ([], A1, B2)
     # A release that serves does not answer beside itself.
     board.apply(B)
-    assert board.serves() == named(2, B)
-    assert not os.path.lexists(board.store.shadow_link)
+    assert (board.serves(), board.shadow()) == (B2, None)
 
 
 def test_a_shadow_survives_the_deployment_of_another_release_and_its_end_is_noticed(board: Board) -> None:
-    for record, shadow in ((A, False), (B, True), (C, False)):
-        board.apply(record, shadow=shadow, keep=1)
-    assert board.releases() == [named(2, B), named(3, C)]
+    board.beside(A, B, keep=1)
+    board.apply(C, keep=1)
+    assert board.releases() == [B2, C3]
     board.store.remove(board.store.releases()[0])
     with pytest.raises(DeployError, match="No release answers beside"):
-        drop_shadow(board.store, 0.0, board.responder)
+        board.drop()
     assert not os.path.lexists(board.store.shadow_link)
 
 
 def test_what_is_promoted_is_checked_tested_and_serves(board: Board) -> None:
-    for record, shadow in ((A, False), (B, True)):
-        board.apply(record, shadow=shadow)
-    board.responder.steps.clear()
-    board.tested.clear()
-    result = promote(board.store, named(2, B), LIMITS, 0.0, board.responder)
-    assert result == {"release": named(2, B), "previous": named(1, A)}
-    assert board.tested == [(board.store.releases_directory / named(2, B), LIMITS)]
-    assert same_steps(board, "check, self-test, switch, service")
-    assert board.serves() == named(2, B)
-    assert not os.path.lexists(board.store.shadow_link)
-    assert board.store.history() == []
+    board.beside(A, B)
+    board.forget()
+    assert board.promote(B2) == {"release": B2, "previous": A1}
+    assert board.tested == [(board.path(B2), LIMITS)]
+    assert (board.serves(), board.shadow()) == (B2, None)
     # Whoever asks again may not have been told.
-    assert promote(board.store, named(2, B), LIMITS, 0.0, board.responder) == {
-        "release": named(2, B),
-        "previous": None,
-    }
-    assert same_steps(board, "check, self-test, switch, service")
+    assert board.promote(B2) == {"release": B2, "previous": None}
+    assert board.steps() == "check, self-test, switch, service"
+    # It has served now.
+    board.apply(C)
+    assert board.rollback()["release"] == B2
 
 
 def test_what_is_promoted_or_returned_to_gives_way_where_it_does_not_come_up(board: Board) -> None:
-    for record, beside in ((A, False), (B, False), (C, True)):
-        board.apply(record, shadow=beside)
-    board.ill = {name: GateMissedError("It is ill") for name in (named(1, A), named(3, C))}
-    actions: list[Callable[[], object]] = [
-        lambda: promote(board.store, named(3, C), LIMITS, 0.0, board.responder),
-        lambda: rollback(board.store, None, 0.0, board.responder),
-    ]
+    board.beside(A, B, C)
+    board.ill = {A1: ILL, C3: ILL}
+    actions: list[Callable[[], object]] = [lambda: board.promote(C3), board.rollback]
     for action in actions:
-        with pytest.raises(GateMissedError) as failure:
+        with pytest.raises(GateMissedError, match=f"^It is ill; release {B2} serves again$"):
             action()
-        assert failure.value.message == f"It is ill; release {named(2, B)} serves again"
-        assert board.serves() == named(2, B)
-        assert board.store.shadow() is not None
+        assert (board.serves(), board.shadow()) == (B2, C3)
     # Where nothing serves, it comes to serve all the same.
     board.ill.clear()
     board.store.switch(None)
-    assert promote(board.store, named(3, C), LIMITS, 0.0, board.responder) == {
-        "release": named(3, C),
-        "previous": None,
-    }
+    assert board.promote(C3) == {"release": C3, "previous": None}
 
 
 def test_only_the_release_in_the_shadow_is_promoted_and_only_whole(board: Board) -> None:
-    hint = "Deploy one with: edgemnist deploy BUNDLE --shadow --to HOST"
-    for name in (named(9, A), named(1, B)):
-        with pytest.raises(DeployError) as failure:
-            promote(board.store, name, LIMITS, 0.0, board.responder)
-        assert (failure.value.message, failure.value.hint) == (
-            "No release answers beside the one that serves",
-            hint,
-        )
-    for record, shadow in ((A, False), (B, True)):
-        board.apply(record, shadow=shadow)
-    with pytest.raises(DeployError) as failure:
-        promote(board.store, named(9, C), LIMITS, 0.0, board.responder)
-    assert failure.value.message == f"Release {named(9, C)} does not answer beside the one that serves"
-    board.unfit.add(named(2, B))
+    with pytest.raises(DeployError, match=r"^No release answers beside the one that serves$"):
+        board.promote(B2)
+    board.beside(A, B)
+    with pytest.raises(DeployError, match=f"^Release {C3} does not answer beside the one that serves$"):
+        board.promote(C3)
+    board.unfit.add(B2)
     with pytest.raises(GateMissedError):
-        promote(board.store, named(2, B), LIMITS, 0.0, board.responder)
-    assert board.store.shadow() is not None
-    (board.store.releases_directory / named(2, B) / "exports" / "b.tflite").write_text("damaged")
-    with pytest.raises(DeployError) as failure:
-        promote(board.store, named(2, B), LIMITS, 0.0, board.responder)
-    assert failure.value.message == f"Release {named(2, B)} is damaged: exports/b.tflite is damaged"
-    assert failure.value.hint == "Deploy its bundle again."
-    assert board.serves() == named(1, A)
+        board.promote(B2)
+    assert board.shadow() == B2
+    (board.path(B2) / "exports" / "b.tflite").write_text("damaged")
+    with pytest.raises(DeployError, match=f"^Release {B2} is damaged: exports/b.tflite is damaged$"):
+        board.promote(B2)
+    assert board.serves() == A1
 
 
 def test_a_shadow_is_dropped_and_its_release_kept(board: Board) -> None:
-    for record, shadow in ((A, False), (B, True)):
-        board.apply(record, shadow=shadow)
-    assert drop_shadow(board.store, 0.0, board.responder) == {"release": named(2, B), "previous": named(1, A)}
-    assert not os.path.lexists(board.store.shadow_link)
-    assert board.releases() == [named(1, A), named(2, B)]
-    board.store.set_shadow(named(2, B))
+    board.beside(A, B)
+    assert board.drop() == {"release": B2, "previous": A1}
+    assert (board.shadow(), board.releases()) == (None, [A1, B2])
+    board.store.set_shadow(B2)
     board.store.switch(None)
-    assert drop_shadow(board.store, 0.0, board.responder) == {"release": named(2, B), "previous": None}
+    assert board.drop() == {"release": B2, "previous": None}
 
 
 def test_the_way_back_leads_to_the_newest_whole_release_before(board: Board) -> None:
-    with pytest.raises(DeployError) as failure:
-        rollback(board.store, None, 0.0, board.responder)
-    assert failure.value.message == "There is no older release on this board to go back to"
-    assert failure.value.hint == "Deploy a bundle."
-    for record in (A, B, C):
-        board.apply(record)
-    board.responder.steps.clear()
-    assert rollback(board.store, None, 0.0, board.responder) == {"release": named(2, B), "previous": named(3, C)}
-    assert same_steps(board, "check, switch, service")
-    assert board.serves() == named(2, B)
-    assert rollback(board.store, named(3, C), 0.0, board.responder)["release"] == named(3, C)
-    (board.store.releases_directory / named(2, B) / "exports" / "b.tflite").unlink()
-    assert rollback(board.store, None, 0.0, board.responder)["release"] == named(1, A)
-    with pytest.raises(DeployError) as failure:
-        rollback(board.store, named(2, B), 0.0, board.responder)
-    assert failure.value.message == (f"Release {named(2, B)} is damaged: exports/b.tflite: No such file or directory")
-    assert failure.value.hint == "Deploy its bundle again."
-    with pytest.raises(DeployError) as failure:
-        rollback(board.store, "9-0123456789ab", 0.0, board.responder)
-    assert failure.value.message == "There is no release 9-0123456789ab on this board"
+    with pytest.raises(DeployError, match="There is no older release on this board to go back to"):
+        board.rollback()
+    board.apply(A, B, C)
+    board.forget()
+    assert board.rollback() == {"release": B2, "previous": C3}
+    # With the limits of its deployment.
+    assert board.tested == [(board.path(B2), LIMITS)]
+    assert (board.steps(), board.serves()) == ("check, self-test, switch, service", B2)
+    assert board.rollback(C3)["release"] == C3
+    (board.path(B2) / "exports" / "b.tflite").unlink()
+    assert board.rollback()["release"] == A1
+    with pytest.raises(DeployError, match=f"Release {B2} is damaged: exports/b.tflite: No such file or directory"):
+        board.rollback(B2)
+    with pytest.raises(DeployError, match="There is no release 9-0123456789ab on this board") as failure:
+        board.rollback("9-0123456789ab")
     assert failure.value.hint == f"There are: {', '.join(board.releases())}."
     # Where none serves, the newest of all is taken.
     board.store.switch(None)
-    assert rollback(board.store, None, 0.0, board.responder) == {"release": named(3, C), "previous": None}
+    assert board.rollback() == {"release": C3, "previous": None}
+
+
+def test_the_way_back_leads_to_what_served_before_and_it_is_kept_however_old(board: Board) -> None:
+    """Not to what an earlier rollback has left, though that is newer."""
+    board.apply(A, B)
+    assert board.rollback()["release"] == A1
+    board.beside(C)
+    board.drop()
+    d = bundle_of("d")
+    assert board.apply(d, keep=2)["removed"] == [B2]
+    assert board.rollback()["release"] == A1
+    board.apply(d)
+    # With one kept there is no way back, as was asked for.
+    assert board.apply(bundle_of("e"), keep=1)["removed"][0] == A1
+    assert len(board.releases()) == 1
+
+
+def forget_what_served(board: Board) -> None:
+    """Leave what an earlier version wrote down."""
+    for release in board.store.releases():
+        known = {name: value for name, value in release.deployed().items() if name not in {"served", "limits"}}
+        (release.path / DEPLOYED_FILE).write_text(json.dumps(known))
+
+
+def test_no_way_back_leads_to_what_only_stood_in_the_shadow_unless_it_is_named(board: Board) -> None:
+    board.beside(A, B)
+    board.apply(C)
+    board.drop()
+    assert board.rollback()["release"] == A1
+    assert board.rollback(B2)["release"] == B2
+    # Now it has served; in the shadow again it is on trial again.
+    assert board.rollback(C3)["release"] == C3
+    assert board.rollback()["release"] == B2
+    board.beside(C, B)
+    board.drop()
+    board.apply(bundle_of("d"))
+    assert board.rollback()["release"] == C3
+
+
+def test_where_nothing_older_has_served_the_way_back_says_how_to_take_what_is_there(board: Board) -> None:
+    board.beside(A, B)
+    board.apply(C)
+    board.drop()
+    board.store.remove(board.store.releases()[0])
+    with pytest.raises(DeployError, match=f"has served: {B2} only answered in the shadow") as failure:
+        board.rollback()
+    assert failure.value.hint.endswith(f"edgemnist release rollback --release {B2}")
+    # An earlier version did not say what has served: then it may have, unless it is in the shadow now.
+    forget_what_served(board)
+    board.store.set_shadow(B2)
+    with pytest.raises(DeployError):
+        board.rollback()
+    board.store.set_shadow(None)
+    board.tested.clear()
+    assert board.rollback()["release"] == B2
+    assert board.tested == [(board.path(B2), SelfTestLimits())]
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", [None, A1])
+def test_what_fails_its_self_test_does_not_serve_again(name: str | None, board: Board, *, known: bool) -> None:
+    board.apply(A, B)
+    if not known:
+        forget_what_served(board)
+    board.unfit = {A1}
+    board.activated.clear()
+    with pytest.raises(GateMissedError, match="The self-test failed on the board"):
+        board.rollback(name)
+    assert (board.serves(), board.activated) == (B2, [])
 
 
 def test_an_interrupted_switch_stands_where_its_service_is_well(board: Board) -> None:
-    for record in (A, B):
-        board.apply(record)
-    board.activated.clear()
-    board.responder.steps.clear()
-    settle(board.store, BoardService([]), board.responder)
-    assert board.responder.names == []
-    board.store.begin_switch(named(1, A), named(2, B))
+    board.apply(A, B)
+    board.store.begin_switch(A1, B2)
     board.apply(B)
-    assert board.responder.names[0] == "finishing an interrupted switch"
-    assert board.activated == [named(2, B)]
-    assert board.serves() == named(2, B)
-    assert board.store.pending() is None
+    assert board.steps().startswith("finishing an interrupted switch, ")
+    assert (board.activated, board.serves(), board.store.pending()) == ([B2], B2, None)
 
 
 def test_an_interrupted_switch_is_undone_where_its_service_is_not_well(board: Board) -> None:
-    for record in (A, B):
-        board.apply(record)
-    board.ill[named(2, B)] = GateMissedError("It is ill")
-    board.store.begin_switch(named(1, A), named(2, B))
-    sweep = board.send(C)
-    board.activated.clear()
-    board.ill[named(3, C)] = GateMissedError("It is ill, too")
-    with pytest.raises(GateMissedError, match=f"release {named(1, A)} serves again"):
-        apply(board.store, sweep, board.responder)
-    assert board.activated == [named(2, B), named(1, A), named(3, C), named(1, A)]
+    board.apply(A, B)
+    board.store.begin_switch(A1, B2)
+    board.ill = {B2: ILL, C3: ILL}
+    with pytest.raises(GateMissedError, match=f"release {A1} serves again"):
+        board.apply(C)
+    assert board.activated == [B2, A1, C3, A1]
     assert board.store.pending() is None
 
 
 def test_a_switch_that_had_not_begun_is_forgotten_though_the_old_service_is_ill(board: Board) -> None:
-    for record in (A, B):
-        board.apply(record)
-    board.ill[named(2, B)] = GateMissedError("It is ill")
-    board.store.begin_switch(named(2, B), named(1, A))
+    board.apply(A, B)
+    board.ill[B2] = ILL
+    board.store.begin_switch(B2, A1)
     board.activated.clear()
-    result = rollback(board.store, None, 0.0, board.responder)
     # It is the old release that is ill: there is nothing to undo.
-    assert board.activated == [named(2, B), named(1, A)]
-    assert result == {"release": named(1, A), "previous": named(2, B)}
+    assert board.rollback() == {"release": A1, "previous": B2}
+    assert board.activated == [B2, A1]
     assert board.store.pending() is None
 
 
 def test_a_switch_to_a_release_that_is_gone_goes_back(board: Board) -> None:
     board.apply(A)
-    board.store.begin_switch(named(1, A), named(2, B))
-    board.store.switch(named(2, B))
-    board.activated.clear()
+    board.store.begin_switch(A1, B2)
+    board.store.switch(B2)
     assert board.apply(A)["status"] == "unchanged"
-    assert board.activated == [named(1, A)]
-    assert board.serves() == named(1, A)
+    assert (board.activated, board.serves()) == ([A1], A1)
     # Where nothing had served, nothing does.
-    board.store.begin_switch(None, named(2, B))
-    board.store.switch(named(2, B))
-    with pytest.raises(DeployError, match="No release answers"):
-        drop_shadow(board.store, 0.0, board.responder)
-    assert not os.path.lexists(board.store.link)
-    board.store.begin_switch(None, named(2, B))
-    with pytest.raises(DeployError, match="No release answers"):
-        drop_shadow(board.store, 0.0, board.responder)
-    assert board.store.pending() is None
+    for switched in (True, False):
+        board.store.begin_switch(None, B2)
+        if switched:
+            board.store.switch(B2)
+        with pytest.raises(DeployError, match="No release answers"):
+            board.drop()
+        assert not os.path.lexists(board.store.link)
+        assert board.store.pending() is None
 
 
 def test_what_arrives_damaged_is_removed_and_asked_for_again(board: Board) -> None:
@@ -561,39 +544,33 @@ def test_what_arrives_damaged_is_removed_and_asked_for_again(board: Board) -> No
     part = board.store.part(request.sha256, "t")
     part.write_bytes(part.read_bytes()[:-1])
     for _ in range(2):
-        with pytest.raises(DamagedTransferError) as failure:
-            apply(board.store, request, board.responder)
-        assert failure.value.message == "The bundle was damaged on its way to the board"
-        assert failure.value.hint == "Run the same command again."
+        with pytest.raises(DamagedTransferError, match="The bundle was damaged on its way to the board"):
+            applying.apply(board.store, request, board.responder)
         assert not part.exists()
 
 
+PYTHON = "{}.{}".format(*sys.version_info)
+
+
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "said"),
     [
         ({"machine": "s390x", "pythons": ["3.11"]}, f"This board is {platform.machine()}, but"),
-        (
-            {"machine": platform.machine(), "pythons": ["2.7"]},
-            "This board has Python {}.{}, but".format(*sys.version_info),
-        ),
+        ({"machine": platform.machine(), "pythons": ["2.7"]}, f"This board has Python {PYTHON}, but"),
     ],
 )
-def test_what_does_not_fit_the_board_is_refused_and_not_kept(fields: dict[str, Any], words: str, board: Board) -> None:
-    with pytest.raises(BundleError, match=words):
+def test_what_does_not_fit_the_board_is_refused_and_not_kept(fields: dict[str, Any], said: str, board: Board) -> None:
+    with pytest.raises(BundleError, match=said):
         board.apply(bundle_of("a", **fields))
-    assert list(board.store.incoming.iterdir()) == []
-    assert list(board.store.staging.iterdir()) == []
-    python = "{}.{}".format(*sys.version_info)
-    assert board.apply(bundle_of("a", machine=platform.machine(), pythons=[python]))["status"] == "deployed"
+    assert board.is_clean()
+    assert board.apply(bundle_of("a", machine=platform.machine(), pythons=[PYTHON]))["status"] == "deployed"
 
 
 def test_another_bundle_than_the_one_that_was_announced_is_refused(board: Board) -> None:
     request = board.send(A, token="t")
-    with pytest.raises(BundleError) as failure:
-        apply(board.store, replace(request, identity=B.identity()), board.responder)
-    assert failure.value.message == "The bundle is not the one that was announced"
-    assert failure.value.hint == "Run the same command again."
-    assert list(board.store.incoming.iterdir()) == []
+    with pytest.raises(BundleError, match="The bundle is not the one that was announced"):
+        applying.apply(board.store, replace(request, identity=B.identity()), board.responder)
+    assert board.is_clean()
 
 
 @pytest.fixture
@@ -601,195 +578,77 @@ def key(tmp_path: Path) -> Path:
     return make_key(tmp_path / "mine")
 
 
-def test_a_board_that_trusts_a_key_takes_what_it_signed_and_remembers_it(board: Board, key: Path) -> None:
-    board.trust(key)
-    with pytest.raises(BundleError, match="not signed"):
-        board.apply(A)
-    assert board.responder.names == ["check"]
-    assert list(board.store.incoming.iterdir()) == []
-    board.apply(A, key=key)
-    assert board.store.history() == [A.identity()[:12]]
-    assert (board.store.releases()[0].path / SIGNATURE_FILE).read_bytes() == sign(A.encode(), key)
-    # What answers in the shadow has not replaced anything yet.
-    board.apply(B, key=key, shadow=True)
-    assert board.store.history() == [A.identity()[:12]]
-    promote(board.store, named(2, B), LIMITS, 0.0, board.responder)
-    assert board.store.history() == [A.identity()[:12], B.identity()[:12]]
-    board.apply(B, key=key)
-    assert board.store.history() == [A.identity()[:12], B.identity()[:12]]
+# A signature covers the packages of a bundle that brings them.
+WHOLE = {"machine": program_machine(platform.machine(), POINTER_BITS), "pythons": [PYTHON]}
+WHOLE_A, WHOLE_B, WHOLE_C = (bundle_of(name, **WHOLE) for name in "abc")
 
 
-def test_of_a_bundle_that_nobody_signed_no_file_is_read(
+def test_a_board_that_trusts_a_key_takes_what_it_signed(
     board: Board, key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read(_: Archive) -> BundleRecord:
-        raise AssertionError("its files were read")
-
-    monkeypatch.setattr(applying, "read_record", read)
     board.trust(key)
-    with pytest.raises(BundleError, match="not signed"):
-        board.apply(A)
+    with monkeypatch.context() as patch:
+        # Of a bundle that nobody signed no file is read.
+        patch.setattr("edgemnist.board.agent.bundle.read_record", lambda _: pytest.fail("its files were read"))
+        with pytest.raises(BundleError, match="not signed"):
+            board.apply(A)
+    assert (board.steps(), board.is_clean()) == ("check", True)
+    with pytest.raises(BundleError, match="does not cover the packages that the board would fetch"):
+        board.apply(A, key=key)
+    board.apply(WHOLE_A, key=key)
+    assert (board.path(named(1, WHOLE_A)) / SIGNATURE_FILE).read_bytes() == sign(WHOLE_A.encode(), key)
+    board.beside(WHOLE_B, key=key)
+    board.promote(named(2, WHOLE_B))
 
 
 def test_a_release_that_nobody_signed_neither_serves_again_nor_is_promoted(board: Board, key: Path) -> None:
-    board.apply(A)
-    board.apply(B, shadow=True)
+    board.beside(A, B)
     board.trust(key)
     assert find_release(board.store, A.identity()) is None
     with pytest.raises(BundleError, match="not signed"):
-        promote(board.store, named(2, B), LIMITS, 0.0, board.responder)
-    for name in (None, named(2, B)):
-        if name is None:
-            board.store.switch(named(2, B))
-        with pytest.raises(BundleError, match="not signed"):
-            rollback(board.store, name, 0.0, board.responder)
-    # It is taken once more, signed.
-    assert board.apply(A, key=key)["release"] == named(3, A)
-    found = find_release(board.store, A.identity())
-    assert found is not None
-    assert found.name == named(3, A)
-    # Past the unsigned one, to the last that somebody signed.
-    board.apply(C, key=key)
-    (board.store.releases_directory / named(3, A)).rename(board.store.releases_directory / named(0, A))
-    assert rollback(board.store, None, 0.0, board.responder)["release"] == named(0, A)
+        board.promote(B2)
+    with pytest.raises(BundleError, match="not signed"):
+        board.rollback(B2)
+    board.store.switch(B2)
+    with pytest.raises(BundleError, match="not signed"):
+        board.rollback()
+    # Past the unsigned ones, to the last that somebody signed.
+    signed = board.apply(WHOLE_A, key=key)["release"]
+    assert find_release(board.store, WHOLE_A.identity()) == Release(board.path(signed), 3)
+    board.apply(WHOLE_C, key=key)
+    board.path(signed).rename(board.path(named(0, WHOLE_A)))
+    assert board.rollback()["release"] == named(0, WHOLE_A)
 
 
 def test_signers_that_cannot_be_read_are_nobody(board: Board, key: Path) -> None:
     board.store.create()
     board.store.allowed_signers.symlink_to("nowhere")
-    with pytest.raises(BundleError) as failure:
-        board.apply(A, key=key)
-    assert failure.value.message == (
-        f"{board.store.allowed_signers} on the board cannot be read, so nobody is trusted: No such file or directory"
-    )
-    assert failure.value.hint == "Restore it on the board, or remove it if the board may take unsigned bundles."
+    for signed_with, said in ((key, "does not trust"), (None, "not signed")):
+        with pytest.raises(BundleError, match=said):
+            board.apply(A, key=signed_with)
 
 
-HINT = "If you want that, add --allow-downgrade. To return to an earlier release, use: edgemnist rollback"
-
-
-def test_a_bundle_that_was_replaced_here_needs_to_be_allowed(board: Board, key: Path) -> None:
-    for record in (A, B):
-        board.apply(record)
-    # A board that takes anything goes back to anything.
-    assert board.apply(A)["status"] == "deployed"
-    board.trust(key)
-    for record in (A, B):
-        board.apply(record, key=key)
-    for there in (True, False):
-        if not there:
-            for release in board.store.releases():
-                if release.name.endswith(A.identity()[:12]):
-                    board.store.remove(release)
-        with pytest.raises(BundleError) as failure:
-            board.apply(A, key=key)
-        assert failure.value.message == "Another bundle has replaced this one on this board"
-        assert failure.value.hint == HINT
-        assert board.serves() is not None
-        assert str(board.serves()).endswith(B.identity()[:12])
-    assert board.apply(A, key=key, allow_downgrade=True)["status"] == "deployed"
-    # The one that serves is no step back.
-    assert board.apply(A, key=key)["status"] == "unchanged"
-
-
-def test_the_release_that_serves_after_a_rollback_is_no_step_back(board: Board, key: Path) -> None:
-    board.trust(key)
-    for record in (A, B):
-        board.apply(record, key=key)
-    rollback(board.store, None, 0.0, board.responder)
-    assert board.apply(A, key=key)["status"] == "unchanged"
-    # Where none serves, the last that was deployed may serve again, and none before it.
-    board.store.switch(None)
-    with pytest.raises(BundleError, match="Another bundle has replaced this one"):
-        board.apply(B, key=key)
-    assert board.apply(A, key=key)["status"] == "deployed"
-
-
-@pytest.mark.parametrize(
-    ("here", "sent", "refused"),
-    [
-        ("1.10", "1.9", True),
-        ("1.9", "1.10", False),
-        ("1.2", "1.2.1", False),
-        ("1.2.1", "1.2", True),
-        ("1.2", "1.2", False),
-        ("1.2", "1.1.9.dev1", True),
-        ("1.2", "nonsense", True),
-        ("nonsense", "0", False),
-    ],
-)
-def test_a_bundle_of_an_earlier_edgemnist_needs_to_be_allowed(
-    here: str, sent: str, *, refused: bool, board: Board, key: Path
-) -> None:
-    board.trust(key)
-    board.apply(bundle_of("a", version=here), key=key)
-    newer = bundle_of("b", version=sent)
-    if refused:
-        with pytest.raises(BundleError) as failure:
-            board.apply(newer, key=key)
-        assert failure.value.message == (f"The bundle has edgemnist {sent}, which is older than {here} on this board")
-        assert failure.value.hint == HINT
-        assert board.apply(newer, key=key, allow_downgrade=True)["status"] == "deployed"
-    else:
-        assert board.apply(newer, key=key)["status"] == "deployed"
-
-
-def test_a_newer_edgemnist_is_no_step_back_even_to_models_that_were_replaced(board: Board, key: Path) -> None:
-    """What an earlier edgemnist deployed and a later one replaced may come again with a later one still."""
-    board.trust(key)
-    older, newer = bundle_of("a", version="1.3"), bundle_of("b", version="1.2")
-    board.apply(newer, key=key)
-    board.apply(older, key=key)
-    board.apply(newer, key=key, allow_downgrade=True)
-    assert board.store.history() == [one.identity()[:12] for one in (newer, older, newer)]
-    board.store.remove(board.store.releases()[0])
-    assert board.apply(older, key=key)["status"] == "deployed"
-
-
-def test_without_a_history_the_names_of_the_signed_releases_stand_for_it(board: Board, key: Path) -> None:
-    """A version before the history was kept has left releases alone."""
-    board.trust(key)
-    for record in (A, B):
-        board.apply(record, key=key)
-    (board.store.root / "history.json").unlink()
-    with pytest.raises(BundleError, match="Another bundle has replaced this one"):
-        board.apply(A, key=key)
-    assert board.apply(B, key=key)["status"] == "unchanged"
-
-
-def refused_by_the_lock(board: Board) -> list[Callable[[], object]]:
-    request = board.send(C)
-    return [
-        lambda: apply(board.store, request, board.responder),
-        lambda: promote(board.store, "1-0123456789ab", LIMITS, 0.0, board.responder),
-        lambda: drop_shadow(board.store, 0.0, board.responder),
-        lambda: rollback(board.store, None, 0.0, board.responder),
-    ]
-
-
-def test_one_at_a_time_changes_a_board(board: Board) -> None:
-    actions = refused_by_the_lock(board)
+def test_one_at_a_time_changes_a_board(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgemnist.board.agent.durable._POLL_S", 0.001)
+    request = replace(board.send(C), wait_s=0.01)
     (board.store.staging / "half").mkdir()
+    actions: list[Callable[[], object]] = [
+        lambda: applying.apply(board.store, request, board.responder),
+        lambda: board.promote("1-0123456789ab"),
+        board.drop,
+        board.rollback,
+    ]
     with exclusive(board.store.lock, wait_s=0, waiting=lambda _: None):
         for action in actions:
             with pytest.raises(DeployError, match="Another deployment is running on this board"):
                 action()
+        # Somebody who waits is told so.
+        assert board.responder.steps[0][0] == f"waiting for another deployment (process {os.getpid()})"
         board.store.sweep_if_idle()
         assert (board.store.staging / "half").exists()
     board.store.sweep_if_idle()
     assert not (board.store.staging / "half").exists()
     Store(board.store.root / "nowhere").sweep_if_idle()
-
-
-def test_somebody_who_waits_is_told_so(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgemnist.agent.durable._POLL_S", 0.001)
-    board.store.create()
-    with (
-        exclusive(board.store.lock, wait_s=0, waiting=lambda _: None),
-        pytest.raises(DeployError, match="Another deployment"),
-    ):
-        drop_shadow(board.store, 0.01, board.responder)
-    assert board.responder.names == [f"waiting for another deployment (process {os.getpid()})"]
 
 
 def test_whatever_ends_a_deployment_its_half_is_removed(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -816,8 +675,3 @@ def test_whatever_ends_a_deployment_its_half_is_removed(board: Board, monkeypatc
     with pytest.raises(OSError, match="No space left"):
         board.apply(A)
     assert len(swept) == 2
-
-
-def test_who_stopped_it_is_told_by_the_exit_code() -> None:
-    assert StoppedError("stopped").exit_code == 130
-    assert DamagedTransferError("damaged").exit_code == DeployError("refused").exit_code == 2

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgemnist.agent.durable import (
-    TREE_FILE,
-    discard,
-    discard_bytecode,
+from edgemnist.board.agent.durable import (
     exclusive,
-    find_change,
-    hash_file,
     holder,
-    record_bytecode,
-    record_tree,
     replace_file,
     replace_link,
     sync_tree,
 )
-from edgemnist.agent.store import Store
+from edgemnist.board.agent.store import Store
 from edgemnist.errors import DeployError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named in /proc")
@@ -83,6 +74,14 @@ def store(tmp_path: Path) -> Store:
     return made
 
 
+def test_directories_are_on_the_disk_before_anything_is_in_them(tmp_path: Path, events: list[str]) -> None:
+    store = Store(tmp_path / "root")
+    store.create()
+    assert events == ["sync .", *["sync root"] * 4]
+    store.create()
+    assert len(events) == 5
+
+
 def test_an_adopted_release_is_on_the_disk_in_its_new_place_and_gone_from_the_old_one(
     store: Store, events: list[str]
 ) -> None:
@@ -102,225 +101,12 @@ def test_the_beginning_and_the_end_of_a_switch_are_on_the_disk(store: Store, eve
     assert events[-2:] == ["unlink current", "sync ."]
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A directory that has been recorded: two files, one of them below, and what is none of the record's business."""
-    made = tmp_path / "venv"
-    (made / "bin").mkdir(parents=True)
-    (made / "bin" / "tool").write_bytes(b"tool")
-    (made / "settings").write_bytes(b"settings")
-    (made / "python").symlink_to("/usr/bin/nowhere")
-    record_tree(made)
-    # Both come later, in every installation.
-    (made / ".complete").touch()
-    (made / "bin" / "__pycache__").mkdir()
-    (made / "bin" / "__pycache__" / "tool.pyc").write_bytes(b"compiled")
-    return made
-
-
-def test_a_tree_that_nobody_touched_has_no_change_and_its_files_are_recorded_by_hash(tree: Path) -> None:
-    recorded = json.loads((tree / TREE_FILE).read_bytes())
-    assert {name: entry[-1] for name, entry in recorded["files"].items()} == {
-        "bin/tool": hashlib.sha256(b"tool").hexdigest(),
-        "settings": hashlib.sha256(b"settings").hexdigest(),
-    }
-    assert list(recorded["files"]) == ["settings", "bin/tool"]
-    assert recorded["links"] == {"python": "/usr/bin/nowhere"}
-    assert find_change(tree) == ""
-
-
-def test_a_changed_a_missing_and_an_added_file_are_named(tree: Path) -> None:
-    (tree / "bin" / "b").touch()
-    (tree / "bin" / "a").touch()
-    assert find_change(tree) == "bin/a was added"
-    (tree / "settings").write_bytes(b"Settings")
-    assert find_change(tree) == "settings was changed"
-    (tree / "settings").unlink()
-    assert find_change(tree) == "settings is missing"
-
-
-def test_a_changed_a_missing_and_an_added_link_are_named(tree: Path) -> None:
-    (tree / "b").symlink_to(tree / "bin")
-    (tree / "bin" / "a").symlink_to("tool")
-    assert find_change(tree) == "b was added"
-    (tree / "b").unlink()
-    assert find_change(tree) == "bin/a was added"
-    replace_link(tree / "python", "/usr/bin/elsewhere")
-    assert find_change(tree) == "python was changed"
-    (tree / "python").unlink()
-    assert find_change(tree) == "python is missing"
-    (tree / "python").write_bytes(b"no link")
-    assert find_change(tree) == "python is missing"
-
-
-def test_a_record_of_files_only_says_nothing_about_links(tree: Path) -> None:
-    recorded = json.loads((tree / TREE_FILE).read_bytes())
-    (tree / TREE_FILE).write_text(json.dumps(recorded["files"]))
-    assert find_change(tree) == ""
-    (tree / "bin" / "a").touch()
-    assert find_change(tree) == "bin/a was added"
-
-
-def test_bytecode_is_discarded_wherever_it_lies(tree: Path) -> None:
-    away = tree.parent / "away"
-    away.mkdir()
-    (away / "kept").touch()
-    (tree / "__pycache__").symlink_to(away)
-    discard_bytecode(tree)
-    assert list((tree / "bin" / "__pycache__").iterdir()) == []
-    assert not (tree / "__pycache__").is_symlink()
-    assert (away / "kept").exists()
-    assert find_change(tree) == ""
-
-
-def test_bytecode_that_was_seen_to_work_is_kept_and_no_other(tree: Path) -> None:
-    compiled = tree / "bin" / "__pycache__"
-    for name in ("same", "copied", "changed", "exchanged"):
-        (compiled / name).write_bytes(b"bytecode")
-    record_bytecode(tree)
-    replace_file(compiled / "copied", b"bytecode")
-    (compiled / "changed").write_bytes(b"bytec0de")
-    (compiled / "exchanged").unlink()
-    (compiled / "exchanged").symlink_to("same")
-    (compiled / "added").write_bytes(b"bytecode")
-    (tree / "__pycache__" / "same").write_bytes(b"bytecode")
-    discard_bytecode(tree)
-    assert {path.name for path in compiled.iterdir()} == {"same", "copied", "tool.pyc"}
-    assert [path.name for path in (tree / "__pycache__").iterdir()] == ["compiled.json"]
-    assert find_change(tree) == ""
-
-
-def test_what_a_running_service_compiles_meanwhile_is_no_reason_to_stop(
-    tree: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    compiled = tree / "__pycache__"
-    compiled.mkdir(exist_ok=True)
-    lstat = os.lstat
-
-    def after_it_was_renamed(path: str) -> os.stat_result:
-        if path.endswith(".tmp"):
-            Path(path).replace(path.removesuffix(".tmp"))
-        return lstat(path)
-
-    monkeypatch.setattr("os.lstat", after_it_was_renamed)
-    (compiled / "b.pyc").write_bytes(b"bytecode")
-    for work in (record_bytecode, discard_bytecode):
-        (compiled / "a.pyc.tmp").write_bytes(b"bytecode")
-        work(tree)
-    assert (compiled / "b.pyc").exists()
-
-
-def test_no_link_is_taken_for_bytecode_and_what_lies_behind_it_is_recorded(tree: Path) -> None:
-    compiled = tree / "bin" / "__pycache__"
-    (compiled / "a").symlink_to("tool.pyc")
-    (compiled / "b").mkdir()
-    record_bytecode(tree)
-    discard_bytecode(tree)
-    assert {path.name for path in compiled.iterdir()} == {"b", "tool.pyc"}
-
-
-def test_a_record_of_bytecode_is_written_only_where_it_says_something_new(tree: Path) -> None:
-    compiled, record = tree / "bin" / "__pycache__", tree / "__pycache__" / "compiled.json"
-    record_bytecode(tree)
-    before = record.stat()
-    record_bytecode(tree)
-    assert record.stat().st_mtime_ns == before.st_mtime_ns
-    (compiled / "new").write_bytes(b"bytecode")
-    record_bytecode(tree)
-    assert "bin/__pycache__/new" in json.loads(record.read_bytes())
-
-
-def test_bytecode_that_is_gone_before_it_is_read_is_not_recorded(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    compiled = tree / "bin" / "__pycache__"
-    (compiled / "a").write_bytes(b"bytecode")
-
-    def gone(path: Path) -> str:
-        if path.name == "a":
-            raise FileNotFoundError(path)
-        return hash_file(path)
-
-    monkeypatch.setattr("edgemnist.agent.durable.hash_file", gone)
-    record_bytecode(tree)
-    assert list(json.loads((tree / "__pycache__" / "compiled.json").read_bytes())) == ["bin/__pycache__/tool.pyc"]
-
-
-def test_where_no_record_of_bytecode_can_be_written_none_is_kept(tree: Path) -> None:
-    (tree / "__pycache__").touch()
-    record_bytecode(tree)
-    discard_bytecode(tree)
-    assert list((tree / "bin" / "__pycache__").iterdir()) == []
-
-
-@pytest.mark.parametrize("damage", [b"", b"[]", b"[" * 100_000, b'{"bin/__pycache__/x": [1, 2]}', b"\xff", None])
-def test_without_a_sound_record_no_bytecode_is_trusted(tree: Path, damage: bytes | None) -> None:
-    compiled = tree / "bin" / "__pycache__" / "x"
-    compiled.write_bytes(b"bytecode")
-    record_bytecode(tree)
-    record = tree / "__pycache__" / "compiled.json"
-    record.unlink() if damage is None else record.write_bytes(damage)
-    discard_bytecode(tree)
-    assert not compiled.exists()
-
-
-def test_a_file_that_was_replaced_by_its_equal_is_no_change(tree: Path) -> None:
-    """A copy has another inode and another ctime; what counts then are its contents."""
-    replace_file(tree / "settings", b"settings")
-    assert find_change(tree) == ""
-
-
-def test_a_file_whose_stamp_is_the_recorded_one_is_not_read_again(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(path: Path) -> str:
-        raise AssertionError(path)
-
-    monkeypatch.setattr("edgemnist.agent.durable.hash_file", read)
-    assert find_change(tree) == ""
-
-
-def test_a_tree_without_a_record_is_trusted_and_one_with_a_damaged_record_is_not(tree: Path) -> None:
-    (tree / TREE_FILE).write_bytes(b'{"settings": 1}')
-    assert find_change(tree).startswith(f"{TREE_FILE} is damaged (")
-    (tree / TREE_FILE).unlink()
-    assert find_change(tree) == ""
-    (tree / TREE_FILE).mkdir()
-    assert find_change(tree) == f"{TREE_FILE} cannot be read (Is a directory)"
-
-
-def test_a_file_larger_than_one_read_has_the_hash_of_all_its_bytes(tmp_path: Path) -> None:
-    data = bytes(range(256)) * 5_000
-    (tmp_path / "file").write_bytes(data)
-    assert hash_file(tmp_path / "file") == hashlib.sha256(data).hexdigest()
-
-
 def test_a_link_replaces_what_an_interrupted_attempt_left(tmp_path: Path) -> None:
     for target in ("one", "two"):
         (tmp_path / ".link.new").symlink_to("left")
         replace_link(tmp_path / "link", target)
         assert (tmp_path / "link").readlink() == Path(target)
         assert [path.name for path in tmp_path.iterdir()] == ["link"]
-
-
-def test_what_is_discarded_is_gone_whatever_lies_in_the_bin_already(tmp_path: Path) -> None:
-    bin_ = tmp_path / "not" / "there"
-    (tmp_path / "first").mkdir()
-    discard(tmp_path / "first", bin_)
-    # A grave that cannot be emptied, as of an earlier removal, and a link that leads nowhere.
-    (bin_ / "removed-0").mkdir()
-    (bin_ / "removed-1").symlink_to("nowhere")
-    (tmp_path / "second" / "below").mkdir(parents=True)
-    discard(tmp_path / "second", bin_)
-    assert sorted(path.name for path in bin_.iterdir()) == ["removed-0", "removed-1"]
-    assert [path.name for path in tmp_path.iterdir()] == ["not"]
-
-
-def test_a_discarded_directory_leaves_its_place_even_if_not_all_of_it_can_be_removed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    graves: list[Path] = []
-    monkeypatch.setattr("shutil.rmtree", lambda path, *, ignore_errors: graves.append(path) if ignore_errors else 1 / 0)
-    (tmp_path / "old").mkdir()
-    discard(tmp_path / "old", tmp_path / "bin")
-    assert graves == [tmp_path / "bin" / "removed-0"]
-    assert not (tmp_path / "old").exists()
 
 
 def test_the_lock_is_held_by_one_and_names_its_holder(tmp_path: Path) -> None:
@@ -334,7 +120,6 @@ def test_the_lock_is_held_by_one_and_names_its_holder(tmp_path: Path) -> None:
         ):
             pass
     assert caught.value.message == f"Another deployment is running on this board (process {os.getpid()})"
-    assert caught.value.hint == "Try again when it is done, or wait longer with --wait."
     assert told == [f"waiting for another deployment (process {os.getpid()})"]
     assert holder(lock) is None
     # A shorter process number takes the place of a longer one as a whole.
@@ -342,14 +127,3 @@ def test_the_lock_is_held_by_one_and_names_its_holder(tmp_path: Path) -> None:
     with exclusive(lock, wait_s=0, waiting=told.append):
         assert lock.read_text() == str(os.getpid())
     assert len(told) == 1
-
-
-def test_a_lock_whose_holder_could_not_write_its_name_is_held_by_somebody_unknown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_descriptor: int, _data: bytes) -> int:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "write", full)
-    with exclusive(tmp_path / "lock", wait_s=0, waiting=print):
-        assert holder(tmp_path / "lock") == "unknown"

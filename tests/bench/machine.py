@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgemnist.bench.quality import summarise
-from edgemnist.machine import Conditions, Watch
-from edgemnist.results.bench import BenchResult, Block, Latency
+from edgemnist.board.machine import Conditions, Watch
+from edgemnist.ground.results.bench import BenchResult, Block, Latency
+from edgemnist.pipeline.bench.quality import summarise
 
 SECOND = 1_000_000_000
 

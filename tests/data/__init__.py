@@ -1,1 +1,1 @@
-"""The promises of `edgemnist.data`."""
+"""The promises of `edgemnist.pipeline.data`."""

@@ -1,21 +1,20 @@
-"""Small data sets in files, a listener for notices, and mirrors on loopback."""
+"""Small data sets in files, and mirrors on loopback."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
-from filelock import FileLock
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.idx import encode_idx
-from edgemnist.data.sources import embedded_dataset
-from edgemnist.progress import SILENT, Reporter, Task
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.data.sources import embedded_dataset
 from tests.data.mirror import Mirror
+from tests.notices import Listener
 
 NAMES = {
     "train-images": "train-images-idx3-ubyte",
@@ -25,44 +24,18 @@ NAMES = {
 }
 
 
-class Listener(Reporter):
-    """Remembers what was told."""
-
-    def __init__(self) -> None:
-        self.notices: list[str] = []
-        self.tasks: list[tuple[str, float | None]] = []
-        self.updates: list[tuple[float, str]] = []
-
-    def notice(self, message: str) -> None:
-        """Remember a notice."""
-        self.notices.append(message)
-
-    @contextlib.contextmanager
-    def task(self, description: str, total: float | None = None) -> Iterator[Task]:
-        """Remember a task and its progress."""
-        self.tasks.append((description, total))
-        yield _Updates(self.updates)
-
-    @property
-    def heard(self) -> str:
-        """All notices."""
-        return "\n".join(self.notices)
-
-
-class _Updates(Task):
-    def __init__(self, updates: list[tuple[float, str]]) -> None:
-        self._updates = updates
-
-    def update(self, completed: float, detail: str = "") -> None:
-        self._updates.append((completed, detail))
-
-
 WriteSet = Callable[..., Path]
 
 
 @pytest.fixture
 def listener() -> Listener:
     return Listener()
+
+
+def encode_idx(values: npt.NDArray[np.uint8]) -> bytes:
+    """Return an array as the contents of an IDX file, not gzipped."""
+    header = struct.pack(f">HBB{values.ndim}I", 0, 0x08, values.ndim, *values.shape)
+    return header + values.tobytes()
 
 
 def small_set(train: int = 40, test: int = 20, *, classes: int = 10, first: int = 0) -> dict[str, np.ndarray]:
@@ -91,16 +64,10 @@ def write_set(tmp_path: Path) -> WriteSet:
     return write
 
 
-def load_embedded(cache: Path) -> Dataset:
-    """Return the embedded set, parsed once for all tests and workers."""
-    with FileLock(cache.with_suffix(".lock")):
-        return embedded_dataset(cache, SILENT)
-
-
 @pytest.fixture(scope="session")
-def embedded(cache: Path) -> Dataset:
+def embedded() -> Dataset:
     """The embedded set: 4,000 and 1,000 images of MNIST."""
-    return load_embedded(cache)
+    return embedded_dataset()
 
 
 @pytest.fixture

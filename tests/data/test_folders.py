@@ -1,19 +1,31 @@
-"""Folders of pictures become a data set, or a sentence says why not."""
+"""Folders of pictures as people have them become a data set, or a sentence says why not."""
 
 from __future__ import annotations
 
+import io
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sources import read_image_directory
-from edgemnist.errors import DataError, ImageError
-from edgemnist.progress import SILENT
-from tests.data.conftest import Listener
+from edgemnist.errors import DataError
+from edgemnist.ground.console import _console
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.model.runtimes.onnxruntime import decode_labels
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.data.folders import INVERTED, MOST_NAMED
+from edgemnist.pipeline.data.sources import read_dataset
+from tests.notices import Listener
+
+HIDDEN = [
+    *("\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"),
+    *("\u061c", "\u200e", "\u200f", "\u2028", "\u2029", "\x1b", "\x7f", "\x9b", "\x00"),
+]
+"""Unicode's Bidi_Control, breaks of a line or a paragraph, and what a terminal obeys."""
 
 
 def write_pictures(root: Path, counts: dict[str, int], *, suffix: str = ".png") -> None:
@@ -28,66 +40,42 @@ def picture(index: int, number: int) -> npt.NDArray[np.uint8]:
     pixels = np.zeros((28, 28), dtype=np.uint8)
     pixels[10:18, 10:18] = 255
     pixels[5, 5:7] = 100 + index, number
+    # No two are alike but for a pixel.
+    pixels[20:24, 5:9] = (50 * index + number) % 256
     return pixels
 
 
-def read(directory: Path) -> Dataset:
-    dataset = read_image_directory(directory, SILENT)
-    assert dataset is not None
-    return dataset
+def read(directory: Path, reporter: Reporter = SILENT) -> Dataset:
+    return read_dataset(directory, reporter, prepare="digit")
 
 
-def test_pictures_keep_their_pixels_and_their_class(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"cat": 10, "dog": 20, "emu": 5})
+def test_pictures_keep_their_pixels_and_their_class_and_a_fifth_of_each_evaluates(tmp_path: Path) -> None:
+    write_pictures(tmp_path, {"10": 10, "9": 20, "cat": 2})
     dataset = read(tmp_path)
-    assert dataset.labels == ("cat", "dog", "emu")
+    # Numbers are in their order, and before names.
+    assert dataset.labels == ("9", "10", "cat")
+    assert np.bincount(dataset.test.labels).tolist() == [4, 2, 1]
+    assert np.bincount(dataset.train.labels).tolist() == [16, 8, 1]
+    written = {0: 1, 1: 0, 2: 2}
     for split in (dataset.train, dataset.test):
         for image, label in zip(split.images, split.labels, strict=True):
-            np.testing.assert_array_equal(image, picture(int(label), int(image[5, 6])))
-
-
-def test_a_fifth_of_each_class_is_kept_for_evaluation_and_nothing_is_in_both(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"a": 10, "b": 20, "c": 2})
-    dataset = read(tmp_path)
-    assert np.bincount(dataset.test.labels).tolist() == [2, 4, 1]
-    assert np.bincount(dataset.train.labels).tolist() == [8, 16, 1]
+            np.testing.assert_array_equal(image, picture(written[int(label)], int(image[5, 6])))
     together = np.concatenate([dataset.train.images, dataset.test.images]).reshape(32, -1)
     assert len(np.unique(together, axis=0)) == 32
+    assert read(tmp_path).identity == dataset.identity
 
 
-def test_the_split_is_the_same_every_time(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"a": 10, "b": 20})
-    assert read(tmp_path).identity == read(tmp_path).identity
-
-
-def test_train_and_test_folders_are_kept_apart(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "train", {"a": 6, "b": 5})
-    write_pictures(tmp_path / "test", {"a": 2, "b": 1})
-    dataset = read(tmp_path)
+def test_train_and_test_folders_are_kept_apart_and_one_beside_them_is_ignored_and_named(tmp_path: Path) -> None:
+    for name, classes in (("train", {"a": 6, "b": 5}), ("test", {"a": 2, "b": 1}), ("valid", {"a": 10, "b": 10})):
+        write_pictures(tmp_path / name, classes)
+    listener = Listener()
+    dataset = read(tmp_path, listener)
     assert (len(dataset.train), len(dataset.test)) == (11, 3)
-
-
-def test_a_folder_beside_train_is_ignored_and_named(tmp_path: Path, listener: Listener) -> None:
-    write_pictures(tmp_path / "train", {"a": 10, "b": 10})
-    write_pictures(tmp_path / "valid", {"a": 10, "b": 10})
-    dataset = read_image_directory(tmp_path, listener)
-    assert dataset is not None
-    assert (len(dataset.train), len(dataset.test)) == (16, 4)
     assert "were ignored: valid" in listener.heard
+    assert listener.updates[-1][0] == listener.totals[0] == 14
 
 
-def test_a_train_folder_alone_is_split(tmp_path: Path) -> None:
-    write_pictures(tmp_path / "train", {"a": 10, "b": 10})
-    dataset = read(tmp_path)
-    assert (len(dataset.train), len(dataset.test)) == (16, 4)
-
-
-def test_numbered_classes_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"10": 2, "9": 2, "1": 2})
-    assert read(tmp_path).labels == ("1", "9", "10")
-
-
-def test_jpeg_files_of_another_size_are_read_too(tmp_path: Path) -> None:
+def test_jpeg_files_of_another_size_are_brought_to_the_conditions_of_mnist(tmp_path: Path) -> None:
     for name, level in (("dim", 120), ("bright", 255)):
         (tmp_path / name).mkdir()
         pixels = np.zeros((100, 100), dtype=np.uint8)
@@ -95,46 +83,26 @@ def test_jpeg_files_of_another_size_are_read_too(tmp_path: Path) -> None:
         for number, suffix in enumerate((".jpg", ".JPEG")):
             Image.fromarray(pixels).save(tmp_path / name / f"{number}{suffix}")
     dataset = read(tmp_path)
-    assert dataset.labels == ("bright", "dim")
-    # Brought to MNIST's conditions: full intensity, in the box of 20×20.
+    # Full intensity, in the box of 20×20.
     assert dataset.train.images.max(axis=(1, 2)).min() >= 250
     assert (dataset.train.images > 127).any(axis=1).sum(axis=1).tolist() == [20] * len(dataset.train)
 
 
-def test_dark_on_light_is_turned_round_and_said(tmp_path: Path, listener: Listener) -> None:
+def test_dark_on_light_is_turned_round_and_what_is_no_picture_ignored_and_both_are_said(tmp_path: Path) -> None:
     write_pictures(tmp_path, {"a": 4, "b": 4})
     for path in (tmp_path / "b").iterdir():
         Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
-    dataset = read_image_directory(tmp_path, listener)
-    assert dataset is not None
-    assert all(image[0, 0] == 0 and image[14, 14] == 255 for image in dataset.train.images)
-    assert "Inverted 4 pictures that had dark digits" in listener.heard
-
-
-def test_what_is_no_picture_is_ignored_and_counted(tmp_path: Path, listener: Listener) -> None:
-    write_pictures(tmp_path, {"a": 3, "b": 3})
     (tmp_path / "a" / "notes.txt").touch()
-    (tmp_path / "b" / "more").mkdir()
     (tmp_path / "README.md").touch()
     (tmp_path / ".DS_Store").touch()
-    (tmp_path / "__MACOSX").mkdir()
-    dataset = read_image_directory(tmp_path, listener)
-    assert dataset is not None
-    assert len(dataset.train) + len(dataset.test) == 6
+    for directory in ("b/more", "__MACOSX"):
+        (tmp_path / directory).mkdir()
+    listener = Listener()
+    dataset = read(tmp_path, listener)
+    assert len(dataset.train) + len(dataset.test) == 8
+    assert all(image[0, 0] == 0 and image[14, 14] == 255 for image in dataset.train.images)
+    assert f"{INVERTED} in 4 of the 8 pictures in {tmp_path}." in listener.messages
     assert "3 entries" in listener.heard
-
-
-def test_progress_reaches_its_total(tmp_path: Path, listener: Listener) -> None:
-    write_pictures(tmp_path / "train", {"a": 3, "b": 4})
-    write_pictures(tmp_path / "test", {"a": 1, "b": 1})
-    read_image_directory(tmp_path, listener)
-    assert listener.tasks[0][1] == 9
-    assert [completed for completed, _ in listener.updates] == list(range(1, 10))
-
-
-def test_a_directory_without_folders_is_no_set_and_no_error(tmp_path: Path) -> None:
-    (tmp_path / "picture.png").touch()
-    assert read_image_directory(tmp_path, SILENT) is None
 
 
 @pytest.mark.parametrize(
@@ -157,12 +125,113 @@ def test_folders_that_make_no_data_set_are_refused(
             (tmp_path / name).mkdir()
             write_pictures(tmp_path / name, counts)
     with pytest.raises(DataError, match=message) as caught:
-        read_image_directory(tmp_path, SILENT)
+        read_dataset(tmp_path)
     assert caught.value.hint
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    write_pictures(tmp_path, {"a": 3, "b": 3})
-    (tmp_path / "b" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n and then nothing")
-    with pytest.raises(ImageError, match=r"b.1\.png is not a picture"):
-        read_image_directory(tmp_path, SILENT)
+def shown(text: str) -> str:
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="utf-8", write_through=True)
+    _console(stream).print(text)
+    return raw.getvalue().decode()
+
+
+def test_what_turns_a_line_is_refused_in_names_and_shown_as_unknown_elsewhere(tmp_path: Path) -> None:
+    for character in HIDDEN:
+        assert shown(f"seven{character}gnp.exe") == "seven\N{REPLACEMENT CHARACTER}gnp.exe\n"
+        assert decode_labels(json.dumps(["a", f"b{character}"])) is None
+        if character != "\x00":
+            classes = tmp_path / str(ord(character))
+            write_pictures(classes, {"cat": 1, f"dog{character}": 1})
+            with pytest.raises(DataError, match="characters in its name that cannot be seen: 'dog\\\\"):
+                read_dataset(classes)
+    for name in ("café", "数字", "שבע", "a b"):
+        assert shown(name) == f"{name}\n"
+        assert decode_labels(json.dumps([name, "b"])) == [name, "b"]
+
+
+ALIKE = {"red": (200, 60, 60), "green": (20, 133, 30), "blue": (82, 92, 220)}
+"""Colours that have nearly the same grey level."""
+
+
+def disc(colour: tuple[int, int, int], at: int) -> Image.Image:
+    drawn = Image.new("RGB", (40, 40))
+    ImageDraw.Draw(drawn).ellipse((at, at, at + 16, at + 18), fill=colour)
+    return drawn
+
+
+def folder(root: Path, classes: dict[str, tuple[int, int, int]], suffix: str = ".png") -> Path:
+    for name, colour in classes.items():
+        (root / name).mkdir(parents=True)
+        for index in range(5):
+            disc(colour, 4 + index).save(root / name / f"{index}{suffix}")
+    return root
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_colours_that_models_do_not_see_are_told_with_their_number(suffix: str, tmp_path: Path) -> None:
+    listener = Listener()
+    read(folder(tmp_path, ALIKE, suffix), listener)
+    assert "Colours were turned into grey levels, and what differs in colour alone looks the same," in listener.heard
+    assert f"in 15 of the 15 pictures in {tmp_path}." in listener.heard
+
+
+@pytest.mark.parametrize("convert", [
+    lambda picture: picture.convert("L"),
+    lambda picture: picture.convert("L").convert("RGB"),
+    lambda picture: picture.convert("L").convert("RGB").convert("CMYK"),
+    lambda picture: Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257),
+    lambda picture: Image.merge("RGBA", [*picture.split()[:1] * 3, picture.convert("L")]),
+], ids=["grey", "rgb", "cmyk", "16 bits", "alpha"])  # fmt: skip
+def test_grey_pictures_of_any_kind_are_read_alike_and_have_no_colours(
+    convert: Callable[[Image.Image], Image.Image], tmp_path: Path
+) -> None:
+    folder(tmp_path / "grey", {"a": (200, 200, 200), "b": (220, 220, 220)})
+    expected = read(tmp_path / "grey")
+    for path in sorted((tmp_path / "grey").rglob("*.png")):
+        found = convert(Image.open(path))
+        path.unlink()
+        if found.mode == "CMYK":
+            found.save(path.with_suffix(".jpg"), quality=100)
+        else:
+            found.save(path)
+    listener = Listener()
+    dataset = read(tmp_path / "grey", listener)
+    assert "colours" not in listener.heard
+    assert np.abs(dataset.train.images.astype(int) - expected.train.images.astype(int)).mean() < 8
+
+
+def test_all_pictures_that_cannot_be_read_are_named_and_skipped_if_asked(tmp_path: Path) -> None:
+    whole = read(folder(tmp_path, ALIKE))
+    contents = {
+        "red/cut.png": (tmp_path / "red" / "0.png").read_bytes()[:60],
+        "green/empty.jpg": b"",
+        "green/text.png": b"no picture",
+    }
+    for name, data in contents.items():
+        (tmp_path / name).write_bytes(data)
+    Image.new("L", (40, 40), 255).save(tmp_path / "red" / "blank.png")
+    disc(ALIKE["red"], 4).save(tmp_path / "blue" / "moves.png", save_all=True, append_images=[disc(ALIKE["blue"], 9)])
+    listener = Listener()
+    with pytest.raises(DataError, match=r"^5 of the 20 pictures in .* cannot be read$") as refused:
+        read(tmp_path, listener)
+    assert "--skip-broken" in refused.value.hint
+    named = {message.split(" ")[0] for message in listener.messages}
+    assert named == {str(tmp_path / name) for name in [*contents, "red/blank.png", "blue/moves.png"]}
+    assert read_dataset(tmp_path, listener, prepare="digit", skip_broken=True).identity == whole.identity
+    assert f"Skipped 5 of the 20 pictures in {tmp_path}." in listener.messages
+
+
+def test_of_thousands_that_cannot_be_read_twenty_are_named_and_an_empty_class_is_refused(tmp_path: Path) -> None:
+    folder(tmp_path, ALIKE)
+    for path in (tmp_path / "red").iterdir():
+        path.write_bytes(b"")
+    for index in range(MOST_NAMED - 4):
+        (tmp_path / "red" / f"bad{index:02}.png").write_bytes(b"")
+    listener = Listener()
+    with pytest.raises(DataError, match=r"^21 of the 31 pictures"):
+        read(tmp_path, listener)
+    assert len(listener.messages) == MOST_NAMED + 1
+    assert listener.messages[-1] == "1 more picture cannot be read."
+    with pytest.raises(DataError, match="no picture of class red that can be read"):
+        read_dataset(tmp_path, skip_broken=True)

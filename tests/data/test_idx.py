@@ -6,6 +6,7 @@ import gzip
 import itertools
 import struct
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edgemnist.data.idx import decode_idx, decode_images, decode_labels, encode_idx
 from edgemnist.errors import DataError
+from edgemnist.pipeline.data.idx import decode_idx, decode_images, decode_labels
+from tests.data.conftest import encode_idx
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint64).astype(np.uint8).reshape(3, 28, 28)
 VALID = encode_idx(IMAGES)
@@ -28,26 +30,6 @@ def test_what_is_written_is_read_gzipped_or_not(values: npt.NDArray[np.uint8], p
     read = decode_idx(data, "file", values.ndim)
     assert read.dtype == np.uint8
     np.testing.assert_array_equal(read, values)
-
-
-def read_or_refusal(data: bytes, rank: int) -> npt.NDArray[np.uint8] | str:
-    try:
-        return decode_idx(data, "some-file", rank)
-    except DataError as error:
-        return error.message
-
-
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\0\0\x08\x01", b"\0\0\x08\x03", b"\x1f\x8b\x08\0"]))
-def test_arbitrary_bytes_are_refused_or_read_and_nothing_else(data: bytes, start: bytes) -> None:
-    for rank in (1, 3):
-        outcome = read_or_refusal(start + data, rank)
-        assert "some-file" in outcome if isinstance(outcome, str) else encode_idx(outcome) == start + data
-
-
-@given(st.binary(max_size=100))
-def test_arbitrary_bytes_within_gzip_are_refused_or_read_and_nothing_else(data: bytes) -> None:
-    outcome = read_or_refusal(gzip.compress(data), 1)
-    assert "some-file" in outcome if isinstance(outcome, str) else encode_idx(outcome) == data
 
 
 @given(st.integers(0, len(PACKED) - 1), st.integers(1, 255))
@@ -79,7 +61,7 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
     [
         (b"", "is empty"),
         (b"\0\0", "is not an IDX file"),
-        (b"<!DOCTYPE html>", "is not an IDX file.*it starts with 3c 21 44 4f"),
+        (b"<!DOCTYPE html>", "is not an IDX file, and not gzipped either: it starts with 3c 21 44 4f"),
         (header(3, 28, 28, magic=b"\0\0\x07\x03"), "is not an IDX file"),
         (header(3, 28, 28, magic=b"\0\0\x0d\x03"), "holds float32 values where bytes are needed"),
         (header(3, magic=b"\0\0\x08\x01") + b"\1\2\3", "holds labels where images should be"),
@@ -89,7 +71,10 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
         (header(0, 2**32 - 1, 2**32 - 1), "holds no images"),
         (header(3, 28, 28) + bytes(3 * 28 * 28 - 1), "is truncated"),
         (header(3, 28, 28) + bytes(3 * 28 * 28 + 1), "is longer than its header says"),
-        (header(3, 32, 32) + bytes(3 * 32 * 32), "holds images of 32×32 pixels where 28×28 are needed"),
+        (
+            header(1, 1 << 20, 2) + bytes(1 << 21),
+            "holds images of 2×1048576 pixels, and 1,048,576",
+        ),
         (gzip.compress(b"<!DOCTYPE html>"), "is not an IDX file"),
         (gzip.compress(header(3, 28, 28) + bytes(100)), r"is truncated: 100 of 2,352 bytes"),
         (PACKED[:-9], "is truncated: its gzip data ends early"),
@@ -102,28 +87,19 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
 )
 def test_what_is_wrong_with_a_file_is_said_with_its_name_and_a_way_out(data: bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as caught:
-        decode_images(data, "my-images")
-    assert caught.value.message.startswith("my-images ")
+        decode_images(data, "images.gz")
+    assert caught.value.message.startswith("images.gz ")
     assert caught.value.hint
 
 
 def test_images_in_the_place_of_labels_are_refused() -> None:
-    with pytest.raises(DataError, match="holds images where labels should be") as caught:
+    with pytest.raises(DataError, match="holds images where labels should be"):
         decode_labels(VALID, "train-labels")
-    assert "swapped" in caught.value.hint
-
-
-def test_a_name_that_ends_in_gz_is_believed_no_more_than_the_contents() -> None:
-    np.testing.assert_array_equal(decode_images(VALID, "images.gz"), IMAGES)
-    np.testing.assert_array_equal(decode_images(PACKED, "images"), IMAGES)
-    with pytest.raises(DataError, match="is not an IDX file, and not gzipped either"):
-        decode_images(b"Not Found", "images.gz")
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize("count", [2**32 - 1, 10**6])
-def test_a_header_that_promises_too_much_allocates_nothing(pack: object, count: int) -> None:
-    assert callable(pack)
+def test_a_header_that_promises_too_much_allocates_nothing(pack: Callable[[bytes], bytes], count: int) -> None:
     data = pack(header(count, 28, 28) + bytes(1000))
     tracemalloc.start()
     try:

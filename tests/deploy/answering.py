@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from tests.deploy.loopback import free_port
+from tests.patience import PATIENCE_S
 
 HERE = Path(__file__).parent
 
 
 @contextlib.contextmanager
-def answering(
-    root: Path, program: str, *options: str | Path, timeout_s: float, within: Sequence[str | Path] = ()
-) -> Iterator[str]:
-    """Run a supervisor of this directory for as long as the body runs, as the board's service; yield its address.
-
-    `root` is the board's directory, and `within` the command that enters the board.
-    """
+def answering(root: Path, *, timeout_s: float) -> Iterator[str]:
+    """Run the service of a board, whose directory is `root`, for as long as the body runs; yield its address."""
     port, pid = free_port(), root.parent / "pid"
     address = f"http://127.0.0.1:{port}"
     (root / "board.toml").write_text(
         f"[service]\nrestart = ['sh', '-c', 'kill -HUP $(cat {pid})']\n"
         f"health = '{address}/healthz'\ntimeout = {timeout_s:g}\n"
     )
-    command = [sys.executable, HERE / program, root, str(port), pid, *options]
-    process = subprocess.Popen(command, env={**os.environ, "WITHIN": json.dumps([str(word) for word in within])})
+    process = subprocess.Popen([sys.executable, HERE / "supervisor.py", root, str(port), pid])
     wait_for(pid.exists)
     try:
         yield address
@@ -50,7 +44,7 @@ def answering(
 def ask(address: str, body: bytes | None = None) -> dict[str, Any]:
     """Return the JSON document that an address answers."""
     request = urllib.request.Request(address, body, {"content-type": "image/png"})
-    with urllib.request.urlopen(request, timeout=30) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
         document: dict[str, Any] = json.load(response)
         return document
 
@@ -80,7 +74,7 @@ def load(clients: int, one: Callable[[], object]) -> Iterator[tuple[list[Any], l
             thread.join()
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
     """Wait until something is the case."""
     deadline = time.monotonic() + seconds
     while not condition():

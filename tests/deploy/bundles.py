@@ -5,20 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from edgemnist.agent import Apply, SelfTestLimits
-from edgemnist.bundle.pack import BundleConfig, make_bundle
-from edgemnist.deploy.run import LocalBundle, open_bundle
-from edgemnist.exports import Exports
-from edgemnist.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of
-from edgemnist.storage import sha256
+from edgemnist.board.agent import Apply, SelfTestLimits
+from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
+from edgemnist.fleet.deploy.run import LocalBundle, open_bundle
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
+from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of
 
-IMAGES = 100
-"""Of the golden pack: a self-test is to take no time here."""
+IMAGES = 200
+"""Of the golden pack, the fewest to judge by: a self-test is to take no time here."""
 
 
 def small_exports(
@@ -34,7 +35,7 @@ def small_exports(
     pack = read_golden(source, manifest)
     chosen = slice(0, images)
     pack = change(
-        replace(pack, images=pack.images[chosen], labels=pack.labels[chosen], probabilities=pack.probabilities[chosen])
+        replace(pack, images=pack.images[chosen], truth=pack.labels[chosen], probabilities=pack.probabilities[chosen])
     )
     artifacts = [manifest.artifact(name) for name in names]
     target.mkdir()
@@ -64,10 +65,11 @@ def of_another_model(pack: GoldenPack) -> GoldenPack:
     return replace(pack, probabilities=np.roll(pack.probabilities, 1, axis=0))
 
 
-def bundled(exports: Path, **options: object) -> LocalBundle:
+def bundled(exports: Path, **options: Any) -> LocalBundle:
     """Bundle an export directory beside it, with what the service needs: one environment does for all boards."""
     output = exports.with_suffix(".zip")
-    make_bundle(Exports.open(exports), output, BundleConfig(**{"serve": True, **options}))  # type: ignore[arg-type]  # as the caller says
+    config = BundleConfig(**{"serve": True, **options})
+    make_bundle(Exports.open(exports), output, config)
     return open_bundle(output)
 
 

@@ -17,8 +17,8 @@ def main() -> None:
     # All but `__main__`, which runs when it is imported.
     import urllib.request
 
-    import edgemnist.agent.apply
-    import edgemnist.agent.facts
+    import edgemnist.board.agent.apply
+    import edgemnist.board.agent.facts
 
     del urllib, edgemnist
     # Last, so that the program is not taken from there.

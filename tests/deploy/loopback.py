@@ -17,13 +17,12 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 
-from edgemnist.agent import MARK
-from edgemnist.agent.store import Store
-from edgemnist.deploy.target import BoardAddress, make_agent
+from edgemnist.board.agent import MARK
+from edgemnist.board.agent.store import Store
+from edgemnist.fleet.deploy.target import BoardAddress, make_agent
+from tests.needs import require
 
 SSHD = "/usr/sbin/sshd"
-FORKS_SELF_TESTS = "EDGEMNIST_TESTS_FORK_SELF_TESTS"
-"""In the environment of a board's program: the directory of what forks self-tests, `forking_self_tests.py`."""
 
 
 def free_port() -> int:
@@ -35,6 +34,7 @@ def free_port() -> int:
 
 def make_key(path: Path) -> Path:
     """Make an SSH key without passphrase, and its public half beside it."""
+    require("ssh-keygen")
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", path.name, "-f", path], check=True)
     return path
 
@@ -53,11 +53,7 @@ class Sshd:
         (programs / "python3").symlink_to(Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name)
         # Start-up files of the login shell may put other programs first, so the path is set after them.
         session = directory / "session"
-        self._self_tests = directory / "self-tests"
-        session.write_text(
-            f"#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin {FORKS_SELF_TESTS}={self._self_tests}\n"
-            'eval "$SSH_ORIGINAL_COMMAND"\n'
-        )
+        session.write_text(f'#!/bin/sh\nexport PATH={programs}:/usr/bin:/bin\neval "$SSH_ORIGINAL_COMMAND"\n')
         session.chmod(0o755)
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
@@ -82,11 +78,6 @@ class Sshd:
                     return
             time.sleep(0.05)
         raise AssertionError("sshd does not start")
-
-    def fork_self_tests(self, place: Path) -> None:
-        """Have the self-tests of its boards forked by what listens there, from now on."""
-        if not self._self_tests.is_symlink():
-            self._self_tests.symlink_to(place)
 
     @property
     def pid(self) -> int:
@@ -172,6 +163,11 @@ class LoopbackBoard:
     def target(self) -> BoardAddress:
         """Return the board as the product names it."""
         return BoardAddress.of(self.name, root=str(self.root), ssh_config=self.ssh_config)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Return what makes commands find the board."""
+        return {"EDGEMNIST_ROOT": str(self.root), "EDGEMNIST_SSH_CONFIG": str(self.ssh_config)}
 
     def serves(self) -> str | None:
         """Return the identity, shortened, of the release that serves, after making sure that it is whole."""

@@ -1,13 +1,9 @@
 """What systemd does on a board, for `edgemnist.socket` and `edgemnist.service`.
 
-supervisor.py ROOT PORT PIDFILE [OPTION...]: options of `edgemnist serve`. With WITHIN, a JSON list in the environment,
-the service runs in what that command enters.
-
-It holds the listening socket and hands it to the service, which it runs from the current release; on SIGHUP it stops
-the service with SIGTERM and starts it again.
+supervisor.py ROOT PORT PIDFILE holds the listening socket and hands it to the service, which it runs from the current
+release; on SIGHUP it stops the service with SIGTERM and starts it again.
 """
 
-import json
 import os
 import signal
 import socket
@@ -15,8 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-root, port, pidfile, options = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
-within: list[str] = json.loads(os.environ.get("WITHIN", "[]"))
+root, port, pidfile = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 
 # The process becomes the service, so that the socket is meant for it.
 HAND_OVER = (
@@ -30,11 +25,10 @@ HAND_OVER = (
 def start(listener: socket.socket) -> subprocess.Popen[bytes]:
     python = root / "current" / "venv" / "bin" / "python"
     command = [python, "-I", "-m", "edgemnist", "serve", "--exports", root / "current" / "exports", "--rate", "0"]
-    command += options
     descriptor = listener.fileno()
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     return subprocess.Popen(
-        [*within, "python3" if within else sys.executable, "-c", HAND_OVER, str(descriptor), *map(str, command)],
+        [sys.executable, "-c", HAND_OVER, str(descriptor), *map(str, command)],
         pass_fds=[descriptor],
         env=environment,
         stdin=subprocess.DEVNULL,
@@ -53,7 +47,7 @@ def main() -> None:
         service = start(listener)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         again = signal.sigwait([signal.SIGHUP, signal.SIGTERM]) == signal.SIGHUP
-        # As systemd does, all processes of the service: what enters a board may pass no signal on.
+        # As systemd does, all processes of the service.
         os.killpg(service.pid, signal.SIGTERM)
         service.wait()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,70 +14,70 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from edgemnist.console.tables import fault_line
-from edgemnist.deploy.cli import deploy_page, fleet_table
-from edgemnist.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet, read_inventory
-from edgemnist.deploy.target import BoardAddress
 from edgemnist.errors import UsageError
-from edgemnist.results.boards import Fault
+from edgemnist.fleet.deploy.cli import deploy_page, fleet_table
+from edgemnist.fleet.deploy.remote import read_inventory
+from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet
+from edgemnist.fleet.deploy.target import BoardAddress
+from edgemnist.ground.console.tables import fault_line
+from edgemnist.ground.results.boards import BoardResult, Fault
+from tests.agent.making import PACKAGE, record_of
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard, drawn
+from tests.patience import PATIENCE_S
 
 ONCE = DeployConfig(retries=0)
 
 
 @pytest.fixture
 def boards(new_board: Callable[[str], LoopbackBoard]) -> list[LoopbackBoard]:
-    return [new_board(f"board{number}") for number in range(4)]
+    return [new_board(f"board{number}") for number in range(3)]
 
 
-def targets(boards: list[LoopbackBoard]) -> list[BoardAddress]:
-    return [board.target for board in boards]
+FAULT = Fault(type="DeployError", message="It is away", hint="", exit_code=2)
+BUNDLE = LocalBundle(Path("b.zip"), "0" * 64, 1, record_of({PACKAGE: b""}))
 
 
-def test_every_board_gets_the_release_at_the_same_time(
-    boards: list[LoopbackBoard], new_bundle: LocalBundle, new: str
+@pytest.mark.parametrize(
+    ("fleet", "failing", "status"),
+    [
+        (FleetConfig(), "", "dddd"),
+        # A canary that fails keeps the rest as it is; those that are well let it follow.
+        (FleetConfig(canary=1), "0", "fsss"),
+        (FleetConfig(canary=2), "3", "dddf"),
+        # No board is begun after too many failures.
+        (FleetConfig(parallel=1, max_failures=1), "01", "ffss"),
+        (FleetConfig(parallel=1, max_failures=2), "01", "ffdd"),
+    ],
+)
+def test_canaries_come_first_and_too_many_failures_end_it(
+    fleet: FleetConfig, failing: str, status: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    events: list[tuple[str, str]] = []
-    result = deploy_fleet(targets(boards), new_bundle, ONCE, FleetConfig(), lambda *event: events.append(event))
-    assert result.passed
-    assert [board.host for board in result.boards] == ["board0", "board1", "board2", "board3"]
-    assert {board.serves() for board in boards} == {new}
-    # All had begun before the first was done.
-    done = next(place for place, (_, step) in enumerate(events) if step == "deployed")
-    assert {host for host, _ in events[:done]} == {board.host for board in result.boards}
+    events: list[str] = []
+    together = threading.Barrier(4)
 
+    def deploy_to(target: BoardAddress, *_: object) -> BoardResult:
+        name = target.host.name
+        events.append(f"begin {name}")
+        if fleet == FleetConfig():
+            # All have begun before the first is done.
+            together.wait(PATIENCE_S)
+        events.append(f"end {name}")
+        fault = FAULT if name in failing else None
+        return BoardResult(host=name, root="", status="failed" if fault else "deployed", fault=fault)
 
-def test_a_canary_that_fails_keeps_the_rest_as_it_is(boards: list[LoopbackBoard], bad_bundle: LocalBundle) -> None:
-    result = deploy_fleet(targets(boards), bad_bundle, ONCE, FleetConfig(canary=1))
-    assert [board.status for board in result.boards] == ["failed", "skipped", "skipped", "skipped"]
-    assert not result.passed
-    assert {board.serves() for board in boards} == {None}
-
-
-def test_canaries_that_are_well_let_the_rest_follow(
-    boards: list[LoopbackBoard], new_bundle: LocalBundle, new: str
-) -> None:
-    events: list[tuple[str, str]] = []
-    fleet = FleetConfig(canary=2)
-    assert deploy_fleet(targets(boards), new_bundle, ONCE, fleet, lambda *event: events.append(event)).passed
-    later = next(place for place, (host, _) in enumerate(events) if host in {"board2", "board3"})
-    assert {("board0", "deployed"), ("board1", "deployed")} <= set(events[:later])
-    assert {board.serves() for board in boards} == {new}
-
-
-def test_no_board_is_begun_after_too_many_failures(boards: list[LoopbackBoard], new_bundle: LocalBundle) -> None:
-    nowhere = [replace(target, host=replace(target.host, port=1)) for target in targets(boards[:2])]
-    fleet = FleetConfig(parallel=1, max_failures=1)
-    result = deploy_fleet([*nowhere, *targets(boards[2:])], new_bundle, ONCE, fleet)
-    assert [board.status for board in result.boards] == ["failed", "failed", "skipped", "skipped"]
-    result = deploy_fleet([*nowhere, *targets(boards[2:])], new_bundle, ONCE, FleetConfig(parallel=1, max_failures=2))
-    assert [board.status for board in result.boards] == ["failed", "failed", "deployed", "deployed"]
+    monkeypatch.setattr("edgemnist.fleet.deploy.run.deploy_to", deploy_to)
+    result = deploy_fleet([BoardAddress.of(name) for name in "0123"], BUNDLE, ONCE, fleet)
+    assert [board.host for board in result.boards] == list("0123")
+    assert "".join(board.status[0] for board in result.boards) == status
+    assert result.passed == (status == "dddd")
+    if fleet == FleetConfig(canary=2):
+        assert set(events[:4]) == {"begin 0", "end 0", "begin 1", "end 1"}
 
 
 def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60)
-    monkeypatch.setattr("edgemnist.console.err", lambda: console)
+    monkeypatch.setattr("edgemnist.ground.console.err", lambda: console)
     with fleet_table(["kitchen", "door"]) as step:
         step("door", "self-test")
     assert isinstance(console.file, io.StringIO)
@@ -113,7 +114,10 @@ def test_what_went_wrong_names_its_board_once(message: str) -> None:
 def test_the_inventory_names_boards_and_their_directories(tmp_path: Path) -> None:
     file = tmp_path / "fleet.toml"
     file.write_text('root = "/srv"\n[[board]]\nhost = "pi@a:22"\n[[board]]\nhost = "b"\nroot = "/data"\n')
-    assert [(target.host.name, target.root) for target in read_inventory(file)] == [("pi@a:22", "/srv"), ("b", "/data")]
+    assert [(target.host.name, target.root) for target in read_inventory(file, root=None, ssh_config=None)] == [
+        ("pi@a:22", "/srv"),
+        ("b", "/data"),
+    ]
 
 
 @pytest.mark.parametrize("text", ["", "[[board]]\nhots = 'a'", "[[board]]\nhost = 3", "[[board]", "[[board]]\nhost=''"])
@@ -121,7 +125,7 @@ def test_an_inventory_that_makes_no_sense_is_refused(text: str, tmp_path: Path) 
     file = tmp_path / "fleet.toml"
     file.write_text(text)
     with pytest.raises(UsageError):
-        read_inventory(file)
+        read_inventory(file, root=None, ssh_config=None)
 
 
 def test_the_command_answers_for_every_board_and_exits_with_the_gravest(
@@ -136,6 +140,7 @@ def test_the_command_answers_for_every_board_and_exits_with_the_gravest(
     assert "board0: self-test" in done.stderr
 
 
+@pytest.mark.all
 def test_no_board_and_a_board_named_twice_are_wrong_usage(new_bundle: LocalBundle, tmp_path: Path) -> None:
     assert run_edgemnist("deploy", new_bundle.path, cwd=tmp_path).returncode == 2
     assert run_edgemnist("deploy", new_bundle.path, "--to", "a", "--to", "a", cwd=tmp_path).returncode == 2

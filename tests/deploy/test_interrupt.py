@@ -8,17 +8,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.run import LocalBundle
+from edgemnist.fleet.deploy.run import LocalBundle
 from tests.deploy.answering import wait_for
-from tests.deploy.loopback import LoopbackBoard, processes_with
+from tests.deploy.loopback import LoopbackBoard, Sshd, descendants, processes_with
 from tests.deploy.trying import the_next_try_succeeds
+from tests.patience import PATIENCE_S
 
 
 class Command:
@@ -27,7 +26,7 @@ class Command:
     def __init__(self, board: LoopbackBoard, *words: str | Path) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgemnist", *words, "--json"],
-            env={**os.environ, "EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)},
+            env={**os.environ, **board.environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -49,7 +48,7 @@ class Command:
 
     def end(self) -> tuple[int, str]:
         """Return its exit code and its stdout."""
-        output, errors = self._process.communicate(timeout=60)
+        output, errors = self._process.communicate(timeout=PATIENCE_S)
         self.said += errors
         return self._process.returncode, output
 
@@ -58,21 +57,13 @@ def self_tests(board: LoopbackBoard) -> list[int]:
     return processes_with("edgemnist.selftest", str(board.store.staging))
 
 
-def halt_self_test(board: LoopbackBoard) -> None:
-    wait_for(lambda: self_tests(board))
-    os.kill(self_tests(board)[0], signal.SIGSTOP)
-
-
-@pytest.mark.parametrize("step", ["connect", "preflight", "transfer", "self-test"])
-def test_before_the_switch_it_stops(
-    step: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str, request: pytest.FixtureRequest
-) -> None:
-    if step == "self-test":
-        request.getfixturevalue("real_self_tests")
+@pytest.mark.parametrize("step", ["preflight", "transfer", "self-test"])
+def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
     command = Command(board, "deploy", new_bundle.path, "--to", board.name)
     command.wait_until(f"board: {step}")
     if step == "self-test":
-        halt_self_test(board)
+        wait_for(lambda: self_tests(board))
+        os.kill(self_tests(board)[0], signal.SIGSTOP)
     command.press()
     code, output = command.end()
     assert code == 130
@@ -110,22 +101,27 @@ def test_an_installation_is_stopped_with_all_that_it_has_started(
     assert board.serves() == old
 
 
+def waiting_service(board: LoopbackBoard) -> Path:
+    """Give a board a service whose restart waits for a file, which is returned; then it notes what it serves."""
+    go, note = board.root.parent / "go", board.root.parent / "served.json"
+    script = (
+        f"until [ -e {go} ]; do sleep 0.05; done; "
+        f"""printf '{{"release": "%s"}}' "$(basename "$(readlink {board.root}/current)")" > {note}"""
+    )
+    settings = f"[service]\nrestart = {json.dumps(['sh', '-c', script])}\nhealth = 'file://{note}'\n"
+    (board.root / "board.toml").write_text(settings)
+    return go
+
+
 @contextlib.contextmanager
 def interrupted_at_the_service(board: LoopbackBoard, bundle: LocalBundle) -> Iterator[tuple[Command, Path]]:
     """Press Ctrl-C while a service restarts, and give the command, and the file for which the restart waits."""
-    go = board.root.parent / "go"
-    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        (board.root / "board.toml").write_text(
-            f"[service]\nrestart = ['sh', '-c', 'until [ -e {go} ]; do sleep 0.05; done']\n"
-            f"health = 'http://127.0.0.1:{server.server_port}/'\n"
-        )
-        command = Command(board, "deploy", bundle.path, "--to", board.name)
-        command.wait_until("board: service")
-        command.press()
-        command.wait_until("board: stopping")
-        yield command, go
-        server.shutdown()
+    go = waiting_service(board)
+    command = Command(board, "deploy", bundle.path, "--to", board.name)
+    command.wait_until("board: service")
+    command.press()
+    command.wait_until("board: stopping")
+    yield command, go
 
 
 def test_a_switch_that_has_begun_comes_to_its_end_and_is_told(
@@ -152,31 +148,6 @@ def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
     assert board.serves() == new
 
 
-def test_a_rollback_whose_switch_has_begun_comes_to_its_end_and_is_told(
-    board: LoopbackBoard, new_bundle: LocalBundle, old: str
-) -> None:
-    the_next_try_succeeds(board, new_bundle)
-    go = board.root.parent / "go"
-    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        (board.root / "board.toml").write_text(
-            f"[service]\nrestart = ['sh', '-c', 'until [ -e {go} ]; do sleep 0.05; done']\n"
-            f"health = 'http://127.0.0.1:{server.server_port}/'\n"
-        )
-        command = Command(board, "rollback", "--to", board.name)
-        command.wait_until("board: service")
-        command.press()
-        command.wait_until("board: stopping")
-        go.touch()
-        code, output = command.end()
-        server.shutdown()
-    assert code == 130
-    assert command.said.splitlines()[-1] == "interrupted"
-    document = json.loads(output)
-    assert (document["release"], document["interrupted"]) == (f"1-{old}", True)
-    assert board.serves() == old
-
-
 def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle) -> None:
     first, second = new_board("board1"), new_board("board2")
     command = Command(
@@ -194,13 +165,13 @@ def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], ne
 
 @pytest.mark.parametrize(
     ("number", "boards"),
-    [(signal.SIGINT, ["board"]), (signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])],
+    [(signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])],
 )
 def test_a_board_does_not_go_on_measuring_for_nobody(
     number: signal.Signals, boards: list[str], board: LoopbackBoard
 ) -> None:
     def measuring() -> list[int]:
-        return processes_with("edgemnist.bench.worker", str(board.root))
+        return processes_with("edgemnist.pipeline.bench.worker", str(board.root))
 
     on = [word for name in boards for word in ("--on", name)]
     command = Command(board, "bench", "tflite-int8", *on, "--seconds", "600")
@@ -208,13 +179,13 @@ def test_a_board_does_not_go_on_measuring_for_nobody(
     command.press(number)
     code, _ = command.end()
     assert code == (130 if number == signal.SIGINT else -number)
-    wait_for(lambda: not processes_with(str(board.root)), seconds=10)
+    wait_for(lambda: not processes_with(str(board.root)))
 
 
-def test_a_board_that_takes_no_notice_holds_nobody(board: LoopbackBoard) -> None:
+def test_a_board_that_takes_no_notice_holds_nobody(board: LoopbackBoard, sshd: Sshd) -> None:
     command = Command(board, "bench", "tflite-int8", "--on", "board", "--seconds", "600")
-    wait_for(lambda: processes_with("edgemnist.bench.worker", str(board.root)))
-    halted = processes_with(str(board.root))
+    wait_for(lambda: processes_with("edgemnist.pipeline.bench.worker", str(board.root)))
+    halted = descendants(sshd.pid)
     for process in halted:
         os.kill(process, signal.SIGSTOP)
     try:

@@ -7,34 +7,33 @@ run next, to put that in order, is killed as well, at a step drawn at random.
 
 from __future__ import annotations
 
-import io
+import hashlib
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgemnist.agent import Apply, Responder, SelfTestLimits
-from edgemnist.agent.apply import apply
-from edgemnist.agent.durable import TREE_FILE, find_change
-from edgemnist.agent.store import Store
-from edgemnist.deploy.run import LocalBundle
-from tests.deploy.bundles import request_for
-from tests.deploy.conftest import put_bundle
-from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state
+from edgemnist.board.agent.bundle import RECORD_FILE, BundleRecord, encode_archive
+from edgemnist.board.agent.install import needs, venv_key
+from edgemnist.board.agent.store import COMPLETE_FILE
+from tests.agent.making import PASSING_PYTHON, contents_of, record_of
+from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state, run_agent
 from tests.killing import Program, state_of
-from tests.sweeping import swept
 
+pytestmark = pytest.mark.all
 HERE = Path(__file__).parent
-PUTTING_IN_ORDER = 14
+PUTTING_IN_ORDER = 12
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
 LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60, "a promotion": 50}
 """Kills of each scenario at every step; 200 are asked for in all."""
 KINDS = {"the first deployment": 8, "an upgrade": 8, "a rollback": 6, "a promotion": 6}
 """Kinds of steps that each has at least."""
+OLD, NEW = (record_of(contents_of(name), artifacts=[name]) for name in ("old", "new"))
+BEFORE, AFTER = (record.identity()[:12] for record in (OLD, NEW))
 
 
 @dataclass(frozen=True)
@@ -57,64 +56,55 @@ def service_settings(root: Path) -> str:
     return f"[service]\nrestart = {json.dumps(['sh', '-c', script])}\nhealth = 'file://{note}'\ntimeout = 5\n"
 
 
+def send(root: Path, record: BundleRecord, **options: object) -> dict[str, Any]:
+    """Lay a bundle where a transfer would have put it, and return what asks for its deployment."""
+    data = encode_archive({**contents_of(record.artifacts[0]), RECORD_FILE: record.encode()})
+    digest = hashlib.sha256(data).hexdigest()
+    (root / "incoming").mkdir(parents=True, exist_ok=True)
+    (root / "incoming" / digest).write_bytes(data)
+    return {"sha256": digest, "identity": record.identity(), "limits": {"timeout_s": 60.0}, **options}
+
+
+def deploy(root: Path, record: BundleRecord, **options: object) -> None:
+    answer = run_agent(root, "apply", send(root, record, **options))
+    assert answer["release"].endswith(record.identity()[:12]), answer
+
+
 @pytest.fixture(params=list(LEAST))
-def scenario(
-    request: pytest.FixtureRequest,
-    new_board: Callable[[str], LoopbackBoard],
-    old_bundle: LocalBundle,
-    new_bundle: LocalBundle,
-    old: str,
-    new: str,
-) -> Scenario:
-    board = new_board("before")
-    (board.root / "board.toml").write_text(service_settings(board.root.parents[1] / "board" / "edgemnist"))
-    live = copy_state(board.root, board.root.parents[1] / "board" / "edgemnist")
-    name = request.param
+def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
+    live, kept, name = tmp_path / "board" / "edgemnist", tmp_path / "before", request.param
+    # An environment whose self-tests pass at once.
+    venv = live / "venvs" / venv_key(OLD)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(PASSING_PYTHON)
+    (venv / "bin" / "python").chmod(0o755)
+    (venv / COMPLETE_FILE).write_text(json.dumps(needs(OLD)))
+    (live / "board.toml").write_text(service_settings(live))
     if name == "the first deployment":
-        put_bundle(live, new_bundle)
-        return Scenario(name, copy_state(live, board.root), "apply", request_for(new_bundle), None, new)
-    deploy(live, old_bundle)
+        return Scenario(name, kept, "apply", send(copy_state(live, kept), NEW), None, AFTER)
+    deploy(live, OLD)
     if name == "an upgrade":
-        put_bundle(live, new_bundle)
-        return Scenario(name, copy_state(live, board.root), "apply", request_for(new_bundle), old, new)
+        return Scenario(name, kept, "apply", send(copy_state(live, kept), NEW), BEFORE, AFTER)
     if name == "a promotion":
-        put_bundle(live, new_bundle)
-        wanted = request_for(new_bundle, shadow=True)
-        apply(Store(live), Apply(**{**wanted, "limits": SelfTestLimits()}), Responder(io.StringIO()))  # type: ignore[arg-type]  # as it says
-        wanted = {"release": f"2-{new}", "wait_s": 5.0, "limits": wanted["limits"]}
-        return Scenario(name, copy_state(live, board.root), "promote", wanted, old, new)
-    deploy(live, new_bundle)
-    return Scenario(name, copy_state(live, board.root), "rollback", {"release": None, "wait_s": 5.0}, new, old)
+        deploy(live, NEW, shadow=True)
+        wanted: dict[str, Any] = {"release": f"2-{AFTER}", "wait_s": 5.0, "limits": {"timeout_s": 60.0}}
+        return Scenario(name, copy_state(live, kept), "promote", wanted, BEFORE, AFTER)
+    deploy(live, NEW)
+    return Scenario(name, copy_state(live, kept), "rollback", {"release": None, "wait_s": 5.0}, AFTER, BEFORE)
 
 
 @pytest.fixture
 def program(scenario: Scenario) -> Iterator[Program]:
-    root = scenario.state.parents[1] / "board" / "edgemnist"
+    root = scenario.state.parent / "board" / "edgemnist"
     with Program(root, "-I", HERE / "kill_at.py", agent_file(root.parent)) as started:
         yield started
 
 
-def deploy(root: Path, bundle: LocalBundle) -> None:
-    put_bundle(root, bundle)
-    wanted = Apply(sha256=bundle.sha256, identity=bundle.record.identity(), limits=SelfTestLimits())
-    apply(Store(root), wanted, Responder(io.StringIO()))
-
-
-@pytest.fixture(autouse=True)
-def packages(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Look at the thousands of files of the packages once, at the end; the program itself does in every run."""
-    monkeypatch.setattr("edgemnist.agent.store.find_change", lambda _: "")
-    yield
-    for venv in installed.iterdir():
-        assert (venv / TREE_FILE).is_file()
-        assert find_change(venv) == ""
-
-
-@pytest.mark.parametrize("every", swept([False, True], kept=[False]), ids=["a step of each kind", "every step"])
+@pytest.mark.parametrize("every", [False, True], ids=["a step of each kind", "every step"])
 def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
-    scenario: Scenario, program: Program, old_bundle: LocalBundle, new_bundle: LocalBundle, *, every: bool
+    scenario: Scenario, program: Program, *, every: bool
 ) -> None:
-    root = scenario.state.parents[1] / "board" / "edgemnist"
+    root = scenario.state.parent / "board" / "edgemnist"
     board = LoopbackBoard("board", root, Path())
     copy_state(scenario.state, root)
     counted = program.run(command=scenario.command, request=scenario.request)
@@ -125,15 +115,12 @@ def test_killed_at_any_step_the_board_serves_a_whole_release_and_goes_on(
     known: set[frozenset[tuple[str, str]]] = set()
 
     def what_comes_next() -> dict[str, Any]:
-        if scenario.command == "rollback" and board.serves() == scenario.after:
+        if scenario.command != "apply" and board.serves() == scenario.after:
             # What had been switched is settled by whoever comes next.
-            put_bundle(root, old_bundle)
-            return {"command": "apply", "request": request_for(old_bundle)}
-        if scenario.command == "promote" and board.serves() == scenario.after:
-            put_bundle(root, new_bundle)
-            return {"command": "apply", "request": request_for(new_bundle)}
+            record = OLD if scenario.command == "rollback" else NEW
+            return {"command": "apply", "request": send(root, record)}
         if scenario.command == "apply":
-            put_bundle(root, new_bundle)
+            send(root, NEW)
         return {"command": scenario.command, "request": scenario.request}
 
     def goes_on(where: str) -> None:

@@ -1,9 +1,8 @@
-"""Boards and export directories of the version before stay usable: they are updated, listed, examined, rolled back."""
+"""Boards of the version before stay usable: they are updated, listed, examined, rolled back."""
 
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -14,13 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on
-from edgemnist.deploy.run import DeployConfig, deploy_to
-from edgemnist.exports import CURRENT, Exports
+from edgemnist.fleet.deploy.remote import doctor_on, releases_on, rollback_on
+from edgemnist.fleet.deploy.run import DeployConfig, deploy_to
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.bundles import bundled
 from tests.deploy.loopback import LoopbackBoard
-from tests.notices import Notices
 
 OLD = "fc2c256"
 """The last commit before the export directory and the board's part got their present layout."""
@@ -59,25 +56,7 @@ def old_edgemnist(code: Path, *words: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
-def test_exports_of_the_old_version_open_without_a_word(old_exports: Path, tmp_path: Path) -> None:
-    notices = Notices()
-    exports = Exports.open(old_exports, notices)
-    names = {artifact.name for artifact in exports.artifacts}
-    assert {artifact.status for artifact in exports.artifacts} == {CURRENT}
-    assert exports.findings.verify is not None
-    assert exports.findings.verify.current
-    assert {row.name for row in exports.findings.verify.result.artifacts if row.passed} == names
-    assert exports.findings.bench is not None
-    assert exports.findings.bench.current
-    assert exports.best().verified
-    assert notices.messages == []
-    for words in (("verify",), ("recommend",), ("predict", "--index", "0")):
-        done = run_edgemnist(*words, "--exports", old_exports, "--json", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
-        assert "error" not in done.stderr
-        assert json.loads(done.stdout)
-
-
+@pytest.mark.all
 def test_a_release_of_the_old_version_is_updated_and_rolled_back_by_the_new_one(
     old_code: Path,
     old_exports: Path,
@@ -97,9 +76,8 @@ def test_a_release_of_the_old_version_is_updated_and_rolled_back_by_the_new_one(
     assert (first.current, first.problems, first.artifacts) == (True, [], ["tflite-int8"])
     checks = {check.name: check for check in doctor_on(board.target).findings}
     assert checks["tflite-int8"].level.value == "ok"
-    environment = {"EDGEMNIST_ROOT": str(board.root), "EDGEMNIST_SSH_CONFIG": str(board.ssh_config)}
     for words in (("verify",), ("predict", "--index", "0"), ("verify", "tflite-int8", "--max-flips", "0.5")):
-        done = run_edgemnist(*words, "--on", "board", "--json", cwd=tmp_path, env=environment)
+        done = run_edgemnist(*words, "--on", "board", "--json", cwd=tmp_path, env=board.environment)
         assert done.returncode == 0, done.stderr
     for venv in installed.iterdir():
         shutil.copytree(venv, board.store.venvs / venv.name, symlinks=True, copy_function=os.link)

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgemnist.deploy.remote import rollback_on
-from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.remote import rollback_on
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
 from tests.conftest import REPOSITORY
 from tests.deploy.answering import answering, ask, load
 from tests.deploy.loopback import LoopbackBoard
+from tests.patience import PATIENCE_S
 from tests.serve.service import png, seven
 
 DRAWING = png(seven())
@@ -20,7 +21,7 @@ DRAWING = png(seven())
 @pytest.fixture
 def address(board: LoopbackBoard) -> Iterator[str]:
     """Where the service answers from the board's current release."""
-    with answering(board.root, "supervisor.py", timeout_s=20) as address:
+    with answering(board.root, timeout_s=PATIENCE_S) as address:
         yield address
 
 
@@ -49,7 +50,7 @@ def test_the_service_goes_over_to_a_new_release_and_back_and_no_request_fails(
 
 def test_page_and_reading_come_with_the_bundle(address: str) -> None:
     for path in ("/", "/style.css", "/app.js", "/draw.js"):
-        with urllib.request.urlopen(f"{address}{path}", timeout=10) as response:
+        with urllib.request.urlopen(f"{address}{path}", timeout=PATIENCE_S) as response:
             assert len(response.read()) > 500
     page = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
     assert len(ask(f"{address}/v1/read", page.read_bytes())["digits"]) > 10

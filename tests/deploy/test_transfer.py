@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.deploy import transport
-from edgemnist.deploy.transport import Connection, parse_host, plain_path, remote_path
 from edgemnist.errors import DeployError
+from edgemnist.fleet.deploy import transport
+from edgemnist.fleet.deploy.transport import Connection, parse_host, plain_path, remote_path
 
 
 def put_with(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,19 +12,22 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgemnist import console as terminal
-from edgemnist.agent import MARK
-from edgemnist.agent.facts import collect_facts
 from edgemnist.app import app
-from edgemnist.deploy import target
-from edgemnist.deploy.run import LocalBundle
-from edgemnist.deploy.transport import Host
-from edgemnist.drift import Record, _checksum
-from edgemnist.drift.monitor import Tally
+from edgemnist.board.agent import MARK
+from edgemnist.board.agent.facts import collect_facts
 from edgemnist.errors import EdgemnistError
-from edgemnist.health.run import assess, places_on
-from edgemnist.results.pictures import Prediction, PredictResult
-from tests.drift.making import after_a_week, answering
+from edgemnist.field.drift import Record, _checksum
+from edgemnist.field.drift.monitor import Tally
+from edgemnist.field.health.run import labelled, places_on, report_on
+from edgemnist.field.samples import UNIFORM, Label
+from edgemnist.fleet.deploy import target
+from edgemnist.fleet.deploy.run import LocalBundle
+from edgemnist.fleet.deploy.transport import Host
+from edgemnist.ground import console as terminal
+from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.results.pictures import Prediction, PredictResult
+from tests.drift.making import LAST_DAY, after_a_week, answering, images
+from tests.samples.making import sample_of
 
 Say = Callable[..., None]
 
@@ -96,31 +99,6 @@ def test_a_board_that_answers_with_strange_words_costs_no_fleet_its_report(
     assert code == (2 if "status" in changes else 0)
 
 
-def test_a_name_that_looks_like_markup_is_a_name(boards: Say, command: Callable[..., tuple[int, list[str]]]) -> None:
-    row = {"release": "[/]", "current": True, "problems": ["[/x]"], "edgemnist": "[/y]", "artifacts": ["[/z]"],
-           "signed": False, "deployed_at": "[/]"}  # fmt: skip
-    boards(
-        releases={"releases": [row], "pending": "[/]", "busy": "[/]"}, rollback={"release": "[/]", "previous": "[/]"}
-    )
-    assert command("releases", "--to", "pi") == (0, [])
-    assert command("rollback", "--to", "pi") == (0, [])
-
-
-def test_a_board_that_has_what_nobody_asked_for_is_examined(
-    boards: Say, command: Callable[..., tuple[int, list[str]]]
-) -> None:
-    probe = {"package": '"; reboot; "', "state": "missing", "version": None, "detail": ""}
-    boards(doctor={"facts": facts(), "probes": [probe], "installed": False})
-    assert command("doctor", "--on", "pi") == (0, [])
-
-
-def test_a_number_that_no_machine_has_is_told(boards: Say, command: Callable[..., tuple[int, list[str]]]) -> None:
-    boards(doctor={"facts": {**facts(), "memory_bytes": 10**400}, "probes": [], "installed": False})
-    code, (said,) = command("doctor", "--on", "pi")
-    assert code == 2
-    assert "pi sent an answer that this version cannot read: a number of 1,329 bits" in said
-
-
 PREDICTED = json.loads(
     PredictResult(
         artifact="a",
@@ -133,9 +111,9 @@ PREDICTED = json.loads(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"probabilities": [1.0]}, {"probabilities": [-1e308, 1.0]}, {"image": [[0] * 28] * 27},
-     {"image": [[256] * 28] * 28}, {"image": None}],
-    ids=["too few", "not finite", "too few rows", "too bright", "no image"],
+    [{"probabilities": [1.0]}, {"probabilities": [-1e308, 1.0]}, {"image": [[0] * 28, [0] * 27]},
+     {"image": [[256] * 28] * 28}, {"image": [[0.5, "x"]]}, {"image": None}],
+    ids=["too few", "not finite", "ragged", "too bright", "no numbers", "no image"],
 )  # fmt: skip
 def test_a_prediction_that_contradicts_itself_is_told(
     changes: dict[str, Any], boards: Say, command: Callable[..., tuple[int, list[str]]]
@@ -147,21 +125,6 @@ def test_a_prediction_that_contradicts_itself_is_told(
     assert errors[0].startswith("pi sent an answer that ")
     boards(run=ran(PREDICTED))
     assert command("predict", "--index", "0", "--sheet", "sheet.png", "--on", "pi")[0] == 0
-
-
-def test_a_bar_is_no_longer_than_its_column(boards: Say, command: Callable[..., tuple[int, list[str]]]) -> None:
-    boards(run=ran({**PREDICTED, "predictions": [{**PREDICTED["predictions"][0], "probabilities": [1e12, 0.0]}]}))
-    assert command("predict", "--index", "0", "--on", "pi")[0] == 0
-
-
-def test_a_scenario_that_is_none_is_told_on_its_board(
-    boards: Say, command: Callable[..., tuple[int, list[str]]]
-) -> None:
-    boards(
-        run=ran({"scenario": "none", "host": {}, "results": [], "warnings": []}),
-        doctor={"facts": facts(), "probes": [], "installed": True},
-    )
-    assert command("scenario", "server", "--rate", "10", "--on", "one", "--on", "two") == (0, [])
 
 
 def signed(record: Record) -> Record:
@@ -192,7 +155,7 @@ NOTHING = Tally(answering()).record.lately
         ({"golden_errors": 10**9}, "there are more errors than images in the golden pack"),
         ({"first": NOTHING, "first_complete": True}, "the first week is complete without an image"),
         ({"evidence": {"x": [1e300]}}, "Expected `float` <= 1000.0"),
-        ({"release": "x" * 100_000}, "it is too large"),
+        ({"release": "x" * (1 << 20)}, "it is too large"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -204,7 +167,7 @@ def test_counts_that_cannot_be_are_told_beside_those_of_the_other_boards(
     assert [one.name for one in places] == ["good"]
     assert fault.fault is not None
     assert reason in fault.fault.message
-    assess(places, [fault])
+    report_on(places, [fault])
 
 
 def test_samples_that_are_none_cost_their_own_board(boards: Say) -> None:
@@ -214,17 +177,44 @@ def test_samples_that_are_none_cost_their_own_board(boards: Say) -> None:
     assert fault.host == "bad"
 
 
+@pytest.mark.parametrize("said", ["samples.sqlite3 is damaged", "samples has no samples"])
+def test_labels_that_did_not_arrive_are_not_taken_for_none(said: str, boards: Say) -> None:
+    failed = {"exit_code": 2, "release": "1-x", "stdout": "", "stderr": said}
+    boards(run=lambda _, asked: ran(counted()) if "drift" in asked["module"][0] else failed)
+    names = [target.BoardAddress.of("one")]
+    if "damaged" in said:
+        with pytest.raises(EdgemnistError, match=f"one: {said}"):
+            places_on(names, "samples")
+    else:
+        assert [len(one.samples) for one in places_on(names, "samples")[0]] == [0]
+
+
+def test_what_a_board_s_model_has_learnt_from_does_not_judge_it(boards: Say) -> None:
+    given = (Label("3", "ann", LAST_DAY, settles=False),)
+    kept: dict[str, Any] = {"at": LAST_DAY, "artifact": answering().artifact, "reason": UNIFORM, "labels": given}
+    samples = [sample_of(3, id=number, image=image, **kept) for number, image in enumerate(images()[:10])]
+
+    def answer(name: str, asked: dict[str, Any]) -> dict[str, Any]:
+        module = asked["module"][0]
+        if module == "edgemnist.field.health.learnt" and name == "old":
+            return {"exit_code": 1, "release": "1-x", "stdout": "", "stderr": f"No module named '{module}'"}
+        learnt = [f"{one:016x}" for one in image_hashes(images()[:4])]
+        return ran(
+            {"edgemnist.field.drift": counted(), "edgemnist.field.samples": msgspec.json.encode(samples).decode()}.get(
+                module, learnt
+            )
+        )
+
+    boards(run=answer)
+    places, faults = places_on([target.BoardAddress.of(name) for name in ("new", "old")], "samples")
+    assert not faults
+    assert [len(labelled(one)) for one in places] == [6, 10]
+
+
 def test_counts_of_other_classes_do_not_add_up(boards: Say) -> None:
     renamed = [f"{label}\x1b[2J" for label in after_a_week().record.labels]
     boards(run=of_bad(labels=renamed))
     places, _ = places_on([target.BoardAddress.of(name) for name in ("bad", "good")], "samples")
     assert all(label.isprintable() for one in places for label in one.record.labels)
     with pytest.raises(EdgemnistError, match="good has counts of classes whose names differ from those of bad"):
-        assess(places)
-
-
-def test_evidence_of_another_version_counts_as_none(boards: Say) -> None:
-    evidence = {name: row[:1] for name, row in after_a_week().record.evidence.items()} or {"refused share": [1.0]}
-    boards(run=of_bad(evidence=evidence))
-    places, _ = places_on([target.BoardAddress.of(name) for name in ("bad", "good")], "samples")
-    assess(places)
+        report_on(places)

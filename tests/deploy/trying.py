@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
 from tests.deploy.loopback import LoopbackBoard
 
 

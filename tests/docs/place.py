@@ -6,16 +6,17 @@ import os
 import re
 import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
-from tests.processes import command_line, parsing_line
+from tests.processes import command_line
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
 FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
@@ -24,13 +25,13 @@ PARSED = frozenset({"example", "minutes", "hardware"})
 
 EDGEMNIST = """case "$1 $*" in
 *--seconds*) ;;
+"bench "*--scenario* | "bench "*--pair*) set -- "$@" --samples 100 --seconds 0.1 ;;
 "bench "*--save* | "bench "*--baseline*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 1 --repeats 0 ;;
-"compare "* | "scenario "*) set -- "$@" --samples 100 --seconds 0.1 ;;
 esac
 exec {edgemnist} "$@\""""
 """Runs the command line as it is; what measures times less, since no figure is looked at but by a comparison."""
-PARSE = 'exec {parsing} "$@"'
+PARSE = 'exec {python} -m tests.parsing "$@"'
 """Takes a command line as `edgemnist` does, and stops before the command runs."""
 BACKGROUND = """[ "$1" = serve ] || exec {python} -m edgemnist "$@"
 exec {python} - "$@" <<'END'
@@ -47,7 +48,7 @@ with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         started = json.loads(text)
         assert started["token"] == ("--token-file" in sys.argv)
         address = started["url"].replace("0.0.0.0", "127.0.0.1").rstrip("/")
-        assert urllib.request.urlopen(address + "/healthz", timeout=30).status == 200
+        assert urllib.request.urlopen(address + "/healthz", timeout=300).status == 200
     finally:
         process.terminate()
 sys.exit(process.returncode)
@@ -111,7 +112,6 @@ class Place:
         known = {
             "python": sys.executable,
             "edgemnist": shlex.join(command_line()),
-            "parsing": shlex.join(parsing_line()),
             "repository": REPOSITORY,
             "place": self.directory,
             **values,
@@ -132,6 +132,29 @@ class Place:
     def with_model(self) -> None:
         """Put a Keras model beside the export directory."""
         shutil.copy(self.directory / "exports" / "model.keras", self.directory / "my-model.keras")
+
+    def with_onnx(self) -> None:
+        """Put an ONNX model beside the export directory."""
+        shutil.copy(self.directory / "exports" / "onnx-float32.onnx", self.directory / "my-model.onnx")
+
+    def with_examples(self) -> None:
+        """Have the scripts of the book where it calls them from."""
+        shutil.copytree(REPOSITORY / "docs" / "examples", self.directory / "docs" / "examples")
+        self.program("python", 'exec {python} "$@"')
+
+    def with_signs(self) -> None:
+        """Draw the pictures of a guide, half as many."""
+        self._draw("signs.py", "signs", "200")
+
+    def with_fan(self) -> None:
+        """Write the table of a guide."""
+        self._draw("fan.py", "fan.csv")
+
+    def _draw(self, script: str, *words: str) -> None:
+        subprocess.run(
+            [sys.executable, REPOSITORY / "docs" / "examples" / script, *words], cwd=self.directory, check=True
+        )
+        shutil.rmtree(self.directory / "exports")
 
     def with_key(self) -> None:
         """Put an SSH key into the home directory."""

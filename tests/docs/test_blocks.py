@@ -16,14 +16,30 @@ from tests.deploy.loopback import run_agent
 from tests.docs.blocks import Block, all_blocks
 from tests.docs.place import BACKGROUND, PARSE, PARSED, Place
 from tests.needs import require
+from tests.patience import PATIENCE_S
+
+pytestmark = pytest.mark.all
 
 BLOCKS = all_blocks()
-PROGRAMS = {"service": ["curl"], "background": ["openssl"], "ssh-key": ["sshd"]}
+PROGRAMS = {
+    "service": ["curl"],
+    "background": ["openssl"],
+    "ssh-key": ["sshd"],
+    **{name: [name] for name in ("cc", "chromium", "engine")},
+}
 """What a need cannot do without, by its name in tests/programs.py."""
 STAND_INS = {"hardware": ["scp", "ssh"]}
 """What would talk to a board that only the reader has."""
-FILES = {"digits": Place.with_digits, "my-model": Place.with_model, "ssh-key": Place.with_key}
-NEEDS = {"board", "fleet", "two-releases", "service", "background", "on-board", *FILES, *PARSED}
+FILES = {
+    "digits": Place.with_digits,
+    "my-model": Place.with_model,
+    "my-onnx": Place.with_onnx,
+    "ssh-key": Place.with_key,
+    "repository": Place.with_examples,
+    "signs": Place.with_signs,
+    "fan": Place.with_fan,
+}
+NEEDS = {"board", "fleet", "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED}
 
 
 def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest) -> None:
@@ -69,7 +85,7 @@ def test_the_block_runs_as_written(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=PATIENCE_S,
     )
     assert done.returncode == block.exit_code, f"{script}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
+import itertools
 
 import numpy as np
 
-from edgemnist.arrays import Images
-from edgemnist.drift import Record
-from edgemnist.drift.monitor import Tally, no_counts
-from edgemnist.exports import REFERENCE, Exports
+from edgemnist.field.drift import Record
+from edgemnist.field.drift.monitor import Tally, no_counts
+from edgemnist.ground.arrays import Images
+from edgemnist.model.answers import Answer
+from edgemnist.model.exports import REFERENCE, Exports
 
 FIRST_DAY, LAST_DAY = "2026-11-01T08:00:00.000Z", "2026-11-08T09:00:00.000Z"
 
@@ -30,17 +32,26 @@ def answering() -> Record:
 
 
 def after_a_week(count: int = 600) -> Tally:
-    """Return a tally of sure answers to so many images, with a first week that is complete."""
+    """Return a tally of sure answers to this many images, with a first week that is complete."""
     tally = Tally(answering())
     add(tally, images()[: count // 2], FIRST_DAY)
     add(tally, images()[count // 2 : count], LAST_DAY)
     return tally
 
 
-def add(tally: Tally, some: Images, at: str = LAST_DAY, *, confidence: float = 0.99, answer: int = 1) -> None:
-    """Count images that were all answered alike."""
-    for one in some:
-        tally.add(one[None], [confidence], [answer], at)
+def add(tally: Tally, some: Images, at: str = LAST_DAY, *, confidence: float = 0.99) -> None:
+    """Count images that were answered with one class after the other, equally surely."""
+    for number, one in enumerate(some):
+        tally.add(one[None], [confidence], [number % 10], at)
+
+
+def answers(images_: Images, confidence: float, *classes: int) -> list[Answer]:
+    """Return answers to images, of each class in turn; -1 stands for a refusal."""
+    every = zip(images_, itertools.cycle(classes), strict=False)
+    return [
+        Answer(image=image, source="", index=one, label=None, confidence=confidence, probability=confidence)
+        for image, one in every
+    ]
 
 
 def bolder(some: Images) -> Images:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgemnist.arrays import Images
-from edgemnist.drift import BINS, FEATURES, bins_of, ink_of
+from edgemnist.digits.ink import BINS, FEATURES, bins_of, ink_of
+from edgemnist.ground.arrays import Images
 
 NAMES = [one.name for one in FEATURES]
 

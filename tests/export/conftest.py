@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.data.sources import find_dataset
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.data.sources import find_dataset
 
 
 @pytest.fixture(scope="session")

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from edgemnist.errors import UnknownNameError, UsageError
-from edgemnist.export.interface import ArtifactSpec, ExportConfig, artifact_specs
-from edgemnist.formats import FORMATS, artifact_names
+from edgemnist.ground.inputs import MNIST_STANDARDIZED, InputSpec, range_ends, standardized
+from edgemnist.model.formats import FORMATS, artifact_names
+from edgemnist.pipeline.export.inputs import option_of
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, artifact_specs
 
 
-def names(*arguments: object) -> list[str]:
-    return [spec.name for spec in artifact_specs(*arguments)]  # type: ignore[arg-type]  # given as a test has them
+def names(*arguments: Any) -> list[str]:
+    return [spec.name for spec in artifact_specs(*arguments)]
 
 
 def test_no_option_stands_for_everything() -> None:
-    # The C file and the web page have to be named: not every model can become one.
-    assert names() == [name for name in artifact_names() if not FORMATS[name.split("-")[0]].by_name]
+    # The C file and the web page have to be named: not every model can become one. Nor is every one good in 4 bits.
+    asked_for = {"tflite-int4", "c-int8", "c-int4", "c-int2", "web-int8"}
+    assert names() == [name for name in artifact_names() if name not in asked_for]
     assert len(artifact_names()) == len(set(artifact_names())) == 12
 
 
-@pytest.mark.parametrize("name", list(FORMATS))
-def test_a_format_alone_stands_for_its_default(name: str) -> None:
-    assert names([name]) == [f"{name}-{FORMATS[name].quantizations[0]}"]
-
-
-def test_a_quantization_alone_stands_for_every_format_that_has_it() -> None:
-    assert names(None, ["int8"]) == ["tflite-int8", "onnx-int8"]
-    assert names(None, ["int4"]) == ["tflite-int4"]
-    assert names(None, ["int4", "float32", "int4"]) == ["tflite-int4", "tflite-float32", "onnx-float32"]
-
-
-def test_a_format_and_quantizations_stand_for_these_artifacts() -> None:
-    assert names(["onnx"], ["dynamic", "int8"]) == ["onnx-int8", "onnx-dynamic"]
-
-
-def test_several_formats_stand_for_the_default_of_each_or_for_what_each_has() -> None:
-    assert names(["onnx", "c", "onnx"]) == ["onnx-float32", "c-int8"]
-    assert names(["tflite", "onnx"], ["int8", "int4"]) == ["tflite-int8", "tflite-int4", "onnx-int8"]
-    with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'"):
-        names(["tflite", "onnx"], ["int4"])
-    with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
-        names(["tflite", "onnx"], ["int8", "int16"])
+@pytest.mark.parametrize(
+    ("formats", "quantizations", "made"),
+    [
+        *(([name], None, [f"{name}-{entry.quantizations[0]}"]) for name, entry in FORMATS.items()),
+        (None, ["int8"], ["tflite-int8", "onnx-int8"]),
+        (None, ["int4"], ["tflite-int4"]),
+        (None, ["int4", "float32", "int4"], ["tflite-int4", "tflite-float32", "onnx-float32"]),
+        (["onnx"], ["dynamic", "int8"], ["onnx-int8", "onnx-dynamic"]),
+        (["onnx", "c", "onnx"], None, ["onnx-float32", "c-int8"]),
+        (["tflite", "onnx"], ["int8", "int4"], ["tflite-int8", "tflite-int4", "onnx-int8"]),
+    ],
+)
+def test_formats_and_quantizations_stand_for(
+    formats: list[str] | None, quantizations: list[str] | None, made: list[str]
+) -> None:
+    assert names(formats, quantizations) == made
 
 
 def test_a_target_knows_its_file() -> None:
@@ -48,23 +47,76 @@ def test_a_target_knows_its_file() -> None:
     assert ArtifactSpec("onnx", "float32").file == "onnx-float32.onnx"
 
 
-def test_unknown_names_are_answered_with_the_nearest_and_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="no format 'tflit'; did you mean 'tflite'") as caught:
-        artifact_specs(["tflit"])
-    assert "tflite, onnx" in caught.value.hint
-    with pytest.raises(UnknownNameError, match="no onnx quantization 'int4'; did you mean 'int8'") as caught:
+LOGITS = {"logits": True}
+MANY = {"calibration": 100}
+USELESS = "{} changes nothing in {}: only"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"formats": ["tflit"]}, "no format 'tflit'; did you mean 'tflite'? Known: tflite, onnx"),
+        ({"formats": ["onnx"], "quantizations": ["int4"]}, "no onnx quantization 'int4'; did you mean 'int8'?"),
+        ({"formats": ["tflite", "onnx"], "quantizations": ["int4"]}, "no onnx quantization 'int4'"),
+        ({"formats": ["tflite", "onnx"], "quantizations": ["int8", "int16"]}, "no quantization 'int16'"),
+        ({"quantizations": ["int8", "int16"]}, "no quantization 'int16'"),
+        ({"calibration": 0}, "--calibration must be at least 1 (got 0)"),
+        ({"golden": -5}, "--golden must be at least 1 (got -5)"),
+        # What only int8 has, where there is none.
+        ({"formats": ["onnx"], **MANY}, USELESS.format("--calibration", "onnx-float32")),
+        ({"quantizations": ["dynamic"], **MANY}, USELESS.format("--calibration", "tflite-dynamic, onnx-dynamic")),
+        ({"formats": ["onnx"], "quantizations": ["int8", "float32"], **MANY}, None),
+        ({"formats": ["c"], "quantizations": ["int4"], **MANY}, None),
+        (MANY, None),
+        ({"formats": ["onnx"], **LOGITS}, USELESS.format("--logits", "onnx-float32")),
+        ({"formats": ["tflite", "onnx"], "quantizations": ["int8"], **LOGITS}, USELESS.format("--logits", "onnx-int8")),
+        ({"quantizations": ["dynamic"], **LOGITS}, USELESS.format("--logits", "tflite-dynamic, onnx-dynamic")),
+        (LOGITS, None),
+        ({"quantizations": ["int8"], **LOGITS}, None),
+        ({"formats": ["web"], **LOGITS}, None),
+        ({"formats": ["c"], "quantizations": ["int4"], **LOGITS}, None),
+        # Numbers that are no range.
+        ({"mean": 0.0}, "--mean is given without --std"),
+        ({"std": 0.3081}, "--std is given without --mean"),
+        ({"mean": 33.3, "std": 78.6}, "--mean must be between 0 and 1 (got 33.3)"),
+        ({"mean": 0.1, "std": 0.0}, "--std must be between 0.001 and 1 (got 0)"),
+        ({"mean": 0.1, "std": float("nan")}, "--std must be between 0.001 and 1 (got nan)"),
+        ({"mean": 0.1, "std": 0.3, "input_range": "0..1"}, "say the same in two ways"),
+        ({"input_range": "1..1"}, "two different ends"),
+        ({"input_range": "0..1e9"}, "There is no input range"),
+        ({"input_range": "0-2"}, "There is no input range"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(options: dict[str, Any], said: str | None) -> None:
+    if said is None:
+        assert ExportConfig.of(**options).specs
+        return
+    with pytest.raises(UsageError) as refused:
+        ExportConfig.of(**options)
+    assert said in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_known_names_are_those_of_the_format() -> None:
+    with pytest.raises(UnknownNameError) as caught:
         artifact_specs(["onnx"], ["int4"])
     assert caught.value.hint == "Known: float32, int8, dynamic."
-    with pytest.raises(UnknownNameError, match="no quantization 'int16'"):
-        artifact_specs(None, ["int8", "int16"])
 
 
-def test_calibration_on_no_images_is_refused_by_the_name_of_the_option() -> None:
-    for count in (0, -5):
-        with pytest.raises(UsageError, match=rf"--calibration must be at least 1 \(got {count}\)"):
-            ExportConfig.of(calibration=count)
+def test_a_range_has_one_name_from_which_its_ends_and_its_option_follow() -> None:
+    assert (
+        ExportConfig.of(mean=0.1307, std=0.3081).input_range == standardized([0.1307], [0.3081]) == MNIST_STANDARDIZED
+    )
+    assert range_ends(MNIST_STANDARDIZED) == pytest.approx((-0.42421, 2.82149), abs=1e-5)
+    assert range_ends(standardized([1e-05], [0.5])) == pytest.approx((-2e-05, 1.99998))
+    assert option_of(MNIST_STANDARDIZED) == "--mean 0.1307 --std 0.3081"
+    assert [range_ends(name) for name in ("-1..1", "1..0", "-0.5..0.5")] == [(-1, 1), (1, 0), (-0.5, 0.5)]
 
 
-def test_an_unknown_way_to_choose_ranges_names_the_known_ones() -> None:
-    with pytest.raises(UnknownNameError, match="'flip'; did you mean 'flips'"):
-        ExportConfig.of(ranges="flip")
+def test_each_channel_may_have_a_mean_and_a_deviation_of_its_own() -> None:
+    name = ExportConfig.of(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)).input_range
+    assert name == "(x/255 - 0.485,0.456,0.406)/0.229,0.224,0.225"
+    spec = InputSpec.of_range((32, 32, 3), name)
+    assert spec == InputSpec.standardized((32, 32, 3), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    assert spec.scaling == name
+    with pytest.raises(UsageError, match="--mean has 2 numbers, and --std 1"):
+        ExportConfig.of(mean=(0.4, 0.5), std=(0.2,))

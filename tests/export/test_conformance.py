@@ -6,20 +6,24 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset, stratified_indices
-from edgemnist.errors import ArtifactError, DataError, EdgemnistError, ModelError, UnknownNameError, UsageError
-from edgemnist.export.interface import ArtifactSpec, ExportConfig
-from edgemnist.export.model import read_source
-from edgemnist.export.run import export_model
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest, read_recorded
-from edgemnist.formats import FORMATS
-from edgemnist.runtimes import load
+from edgemnist.errors import ArtifactError, DataError
+from edgemnist.ground.inputs import UNIT
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest, read_recorded
+from edgemnist.model.formats import FORMATS
+from edgemnist.model.runtimes import default_runtime, load
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
+from edgemnist.pipeline.export.model import read_source
+from edgemnist.pipeline.export.run import export_model
+from tests.needs import require_runtime
 
-EIGHT = [spec.name for spec in ExportConfig.of().specs]
+USUAL = [spec.name for spec in ExportConfig.of().specs]
 """What is made where nothing is named."""
 
 TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantization in entry.quantizations]
@@ -42,8 +46,10 @@ def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, eve
 
 @pytest.mark.parametrize(("name", "quantization"), TARGETS)
 def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, every_export: Path) -> None:
+    file = every_export / ArtifactSpec(name, quantization).file
+    require_runtime(default_runtime(file))
     pack = read_golden(every_export, read_manifest(every_export))
-    answers = load(every_export / ArtifactSpec(name, quantization).file).predict_proba(pack.images)
+    answers = load(file).predict_proba(pack.images)
     furthest = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.1, "int8": 0.2, "int4": 0.7}
     assert np.abs(answers - pack.probabilities).max() <= furthest[quantization]
     assert np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1)) >= 0.98
@@ -52,7 +58,7 @@ def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, 
 def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> None:
     size = {artifact.name: artifact.bytes for artifact in read_manifest(made_exports).artifacts}
     weights = 784 * 128 + 128 * 10
-    for name in EIGHT:
+    for name in USUAL:
         bits = {"float32": 32, "float16": 16, "int8": 8, "dynamic": 8, "int4": 4}[name.split("-")[1]]
         assert weights * bits / 8 <= size[name] <= weights * bits / 8 + 12_000, name
 
@@ -60,15 +66,19 @@ def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> No
 def test_exporting_twice_gives_the_same_bytes(made_exports: Path, dataset: Dataset, tmp_path: Path) -> None:
     # The directory was made by another process: nothing of a process may be in the files.
     shutil.copy(made_exports / "model.keras", tmp_path / "again.keras")
-    config = ExportConfig.of(model=tmp_path / "again.keras")
+    made = list(dict.fromkeys(one.quantization for one in read_manifest(made_exports).artifacts))
+    config = ExportConfig.of(model=tmp_path / "again.keras", quantizations=made)
     export_model(config, dataset, tmp_path / "exports")
     before, after = read_manifest(made_exports), read_manifest(tmp_path / "exports")
     assert {one.name: one.sha256 for one in before.artifacts} == {one.name: one.sha256 for one in after.artifacts}
     assert before.golden is not None
-    assert before.golden == after.golden
+    # Of a file from elsewhere nobody knows what it was trained on.
+    assert msgspec.structs.replace(before.golden, seen=None) == after.golden
 
 
-@pytest.mark.parametrize(("name", "quantization"), TARGETS)
+@pytest.mark.parametrize(
+    ("name", "quantization"), [target for target in TARGETS if len(FORMATS[target[0]].quantizations) > 1]
+)
 def test_another_quantization_passed_off_as_this_one_is_refused(
     name: str, quantization: str, every_export: Path
 ) -> None:
@@ -81,35 +91,6 @@ def test_another_quantization_passed_off_as_this_one_is_refused(
         else:
             with pytest.raises(ArtifactError, match="something else came out"):
                 exporter.inspect(data, quantization)
-
-
-def test_a_convolutional_model_of_foreign_origin_becomes_every_artifact(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
-    from keras import layers
-
-    path = save_model(
-        layers.Input((28, 28, 1)),
-        layers.Conv2D(16, 3, strides=2, activation="relu"),
-        layers.Conv2D(32, 3, strides=2, activation="relu"),
-        layers.Flatten(),
-        layers.Dense(10, activation="softmax"),
-    )
-    result = export_model(ExportConfig.of(model=path, calibration=50, golden=100), dataset, tmp_path / "exports")
-    assert [artifact.name for artifact in result.artifacts] == EIGHT
-    assert result.golden_images == 100
-    manifest = read_manifest(tmp_path / "exports")
-    pack = read_golden(tmp_path / "exports", manifest)
-    assert manifest.model is not None
-    assert (tmp_path / "exports" / manifest.model.file).exists()
-    for artifact in manifest.artifacts:
-        answers = load(tmp_path / "exports" / artifact.file).predict_proba(pack.images)
-        assert np.abs(answers - pack.probabilities).max() <= (0.35 if artifact.quantization == "int4" else 0.1)
-
-
-def test_calibration_images_come_evenly_from_the_training_split(dataset: Dataset) -> None:
-    indices = stratified_indices(dataset.train.labels, 100, 0)
-    assert np.bincount(dataset.train.labels[indices]).tolist() == [10] * 10
 
 
 def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, dataset: Dataset) -> None:
@@ -126,19 +107,16 @@ def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, datase
     assert calibration.images == 77
 
 
-@pytest.mark.parametrize(
-    ("options", "error"),
-    [
-        ({"calibration": 0}, UsageError),
-        ({"golden": 0}, UsageError),
-        ({"formats": ["tensorrt"]}, UnknownNameError),
-        ({"formats": ["onnx"], "quantizations": ["int4"]}, UnknownNameError),
-        ({"quantizations": ["int16"]}, UnknownNameError),
-    ],
-)
-def test_options_that_make_no_sense_are_refused(options: dict[str, object], error: type[EdgemnistError]) -> None:
-    with pytest.raises(error):
-        ExportConfig.of(**options)  # type: ignore[arg-type]  # wrong on purpose
+def test_where_nothing_is_named_what_else_is_there_is_made_again(
+    exports: Path, dataset: Dataset, save_model: Callable[..., Path]
+) -> None:
+    from keras import layers
+
+    before = [one.name for one in Exports.open(exports).artifacts]
+    assert set(before) > set(USUAL)
+    other = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))
+    export_model(ExportConfig.of(model=other, input_range=UNIT, golden=50), dataset, exports)
+    assert [(one.name, one.status) for one in Exports.open(exports).artifacts] == [(one, "current") for one in before]
 
 
 def test_more_calibration_images_than_there_are_is_an_error(exports: Path, dataset: Dataset) -> None:
@@ -146,75 +124,3 @@ def test_more_calibration_images_than_there_are_is_an_error(exports: Path, datas
     with pytest.raises(DataError):
         export_model(ExportConfig.of(calibration=1_000_000), dataset, exports)
     assert (exports / "manifest.json").read_bytes() == before
-
-
-def test_models_that_are_no_digit_classifiers_are_refused_by_name(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
-    from keras import layers
-
-    wrong = {
-        "width": save_model(layers.Input((28, 27)), layers.Flatten(), layers.Dense(10), name="width.keras"),
-        "classes": save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(7), name="classes.keras"),
-        "image": save_model(layers.Input((28, 28)), layers.Dense(10), name="image.keras"),
-    }
-    text = tmp_path / "text.keras"
-    text.write_text("no model")
-    for path in (*wrong.values(), text, tmp_path / "missing.keras"):
-        with pytest.raises(ModelError) as caught:
-            export_model(ExportConfig.of(model=path), dataset, tmp_path / "exports")
-        assert path.name in caught.value.message
-        assert not (tmp_path / "exports" / "manifest.json").exists()
-
-
-def test_a_layer_without_an_equivalent_is_named(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
-    from keras import layers
-
-    path = save_model(
-        layers.Input((28, 28, 1)),
-        layers.Resizing(14, 14, interpolation="lanczos3", name="shrunk"),
-        layers.Flatten(),
-        layers.Dense(10, activation="softmax", name="scores"),
-    )
-    with pytest.raises(ModelError, match=r"shrunk.*Resizing"):
-        export_model(ExportConfig.of(formats=["tflite"], model=path, calibration=10), dataset, tmp_path / "exports")
-
-
-def test_a_convolution_as_c_answers_every_bit_of_its_twin(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
-    from keras import layers
-
-    path = save_model(
-        layers.Input((28, 28, 1)),
-        layers.Conv2D(4, 3, strides=2, activation="relu", padding="same"),
-        layers.MaxPooling2D(),
-        layers.Flatten(),
-        layers.Dense(10, activation="softmax"),
-    )
-    exports = tmp_path / "exports"
-    for name in ("tflite", "c"):
-        export_model(ExportConfig.of(formats=[name], model=path, calibration=10, golden=50), dataset, exports)
-    images = dataset.test.images[:50]
-    expected = load(exports / "tflite-int8.tflite", runtime="integer").predict_proba(images)
-    assert len(np.unique(expected)) > 5
-    for answers in (load(exports / "c-int8.c"), load(exports / "tflite-int8.tflite", runtime="native")):
-        np.testing.assert_array_equal(answers.predict_proba(images), expected)
-
-
-def test_a_convolution_with_gaps_is_refused_by_name(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
-    from keras import layers
-
-    path = save_model(
-        layers.Input((28, 28, 1)),
-        layers.Conv2D(2, 3, dilation_rate=5, name="eyes"),
-        layers.Flatten(),
-        layers.Dense(10, activation="softmax"),
-    )
-    with pytest.raises(ModelError, match=r"exported as c-int8: its layer 'eyes' \(Conv2D\)"):
-        export_model(ExportConfig.of(formats=["c"], model=path, calibration=10), dataset, tmp_path / "exports")
-    assert not (tmp_path / "exports" / "manifest.json").exists()

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.data.idx import encode_idx
 from edgemnist.errors import ArtifactError, DataError
-from edgemnist.export.interface import ExportConfig
-from edgemnist.export.run import export_model
-from edgemnist.exports import Exports
-from edgemnist.exports.questions import IMAGES_FILE, count_seen, image_hashes, source_of_training
+from edgemnist.fleet.bundle.pack import narrow
+from edgemnist.ground.marks import image_hashes, image_marks, recognized
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest, record_of
+from edgemnist.model.exports.questions import (
+    IMAGES_FILE,
+    count_seen,
+    encode_training_images,
+    has_learnt,
+    learnt_record,
+    questions,
+    source_of_training,
+)
+from edgemnist.pipeline.data.dataset import Dataset, Split, identified
+from edgemnist.pipeline.export.interface import ExportConfig
+from edgemnist.pipeline.export.run import export_model
+from edgemnist.pipeline.verify.files import Evaluation, verify_files
 from tests.conftest import Run
+from tests.data.conftest import encode_idx
 from tests.data.test_folders import write_pictures
+from tests.notices import Notices
 
 ONE = ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50)
 
@@ -32,7 +47,7 @@ def test_evaluation_images_that_the_model_was_trained_on_are_refused_across_sour
     swapped = identified(
         dataset.test, Split(dataset.train.images[::7], dataset.train.labels[::7]), dataset.labels, source="x"
     )
-    with pytest.raises(DataError, match=r"was trained on 572 of the 572 evaluation images") as caught:
+    with pytest.raises(DataError, match=r"was trained on 572 of 572 evaluation images") as caught:
         export_model(ONE, swapped, exports)
     assert "--data DIR" in caught.value.hint
     assert (exports / "manifest.json").read_bytes() == before
@@ -58,17 +73,97 @@ def test_data_says_how_many_of_the_evaluation_images_the_model_was_trained_on(
     done = edgemnist("data", "--data", swapped, "--exports", made_exports)
     assert done.returncode == 0, done.stderr
     last = " ".join(done.stdout.split())
-    assert last.endswith("It was trained on 500 of the 500 evaluation images: they say nothing about its accuracy.")
+    assert last.endswith("It was trained on 500 of 500 evaluation images: they say nothing about its accuracy.")
 
 
-def test_an_image_is_recognized_by_every_pixel() -> None:
-    images = np.zeros((2, 28, 28), np.uint8)
-    images[1, 27, 27] = 1
-    one, other = image_hashes(images)
-    assert one != other
-    assert image_hashes(images[:1].copy()) == one
+def test_an_image_is_recognized_with_any_pixel_changed(dataset: Dataset) -> None:
+    seen, others = dataset.train.images[:200], dataset.test.images[:200]
+    marks = image_marks(seen)
+    changed = seen.copy()
+    places = np.arange(200) * 784 // 200
+    changed.reshape(200, -1)[np.arange(200), places] ^= 255
+    assert recognized(changed, marks).all()
+    assert not recognized(others, marks).any()
+    # Of an earlier edgemnist there are the hashes of all pixels.
+    assert recognized(seen, marks[:, 0]).all()
+    assert not recognized(changed, marks[:, 0]).any()
+    assert (image_hashes(seen) != image_hashes(changed)).all()
 
 
+def test_a_corner_pixel_does_not_hide_that_a_model_was_trained_on_an_image(exports: Path, dataset: Dataset) -> None:
+    stamped = dataset.train.images[::7].copy()
+    stamped[:, 0, 0] = 255
+    marks = encode_training_images(dataset.train.images)
+    (exports / IMAGES_FILE).write_bytes(marks)
+    record = msgspec.structs.replace(read_manifest(exports), training_images=record_of(IMAGES_FILE, marks))
+    (exports / MANIFEST_FILE).write_bytes(record.encode())
+    swapped = identified(dataset.test, Split(stamped, dataset.train.labels[::7]), dataset.labels, source="x")
+    with pytest.raises(DataError, match=r"was trained on 572 of 572 evaluation images"):
+        export_model(ONE, swapped, exports)
+
+
+def test_a_single_image_that_the_model_has_seen_is_told_with_every_figure(exports: Path, dataset: Dataset) -> None:
+    images, labels = dataset.test.images.copy(), dataset.test.labels.copy()
+    images[7], labels[7] = dataset.train.images[0], dataset.train.labels[0]
+    mixed = identified(dataset.train, Split(images, labels), dataset.labels, source="x")
+    told = Notices()
+    export_model(dataclasses.replace(ONE, golden=None), mixed, exports, told)
+    sentence = "The model was trained on 1 of 1,000 evaluation images."
+    opened = Exports.open(exports)
+    assert sentence in told.messages
+    assert sentence in questions(opened)
+    model = exports / opened.manifest.artifact("tflite-float32").file
+    evaluation = Evaluation(images=images, labels=labels, class_labels=dataset.labels, identity=mixed.identity)
+    warnings = verify_files(str(model), [str(model)], evaluation).warnings
+    assert f"{model} was trained on 1 of 1,000 evaluation images." in warnings
+
+
+def test_what_a_named_model_was_trained_on_goes_along(exports: Path, dataset: Dataset, tmp_path: Path) -> None:
+    named = dataclasses.replace(ONE, model=exports / MODEL_FILE)
+    swapped = identified(dataset.test, dataset.train.take(np.arange(500)), dataset.labels, source="x")
+    with pytest.raises(DataError, match=r"was trained on 500 of 500 evaluation images"):
+        export_model(named, swapped, tmp_path / "other")
+    assert not (tmp_path / "other").exists()
+    export_model(named, dataset, tmp_path / "other")
+    before, after = read_manifest(exports), read_manifest(tmp_path / "other")
+    assert (after.data, after.training_images) == (before.data, before.training_images)
+    assert after.golden is not None
+    assert after.golden.seen == 0
+    # From there on, too.
+    with pytest.raises(DataError, match=r"was trained on 500 of 500 evaluation images"):
+        export_model(ONE, swapped, tmp_path / "other")
+
+
+def test_of_a_model_without_a_record_nobody_says_what_it_was_trained_on(
+    exports: Path, dataset: Dataset, tmp_path: Path
+) -> None:
+    shutil.copy(exports / MODEL_FILE, tmp_path / "stranger.keras")
+    told = Notices()
+    export_model(dataclasses.replace(ONE, model=tmp_path / "stranger.keras"), dataset, tmp_path / "other", told)
+    made = read_manifest(tmp_path / "other")
+    assert (made.data, made.training_images) == (None, None)
+    (question,) = questions(Exports.open(tmp_path / "other"))
+    assert question.startswith("What the model was trained on is not known")
+    assert question in told.messages
+
+
+def test_what_a_model_has_learnt_from_is_known_by_its_pixels_and_travels_with_it(
+    made_exports: Path, dataset: Dataset
+) -> None:
+    images = dataset.test.images[:6]
+    manifest = Exports.open(made_exports).manifest
+    model = manifest.artifacts[0].model_sha256
+    assert not has_learnt(manifest, model, images).any()
+    first = learnt_record("another", images[:2])
+    learnt = msgspec.structs.replace(manifest, learnt=learnt_record(model, images[[2, 2, 3]], first))
+    bundled = narrow(msgspec.json.decode(learnt.encode(), type=Manifest), [learnt.artifacts[0].name])
+    assert has_learnt(bundled, model, images).tolist() == [True, True, True, True, False, False]
+    assert len(learnt.learnt.samples if learnt.learnt else []) == 4
+    # Another model, such as the next one that is trained in the same directory, has not.
+    assert not has_learnt(bundled, "another", images).any()
+
+
+@pytest.mark.all
 def test_export_uses_the_directory_of_the_training_and_data_tells_the_truth(
     edgemnist: Run, edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:

@@ -5,26 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset
 from edgemnist.errors import ModelError
-from edgemnist.export.interface import ArtifactSpec, ExportConfig
-from edgemnist.export.model import read_source
-from edgemnist.export.run import export_model
-from edgemnist.export.tflite import TFLiteExporter, few_levels, largest_weight, with_trained_levels
-from edgemnist.exports import Exports
-from edgemnist.formats import FORMATS, UNIT
-from edgemnist.learn.present import read_present
-from edgemnist.runtimes.tflite import read_graph
-from edgemnist.train.network import Network
-from edgemnist.verify.run import verify
+from edgemnist.field.learn.present import read_present
+from edgemnist.ground.inputs import UNIT
+from edgemnist.model.exports import Exports
+from edgemnist.model.formats import FORMATS
+from edgemnist.model.runtimes.keras import model_bytes
+from edgemnist.model.runtimes.tflite import read_graph
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
+from edgemnist.pipeline.export.model import decode_source, read_source
+from edgemnist.pipeline.export.run import export_model
+from edgemnist.pipeline.export.tflite import (
+    CLIPPING,
+    TFLiteExporter,
+    _outputs,
+    _quantized,
+    few_levels,
+    largest_weight,
+    to_int4,
+    with_trained_levels,
+)
+from edgemnist.pipeline.train.network import Network
+from edgemnist.pipeline.verify.run import verify
 
 
 def saved(spec: str, dataset: Dataset, directory: Path) -> Path:
     """Return the file of a network with random weights of as few levels as it says, normalized for digits."""
-    from edgemnist.train.families import student_of
+    from edgemnist.pipeline.train.families import student_of
 
     student = student_of(Network.parse(spec), len(dataset.labels), seed=3)
     student.model.set_weights(student.finished(student.weights, dataset.train.images[:500]))
@@ -85,6 +97,7 @@ def test_weights_of_many_levels_stay_as_the_converter_made_them(
     assert not list((tmp_path / "exports").glob("*.c"))
 
 
+@pytest.mark.needs("cc")
 def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
     dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -130,8 +143,6 @@ def test_few_levels_are_found_whatever_their_step_and_no_others() -> None:
 @pytest.mark.parametrize("format_", ["tflite", "onnx"])
 def test_a_layer_of_a_thousand_biases_becomes_every_file(format_: str, dataset: Dataset, tmp_path: Path) -> None:
     """Its biases are no weights that were left as they were, and the weights of a large file lie behind its tables."""
-    import keras
-
     layers = [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(1100, activation="relu")]
     model = keras.Sequential([*layers, keras.layers.Dense(len(dataset.labels), activation="softmax")])
     rng = np.random.default_rng(0)
@@ -144,3 +155,26 @@ def test_a_layer_of_a_thousand_biases_becomes_every_file(format_: str, dataset: 
     exports = Exports.open(tmp_path / "exports")
     assert {one.name for one in exports.artifacts} == {one.name for one in specs}
     assert all(exports.load(one.name).predict_proba(dataset.test.images[:5]).shape == (5, 10) for one in specs)
+
+
+def test_int4_takes_the_way_to_clip_that_stays_closer_to_the_float_file(made_exports: Path, dataset: Dataset) -> None:
+    source = decode_source((made_exports / "model.keras").read_bytes(), Path("model.keras"))
+    model = keras.models.clone_model(source.original)
+    # As if it had been trained until every weight is on the grid of 4 bits.
+    weights = source.original.get_weights()
+    steps = [0.8 * np.abs(weight).max() / 7 if weight.ndim > 1 else 0 for weight in weights]
+    model.set_weights(
+        [
+            np.clip(np.rint(weight / step), -7, 7) * step if step else weight
+            for weight, step in zip(weights, steps, strict=True)
+        ]
+    )
+    chosen = {}
+    for name, network in (("float", source), ("trained", decode_source(model_bytes(model), Path("trained.keras")))):
+        exporter = TFLiteExporter(network, dataset.labels, dataset.train.images[:100])
+        data, inputs = exporter._convert(network.model, "float32"), list(exporter._representative())
+        made, wanted = to_int4(data, inputs), _outputs(data, inputs)
+        errors = {way: float(((_outputs(_quantized(data, way), inputs) - wanted) ** 2).sum()) for way in CLIPPING}
+        chosen[name] = min(errors, key=errors.__getitem__)
+        assert made == _quantized(data, chosen[name])
+    assert chosen["trained"] == CLIPPING[1]

@@ -9,7 +9,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 
+
+@pytest.mark.all
 def test_nothing_of_tensorflow_reaches_a_terminal(exports: Path, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "edgemnist", "export", "--exports", str(exports)),

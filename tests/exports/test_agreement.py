@@ -13,7 +13,7 @@ import pytest
 
 import edgemnist as package
 from edgemnist.errors import ArtifactError
-from edgemnist.storage import sha256
+from edgemnist.ground.storage import sha256
 from tests.conftest import Run
 from tests.serve.service import png, serving, seven
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
@@ -95,7 +95,11 @@ STATES = {
 }
 
 
-@pytest.fixture(params=list(STATES))
+OFTEN = ("another model", "damaged")
+"""The states that are seen in every run of the tests."""
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[] if name in OFTEN else pytest.mark.all) for name in STATES])
 def state(request: pytest.FixtureRequest) -> State:
     return STATES[request.param]
 
@@ -143,8 +147,8 @@ def test_the_object_itself(state: State, directory: Path) -> None:
     "command",
     [
         ["bench", NAME, "--no-keras", "--batch-size", "1", *QUICK],
-        ["compare", NAME, NAME, "--samples", "20", "--seconds", "0", "--rounds", "3", "--repeats", "0"],
-        ["scenario", "single-stream", NAME, *QUICK],
+        ["bench", NAME, NAME, "--pair", "--samples", "20", "--seconds", "0", "--rounds", "3", "--repeats", "0"],
+        ["bench", NAME, "--scenario", "single-stream", *QUICK],
         ["predict", "--index", "0", "--artifact", NAME],
         ["read", "PAGE", "--artifact", NAME],
         ["watch", "FOLDER", "--once", "--artifact", NAME],
@@ -210,14 +214,17 @@ def test_those_that_choose_or_list_say_it_as_the_others_do(
 
     written = json.loads(edgemnist("report", "--markdown", "--output", "r.md", "--exports", directory, "--json").stdout)
     assert (written["recommended"] == NAME) <= state.verified
-    assert any(state.reason in warning for warning in written["warnings"]) == bool(state.reason)
+    # What version 0.1.0 measured there was disturbed.
+    warnings = [warning for warning in written["warnings"] if "disturbed machine" not in warning]
+    assert any(state.reason in warning for warning in warnings) == bool(state.reason)
     text = (tmp_path / "r.md").read_text()
     line = next(one for one in text.splitlines() if one.startswith("| ") and NAME in one)
     assert ("pass" in line) == state.verified
 
     examined = json.loads(edgemnist("doctor", "--exports", directory, "--json").stdout)
     (finding,) = [one for one in examined["findings"] if one["name"] == NAME]
-    level = {"current": "ok", "outdated": "warning"}.get(state.status, "failure")
+    # Of a file that has taken another's place nobody recorded what it answers.
+    level = {"current": "ok" if state.verified else "warning", "outdated": "warning"}.get(state.status, "failure")
     assert finding["level"] == level, finding
     assert state.reason in f"{finding['value']} {finding['meaning']}"
 
@@ -231,8 +238,9 @@ def test_the_service_says_it_as_the_others_do(state: State, directory: Path, tmp
         assert (answer.status == 200) == state.usable, answer.body
 
 
+@pytest.mark.all
 def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist: Run, page: Path) -> None:
-    for command in (["verify"], ["bench"], ["scenario", "offline"], ["recommend"], ["report"], ["bundle"], ["learn"]):
+    for command in (["verify"], ["bench"], ["bench", "--scenario", "offline"], ["recommend"], ["report"], ["bundle"]):
         done = edgemnist(*command)
         assert done.returncode == 2, command
         assert "The export directory exports does not exist" in words(done.stderr)
@@ -240,22 +248,3 @@ def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist:
     for command in (["predict", str(page)], ["read", str(page)], ["doctor"], ["watch", str(page.parent), "--once"]):
         done = edgemnist(*command)
         assert "the reference that comes with edgemnist is used" in words(done.stderr), command
-
-
-@pytest.mark.parametrize(
-    ("made", "said"),
-    [
-        (lambda _: None, "The export directory mine does not exist"),
-        (lambda path: path.touch(), "mine is a file, not an export directory"),
-        (lambda path: path.mkdir(), "The export directory mine is empty"),
-        (lambda path: (path.mkdir(), (path / "x.txt").touch()), "mine has no manifest.json"),
-    ],
-    ids=["missing", "a file", "empty", "something else"],
-)
-def test_a_wrong_directory_is_told_by_what_is_wrong_with_it(
-    made: Callable[[Path], object], said: str, tmp_path: Path, edgemnist: Run
-) -> None:
-    made(tmp_path / "mine")
-    for command in (["verify"], ["predict", "--index", "0"], ["runtimes"]):
-        done = edgemnist(*command, "--exports", "mine")
-        assert (done.returncode, said in words(done.stderr)) == (2, True), done.stderr

@@ -5,28 +5,23 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from edgemnist import exports as module
-from edgemnist.arrays import Images, Labels
-from edgemnist.errors import (
-    ArtifactError,
-    ManifestError,
-    MissingDependencyError,
-    UnknownNameError,
-    UsageError,
-)
-from edgemnist.exports import Exports, find_exports, model_for, open_for_answers, peek, reference_directory
-from edgemnist.exports.findings import BENCH_FILE, VERIFY_FILE, Findings, read_saved
-from edgemnist.exports.manifest import MANIFEST_FILE
-from edgemnist.exports.models import Model
-from edgemnist.results.bench import BenchResult
-from edgemnist.results.verify import VerifyResult
-from edgemnist.runtimes import RUNTIMES, RuntimeEntry
+from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError, UsageError
+from edgemnist.ground.arrays import Images, Labels
+from edgemnist.ground.results.verdict import PASSED, Verdict
+from edgemnist.model import exports as module
+from edgemnist.model.exports import Exports, find_exports, model_for, open_for_answers, peek, reference_directory
+from edgemnist.model.exports.findings import BENCH_FILE, VERIFY_FILE, Findings
+from edgemnist.model.exports.manifest import MANIFEST_FILE
+from edgemnist.model.exports.models import Model
+from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry
 from tests.conftest import OLD_EXPORTS
+from tests.judged import judged, measured_here, verified_here
 from tests.notices import Notices
 
 INT8, FLOAT, ONNX = "tflite-int8", "tflite-float32", "onnx-float32"
@@ -59,7 +54,6 @@ def test_a_whole_directory_is_current(old_exports: Path) -> None:
     assert [one.reason for one in exports.artifacts] == [""] * 3
     assert exports.mismatch == ""
     assert not exports.is_reference
-    assert repr(exports) == f"Exports({str(old_exports)!r}, artifacts={NAMES})"
     assert exports.artifact(ONNX) == exports.artifacts[2]
     with pytest.raises(UnknownNameError, match="did you mean 'tflite-int8'"):
         exports.artifact("tflite-int9")
@@ -237,51 +231,37 @@ def test_an_artifact_is_loaded_with_the_names_of_its_directory(
     assert asked == [{"threads": 1, "labels": labels}, {"threads": 3, "labels": labels}]
 
 
-def test_notices_of_a_load_reach_whoever_asked(old_exports: Path) -> None:
-    (old_exports / "model.keras").write_bytes(b"another")
-    notices = Notices()
-    Exports.open(old_exports).load(INT8, reporter=notices)
-    assert len(notices.messages) == 1
-
-
 def rewrite_bench(directory: Path, **p50_us: float) -> None:
-    saved = read_saved(OLD_EXPORTS / BENCH_FILE, BenchResult, hint="")
-    assert saved is not None
+    saved = measured_here(OLD_EXPORTS)
     rows = [replaced(row, p50_us=p50_us[row.name.replace("-", "_")]) for row in saved.results]
     (directory / BENCH_FILE).write_text(replaced(saved, results=rows).to_json())
 
 
 def rewrite_verify(directory: Path, *passed: str) -> None:
-    saved = read_saved(OLD_EXPORTS / VERIFY_FILE, VerifyResult, hint="")
-    assert saved is not None
-    rows = [replaced(row, passed=row.name in passed) for row in saved.artifacts]
+    saved, exports = verified_here(OLD_EXPORTS), Exports.open(directory)
+    rows = [judged(replaced(row, passed=row.name in passed), exports) for row in saved.artifacts]
     (directory / VERIFY_FILE).write_text(replaced(saved, artifacts=rows).to_json())
 
 
-def test_the_fastest_that_is_verified_answers(old_exports: Path) -> None:
+def test_the_fastest_that_is_verified_and_can_be_run_here_answers(
+    old_exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notices = Notices()
     rewrite_bench(old_exports, tflite_int8=3.0, tflite_float32=2.0, onnx_float32=1.0)
     choice = Exports.open(old_exports).best()
-    assert (choice.model.name, choice.verified, choice.broken) == (ONNX, True, "")
+    assert (choice.model.name, choice.verified, choice.doubt) == (ONNX, True, "")
     assert choice.reason.startswith(f"{ONNX} is the fastest")
     assert Exports.open(old_exports).model(None, notices).name == ONNX
     assert notices.messages == []
+    with monkeypatch.context() as patch:
+        without_runtimes(patch, "onnxruntime", "openvino")
+        choice = Exports.open(old_exports).best()
+        assert choice.reason.startswith(f"{FLOAT} is the fastest")
     rewrite_verify(old_exports, INT8, FLOAT)
     assert Exports.open(old_exports).best().model.name == FLOAT
-
-
-def test_what_cannot_be_run_here_is_not_the_fastest(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_runtimes(monkeypatch, "onnxruntime", "openvino")
-    rewrite_bench(old_exports, tflite_int8=3.0, tflite_float32=2.0, onnx_float32=1.0)
-    choice = Exports.open(old_exports).best()
-    assert choice.model.name == FLOAT
-    assert choice.reason.startswith(f"{FLOAT} is the fastest")
-
-
-def test_where_none_of_the_verified_was_measured_no_reason_is_given(old_exports: Path) -> None:
-    saved = read_saved(OLD_EXPORTS / BENCH_FILE, BenchResult, hint="")
-    assert saved is not None
-    (old_exports / BENCH_FILE).write_text(replaced(saved, results=saved.results[2:]).to_json())
+    # None of the verified was measured.
+    rows = measured_here(OLD_EXPORTS).results[2:]
+    (old_exports / BENCH_FILE).write_text(replaced(measured_here(OLD_EXPORTS), results=rows).to_json())
     rewrite_verify(old_exports, FLOAT)
     choice = Exports.open(old_exports).best()
     assert (choice.model.name, choice.reason, choice.verified) == (FLOAT, "", True)
@@ -302,11 +282,11 @@ def test_of_the_runtimes_of_one_artifact_the_exact_one_answers_unmeasured(
     (old_exports / BENCH_FILE).unlink()
     exports = Exports.open(old_exports)
     models = [
-        Model.recorded(old_exports, exports.manifest.artifact(name), runtime)
+        Model.recorded(old_exports, exports.manifest.artifact(name), runtime, exports.task)
         for name, runtime in ((FLOAT, "litert"), (INT8, "litert"), (INT8, "native"), (ONNX, "onnxruntime"))
     ]
     monkeypatch.setattr(Exports, "select", lambda *_: models[1:])
-    monkeypatch.setattr(Findings, "is_verified", lambda *_: True)
+    monkeypatch.setattr(Findings, "parity", lambda *_: SimpleNamespace(verdict=Verdict(outcome=PASSED)))
     assert exports.best().model is models[2]
     # An exact runtime of another artifact is no reason to leave the first one.
     monkeypatch.setattr(Exports, "select", lambda *_: models)
@@ -317,12 +297,12 @@ def test_unverified_models_answer_with_a_word(old_exports: Path) -> None:
     rewrite_verify(old_exports)
     exports = Exports.open(old_exports)
     choice = exports.best()
-    assert (choice.model.artifact, choice.reason, choice.verified, choice.broken) == (INT8, "", False, "")
+    passed = f"No artifact in {old_exports} has passed `edgemnist verify`"
+    doubt = f"{passed}, so {choice.model.name} is used although it missed its gate."
+    assert (choice.model.artifact, choice.reason, choice.verified, choice.doubt) == (INT8, "", False, doubt)
     notices = Notices()
     exports.model(None, notices)
-    assert notices.messages == [
-        f"No artifact in {old_exports} has passed `edgemnist verify`, so {choice.model.name} is used unverified."
-    ]
+    assert notices.messages == [doubt]
 
 
 def test_what_is_current_answers_before_what_is_outdated(old_exports: Path) -> None:
@@ -339,12 +319,13 @@ def test_a_broken_finding_is_told_with_the_model_that_answers(file: str, old_exp
     notices = Notices()
     exports = Exports.open(old_exports)
     choice = exports.best()
-    assert choice.broken.startswith(f"{old_exports / file} is broken")
+    assert choice.doubt.startswith(f"{old_exports / file} is broken")
     assert choice.reason == ""
     assert choice.model.artifact == INT8
     exports.model(None, notices)
     word = "is used unverified." if file == VERIFY_FILE else "may not be the fastest."
-    assert notices.messages == [f"{choice.broken}, so {choice.model.name} {word}"]
+    assert notices.messages == [choice.doubt]
+    assert choice.doubt.endswith(f", so {choice.model.name} {word}")
 
 
 def test_what_the_exporting_machine_answered_is_known_by_the_files_hash(old_exports: Path) -> None:
@@ -356,8 +337,6 @@ def test_what_the_exporting_machine_answered_is_known_by_the_files_hash(old_expo
     assert exports.reference_answers(exports.model(str(old_exports / f"{INT8}.tflite"))) is None
     edit(old_exports, answers=None)
     assert Exports.open(old_exports).reference_answers(exports.model(INT8)) is None
-    with exports.open_golden() as golden:
-        assert sum(len(batch) for batch in golden.batches(64)) == 200
     assert exports.read_golden().images.shape == (200, 28, 28)
 
 
@@ -395,15 +374,17 @@ def test_nothing_falls_back_that_does_not_say_so(here: Path) -> None:
     assert Exports.open().command("verify") == "edgemnist verify"
 
 
-def test_without_a_reference_the_users_own_directory_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "reference_directory", lambda: here / "nowhere")
+@pytest.mark.parametrize("left", [MANIFEST_FILE, f"{INT8}.tflite"])
+def test_what_the_user_exported_comes_first_even_where_the_manifest_was_lost(left: str, here: Path) -> None:
+    (here / "exports").mkdir()
+    (here / "exports" / left).touch()
     notices = Notices()
     assert find_exports(None, notices) == Path("exports")
     assert notices.messages == []
 
 
 def test_the_reference_lies_in_the_package_or_else_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    package = Path(module.__file__).parents[1]
+    package = Path(module.__file__).parents[2]
     monkeypatch.setattr("os.path.isdir", lambda path: Path(path) == package / "reference")
     assert reference_directory() == package / "reference"
     monkeypatch.setattr("os.path.isdir", lambda _: False)

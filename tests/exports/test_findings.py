@@ -11,9 +11,13 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ManifestError
-from edgemnist.exports import Exports
-from edgemnist.exports.findings import (
-    BENCH_BEFORE_FILE,
+from edgemnist.ground.results import ResultT
+from edgemnist.ground.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.results.verdict import MISSED, PASSED, Verdict
+from edgemnist.ground.results.verify import ArtifactParity, Unusable, VerifyResult, Vote, Voter
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.findings import (
     BENCH_FILE,
     SCENARIOS_FILE,
     TRAINING_FILE,
@@ -23,12 +27,10 @@ from edgemnist.exports.findings import (
     read_saved,
     without_samples,
 )
-from edgemnist.exports.manifest import MANIFEST_FILE, Manifest
-from edgemnist.results import ResultT
-from edgemnist.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
-from edgemnist.results.pipeline import TrainResult
-from edgemnist.results.verify import ArtifactParity, Unusable, VerifyResult, Vote, Voter
+from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest
+from edgemnist.model.exports.models import split_name
 from tests.conftest import OLD_EXPORTS
+from tests.judged import judged, measured_here, verified_here
 from tests.notices import Notices
 
 INT8, FLOAT, ONNX = "tflite-int8", "tflite-float32", "onnx-float32"
@@ -47,11 +49,11 @@ def saved(directory: Path, name: str, kind: type[ResultT]) -> ResultT:
 
 
 def verification(directory: Path = OLD_EXPORTS) -> VerifyResult:
-    return saved(directory, VERIFY_FILE, VerifyResult)
+    return verified_here(directory) if directory == OLD_EXPORTS else saved(directory, VERIFY_FILE, VerifyResult)
 
 
 def measurement(directory: Path = OLD_EXPORTS) -> BenchResult:
-    return saved(directory, BENCH_FILE, BenchResult)
+    return measured_here(directory) if directory == OLD_EXPORTS else saved(directory, BENCH_FILE, BenchResult)
 
 
 def parities() -> dict[str, ArtifactParity]:
@@ -82,6 +84,11 @@ def names(rows: list[Any]) -> list[str]:
     return [row.name for row in rows]
 
 
+def known(found: Finding[ResultT] | None) -> Finding[ResultT]:
+    assert found is not None
+    return found
+
+
 def test_everything_is_none_where_no_command_was_run(old_exports: Path) -> None:
     for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE, TRAINING_FILE):
         (old_exports / name).unlink()
@@ -95,9 +102,7 @@ def test_everything_is_none_where_no_command_was_run(old_exports: Path) -> None:
 
 def test_what_was_found_out_about_these_files_counts(old_exports: Path) -> None:
     findings = opened(old_exports).findings
-    verify, bench = findings.verify, findings.bench
-    assert verify is not None
-    assert bench is not None
+    verify, bench = known(findings.verify), known(findings.bench)
     assert (verify.current, verify.reason, bench.current, bench.reason) == (True, "", True, "")
     assert names(verify.result.artifacts) == NAMES
     assert names(verify.result.layers) == [INT8]
@@ -118,12 +123,10 @@ def test_what_was_found_out_about_these_files_counts(old_exports: Path) -> None:
 def test_rows_about_other_bytes_do_not_count(old_exports: Path) -> None:
     recorded_again(old_exports, FLOAT)
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert findings.bench is not None
-    assert findings.verify.current
-    assert names(findings.verify.result.artifacts) == names(findings.bench.result.results) == [INT8, ONNX]
+    assert known(findings.verify).current
+    assert names(known(findings.verify).result.artifacts) == names(known(findings.bench).result.results) == [INT8, ONNX]
     # The layers were compared with a file that is not there any more.
-    assert findings.verify.result.layers == []
+    assert known(findings.verify).result.layers == []
     assert findings.parity(FLOAT) is None
     assert findings.latency(FLOAT) is None
     assert names(findings.scenarios[0].results) == [
@@ -136,26 +139,22 @@ def test_rows_about_other_bytes_do_not_count(old_exports: Path) -> None:
 def test_rows_about_a_file_that_was_damaged_since_do_not_count(old_exports: Path) -> None:
     (old_exports / f"{INT8}.tflite").write_bytes(b"damaged")
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert names(findings.verify.result.artifacts) == [FLOAT, ONNX]
-    assert findings.verify.result.layers == []
+    assert names(known(findings.verify).result.artifacts) == [FLOAT, ONNX]
+    assert known(findings.verify).result.layers == []
     assert findings.latency(INT8) is None
-    # Made again, it is the file that they are about: they are kept.
-    result = replaced(verification(), artifacts=[parities()[FLOAT]], layers=[])
-    assert opened(old_exports).findings.save_verification(result)
-    assert names(verification(old_exports).artifacts) == NAMES
+    scenarios = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios
+    assert INT8 in [split_name(one.name)[0] for played in scenarios for one in played.results]
+    assert INT8 not in [split_name(one.name)[0] for played in findings.scenarios for one in played.results]
 
 
 def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(old_exports: Path) -> None:
     for name in NAMES:
         recorded_again(old_exports, name)
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert findings.bench is not None
-    assert findings.verify.reason == f"{old_exports} has not been verified since the export"
-    assert findings.bench.reason == f"{old_exports} has not been measured since the export"
-    assert not findings.verify.current
-    assert not findings.bench.current
+    assert known(findings.verify).reason == f"{old_exports} has not been verified since the export"
+    assert known(findings.bench).reason == f"{old_exports} has not been measured since the export"
+    assert not known(findings.verify).current
+    assert not known(findings.bench).current
     assert findings.scenarios == []
 
 
@@ -164,30 +163,19 @@ def test_a_verification_against_another_golden_pack_does_not_count(old_exports: 
     assert golden is not None
     write(old_exports, VERIFY_FILE, replaced(verification(), model_sha256="0" * 64))
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert findings.verify.reason == f"{old_exports} has not been verified since the export"
-    assert names(findings.verify.result.artifacts) == NAMES
+    assert known(findings.verify).reason == f"{old_exports} has not been verified since the export"
+    assert names(known(findings.verify).result.artifacts) == NAMES
     assert findings.parity(INT8) is None
     assert not findings.is_verified(INT8)
     write(old_exports, VERIFY_FILE, verification())
     edit_manifest(old_exports, golden=None)
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert not findings.verify.current
+    assert not known(findings.verify).current
     edit_manifest(old_exports, golden=golden)
     # Nor if the Keras model beside it was trained again.
     (old_exports / "model.keras").write_bytes(b"another")
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert not findings.verify.current
-
-
-def test_a_gate_that_was_missed_is_no_verification(old_exports: Path) -> None:
-    rows = [replaced(row, passed=row.name != INT8) for row in verification().artifacts]
-    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=rows))
-    findings = opened(old_exports).findings
-    assert not findings.is_verified(INT8)
-    assert findings.is_verified(FLOAT)
+    assert not known(findings.verify).current
 
 
 def vote_of(*voters: str) -> Vote:
@@ -206,28 +194,30 @@ def test_a_vote_is_of_one_file_that_is_there(voters: tuple[str, ...], *, counts:
     vote = vote_of(*voters)
     write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote))
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert findings.verify.result.vote == (vote if counts else None)
+    assert known(findings.verify).result.vote == (vote if counts else None)
     alone = replaced(verification(), artifacts=[parities()[INT8]], layers=[], vote=vote)
     write(old_exports, VERIFY_FILE, alone)
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert findings.verify.result.vote == (vote if counts else None)
+    assert known(findings.verify).result.vote == (vote if counts else None)
 
 
 def test_artifacts_come_in_the_order_of_the_manifest(old_exports: Path) -> None:
     write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=verification().artifacts[::-1]))
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert names(findings.verify.result.artifacts) == NAMES
+    assert names(known(findings.verify).result.artifacts) == NAMES
+
+
+def test_a_record_of_a_newer_version_is_not_guessed_at(old_exports: Path) -> None:
+    write(old_exports, VERIFY_FILE, replaced(verification(), schema_version=99))
+    with pytest.raises(ManifestError, match="schema version 99"):
+        _ = opened(old_exports).findings.verify
 
 
 def test_a_row_has_the_name_that_its_runtime_has_here(old_exports: Path) -> None:
     rows = [replaced(parities()[INT8], name=f"{INT8}@litert"), replaced(parities()[INT8], runtime="integer")]
     write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=rows))
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    assert names(findings.verify.result.artifacts) == [INT8, f"{INT8}@integer"]
+    assert names(known(findings.verify).result.artifacts) == [INT8, f"{INT8}@integer"]
 
 
 def test_only_the_fewest_threads_are_held_against_one_another(old_exports: Path) -> None:
@@ -238,13 +228,14 @@ def test_only_the_fewest_threads_are_held_against_one_another(old_exports: Path)
         replaced(measurement(), results=[replaced(rows[INT8], threads=4), replaced(rows[FLOAT], threads=2)]),
     )
     findings = opened(old_exports).findings
-    assert findings.bench is not None
-    assert names(findings.bench.result.results) == [FLOAT]
+    assert names(known(findings.bench).result.results) == [FLOAT]
     assert findings.latency(INT8) is None
 
 
 def keras_row(sha256: str, threads: int = 1) -> Latency:
-    return replaced(latencies()[INT8], name="keras", runtime="keras", sha256=sha256, p50_us=400.0, threads=threads)
+    """Keras on a quiet machine."""
+    row = latencies()[INT8]
+    return replaced(row, name="keras", runtime="keras", sha256=sha256, p50_us=400.0, threads=threads, blocks=[])
 
 
 def test_figures_of_keras_are_of_the_model_that_is_there(old_exports: Path) -> None:
@@ -263,26 +254,22 @@ def test_figures_of_keras_are_of_the_model_that_is_there(old_exports: Path) -> N
 
 def test_a_training_is_of_the_model_that_is_there(old_exports: Path) -> None:
     findings = opened(old_exports).findings
-    assert findings.training is not None
-    assert (findings.training.current, findings.training.reason) == (True, "")
+    assert (known(findings.training).current, known(findings.training).reason) == (True, "")
     training = saved(old_exports, TRAINING_FILE, TrainResult)
     write(old_exports, TRAINING_FILE, replaced(training, sha256="0" * 64))
     findings = opened(old_exports).findings
-    assert findings.training is not None
-    assert findings.training.reason == "training.json belongs to another model"
-    assert findings.training.result.sha256 == "0" * 64
+    assert known(findings.training).reason == "training.json belongs to another model"
+    assert known(findings.training).result.sha256 == "0" * 64
     # Where no model is known, as on a board, nothing speaks against it.
     (old_exports / "model.keras").unlink()
     edit_manifest(old_exports, model=None)
     findings = opened(old_exports).findings
-    assert findings.training is not None
-    assert findings.training.current
+    assert known(findings.training).current
 
 
 def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_exports: Path) -> None:
     findings = opened(old_exports).findings
-    assert findings.verify is not None
-    row = replaced(parities()[FLOAT], accuracy=0.5, passed=False)
+    row = judged(replaced(parities()[FLOAT], accuracy=0.5, passed=False), opened(OLD_EXPORTS))
     notices = Notices()
     result = replaced(verification(), artifacts=[row], layers=[], passed=False, vote=None)
     write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote_of(INT8)))
@@ -297,6 +284,10 @@ def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_ex
     assert notices.messages == []
     # What was asked before is not answered from memory.
     assert not findings.is_verified(FLOAT)
+    newer = replaced(verification().layers[0], hurt=1), replaced(vote_of(INT8), agreed=7)
+    findings.save_verification(replaced(result, layers=[newer[0]], vote=newer[1]))
+    kept = verification(old_exports)
+    assert (kept.layers[0], kept.vote) == newer
     # All passed is said of all that are kept.
     findings.save_verification(replaced(result, artifacts=[parities()[INT8]], passed=True))
     assert not verification(old_exports).passed
@@ -306,18 +297,6 @@ def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_ex
         replaced(result, unusable=[Unusable(name="c-int8", status="missing", reason="c-int8.c is missing")])
     )
     assert not verification(old_exports).passed
-
-
-def test_new_layers_and_votes_replace_the_earlier_ones(old_exports: Path) -> None:
-    layers = [replaced(verification().layers[0], hurt=1)]
-    vote = replaced(vote_of(INT8), agreed=7)
-    write(old_exports, VERIFY_FILE, replaced(verification(), vote=vote_of(INT8)))
-    opened(old_exports).findings.save_verification(
-        replaced(verification(), artifacts=[parities()[INT8]], layers=layers, vote=vote)
-    )
-    kept = verification(old_exports)
-    assert (kept.layers, kept.vote) == (layers, vote)
-    assert names(kept.artifacts) == NAMES
 
 
 @pytest.mark.parametrize("change", ["model", "data"])
@@ -344,6 +323,19 @@ def test_a_verification_of_what_is_not_recorded_any_more_is_not_kept(old_exports
     assert kept.layers == []
 
 
+def test_a_verification_that_an_outdated_artifact_missed_is_not_saved_as_passed(old_exports: Path) -> None:
+    records = opened(old_exports).manifest.artifacts
+    edit_manifest(
+        old_exports,
+        artifacts=[replaced(one, model_sha256="0" * 64) if one.name == INT8 else one for one in records],
+    )
+    missed = replaced(parities()[INT8], passed=False, verdict=Verdict(outcome=MISSED))
+    passing = replaced(parities()[FLOAT], passed=True, verdict=Verdict(outcome=PASSED))
+    for rows in ([missed], [missed, passing]):
+        opened(old_exports).findings.save_verification(replaced(verification(), artifacts=rows))
+        assert not verification(old_exports).passed
+
+
 def test_a_broken_earlier_result_is_replaced_with_a_notice(old_exports: Path) -> None:
     for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE):
         (old_exports / name).write_text("{")
@@ -367,7 +359,7 @@ def test_a_broken_earlier_result_is_replaced_with_a_notice(old_exports: Path) ->
     [
         (VERIFY_FILE, "verify", lambda one: one.verify),
         (BENCH_FILE, "bench", lambda one: one.bench),
-        (SCENARIOS_FILE, "scenario NAME", lambda one: one.scenarios),
+        (SCENARIOS_FILE, "bench --scenario NAME", lambda one: one.scenarios),
         (TRAINING_FILE, "train", lambda one: one.training),
     ],
 )
@@ -400,7 +392,6 @@ def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(
         measurement(), results=[row], samples_us=samples, warmup_us=samples, harness_us=0.5, baseline=baseline
     )
     findings = opened(old_exports).findings
-    assert findings.bench is not None
     assert findings.save_bench(result, notices)
     kept = measurement(old_exports)
     assert (kept.samples_us, kept.warmup_us, kept.baseline, kept.harness_us) == (None, None, None, 0.5)
@@ -409,11 +400,14 @@ def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(
     assert kept.results[1:] == measurement().results[1:]
     assert notices.messages == []
     assert findings.latency(INT8) == row
-    assert not (old_exports / BENCH_BEFORE_FILE).exists()
 
 
-@pytest.mark.parametrize(("samples", "kept"), [(25, True), (26, False), (24, True)])
-def test_figures_of_twice_as_many_calls_are_kept(samples: int, *, kept: bool, old_exports: Path) -> None:
+@pytest.mark.parametrize(
+    ("before", "samples", "kept"), [(50, 25, True), (50, 26, False), (50, 24, True), (5_000, 2_000, True)]
+)
+def test_figures_of_twice_as_many_calls_are_kept(before: int, samples: int, *, kept: bool, old_exports: Path) -> None:
+    rows = [replaced(latencies()[INT8], samples=before)]
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=rows))
     notices = Notices()
     row = replaced(latencies()[INT8], p50_us=99.0, samples=samples)
     last = replaced(latencies()[ONNX], p50_us=98.0, samples=1_000)
@@ -422,18 +416,8 @@ def test_figures_of_twice_as_many_calls_are_kept(samples: int, *, kept: bool, ol
     assert (found[INT8].p50_us == latencies()[INT8].p50_us) == kept
     assert found[ONNX].p50_us == 98.0, "what follows is measured all the same"
     assert notices.messages == (
-        [f"{INT8} keeps its earlier figures, from 50 calls: this run had only {samples:,}."] if kept else []
+        [f"{INT8} keeps its earlier figures, from {before:,} calls: this run had only {samples:,}."] if kept else []
     )
-
-
-def test_calls_are_counted_with_commas(old_exports: Path) -> None:
-    notices = Notices()
-    rows = [replaced(latencies()[INT8], samples=5_000)]
-    write(old_exports, BENCH_FILE, replaced(measurement(), results=rows))
-    opened(old_exports).findings.save_bench(
-        replaced(measurement(), results=[replaced(latencies()[INT8], samples=2_000)]), notices
-    )
-    assert notices.messages == [f"{INT8} keeps its earlier figures, from 5,000 calls: this run had only 2,000."]
 
 
 def test_each_number_of_threads_and_each_runtime_is_a_figure_of_its_own(old_exports: Path) -> None:
@@ -455,13 +439,15 @@ def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measu
     assert sha256 is not None
     findings = opened(old_exports).findings
     assert all(one.speedup is None for one in measurement().results)
+    quiet = [replaced(row, blocks=[]) for row in measurement().results]
+    write(old_exports, BENCH_FILE, replaced(measurement(), results=quiet))
     findings.save_bench(replaced(measurement(), results=[keras_row(sha256), keras_row(sha256, threads=2)]))
     for row in measurement(old_exports).results:
         if row.name != "keras":
             assert row.speedup == 400.0 / row.p50_us
     # A figure that has one keeps it.
-    own = replaced(latencies()[INT8], speedup=3.0)
-    findings.save_bench(replaced(measurement(), results=[own, replaced(latencies()[FLOAT], threads=4)]))
+    own = replaced(latencies()[INT8], speedup=3.0, blocks=[])
+    findings.save_bench(replaced(measurement(), results=[own, replaced(latencies()[FLOAT], threads=4, blocks=[])]))
     found = {(one.name, one.threads): one.speedup for one in measurement(old_exports).results}
     assert found[INT8, 1] == 3.0
     assert found[FLOAT, 4] is None
@@ -469,18 +455,13 @@ def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measu
 
 
 @pytest.mark.parametrize("fact", ["machine", "cpu", "architecture", "governor", "python", "versions"])
-def test_figures_of_another_machine_are_kept_apart(fact: str, old_exports: Path) -> None:
+def test_figures_of_another_machine_are_replaced(fact: str, old_exports: Path) -> None:
     notices = Notices()
     recorded_again(old_exports, FLOAT)
     result = replaced(measurement(), host={**measurement().host, fact: "other"}, results=[latencies()[INT8]])
     assert opened(old_exports).findings.save_bench(result, notices)
     assert names(measurement(old_exports).results) == [INT8]
-    before = saved(old_exports, BENCH_BEFORE_FILE, BenchResult)
-    assert before.host == measurement().host
-    assert names(before.results) == [INT8, ONNX]
-    assert notices.messages == [
-        "bench.json was measured on another machine, or with other versions; its figures are now in bench-before.json."
-    ]
+    assert notices.messages == ["bench.json was measured on another machine, or with other versions, and is replaced."]
 
 
 def test_what_does_not_matter_to_a_figure_makes_no_other_machine(old_exports: Path) -> None:
@@ -489,44 +470,6 @@ def test_what_does_not_matter_to_a_figure_makes_no_other_machine(old_exports: Pa
     opened(old_exports).findings.save_bench(result, notices)
     assert names(measurement(old_exports).results) == NAMES
     assert notices.messages == []
-    # Nor do figures of files that are gone need a place of their own.
-    for name in NAMES:
-        recorded_again(old_exports, name)
-    result = replaced(result, host={}, results=[])
-    opened(old_exports).findings.save_bench(result, notices)
-    assert not (old_exports / BENCH_BEFORE_FILE).exists()
-    assert measurement(old_exports).results == []
-
-
-def test_figures_of_keras_are_kept_as_long_as_the_recorded_model_is_theirs(old_exports: Path) -> None:
-    model = opened(old_exports).manifest.model
-    assert model is not None
-    write(old_exports, BENCH_FILE, replaced(measurement(), results=[keras_row(model.sha256)]))
-    # A training may have replaced the file; the export is still of the recorded one.
-    (old_exports / "model.keras").write_bytes(b"another")
-    opened(old_exports).findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
-    assert sorted(names(measurement(old_exports).results)) == ["keras", INT8]
-    edit_manifest(old_exports, model=None)
-    opened(old_exports).findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
-    assert names(measurement(old_exports).results) == [INT8]
-
-
-def test_figures_of_a_file_that_is_damaged_are_kept_until_it_is_made_again(old_exports: Path) -> None:
-    (old_exports / f"{FLOAT}.tflite").write_bytes(b"damaged")
-    findings = opened(old_exports).findings
-    assert findings.latency(FLOAT) is None
-    findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]))
-    assert names(measurement(old_exports).results) == NAMES
-
-
-def test_figures_that_cannot_be_put_aside_are_told(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notices = Notices()
-    findings = opened(old_exports).findings
-    monkeypatch.setattr(os, "open", refuse)
-    assert not findings.save_bench(replaced(measurement(), host={}), notices)
-    assert [one.partition(":")[0] for one in notices.messages] == [
-        f"{name} was not saved" for name in (BENCH_BEFORE_FILE, BENCH_FILE)
-    ]
 
 
 def scenario(**changes: Any) -> ScenarioResult:
@@ -551,19 +494,17 @@ def test_a_scenario_replaces_the_same_with_the_same_setting(old_exports: Path) -
     threads, runtime = replaced(again, threads=9), replaced(again, runtime="integer")
     assert findings.save_scenario(scenario(results=[again, threads, runtime]))
     (found,) = findings.scenarios
-    assert [(one.name, one.threads) for one in found.results] == [
-        (FLOAT, 1),
-        (INT8, 1),
-        (INT8, 9),
-        (f"{INT8}@integer", 1),
-    ]
-    assert found.results[0] == other
-    assert found.results[1].points[0].p50_us == 77.0
+    rows = {(one.name, one.threads): one for one in found.results}
+    assert rows.keys() == {(FLOAT, 1), (INT8, 1), (INT8, 9), (f"{INT8}@integer", 1)}
+    assert rows[FLOAT, 1] == other
     # There may be millions of samples.
-    assert found.results[1] == without_samples(scenario(results=[again])).results[0]
-    assert found.results[1].points == [replaced(point, samples_us=None)]
+    assert rows[INT8, 1] == without_samples(scenario(results=[again])).results[0]
+    assert rows[INT8, 1].points == [replaced(point, samples_us=None)]
     assert findings.save_scenario(scenario(results=[other]))
     assert sorted(names(findings.scenarios[0].results)) == [FLOAT, INT8, INT8, f"{INT8}@integer"]
+    # On another host nothing is kept.
+    findings.save_scenario(scenario(host={"cpu": "other"}))
+    assert names(findings.scenarios[0].results) == [INT8]
 
 
 def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None:
@@ -581,24 +522,6 @@ def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None
         ("duty-cycle", None, 100.0, False),
         ("duty-cycle", None, 7.0, False),
     ]
-
-
-def test_a_scenario_on_another_host_keeps_nothing(old_exports: Path) -> None:
-    findings = opened(old_exports).findings
-    findings.save_scenario(both())
-    findings.save_scenario(scenario(host={"cpu": "other"}))
-    (found,) = findings.scenarios
-    assert names(found.results) == [INT8]
-
-
-def test_a_scenario_of_a_file_that_is_damaged_is_kept_and_not_shown(old_exports: Path) -> None:
-    row = scenario().results[0]
-    (old_exports / opened(old_exports).manifest.artifact(row.name.partition("@")[0]).file).write_bytes(b"damaged")
-    findings = opened(old_exports).findings
-    assert row.name not in [one.name for played in findings.scenarios for one in played.results]
-    findings.save_scenario(scenario(scenario="offline"))
-    kept = saved(old_exports, SCENARIOS_FILE, ScenariosResult)
-    assert kept.scenarios[0] == scenario()
 
 
 def test_the_reference_keeps_nothing() -> None:

@@ -7,7 +7,6 @@ import io
 import time
 import tracemalloc
 import zipfile
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.golden import GoldenPack, decode_answers, decode_golden, open_golden, read_golden
-from edgemnist.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest
-from edgemnist.results.data import DataIdentity
-from edgemnist.storage import sha256, write_file
+from edgemnist.ground.results.data import DataIdentity
+from edgemnist.ground.storage import sha256, write_file
+from edgemnist.model.exports.golden import GoldenPack, decode_answers, decode_golden, read_golden
+from edgemnist.model.exports.manifest import GOLDEN_FILE, GoldenRecord, Manifest
 
 
 def pack(count: int = 20, classes: int = 10) -> GoldenPack:
@@ -27,7 +26,7 @@ def pack(count: int = 20, classes: int = 10) -> GoldenPack:
     scores = rng.random((count, classes), dtype=np.float32)
     return GoldenPack(
         images=rng.integers(0, 256, (count, 28, 28), dtype=np.uint8),
-        labels=rng.integers(0, classes, count),
+        truth=rng.integers(0, classes, count),
         probabilities=scores / scores.sum(axis=1, keepdims=True),
         class_labels=tuple(f"class {index}" for index in range(classes)),
         data=DataIdentity(source="noise", train=1, test=count, sha256=sha256(b"data"), reduced=True),
@@ -60,33 +59,7 @@ def test_a_pack_is_read_as_it_was_written(count: int, classes: int) -> None:
         assert getattr(read, name) == getattr(written, name)
 
 
-@pytest.mark.parametrize("size", [1, 7, 20, 1000])
-def test_an_open_pack_gives_its_images_in_batches_again_and_again(size: int, tmp_path: Path) -> None:
-    written = pack()
-    with open_golden(tmp_path, recorded(tmp_path, written)) as golden:
-        assert golden.accuracy() == written.accuracy()
-        for _ in range(2):
-            batches = list(golden.batches(size))
-            assert [len(batch) for batch in batches] == [len(batch) for batch in written.batches(size)]
-            np.testing.assert_array_equal(np.concatenate(batches), written.images)
-
-
-def test_an_open_pack_does_not_hold_its_images_in_memory(tmp_path: Path) -> None:
-    count = 20_000
-    large = replace(pack(count), images=np.zeros((count, 28, 28), np.uint8))
-    manifest = recorded(tmp_path, large)
-    tracemalloc.start()
-    try:
-        with open_golden(tmp_path, manifest) as golden:
-            read = sum(len(batch) for batch in golden.batches(1000))
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert read == count
-    assert peak < large.images.nbytes / 3
-
-
-def test_images_that_are_cut_short_are_an_error_and_not_fewer_images(tmp_path: Path) -> None:
+def test_images_that_are_cut_short_are_an_error_and_not_fewer_images() -> None:
     stream = io.BytesIO()
     with np.load(io.BytesIO(pack().encode())) as arrays, zipfile.ZipFile(stream, "w") as file:
         for name in arrays.files:
@@ -94,24 +67,13 @@ def test_images_that_are_cut_short_are_an_error_and_not_fewer_images(tmp_path: P
             file.writestr(f"{name}.npy", data[:-1] if name == "images" else data)
     with pytest.raises(ArtifactError, match="damaged"):
         decode_golden(stream.getvalue())
-    (tmp_path / GOLDEN_FILE).write_bytes(stream.getvalue())
-    manifest = Manifest(labels=[], golden=record_of(stream.getvalue()))
-    with pytest.raises(ArtifactError, match="damaged"), open_golden(tmp_path, manifest) as golden:
-        list(golden.batches(7))
 
 
-@pytest.mark.slow
+@pytest.mark.all
 def test_the_same_pack_gives_the_same_bytes_at_another_time() -> None:
     first = pack().encode()
     time.sleep(2.1)  # The times within a zip file have a step of two seconds.
     assert pack().encode() == first
-
-
-def test_the_accuracy_is_the_share_of_right_answers() -> None:
-    golden = pack(2)
-    golden.probabilities[:] = np.eye(10, dtype=np.float32)[[3, 4]]
-    golden.labels[:] = [3, 5]
-    assert golden.accuracy() == 0.5
 
 
 def test_a_damaged_pack_is_a_clear_error_whichever_byte_is_wrong() -> None:
@@ -142,7 +104,6 @@ def changed(**arrays: Any) -> bytes:
 @pytest.mark.parametrize(
     "arrays",
     [
-        {"labels": None},
         {"labels": np.zeros(19, dtype=np.int64)},
         {"labels": np.full(20, 10)},
         {"labels": np.full(20, -1)},

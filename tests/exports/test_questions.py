@@ -12,14 +12,22 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.exports import Exports, reference_directory
-from edgemnist.exports.golden import GoldenPack
-from edgemnist.exports.manifest import GOLDEN_FILE, MANIFEST_FILE
-from edgemnist.exports.questions import chance_question, near_chance, question, questions
-from edgemnist.progress import Reporter
-from edgemnist.results.data import DataIdentity
-from edgemnist.search.networks import warnings_of
-from edgemnist.storage import sha256
+from edgemnist.ground.progress import Reporter
+from edgemnist.ground.results.data import DataIdentity
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports import Exports, reference_directory
+from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE
+from edgemnist.model.exports.questions import (
+    chance_question,
+    golden_questions,
+    near_chance,
+    question,
+    questions,
+    reference_question,
+    source_name,
+)
+from edgemnist.pipeline.search.networks import warnings_of
 from tests.conftest import Run
 from tests.serve.service import png, seven
 
@@ -41,9 +49,10 @@ def with_golden(directory: Path, **changes: Any) -> Path:
 def guessing(directory: Path) -> Path:
     """Give the evaluation images the labels of others: what the Keras model answers is a guess now."""
     labels = Exports.open(directory).read_golden().labels
-    return with_golden(directory, labels=np.roll(labels, 1))
+    return with_golden(directory, truth=np.roll(labels, 1))
 
 
+@pytest.mark.all
 def test_every_command_that_shows_a_figure_questions_a_reference_that_guesses(
     edgemnist: Run, old_exports: Path, tmp_path: Path
 ) -> None:
@@ -58,7 +67,7 @@ def test_every_command_that_shows_a_figure_questions_a_reference_that_guesses(
         "runtimes": ("runtimes",),
         "predict": ("predict", picture),
         "read": ("read", picture),
-        "scenario": ("scenario", "single-stream", "tflite-int8", *quick),
+        "scenario": ("bench", "tflite-int8", "--scenario", "single-stream", *quick),
     }
 
     def questioned(command: tuple[str | Path, ...]) -> bool:
@@ -78,9 +87,11 @@ def test_files_are_held_against_a_reference_that_is_questioned_too(edgemnist: Ru
     guessing(old_exports)
     file = old_exports / "tflite-int8.tflite"
     done = edgemnist("verify", "--reference", file, file, "--exports", old_exports, "--json")
-    (warning,) = json.loads(done.stdout)["warnings"]
-    assert str(file) in warning
-    assert QUESTION in warning
+    (artifact,) = json.loads(done.stdout)["artifacts"]
+    (reason,) = artifact["verdict"]["reasons"]
+    assert str(file) in reason
+    assert QUESTION in reason
+    assert artifact["verdict"]["outcome"] == "unknown"
 
 
 def test_the_range_that_the_reference_takes_is_told_as_the_export_found_it(old_exports: Path) -> None:
@@ -93,7 +104,7 @@ def test_the_range_that_the_reference_takes_is_told_as_the_export_found_it(old_e
         opened = Exports(old_exports, msgspec.structs.replace(manifest, model=model))
         notices: list[str] = []
         reporter = Reporter()
-        reporter.notice = notices.append  # type: ignore[assignment]
+        reporter.notice = notices.append  # type: ignore[assignment]  # keeps them
         question(opened, reporter)
         assert notices == questions(opened)
         (told[taken],) = notices
@@ -123,10 +134,10 @@ def test_the_reference_of_the_package_is_not_questioned() -> None:
 
 
 @pytest.mark.parametrize("guesses", [True, False])
-def test_a_frontier_says_which_network_only_guesses(*, guesses: bool) -> None:
+def test_a_search_says_which_network_only_guesses(*, guesses: bool) -> None:
     found = [QUESTION] if guesses else []
     network = SimpleNamespace(
-        directory=Path("frontier/8"),
+        directory=Path("search/8"),
         verified=SimpleNamespace(warnings=found),
         benched=SimpleNamespace(warnings=[*found, "the machine was busy"]),
     )
@@ -152,13 +163,73 @@ def test_from_where_on_a_reference_is_not_questioned(classes: int, images: int, 
 def test_the_question_names_what_guesses_and_the_range_that_it_was_given() -> None:
     assert chance_question(0.5, 10, 1_000) == []
     rest = (
-        "the 1,000 evaluation images right, hardly better than guessing. Are these the right images for it, and does "
+        "1,000 evaluation images right, hardly better than guessing. Are these the right images for it, and does "
         "it take pixels"
     )
-    way_out = "To set another range, use `edgemnist export --input-range`."
+    way_out = "To set another range, use `edgemnist export` with --input-range, or --mean and --std."
     assert chance_question(0.123, 10, 1_000) == [
         f"The Keras model gets only 12.3 % of {rest} in the range that it is given? {way_out}"
     ]
     assert chance_question(0.1, 10, 1_000, reference="a.onnx", input_range="0..255") == [
         f"The a.onnx gets only 10.0 % of {rest} in 0..255? {way_out}"
     ]
+
+
+@pytest.mark.parametrize(
+    ("truth", "answered", "named"),
+    [
+        # Most images are of one class, so that an accuracy of 90 % tells nothing.
+        ([90, 4, 3, 3], [0, 0, 0, 0], "a"),
+        ([90, 4, 3, 3], [0, 1, 1, 0], "a and b"),
+        ([90, 4, 3, 3], [0, 1, 2, 0], None),
+        # As many as there are images of.
+        ([90, 10, 0, 0], [0, 1, 0, 0], None),
+        ([100, 0, 0, 0], [0, 0, 0, 0], None),
+        ([90, 10, 0, 0], [0, 0, 0, 0], "a"),
+    ],
+)
+def test_a_model_that_answers_with_one_or_two_of_its_classes_is_questioned_whatever_its_accuracy(
+    truth: list[int], answered: list[int], named: str | None
+) -> None:
+    labels = np.repeat(np.arange(4), truth)
+    pack = GoldenPack(
+        images=np.zeros((100, 28, 28), np.uint8), truth=labels, class_labels=("a", "b", "c", "d"),
+        probabilities=np.eye(4, dtype=np.float32)[np.array(answered)[labels]],
+        data=DataIdentity(source="made", train=0, test=100, sha256=""), model_sha256="",
+    )  # fmt: skip
+    expected = (
+        f"The Keras model answers 100 evaluation images with nothing but {named}. Has it learnt its other classes?"
+    )
+    assert reference_question(pack) == ([] if named is None else [expected])
+
+
+@pytest.mark.parametrize(
+    ("different", "classes", "told"),
+    [
+        (200, 4, []),
+        (199, 4, ["The 400 evaluation images are copies of 199 pictures. Export with other images: --data DIR."]),
+        (1, 4, ["The 400 evaluation images are copies of 1 picture. Export with other images: --data DIR."]),
+        (400, 1, ["All 400 evaluation images are of class a. Export with other images: --data DIR."]),
+    ],
+)
+def test_copies_and_a_single_class_prove_nothing(different: int, classes: int, told: list[str]) -> None:
+    labels = np.arange(400) % classes
+    images = np.random.default_rng(0).integers(0, 256, (400, 28, 28), np.uint8)[np.arange(400) % different]
+    pack = GoldenPack(
+        images=images, truth=labels, class_labels=("a", "b", "c", "d"),
+        probabilities=np.eye(4, dtype=np.float32)[labels],
+        data=DataIdentity(source="made", train=0, test=400, sha256=""), model_sha256="",
+    )  # fmt: skip
+    assert reference_question(pack) == told
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("model.keras", "Keras model"), ("model.onnx", "ONNX model"), ("model.tflite", "TFLite model")]
+)
+def test_a_doubted_source_is_called_what_it_is(file: str, name: str, old_exports: Path) -> None:
+    opened = Exports.open(guessing(old_exports))
+    assert opened.manifest.model is not None
+    record = msgspec.structs.replace(opened.manifest.model, file=file)
+    manifest = msgspec.structs.replace(opened.manifest, model=record)
+    assert source_name(manifest) == name
+    assert golden_questions(manifest, opened.read_golden())[0].startswith(f"The {name} gets only")

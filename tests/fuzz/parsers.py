@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import json
 import random
@@ -10,17 +11,35 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
-from edgemnist.errors import EdgemnistError
+import edgemnist
+from edgemnist.board.agent.bundle import Archive, encode_archive
+from edgemnist.digits.images import normalize_digit
+from edgemnist.errors import DataError, EdgemnistError
+from edgemnist.fleet.deploy import answers
+from edgemnist.ground.pictures import decode_image
+from edgemnist.ground.results.bench import BenchResult, ScenariosResult
+from edgemnist.ground.results.boards import ReleasesResult, RollbackResult
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.results.verify import VerifyResult
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.findings import read_saved
+from edgemnist.model.exports.golden import decode_answers, decode_golden, encode_answers
+from edgemnist.model.exports.manifest import Manifest, decode_versioned
+from edgemnist.model.task import default_task
+from edgemnist.pipeline.data.idx import decode_images, decode_labels
+from edgemnist.pipeline.verify.gate import GateTable, gate_toml, read_gates
+from tests.data.conftest import encode_idx
 from tests.fuzz.mutations import broken, broken_json, repacked
 
 OLD: Final = Path(__file__).parents[1] / "exports" / "made_by_0.1.0"
+FINDINGS: Final = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult, "scenarios": ScenariosResult}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +53,6 @@ class Parser:
     parse: Callable[[bytes, Path], object]
     """Reads one input; the path names a file of its own."""
     mutate: Callable[[bytes, random.Random], bytes] = broken
-    guarded: bool = False
-    """Whether the product reads it in a child with the same limit of time: to exceed it is then no fault."""
     told: tuple[type[BaseException], ...] = field(default=(EdgemnistError,))
     """What it may raise: sentences, and what its only callers make sentences of."""
 
@@ -47,8 +64,6 @@ def files(*names: str) -> Callable[[Path], Sequence[bytes]]:
 
 def _loaded(runtime: str) -> Callable[[bytes, Path], object]:
     def parse(data: bytes, path: Path) -> object:
-        import edgemnist
-
         suffix = ".onnx" if runtime == "onnxruntime" else ".tflite"
         file = path.with_suffix(suffix)
         file.write_bytes(data)
@@ -57,77 +72,21 @@ def _loaded(runtime: str) -> Callable[[bytes, Path], object]:
     return parse
 
 
-def _contents(data: bytes, path: Path) -> object:
-    """Read a Keras file as the child does that every such file is read by; what it raises are words of the answer."""
-    from edgemnist.runtimes.untrusted_child import _read
-
-    path.write_bytes(data)
-    with contextlib.suppress(Exception):
-        _read(path)
-    return None
-
-
-def _hdf5(_: Path) -> Sequence[bytes]:
-    with zipfile.ZipFile(OLD / "model.keras") as archive:
-        return [archive.read("model.weights.h5")]
-
-
-def _hdf5_pairs(whole: bytes, rng: random.Random) -> bytes:
-    """Change two bytes of what says where everything is: superblock, heaps, object headers."""
-    data = bytearray(whole)
-    at = rng.randrange(min(len(data), 4096))
-    for place in (at, min(len(data) - 1, at + rng.choice((1, 2, 4, 8, rng.randrange(2048))))):
-        data[place] = rng.choice((0, 1, 255, rng.randrange(256)))
-    return bytes(data)
-
-
-def _manifest(data: bytes, path: Path) -> object:
-    from edgemnist.exports.manifest import Manifest, decode_versioned
-
-    return decode_versioned(Manifest, path, data, problem="not a manifest", hint="")
-
-
-def _finding(name: str) -> Callable[[bytes, Path], object]:
+def _finding(kind: type[Any]) -> Callable[[bytes, Path], object]:
     def parse(data: bytes, path: Path) -> object:
-        from edgemnist.exports.findings import read_saved
-        from edgemnist.results.bench import BenchResult, ScenariosResult
-        from edgemnist.results.pipeline import TrainResult
-        from edgemnist.results.verify import VerifyResult
-
-        kinds: dict[str, Any] = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
         path.write_bytes(data)
-        return read_saved(path, kinds.get(name, ScenariosResult), hint="")
+        return read_saved(path, kind, hint="")
 
     return parse
 
 
-def _golden(data: bytes, path: Path) -> object:
-    from edgemnist.exports.golden import decode_golden
-
-    del path
-    return decode_golden(data)
-
-
-def _answers(data: bytes, path: Path) -> object:
-    from edgemnist.exports.golden import decode_answers
-
-    del path
-    return decode_answers(io.BytesIO(data))
-
-
 def _small_golden(_: Path) -> Sequence[bytes]:
-    import dataclasses
-
-    from edgemnist.exports import Exports
-
     whole = Exports.open(OLD).read_golden()
     few = {name: getattr(whole, name)[:20] for name in ("images", "labels", "probabilities")}
-    return [dataclasses.replace(whole, **few).encode()]
+    return [replace(whole, **few).encode()]
 
 
 def _small_answers(_: Path) -> Sequence[bytes]:
-    from edgemnist.exports.golden import encode_answers
-
     return [encode_answers({"0" * 64: np.ones((20, 10), np.float32), "1" * 64: np.ones((20, 10), np.float32)})]
 
 
@@ -148,35 +107,18 @@ def _picture_files(_: Path) -> Sequence[bytes]:
     return saved
 
 
-def _picture(data: bytes, path: Path) -> object:
-    from edgemnist.images import normalize_digit
-    from edgemnist.images.decode import decode_image
-
-    return normalize_digit(decode_image(io.BytesIO(data), path.name))
-
-
 def _idx_files(_: Path) -> Sequence[bytes]:
-    import gzip
-
-    from edgemnist.data.idx import encode_idx
-
     images, labels = encode_idx(np.ones((5, 28, 28), np.uint8)), encode_idx(np.arange(5, dtype=np.uint8))
     return [images, labels, gzip.compress(images, mtime=0), gzip.compress(labels, mtime=0)]
 
 
 def _idx(data: bytes, path: Path) -> object:
-    from edgemnist.data.idx import decode_images, decode_labels
-    from edgemnist.errors import DataError
-
     with contextlib.suppress(DataError):
         decode_images(data, path.name)
     return decode_labels(data, path.name)
 
 
-def _bundles(directory: Path) -> Sequence[bytes]:
-    from edgemnist.agent.bundle import encode_archive
-
-    del directory
+def _bundles(_: Path) -> Sequence[bytes]:
     whole = encode_archive({"bundle.json": b"{}", "exports/manifest.json": b"{}" * 40, "a/b.tflite": bytes(900)})
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -185,8 +127,6 @@ def _bundles(directory: Path) -> Sequence[bytes]:
 
 
 def _bundle(data: bytes, path: Path) -> object:
-    from edgemnist.agent.bundle import Archive
-
     path.write_bytes(data)
     with Archive(path) as archive:
         for name in archive.names():
@@ -196,14 +136,10 @@ def _bundle(data: bytes, path: Path) -> object:
 
 
 def _gates(_: Path) -> Sequence[bytes]:
-    from edgemnist.verify.gatefile import GateTable, gate_toml
-
-    return [gate_toml(GateTable()).encode(), b"settled_images = 0\n[int8]\nmax_flips_percent = 0.1\n"]
+    return [gate_toml(GateTable()).encode(), b"settled_images = 10000\n[int8]\nmax_flips_percent = 0.1\n"]
 
 
 def _gate(data: bytes, path: Path) -> object:
-    from edgemnist.verify.gatefile import read_gates
-
     path.write_bytes(data)
     return read_gates(path)
 
@@ -222,9 +158,6 @@ def _board_answers(_: Path) -> Sequence[bytes]:
 
 
 def _board_answer(data: bytes, path: Path) -> object:
-    from edgemnist.deploy import answers
-    from edgemnist.results.boards import ReleasesResult, RollbackResult
-
     found: list[object] = []
     kinds = (answers.Line, answers.Prepared, answers.Applied, RollbackResult, ReleasesResult, answers.Ran)
     for kind in kinds:
@@ -242,37 +175,42 @@ def _image_lists(_: Path) -> Sequence[bytes]:
     return [json.dumps([[0, 255, 0.5] * 9 + [1]] * 28).encode(), json.dumps([[[0] * 28] * 28] * 2).encode()]
 
 
-def _images(data: bytes, path: Path) -> object:
-    from edgemnist.runtimes.interface import as_images
-
-    del path
+def _images(data: bytes, _: Path) -> object:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         return None
-    return as_images(document)
+    return default_task().input.check(document)
 
 
 PARSERS: Final[Mapping[str, Parser]] = {
-    "tflite, integer reference": Parser(count=6000, wholes=files("tflite-int8.tflite"), parse=_loaded("integer")),
-    "tflite, native": Parser(count=2000, wholes=files("tflite-int8.tflite"), parse=_loaded("native")),
+    "tflite, integer reference": Parser(count=8700, wholes=files("tflite-int8.tflite"), parse=_loaded("integer")),
+    "tflite, native": Parser(count=6000, wholes=files("tflite-int8.tflite"), parse=_loaded("native")),
     "tflite, LiteRT": Parser(
-        count=1500, wholes=files("tflite-int8.tflite", "tflite-float32.tflite"), parse=_loaded("litert")
+        count=150, wholes=files("tflite-int8.tflite", "tflite-float32.tflite"), parse=_loaded("litert")
     ),
-    "onnx": Parser(count=1500, wholes=files("onnx-float32.onnx"), parse=_loaded("onnxruntime")),
-    "keras": Parser(count=2000, wholes=files("model.keras"), parse=_contents, mutate=repacked, guarded=True),
-    "h5, two bytes": Parser(count=4000, wholes=_hdf5, parse=_contents, mutate=_hdf5_pairs, guarded=True),
-    "h5": Parser(count=2000, wholes=_hdf5, parse=_contents, guarded=True),
-    "golden pack": Parser(count=4000, wholes=_small_golden, parse=_golden, mutate=repacked),
-    "answers": Parser(count=4000, wholes=_small_answers, parse=_answers, mutate=repacked),
-    "manifest": Parser(count=12_000, wholes=files("manifest.json"), parse=_manifest, mutate=broken_json),
+    "onnx": Parser(count=150, wholes=files("onnx-float32.onnx"), parse=_loaded("onnxruntime")),
+    "golden pack": Parser(count=4000, wholes=_small_golden, parse=lambda data, _: decode_golden(data), mutate=repacked),
+    "answers": Parser(
+        count=4000, wholes=_small_answers, parse=lambda data, _: decode_answers(io.BytesIO(data)), mutate=repacked
+    ),
+    "manifest": Parser(
+        count=12_000,
+        wholes=files("manifest.json"),
+        parse=lambda data, path: decode_versioned(Manifest, path, data, problem="", hint=""),
+        mutate=broken_json,
+    ),
     **{
-        f"{name}.json": Parser(count=5000, wholes=files(f"{name}.json"), parse=_finding(name), mutate=broken_json)
-        for name in ("verify", "bench", "training", "scenarios")
+        f"{name}.json": Parser(count=5000, wholes=files(f"{name}.json"), parse=_finding(kind), mutate=broken_json)
+        for name, kind in FINDINGS.items()
     },
-    "pictures": Parser(count=12_000, wholes=_picture_files, parse=_picture),
+    "pictures": Parser(
+        count=12_000,
+        wholes=_picture_files,
+        parse=lambda data, path: normalize_digit(decode_image(io.BytesIO(data), path.name)),
+    ),
     "IDX": Parser(count=8000, wholes=_idx_files, parse=_idx),
-    "bundles": Parser(count=5000, wholes=_bundles, parse=_bundle),
+    "bundles": Parser(count=7000, wholes=_bundles, parse=_bundle),
     "gate files": Parser(count=5000, wholes=_gates, parse=_gate, mutate=_broken_toml),
     "boards' answers": Parser(count=8000, wholes=_board_answers, parse=_board_answer, mutate=broken_json),
     "images": Parser(

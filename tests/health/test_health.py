@@ -1,22 +1,27 @@
-"""What is said about a model from its counts and samples, and how the command says it."""
+"""What is said about a model from its counts and samples."""
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from itertools import permutations
 
 import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.drift import FILE, Record, Window
-from edgemnist.drift.monitor import Tally
-from edgemnist.health.run import Place, assess, estimated, evidence_of, labelled, mean_of, mixture_evidence
-from edgemnist.samples import DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
-from edgemnist.samples.store import SampleStore
-from tests.conftest import run_edgemnist
-from tests.drift.making import LAST_DAY, add, after_a_week, answering, bolder, images
+from edgemnist import __version__
+from edgemnist.field.drift import Record, Window
+from edgemnist.field.drift.monitor import Tally
+from edgemnist.field.health.run import Place, evidence_of, labelled, mean_of, mixture_evidence, report_on
+from edgemnist.field.health.verdict import LEAST, estimated, judge_counts
+from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
+from edgemnist.ground.arrays import Images
+from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.results.boards import Fault
+from edgemnist.ground.results.samples import BoardHealth, HealthReport
+from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Basis
+from tests.drift.making import FIRST_DAY, LAST_DAY, add, after_a_week, answering, bolder, images
 from tests.samples.making import sample_of
 
 NEVER = Window.empty(10)
@@ -48,9 +53,8 @@ def test_the_estimate_is_the_mean_confidence_of_a_calibrated_model() -> None:
     assert found is not None
     assert found.images == 500
     assert found.accuracy == pytest.approx(0.9)
-    assert found.interval is not None
-    assert found.interval.low == pytest.approx(0.870, abs=0.002)
-    assert found.interval.high == pytest.approx(0.923, abs=0.002)
+    # Nothing bounds how far it is from the truth.
+    assert found.interval is None
     assert estimated(record_of(10, 0.99), NEVER) is None
 
 
@@ -65,21 +69,58 @@ def test_a_model_that_was_too_sure_on_its_golden_pack_is_believed_less() -> None
     assert modest.accuracy == pytest.approx(0.98)
 
 
-def test_labels_count_on_the_even_draw_only() -> None:
-    record = after_a_week().record
-    samples = [
-        *(drawn(3, "3") for _ in range(9)),
-        drawn(3, "8"),
-        drawn(3, "8", reason=DOUBTFUL),
-        drawn(3, NOT_A_DIGIT),
-        drawn(3, "8", answer=None),
-        drawn(3, "8", artifact="another"),
-        drawn(3, None),
+def of(samples: Sequence[Sample], record: Record | None = None, learnt: Sequence[Images] = ()) -> Place:
+    hashes = frozenset(f"{one:016x}" for one in image_hashes(np.stack(learnt))) if len(learnt) else frozenset[str]()
+    return Place(name="samples", record=record or after_a_week().record, samples=samples, learnt=hashes)
+
+
+def test_labels_count_on_the_even_draw_of_this_very_model_only() -> None:
+    some = images()
+    counting = [drawn(3, "3", image=some[0]), drawn(3, "8", image=some[1])]
+    others = [
+        drawn(3, "8", image=some[2], reason=DOUBTFUL),
+        drawn(3, NOT_A_DIGIT, image=some[3]),
+        drawn(3, "8", image=some[4], answer=None),
+        drawn(3, None, image=some[7]),
+        # Answered by another model, by another release, and before this model answered.
+        drawn(3, "8", image=some[5], artifact="another"),
+        drawn(3, "8", image=some[6], release="1-0123456789ab"),
+        drawn(3, "8", image=some[8], at="2026-10-01T00:00:00.000Z"),
     ]
-    found = labelled(samples, record)
+    assert {one.label for one in labelled(of([*counting, *others]))} == {"3", "8"}
+    found = report_on([of([*counting, *others])]).labelled
     assert found is not None
-    assert (found.images, found.right, found.accuracy) == (10, 9, 0.9)
-    assert labelled([drawn(3, None)], record) is None
+    assert (found.images, found.right, found.accuracy) == (2, 1, 0.5)
+    assert report_on([of(others)]).labelled is None
+
+
+def test_after_a_promotion_the_answers_of_the_old_release_are_not_credited_to_the_new_one() -> None:
+    old = [drawn(3, "3", image=one, release="1-0123456789ab") for one in images()[:100]]
+    new = [drawn(3, "8", image=one, release="2-0123456789ab") for one in images()[100:200]]
+    record = msgspec.structs.replace(after_a_week().record, release="2-0123456789ab")
+    result = report_on([of([*old, *new], record)])
+    assert result.labelled is not None
+    assert (result.labelled.images, result.labelled.right, result.state) == (100, 0, "harm")
+
+
+def test_after_another_model_of_the_same_name_only_what_came_since_counts() -> None:
+    record = msgspec.structs.replace(after_a_week().record, resumed="2026-11-08T10:00:00.000Z")
+    times = ["2026-11-08T09:59:59.999Z"] * 10 + ["2026-11-08T10:00:00.000Z"] * 5
+    samples = [drawn(3, "8", image=one, at=at) for one, at in zip(images(), times, strict=False)]
+    assert len(labelled(of(samples, record))) == 5
+
+
+def test_what_a_model_has_learnt_from_does_not_judge_it_and_a_picture_counts_once() -> None:
+    some = images()
+    samples = [drawn(3, "3", image=one) for one in some[:6]]
+    assert len(labelled(of(samples))) == 6
+    assert len(labelled(of(samples, learnt=[*some[:2]]))) == 4
+    # A picture that had a label before this model came may be one that it has learnt from.
+    earlier = drawn(3, "3", image=some[2], at="2026-10-01T00:00:00.000Z", reason=CORRECTION)
+    assert len(labelled(of([*samples, earlier], learnt=[*some[:2]]))) == 3
+    # The same picture again, and one with two names.
+    again = [drawn(3, "3", image=some[3]), drawn(3, "8", image=some[4])]
+    assert len(labelled(of([*samples, *again]))) == 5
 
 
 def test_another_mixture_of_classes_is_told_from_chance() -> None:
@@ -102,7 +143,7 @@ def test_an_alarm_names_what_changed_and_shows_the_samples_that_have_it() -> Non
     bold, plain = bolder(images()[:20]), images()[20:40]
     late = [drawn(1, None, image=one) for one in [*plain, *bold]]
     early = drawn(1, None, image=np.full((28, 28), 255, np.uint8), at="2026-01-01T00:00:00.000Z")
-    result = assess([Place(name="samples", host="pi", record=changed().record, samples=[early, *late])])
+    result = report_on([Place(name="samples", host="pi", record=changed().record, samples=[early, *late])])
     assert not result.passed
     assert result.changed[0] in {"stroke width, higher", "contrast, higher"}
     assert result.evidence is not None
@@ -116,7 +157,7 @@ def test_an_alarm_names_what_changed_and_shows_the_samples_that_have_it() -> Non
     assert width.first is not None
     assert width.lately is not None
     assert width.lately > width.first
-    assert assess([Place(name="samples", record=after_a_week().record)]).passed
+    assert report_on([Place(name="samples", record=after_a_week().record)]).passed
 
 
 @pytest.mark.parametrize(
@@ -126,9 +167,10 @@ def test_evidence_is_a_power_of_ten(log10: float | None, told: str) -> None:
     assert evidence_of(log10) == told
 
 
-def test_a_board_that_has_answered_nothing_is_well() -> None:
-    result = assess([Place(name="samples", record=Tally(answering()).record)])
-    assert result.passed
+def test_a_board_that_has_answered_nothing_is_unknown() -> None:
+    result = report_on([Place(name="samples", record=Tally(answering()).record)])
+    assert (result.state, result.verdict.outcome, result.passed) == ("unknown", UNKNOWN, False)
+    assert result.reasons == ["Nothing has been answered yet: 100 are needed."]
     assert result.lately is None
     assert result.first is None
     assert result.golden is not None
@@ -136,46 +178,249 @@ def test_a_board_that_has_answered_nothing_is_well() -> None:
     assert all(value is None or math.isfinite(value) for one in result.quantities for value in (one.golden, one.lately))
 
 
-def test_exit_1_is_an_alarm_and_the_crops_are_shown(tmp_path: Path) -> None:
-    place = tmp_path / "samples"
-    with SampleStore.open(place, create=True) as store:
-        for one in bolder(images()[:20]):
-            store.add(drawn(1, None, image=one))
-    (place / FILE).write_bytes(changed().record.encode())
-    done = run_edgemnist("health", "--sheet", "changed.png", cwd=tmp_path)
-    assert done.returncode == 1, done.stderr
-    assert "Changed: " in done.stdout
-    assert "█" in done.stdout
-    assert (tmp_path / "changed.png").read_bytes().startswith(b"\x89PNG")
-    (tmp_path / "well.json").write_bytes(after_a_week().record.encode())
-    well = run_edgemnist("health", "--samples", "well.json", "--json", cwd=tmp_path)
-    assert well.returncode == 0
-    assert json.loads(well.stdout)["passed"]
+def quiet(answers: Sequence[int] = range(10), count: int = 1_000) -> Record:
+    """Return counts of sure answers to nothing out of the ordinary, with these classes in turn, -1 for a refusal."""
+    tally = Tally(answering())
+    for start in range(0, count, 50):
+        batch = images()[start % 1_000 :][: min(50, count - start)]
+        day = FIRST_DAY if start < count / 2 else LAST_DAY
+        given = [answers[number % len(answers)] for number in range(start, start + len(batch))]
+        tally.add(batch, [0.99] * len(batch), given, day)
+    return tally.record
+
+
+EIGHTS = [8] * 19 + [3]
+OUTCOME = {"unchanged": PASSED, "harmless": PASSED, "harm": MISSED, "unknown": UNKNOWN}
 
 
 @pytest.mark.parametrize(
-    ("contents", "sentence"),
+    ("answers", "count", "right", "verdict", "said"),
     [
-        (b"", "health.json is damaged"),
+        (range(10), 1_000, [], "unchanged", ""),
+        (range(10), 1_000, [True] * 99 + [False], "unchanged", ""),
+        # Wrong from the first day on, so no change shows it.
         (
-            b'{"application": "edgemnist-health", "version": 7}',
-            "health.json has version 7, and this edgemnist reads up to 1",
+            range(10),
+            1_000,
+            [False] * 100,
+            "harm",
+            "Only 0 of 100 answers with a label are right, and 99.7 % on the golden pack",
         ),
-        (b'{"one": 1}', "health.json has no counts of answers"),
-        (after_a_week(520).record.encode().replace(b'"images":500', b'"images":501'), "health.json was changed after"),
+        (range(10), 1_000, [True] * 87 + [False] * 13, "harm", "Only 87 of 100 answers"),
+        (range(10), 1_000, [True] * 92 + [False] * 8, "unchanged", ""),
+        (range(10), 1_000, [False], "unchanged", ""),
+        ([-1], 1_000, [], "harm", "1,000 of the 1,000 latest images were refused"),
+        ([-1, -1, 3], 1_000, [], "harm", "667 of the 1,000"),
+        ([-1, 3, 4], 1_000, [], "unchanged", ""),
+        ([8], 1_000, [], "unknown", "1,000 of 1,000 answers are 8: is it, or what it sees, stuck?"),
+        (EIGHTS, 1_000, [], "unknown", "950 of 1,000"),
+        ([8] * 9 + [3], 1_000, [], "unchanged", ""),
+        # Labels say that there are eights only.
+        ([8], 1_000, [True] * 100, "unchanged", ""),
+        ([8], 1_000, [True] * 10, "unknown", "stuck"),
+        (range(10), LEAST - 1, [], "unknown", "Only 99 images lately: 100 are needed"),
+        (range(10), LEAST, [], "unchanged", ""),
     ],
 )
-def test_a_file_that_is_none_is_told_in_one_sentence(contents: bytes, sentence: str, tmp_path: Path) -> None:
-    (tmp_path / "health.json").write_bytes(contents)
-    done = run_edgemnist("health", "--samples", "health.json", cwd=tmp_path)
-    assert done.returncode == 2
-    assert sentence in " ".join(done.stderr.split())
+def test_what_is_bad_from_the_first_day_on_or_not_known_does_not_pass(
+    answers: Sequence[int], count: int, right: list[bool], verdict: str, said: str
+) -> None:
+    found = judge_counts(quiet(answers, count), right, [])
+    assert found.state == verdict, found.reasons
+    assert found.verdict.outcome == OUTCOME[verdict]
+    assert said in " ".join(found.reasons)
+    assert bool(found.reasons) == (verdict != "unchanged")
 
 
-def test_counts_of_two_models_are_told_in_one_sentence(tmp_path: Path) -> None:
-    record = after_a_week(520).record
-    (tmp_path / "a.json").write_bytes(record.encode())
-    (tmp_path / "b.json").write_bytes(msgspec.structs.replace(record, sha256="0" * 64).encode())
-    done = run_edgemnist("health", "--samples", "a.json", "--samples", "b.json", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "b.json has counts of a different model from a.json" in " ".join(done.stderr.split())
+def test_a_few_answers_alike_are_not_called_stuck() -> None:
+    for answered, stuck in ((1, False), (19, False), (20, True)):
+        found = judge_counts(quiet([8] * answered + [-1] * (1_000 - answered), 1_000), [], [])
+        assert found.reasons[0] == f"{1_000 - answered} of the 1,000 latest images were refused."
+        assert any("stuck" in reason for reason in found.reasons) is stuck
+
+
+def test_without_a_golden_pack_what_is_mostly_wrong_does_not_pass() -> None:
+    record = msgspec.structs.replace(quiet(), golden=None, golden_errors=0)
+    bad = judge_counts(record, [True] * 40 + [False] * 60, [])
+    assert bad.reasons == ["Only 40 of 100 answers with a label are right."]
+    assert judge_counts(record, [True] * 60 + [False] * 40, []).state == "unchanged"
+    # Nothing says that eights alone are what it should see.
+    stuck = msgspec.structs.replace(quiet([8]), golden=None, golden_errors=0)
+    assert judge_counts(stuck, [], []).state == "unknown"
+    # And nothing shows that a change is harmless.
+    drifted = msgspec.structs.replace(after_alarm(after_a_week(), 0.99).record, golden=None, golden_errors=0)
+    assert judge_counts(drifted, [], [True] * 100).state == "unknown"
+    # Before its first week is over, there is nothing at all to compare with.
+    early = msgspec.structs.replace(record, first_complete=False, evidence={})
+    assert judge_counts(early, [], []).reasons == [
+        "Its first week is not complete, and without a golden pack there is nothing to compare with."
+    ]
+
+
+def after_alarm(tally: Tally, confidence: float, count: int = 200, way: Callable[[Images], Images] = bolder) -> Tally:
+    """Go on with images that look different, and of which the model is this sure."""
+    add(tally, way(images()[600 : 600 + count]), confidence=confidence)
+    return tally
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "verdict", "said"),
+    [
+        # No worse by its own word, which is none.
+        (0.99, [], "unknown", "Its confidence has not fallen (99.0 %), but it does not see every error"),
+        (0.981, [], "unknown", "has not fallen"),
+        (0.979, [], "harm", "promises 97.9 % right instead of 99.0 % (first week), and the true loss may be larger"),
+        (0.5, [], "harm", "50.0 %"),
+        # Labels are surer than confidence, in both directions.
+        (0.99, [True] * 100, "harmless", "100 of 100 answers with a label since then are right"),
+        (0.99, [True] * 99 + [False], "harmless", "99 of 100 answers"),
+        # Where confidence has fallen, they have to outweigh it.
+        (0.9, [True] * 100, "harm", "promises 90.0 %"),
+        (0.9, [True] * 200, "harmless", "200 of 200 answers"),
+        (0.99, [True] * 40, "unknown", ""),
+        (0.99, [True] * 97 + [False] * 3, "unknown", ""),
+        (0.99, [True] * 980 + [False] * 20, "unknown", ""),
+        (0.9, [True] * 97 + [False] * 3, "harm", "promises 90.0 %"),
+        (0.99, [True] * 80 + [False] * 20, "harm", "Only 80 of 100 answers with a label are right"),
+    ],
+)
+def test_a_change_is_harm_harmless_or_unknown(confidence: float, right: list[bool], verdict: str, said: str) -> None:
+    found = judge_counts(after_alarm(after_a_week(), confidence).record, [], right)
+    assert (found.state, bool(found.changed)) == (verdict, True), found.reasons
+    assert found.verdict.outcome == OUTCOME[verdict]
+    assert said in " ".join(found.reasons)
+
+
+def test_labels_say_nothing_about_refusals() -> None:
+    tally = after_a_week()
+    for one in images()[600:800]:
+        tally.add(one[None], [0.99], [1 if one.sum() % 3 else -1], LAST_DAY)
+    record = tally.record
+    assert "refused share" in judge_counts(record, [], []).changed
+    assert judge_counts(record, [], [True] * 100).state == "unknown"
+
+
+def test_after_an_alarm_only_what_came_since_counts_as_lately() -> None:
+    tally = after_alarm(after_a_week(), 0.5, 30)
+    before = tally.record.recent
+    assert before.images < 30
+    changed_, little = judge_counts(tally.record, [], []).reasons
+    assert changed_.startswith("Changed: ")
+    assert little == "Too little has been answered since then to say whether that harms."
+    after_alarm(tally, 0.5, 150)
+    assert tally.record.recent.confidence == pytest.approx(tally.record.recent.answered * 0.5)
+    # Another process goes on in the same alarm.
+    again = Tally(tally.record)
+    after_alarm(again, 0.5, 10)
+    assert again.record.recent.images == tally.record.recent.images + 10
+    # Labels from before it prove nothing.
+    samples = [drawn(1, "1", image=one, at=FIRST_DAY) for one in images()[:200]]
+    record = msgspec.structs.replace(
+        again.record, lately=msgspec.structs.replace(again.record.lately, since="2026-11-08T10:00:00.000Z")
+    )
+    assert report_on([of(samples, record)]).state == "harm"
+    since = [drawn(1, "1", image=one, at="2026-11-08T11:00:00.000Z") for one in images()[:200]]
+    assert report_on([of(since, record)]).state == "harmless"
+
+
+def test_the_health_of_a_fleet_is_that_of_its_worst_board_whatever_the_order() -> None:
+    bad = Place(name="bad", host="bad", record=after_alarm(after_a_week(), 0.5).record)
+    doubled = drawn(1, "1", image=images()[0])
+    places = [
+        bad,
+        Place(name="new", host="new", record=quiet(count=20)),
+        Place(name="one", host="one", record=quiet(), samples=[doubled, drawn(1, "2", image=images()[1])]),
+        Place(name="two", host="two", record=quiet(), samples=[doubled]),
+    ]
+    first, *others = {report_on(list(order)).to_json() for order in permutations(places)}
+    assert not others
+    result = report_on(places)
+    assert (result.state, result.verdict.outcome, result.passed) == ("harm", MISSED, False)
+    basis = Basis(artifact=bad.record.sha256, edgemnist=__version__, images=result.verdict.rests_on.images)  # type: ignore[union-attr]  # known to be there
+    assert result.verdict.rests_on == basis
+    assert basis.images == sum(one.images for one in result.boards)
+    assert [(one.host, one.state) for one in result.boards] == [
+        ("bad", "harm"),
+        ("new", "unknown"),
+        ("one", "unchanged"),
+        ("two", "unchanged"),
+    ]
+    assert [one.verdict.outcome for one in result.boards if one.verdict] == [MISSED, UNKNOWN, PASSED, PASSED]
+    assert [one.partition(":")[0] for one in result.reasons] == ["bad", "bad", "new"]
+    assert sorted(result.verdict.reasons) == sorted(result.reasons)
+    assert result.labelled is not None
+    assert result.labelled.images == 2
+    assert result.evidence is not None
+    alone = report_on([bad]).evidence
+    assert alone is not None
+    assert result.evidence >= alone
+    assert report_on(places[2:]).passed
+    assert first
+    # Two directories of one host are two.
+    twice = report_on([bad, Place(name="bad", host="bad", record=quiet())])
+    assert (twice.state, len(twice.boards)) == ("harm", 2)
+
+
+def test_a_board_that_is_away_leaves_its_fleet_unknown() -> None:
+    away = BoardHealth(host="away", fault=Fault(type="DeployError", message="It is gone", hint="", exit_code=2))
+    result = report_on([Place(name="one", host="one", record=quiet())], [away])
+    assert (result.state, result.verdict.outcome, result.passed) == ("unknown", UNKNOWN, False)
+    assert result.verdict.reasons == ["away: It is gone"]
+    # The same host, and another directory there.
+    twice = report_on([Place(name="away", host="away", record=quiet())], [away])
+    assert (twice.state, twice.verdict.reasons) == ("unknown", ["away, 2: It is gone"])
+
+
+def test_labels_of_many_boards_show_what_those_of_each_do_not() -> None:
+    # One of ten is wrong on each board: that may be chance, and is none on twenty boards.
+    places = []
+    for board in range(20):
+        some = images()[10 * board : 10 * board + 10]
+        samples = [drawn(1, "1" if number else "2", image=one) for number, one in enumerate(some)]
+        places.append(Place(name=f"board{board:02}", host="", record=quiet(), samples=samples))
+    assert report_on(places[:1]).passed
+    result = report_on(places)
+    assert {one.state for one in result.boards} == {"unchanged"}
+    assert (result.state, result.passed) == ("harm", False)
+    assert result.reasons == [
+        "all boards: Only 180 of 200 answers with a label are right, and 99.7 % on the golden pack."
+    ]
+
+
+def test_the_golden_pack_of_a_fleet_is_one_or_unknown() -> None:
+    record = quiet()
+    assert record.golden is not None
+    ink = [list(reversed(bins)) for bins in record.golden.ink]
+    golden = msgspec.structs.replace(record.golden, ink=ink)
+    other = msgspec.structs.replace(record, golden=golden, golden_errors=500)
+    # Another runtime may get one more wrong.
+    same = msgspec.structs.replace(record, golden_errors=4)
+    none = msgspec.structs.replace(record, golden=None, golden_errors=0)
+
+    def fleet(*records: Record) -> HealthReport:
+        return report_on([Place(name=f"board{number}", record=one) for number, one in enumerate(records)])
+
+    for records in ((same, record), (record, same), (none, record)):
+        found = fleet(*records).golden
+        assert found is not None
+        assert (found.images, found.right) == (1_000, 997)
+    assert fleet(none, record, same).passed
+    for records in ((record, other), (other, record)):
+        result = fleet(*records)
+        assert (result.golden, result.state, result.verdict.outcome) == (None, "unknown", UNKNOWN)
+        assert result.reasons == [
+            "golden packs: the boards have different ones, so how good the model is on its own is unknown."
+        ]
+
+
+@pytest.mark.parametrize(
+    ("missed", "state"), [([0, 0], "unchanged"), ([500, 500], "unchanged"), ([0, 1_001], "unknown")]
+)
+def test_what_came_too_fast_to_be_counted_is_told_and_most_of_all_is_unknown(missed: list[int], state: str) -> None:
+    record = msgspec.structs.replace(quiet(), uncounted=missed)
+    result = report_on([Place(name="samples", record=record)])
+    assert (result.uncounted, result.state) == (sum(missed), state)
+    both = report_on([Place(name=name, record=record) for name in "ab"])
+    assert (both.uncounted, both.state) == (2 * sum(missed), state)
+    if state == "unknown":
+        assert result.reasons == ["1,001 of the 2,001 latest images came too fast to be counted."]

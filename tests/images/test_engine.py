@@ -12,19 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist import images as normalize
+from edgemnist.digits import images as normalize
+from edgemnist.digits.images.grey import to_grey
+from edgemnist.digits.images.mnist import fit_by_numpy, fit_digit
+from edgemnist.digits.images.paper import extract_ink, extract_ink_by_numpy, is_dark_on_light, light_by_numpy
 from edgemnist.errors import ImageError
-from edgemnist.images.grey import to_grey
-from edgemnist.images.mnist import fit_by_numpy, fit_digit
-from edgemnist.images.paper import extract_ink, extract_ink_by_numpy, is_dark_on_light, light_by_numpy
-from edgemnist.native import SOURCES, WARNINGS
-from edgemnist.native.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
-from tests.images.drawings import random_drawing
+from edgemnist.model.native import SOURCES, WARNINGS
+from edgemnist.model.native.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
+from tests.images.drawing import random_drawing
 from tests.needs import require
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.all
 
-NORMAL = "edgemnist.images.fitter"
+NORMAL = "edgemnist.digits.images.fitter"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,13 @@ def outcome(drawing: Image.Image) -> Any:
 def test_drawings_become_the_same_bytes_with_the_engine_and_without(
     engine: Fitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawings = [random_drawing(seed) for seed in range(600)]
+    drawings, rng = [random_drawing(seed) for seed in range(600)], np.random.default_rng(4)
+    for _ in range(300):
+        sheet, side = np.full(rng.integers(4, 400, 2), 255, dtype=np.uint8), int(rng.integers(2, 26))
+        top, left = (int(rng.integers(0, max(1, length - side))) for length in sheet.shape)
+        place = sheet[top : top + side, left : left + side]
+        place[:] = rng.integers(0, 256, place.shape)
+        drawings.append(Image.fromarray(sheet))
     kinds = {
         kind if isinstance(kind := engine.picture(to_grey(one, 512, whole=True)), int) else FITTED for one in drawings
     }
@@ -56,22 +62,6 @@ def test_drawings_become_the_same_bytes_with_the_engine_and_without(
     monkeypatch.setattr(NORMAL, lambda: None)
     without = [outcome(one) for one in drawings]
     assert [index for index, one in enumerate(with_engine) if one != without[index]] == []
-
-
-@pytest.mark.usefixtures("engine")
-def test_small_digits_become_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    rng = np.random.default_rng(4)
-    drawings = []
-    for _ in range(300):
-        sheet = np.full(rng.integers(4, 400, 2), 255, dtype=np.uint8)
-        side = int(rng.integers(2, 26))
-        top, left = (int(rng.integers(0, max(1, length - side))) for length in sheet.shape)
-        place = sheet[top : top + side, left : left + side]
-        place[:] = rng.integers(0, 256, place.shape)
-        drawings.append(Image.fromarray(sheet))
-    with_engine = [outcome(one) for one in drawings]
-    monkeypatch.setattr(NORMAL, lambda: None)
-    assert with_engine == [outcome(one) for one in drawings]
 
 
 def test_ink_of_one_digit_becomes_the_same_bytes(engine: Fitter) -> None:
@@ -108,24 +98,6 @@ def test_large_pictures_are_made_smaller_in_c_as_by_pillow(engine: Fitter) -> No
             assert kind == FITTED
             assert np.array_equal(image, expected.image), seed
             assert (found.left, found.top, found.width, found.height) == expected.box
-
-
-@pytest.mark.parametrize("size", [(1_030, 700), (1_025, 3_075), (2_600, 1_900)])
-@pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_grey_levels_are_those_of_pillow(
-    engine: Fitter, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], mode: str
-) -> None:
-    """The largest one is beyond the 16 MB that Pillow keeps in one piece, so it goes to the engine in strips."""
-    reduce = Mock(wraps=engine.reduce)
-    monkeypatch.setattr(engine, "reduce", reduce)
-    channels = (3,) if mode == "RGB" else ()
-    pixels = np.random.default_rng(size[0]).integers(0, 256, (*size[::-1], *channels), dtype=np.uint8)
-    picture = Image.fromarray(pixels)
-    mine = to_grey(picture, 512, whole=True)
-    assert (reduce.call_count > 1) == ((mode, size[0]) == ("RGB", 2_600))
-    assert reduce.called
-    monkeypatch.setattr("edgemnist.images.grey.fitter", lambda: None)
-    assert np.array_equal(mine, to_grey(picture, 512, whole=True))
 
 
 def test_light_and_ink_are_the_same_in_c_and_in_numpy(engine: Fitter) -> None:

@@ -13,17 +13,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgemnist.exports import Exports
-from edgemnist.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest
-from edgemnist.learn.run import LEARN_FILE, TEMPORARY_PREFIX
-from edgemnist.samples.store import SampleStore
-from edgemnist.storage import ABANDONED_AFTER_S, JOURNAL_FILE
+from edgemnist.field.learn.run import LEARN_FILE, TEMPORARY_PREFIX
+from edgemnist.field.samples.store import SampleStore
+from edgemnist.ground.storage import ABANDONED_AFTER_S, JOURNAL_FILE
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest
 from tests.conftest import OLD_EXPORTS
 from tests.killing import Program, state_of
 from tests.learn.test_learn import field, fill
 from tests.sweeping import swept
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.all
 
 STAYS, LEAVES = 20, 4
 """Labels of one who stays, and of one whose labels are to be forgotten."""
@@ -33,9 +33,9 @@ ARTIFACT = "tflite-int8"
 
 
 @pytest.fixture
-def place(cache: Path, tmp_path: Path) -> Path:
+def place(tmp_path: Path) -> Path:
     """Samples, and an export directory with the weights of its int8 artifact only, which are read without Keras."""
-    images, labels = field(cache)
+    images, labels = field()
     count = STAYS + LEAVES
     fill(tmp_path / "samples", images[:count], labels[:count], ["ann"] * STAYS + ["eve"] * LEAVES)
     exports = Path(shutil.copytree(OLD_EXPORTS, tmp_path / "exports"))

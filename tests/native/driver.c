@@ -62,7 +62,7 @@ static void *padded(const void *from, size_t count, size_t whole, size_t item)
     return to;
 }
 
-static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, int squares, size_t block,
+static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, size_t squares, size_t block,
                       size_t blocks)
 {
     const size_t groups = (plain->inputs + kernel->group - 1U) / kernel->group;
@@ -70,8 +70,9 @@ static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, 
     for (size_t o = 0; o < blocks * block; ++o) {
         for (size_t i = 0; i < groups * kernel->group; ++i) {
             const size_t square = i / 4U, corner = i % 4U;
-            const size_t row = 2U * (square / 14U) + corner / 2U, column = 2U * (square % 14U) + corner % 2U;
-            const size_t input = squares ? row * 28U + column : i;
+            const size_t across = squares / 2U + (squares == 0U);
+            const size_t row = 2U * (square / across) + corner / 2U, column = 2U * (square % across) + corner % 2U;
+            const size_t input = squares ? row * squares + column : i;
             int value = o < plain->outputs && input < plain->inputs ? plain->weights[o * plain->inputs + input] : 0;
             const size_t group = o / block * groups + i / kernel->group;
             size_t place = (group * block + o % block) * kernel->group + i % kernel->group;
@@ -87,7 +88,7 @@ static int8_t *packed(const plain_layer *plain, const edgemnist_kernel *kernel, 
     return weights;
 }
 
-static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, int first, edgemnist_layer *layer)
+static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, size_t row, edgemnist_layer *layer)
 {
     const size_t block = plain->outputs <= kernel->small_block ? kernel->small_block : kernel->block;
     const size_t blocks = (plain->outputs + block - 1) / block;
@@ -98,10 +99,10 @@ static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, in
         .exponentials = plain->exponentials,
         .softmax_map = plain->softmax_map,
         .exponential_count = (uint16_t)plain->exponential_count,
-        .inputs = (uint16_t)(summed ? plain->inputs : 0),
-        .outputs = (uint16_t)plain->outputs,
+        .inputs = summed ? plain->inputs : 0,
+        .outputs = plain->outputs,
         .block = (uint16_t)block,
-        .blocks = (uint16_t)blocks,
+        .blocks = (uint32_t)blocks,
         .zero_point = (uint8_t)plain->zero_point,
         .low = (uint8_t)plain->low,
         .high = (uint8_t)plain->high,
@@ -109,7 +110,7 @@ static void prepare(const plain_layer *plain, const edgemnist_kernel *kernel, in
         .weight_bits = 8,
     };
     if (summed) {
-        layer->weights = packed(plain, kernel, first && kernel->squares && !plain->windowed, block, blocks);
+        layer->weights = packed(plain, kernel, kernel->squares ? row : 0, block, blocks);
     } else if (plain->weights != NULL) {
         layer->weights = padded(plain->weights, plain->inputs * plain->outputs, plain->inputs * plain->outputs, 1);
     }
@@ -145,9 +146,9 @@ static size_t lay_out(const plain_layer *plain, size_t count, edgemnist_layer *l
         const size_t kept = next != NULL && next->sides[KERNEL_HEIGHT] < one->out_height ? next->sides[KERNEL_HEIGHT]
                                                                                          : one->out_height;
         windows[i] = (edgemnist_window){
-            (uint32_t)row, (uint16_t)kept, (uint16_t)one->height, (uint16_t)one->width, (uint16_t)one->channels,
-            (uint16_t)one->out_height, (uint16_t)one->out_width, (uint8_t)one->sides[KERNEL_HEIGHT],
-            (uint8_t)one->sides[KERNEL_WIDTH], (uint8_t)one->sides[STRIDE_HEIGHT], (uint8_t)one->sides[STRIDE_WIDTH],
+            (uint32_t)row, one->channels, (uint16_t)kept, (uint16_t)one->height, (uint16_t)one->width,
+            (uint16_t)one->out_height, (uint16_t)one->out_width, (uint16_t)one->sides[KERNEL_HEIGHT],
+            (uint16_t)one->sides[KERNEL_WIDTH], (uint8_t)one->sides[STRIDE_HEIGHT], (uint8_t)one->sides[STRIDE_WIDTH],
             (uint8_t)one->sides[TOP], (uint8_t)one->sides[LEFT], (uint8_t)one->sides[KIND], (uint8_t)one->sides[ZERO],
         };
         end += (kept * row + whole - last + 63) / 64 * 64;
@@ -171,7 +172,7 @@ static size_t differing(const edgemnist_kernel *kernel, const edgemnist_model *m
     for (size_t first = 0; first < count; first += at_once) {
         const size_t some = count - first < at_once ? count - first : at_once;
         void *const scratch = room(kernel->scratch_bytes(model));
-        uint8_t *const mine = padded(images + first * EDGEMNIST_PIXELS, some, some, EDGEMNIST_PIXELS);
+        uint8_t *const mine = padded(images + first * model->inputs, some, some, model->inputs);
         uint8_t *const scores = room(some * classes);
         /* What an earlier call left behind must not matter. */
         memset(scratch, 0xA5, kernel->scratch_bytes(model));
@@ -189,18 +190,23 @@ static size_t differing(const edgemnist_kernel *kernel, const edgemnist_model *m
 int main(int argc, char **argv)
 {
     size_t wrong[8] = {0}, networks = 0, images_seen = 0;
+    uint8_t same[256];
+    for (size_t i = 0; i < 256; ++i) {
+        same[i] = (uint8_t)i;
+    }
     file = argc == 2 ? fopen(argv[1], "rb") : NULL;
     if (file == NULL) {
         return 2;
     }
     for (uint32_t layers = number(2); layers != 0; layers = number(2)) {
-        uint8_t *const pixel_map = number(1) ? take(256) : NULL;
+        const uint32_t inputs = number(4), row = number(2), maps = number(2);
+        uint8_t *const pixel_map = maps ? take(maps * 256) : NULL;
         plain_layer *const plain = room(layers * sizeof *plain);
         uint32_t windows = 0;
         for (uint32_t i = 0; i < layers; ++i) {
             plain_layer *const one = &plain[i];
             memset(one, 0, sizeof *one);
-            one->outputs = number(2);
+            one->outputs = number(4);
             one->zero_point = number(1);
             one->low = number(1);
             one->high = number(1);
@@ -209,11 +215,11 @@ int main(int argc, char **argv)
                 ++windows;
                 one->height = number(2);
                 one->width = number(2);
-                one->channels = number(2);
+                one->channels = number(4);
                 one->out_height = number(2);
                 one->out_width = number(2);
                 for (size_t k = 0; k < 8; ++k) {
-                    one->sides[k] = number(1);
+                    one->sides[k] = number(k <= KERNEL_WIDTH ? 2 : 1);
                 }
             }
             one->inputs = number(4);
@@ -232,7 +238,7 @@ int main(int argc, char **argv)
             one->softmax_map = number(1) ? take(256) : NULL;
         }
         const size_t count = number(4), classes = number(2);
-        uint8_t *const images = take(count * EDGEMNIST_PIXELS);
+        uint8_t *const images = take(count * inputs);
         uint8_t *const expected = take(count * classes);
         const edgemnist_kernel *kernel;
         for (size_t k = 0; (kernel = edgemnist_kernel_at(k)) != NULL; ++k) {
@@ -240,21 +246,26 @@ int main(int argc, char **argv)
             edgemnist_layer *const ready = room(layers * sizeof *ready);
             edgemnist_window *const sliding = room(windows * sizeof *sliding);
             for (uint32_t i = 0; i < layers; ++i) {
-                prepare(&plain[i], kernel, i == 0, &ready[i]);
+                prepare(&plain[i], kernel, i == 0 ? row : 0, &ready[i]);
                 most_inputs = ready[i].inputs > most_inputs ? ready[i].inputs : most_inputs;
                 patch = plain[i].windowed && ready[i].inputs > patch ? ready[i].inputs : patch;
             }
             const size_t end = lay_out(plain, layers, ready, sliding);
+            /* A kernel reads whole groups of a dense layer's inputs. */
+            const int copied = pixel_map == NULL && windows == 0 && inputs % kernel->group != 0;
             const edgemnist_model model = {
-                .pixel_map = pixel_map,
+                .pixel_map = copied ? same : pixel_map,
+                .pixel_maps = (uint16_t)(copied ? 1 : maps),
+                .inputs = inputs,
+                .row = (uint16_t)(kernel->squares ? row : 0),
                 .layers = ready,
                 .windows = sliding,
-                .arena_bytes = (uint32_t)(end + (pixel_map != NULL ? EDGEMNIST_PIXELS : 0)),
+                .arena_bytes = (uint32_t)(end + (copied || pixel_map != NULL ? (inputs + 3) / 4 * 4 : 0)),
                 .image_place = (uint32_t)end,
                 .layer_count = (uint16_t)layers,
                 .window_count = (uint16_t)windows,
-                .most_inputs = (uint16_t)most_inputs,
-                .patch_bytes = (uint16_t)patch,
+                .most_inputs = most_inputs,
+                .patch_bytes = patch,
                 .classes = (uint16_t)classes,
             };
             wrong[k] += differing(kernel, &model, images, count, expected, classes, 1);

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.arrays import Images
-from edgemnist.native.layers import Pool, window_of_layer
-from edgemnist.native.network import Network, read_network
-from edgemnist.runtimes.integer import IntegerClassifier
-from edgemnist.runtimes.tflite import Graph, Operator, Tensor
+from edgemnist.ground.arrays import Images
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.runtimes.integer import IntegerClassifier
+from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
 LOWEST = {"int8": -128, "uint8": 0}
 NOTHING = np.empty(0, dtype=np.uint8)
@@ -75,7 +75,17 @@ class GraphBuilder:
                 current = self.softmax(current, width)
             if last and rng.random() < 0.2:
                 current = self.elementwise(current, width, "QUANTIZE")
-        return Graph(tensors=tuple(self.tensors), operators=tuple(self.operators), inputs=(0,), outputs=(current,))
+        return self.ending_in(current)
+
+    def ending_in(self, output: int) -> Graph:
+        """Return the graph from the first tensor to this one."""
+        return Graph(tensors=tuple(self.tensors), operators=tuple(self.operators), inputs=(0,), outputs=(output,))
+
+    def operate(self, kind: str, source: int, target: int, *constants: int, options: Any = None) -> int:
+        """Add an operator; return the index of its output."""
+        operator = Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)
+        self.operators.append(operator)
+        return target
 
     def units(self, *, last: bool) -> int:
         """Return how many units a layer gets."""
@@ -120,14 +130,12 @@ class GraphBuilder:
         target = self.activation(units)
         constants = self.constants(source, target, (units, inputs), inputs)
         activation = Options(int(self.rng.choice([0, 0, 1, 1, 1, 2, 3])))
-        inputs_ = (source, *constants)
-        self.operators.append(Operator(kind="FULLY_CONNECTED", inputs=inputs_, outputs=(target,), options=activation))  # type: ignore[arg-type]
-        return target
+        return self.operate("FULLY_CONNECTED", source, target, *constants, options=activation)
 
     def constants(
         self, source: int, target: int, shape: tuple[int, ...], terms: int, channel_axis: int = 0
     ) -> tuple[int, ...]:
-        """Add weights and perhaps a bias for sums of so many terms; return their indices."""
+        """Add weights and perhaps a bias for sums of this many terms; return their indices."""
         rng = self.rng
         units = shape[channel_axis]
         weights = rng.integers(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1), shape, dtype=np.int64)
@@ -169,8 +177,7 @@ class GraphBuilder:
         if kind == "MEAN":
             target = self.activation(channels)
             axes = self.add("int32", (2,), [], 0, np.array([1, 2], dtype="<i4"))
-            self.operators.append(Operator(kind=kind, inputs=(source, axes), outputs=(target,), options=None))
-            return target, (1, 1, channels)
+            return self.operate(kind, source, target, axes), (1, 1, channels)
         constants: tuple[int, ...]
         if kind == "STRIDED_SLICE":
             begins, ends = ([int(rng.integers(0, (size + 1) // 2)) for size in (height, width)] for _ in range(2))
@@ -179,11 +186,7 @@ class GraphBuilder:
             # From the end where something is cropped there, and with a mask for all images and channels.
             places = ([0, *begins, 0], [0, *(-end or size for end, size in zip(ends, shape, strict=False)), 0], [1] * 4)
             constants = tuple(self.add("int32", (4,), [], 0, np.array(place, dtype="<i4")) for place in places)
-            options = Options(9, 9, 0, 0, 0)
-            self.operators.append(
-                Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)  # type: ignore[arg-type]
-            )
-            return target, cropped
+            return self.operate(kind, source, target, *constants, options=Options(9, 9, 0, 0, 0)), cropped
         constants = ()
         same = bool(rng.random() < 0.5)
         sides = [int(rng.integers(1, 6 if same else min(5, size) + 1)) for size in (height, width)]
@@ -210,23 +213,18 @@ class GraphBuilder:
             target = self.activation(out_height * out_width * outputs)
             constants = self.constants(source, target, (1, *sides, outputs), math.prod(sides), channel_axis=3)
             options = Options(*first, outputs // channels, activation)
-        self.operators.append(
-            Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)  # type: ignore[arg-type]
-        )
-        return target, (out_height, out_width, outputs)
+        return self.operate(kind, source, target, *constants, options=options), (out_height, out_width, outputs)
 
     def elementwise(self, source: int, width: int, kind: str) -> int:
         """Add a RELU, a QUANTIZE, or what scales by a single number; return the index of its outputs."""
         if kind == "QUANTIZE" and self.rng.random() < 0.5:
             return self.scaling(source, width)
-        target = self.activation(width)
-        self.operators.append(Operator(kind=kind, inputs=(source,), outputs=(target,), options=None))
-        return target
+        return self.operate(kind, source, self.activation(width))
 
     def scaling(self, source: int, width: int) -> int:
         """Add a MUL, an ADD or a SUB of a single number; return the index of its outputs."""
         rng = self.rng
-        kind, activation = str(rng.choice(["MUL", "ADD", "SUB"])), Options(int(rng.choice([0, 0, 1, 3])))
+        kind, activation = (str(rng.choice(["MUL", "ADD", "SUB"])), Options(int(rng.choice([0, 0, 1, 3]))))
         scale = float(self.tensors[source].scales[0])
         number = self.add(
             "int8",
@@ -236,20 +234,17 @@ class GraphBuilder:
             rng.integers(-128, 128, 1, np.int8),
         )
         target = self.activation(width, scale=scale * 10 ** rng.uniform(-1, 1))
-        self.operators.append(Operator(kind=kind, inputs=(source, number), outputs=(target,), options=activation))  # type: ignore[arg-type]
-        return target
+        return self.operate(kind, source, target, number, options=activation)
 
     def softmax(self, source: int, width: int) -> int:
         """Add a softmax; return the index of its outputs."""
         dtype = "int8" if self.rng.random() < 0.8 else "uint8"
         target = self.add(dtype, (1, width), 1 / 256, LOWEST[dtype])
-        options: Any = Options(1.0) if self.rng.random() < 0.7 else None
-        self.operators.append(Operator(kind="SOFTMAX", inputs=(source,), outputs=(target,), options=options))
-        return target
+        return self.operate("SOFTMAX", source, target, options=Options(1.0) if self.rng.random() < 0.7 else None)
 
 
 def small_network(seed: int, bits: int = 8) -> Graph:
-    """Return a network of a few kilobytes with every kind of layer, 10 classes and weights of so many bits."""
+    """Return a network of a few kilobytes with every kind of layer, 10 classes and weights of this many bits."""
     builder = GraphBuilder(seed, bits=bits)
     current = builder.activation(784, scale=1 / 255, plain=True)
     shape = (28, 28, 1)
@@ -264,8 +259,87 @@ def small_network(seed: int, bits: int = 8) -> Graph:
         current, shape = builder.window(current, shape, kind, outputs)
     if seed % 2:
         current, shape = builder.window(current, shape, "MEAN")
-    current = builder.softmax(builder.dense(current, math.prod(shape), 10), 10)
-    return Graph(tensors=tuple(builder.tensors), operators=tuple(builder.operators), inputs=(0,), outputs=(current,))
+    return builder.ending_in(builder.softmax(builder.dense(current, math.prod(shape), 10), 10))
+
+
+def edge_graph(kind: str, size: int, seed: int) -> Graph:
+    """Return a graph of which one size is given: where a field of 8 or 16 bits ended, or sums of 32.
+
+    `kind` is `units` of a dense layer, `patch` for what a convolution takes, `channels`, `rows` of a mean, `sums` for
+    this many products of 255 and -128, or `bias` for the largest one before such products.
+    """
+    builder = GraphBuilder(seed)
+    current, last = builder.activation(784, scale=1 / 255, plain=True), size
+    if kind == "units":
+        current = builder.dense(builder.dense(current, 784, 3), 3, size)
+    elif kind == "patch":
+        height, width, channels = {65_535: (15, 17, 257), 65_536: (16, 16, 256), 65_538: (18, 11, 331)}[size]
+        current = _cropped(builder, current, (28, 28, 1), (height, width))
+        current = _convolved(builder, current, (height, width, 1), (1, 1), channels)
+        current, last = (_convolved(builder, current, (height, width, channels), (height, width), 9), 9)
+    elif kind in {"channels", "rows"}:
+        image = (1, 2, size) if kind == "channels" else (size, 1, 5)
+        current = _cropped(builder, current, (28, 28, 1) if kind == "channels" else (784, 1, 1), image[:2])
+        current = _convolved(builder, current, (*image[:2], 1), (1, 1), image[2])
+        (current, _), last = builder.window(current, image, "MEAN"), image[2]
+    else:
+        current = builder.dense(builder.dense(current, 784, 1), 1, size)
+    current = builder.dense(current, last, 10)
+    if kind in {"sums", "bias"}:
+        _extremes(builder, largest_bias=kind == "bias")
+    return builder.ending_in(current)
+
+
+def _cropped(builder: GraphBuilder, current: int, image: tuple[int, int, int], sides: tuple[int, int]) -> int:
+    source = builder.tensors[current] = replace(builder.tensors[current], shape=(1, *image))
+    cropped = (1, *sides, image[2])
+    target = builder.add(source.dtype, cropped, source.scales, int(source.zero_points[0]))
+    places = (builder.add("int32", (4,), [], 0, np.array(one, dtype="<i4")) for one in ([0] * 4, cropped, [1] * 4))
+    return builder.operate("STRIDED_SLICE", current, target, *places, options=Options(0, 0, 0, 0, 0))
+
+
+def _convolved(
+    builder: GraphBuilder, current: int, image: tuple[int, int, int], sides: tuple[int, int], outputs: int
+) -> int:
+    target = builder.activation(outputs * (image[0] - sides[0] + 1) * (image[1] - sides[1] + 1))
+    builder.tensors[current] = replace(builder.tensors[current], shape=(1, *image))
+    constants = builder.constants(current, target, (outputs, *sides, image[2]), math.prod(sides) * image[2])
+    return builder.operate("CONV_2D", current, target, *constants, options=Options(1, 1, 1, 1))
+
+
+def _extremes(builder: GraphBuilder, *, largest_bias: bool) -> None:
+    """Let the last but one layer answer with its highest numbers alone, and give the last one extreme constants."""
+    before, last = builder.operators[-2:]
+    (source, weights, bias), (target,) = last.inputs, last.outputs
+    units = builder.tensors[weights].shape[1]
+
+    def change(index: int, content: Any = NOTHING, **changes: Any) -> None:
+        tensor = builder.tensors[index]
+        content = content.reshape(-1).view(np.uint8) if content.size else tensor.content
+        builder.tensors[index] = replace(tensor, content=content, **changes)
+
+    # The lowest number stands for 0, so that no zero point is part of the bias.
+    change(source, zero_points=np.array([LOWEST[builder.tensors[source].dtype]]))
+    change(before.inputs[2], np.full(units, 2**31 - 1, "<i4"))
+    matrix = np.full((10, units), -8 if largest_bias else -128, np.int8)
+    matrix[1:] += np.arange(9, dtype=np.int8)[:, None]
+    # Most of the range, downwards from its end.
+    scale = builder.tensors[target].scales / builder.tensors[source].scales * np.float32(240 / 2**31)
+    change(weights, matrix, scales=scale)
+    change(bias, np.full(10, 2**31 - 1 if largest_bias else 0, "<i4"))
+    change(target, dtype="uint8", zero_points=np.array([0 if largest_bias else 255]))
+    builder.operators[-1] = replace(last, options=None)
+
+
+EDGES = [
+    *(("units", 65_535, 0), ("units", 65_536, 6), ("units", 65_537, 2)),
+    *(("patch", 65_535, 0), ("patch", 65_536, 0), ("patch", 65_538, 6)),
+    *(("channels", 65_535, 1), ("channels", 65_536, 0), ("channels", 65_537, 0)),
+    *(("rows", size, 1) for size in (255, 256, 257, 784)),
+    *(("sums", 65_793, 1), ("bias", 100, 0)),
+]
+"""Of `edge_graph`: the last that fits, the first that did not, and one more, with seeds whose answers cover their
+range. 65,793 products of 255 and -128 are the most that an int32 holds."""
 
 
 def random_images(count: int, seed: int) -> Images:
@@ -278,50 +352,55 @@ def random_images(count: int, seed: int) -> Images:
     return images
 
 
+def spec_of(graph: Graph) -> InputSpec:
+    """Return what a graph reads: pixels of its input's shape, which stand for 0 to 1."""
+    shape = graph.tensors[graph.inputs[0]].shape[1:]
+    return InputSpec(shape=shape[:2] if shape[2:] == (1,) else shape)
+
+
 def expected_scores(graph: Graph, images: Images) -> npt.NDArray[np.uint8]:
     """Return the reference's output tensor as distances from the lowest number, uint8 [N, C]."""
-    classifier = IntegerClassifier(graph, Path("random"))
-    target = graph.tensors[graph.outputs[0]]
-    return (classifier.quantized(images) - LOWEST[target.dtype]).astype(np.uint8)
+    spec, target = spec_of(graph), graph.tensors[graph.outputs[0]]
+    classifier = IntegerClassifier(graph, Path("random"), spec=spec, numbers=True)
+    found = classifier.quantized(images.reshape(-1, *spec.shape)).reshape(len(images), -1)
+    return (found - LOWEST[target.dtype]).astype(np.uint8)
 
 
 def random_case(
     seed: int, *, count: int = 24, widest: int = 70
 ) -> tuple[Network, Images, npt.NDArray[np.uint8]] | None:
-    """Return a network, images and the reference's scores, or None where a sum leaves 64-bit arithmetic."""
+    """Return a network, images and the reference's scores, or None where its numbers are beyond fixed point."""
     graph = GraphBuilder(seed, widest=widest).graph()
     images = random_images(count, seed)
     try:
-        network = read_network(graph)
+        network = read_network(graph, spec_of(graph))
     except ValueError as error:
-        assert "beyond 64-bit" in str(error)  # noqa: PT017 - anything else is a mistake of the generator
+        # Anything else is a mistake of the generator.
+        assert str(error).endswith(("is beyond 64-bit products", "is too small for fixed point"))  # noqa: PT017
         return None
     return network, images, expected_scores(graph, images)
 
 
 def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8]) -> bytes:
     """Return what the driver reads of one case."""
-    parts = [struct.pack("<HB", len(network.layers), network.pixel_map is not None)]
+    maps = 0 if network.pixel_map is None else network.pixel_map.size // 256
+    parts = [struct.pack("<HIHH", len(network.layers), network.inputs, network.row, maps)]
     if network.pixel_map is not None:
         parts.append(network.pixel_map.tobytes())
     for layer in network.layers:
-        window = window_of_layer(layer)
-        parts.append(struct.pack("<HBBBB", layer.outputs, layer.zero_point, layer.low, layer.high, window is not None))
+        window, sums = layer.window, layer.sums
+        parts.append(struct.pack("<IBBBB", layer.outputs, layer.zero_point, layer.low, layer.high, window is not None))
         if window is not None:
-            kind = "average" if isinstance(layer, Pool) and layer.average else type(layer).__name__
-            kinds = {"Convolution": 0, "Depthwise": 1, "Pool": 2, "average": 3, "Crop": 4}
             sizes = (window.height, window.width, window.channels, window.out_height, window.out_width)
             sides = (window.kernel_height, window.kernel_width, window.stride_height, window.stride_width)
-            parts.append(struct.pack("<5H8B", *sizes, *sides, window.top, window.left, kinds[kind], layer.zero))  # type: ignore[union-attr]
-        weights = None if isinstance(layer, Pool) else layer.weights
-        inputs = 0 if weights is None else weights.size // layer.outputs
-        parts.append(struct.pack("<IB", inputs, not isinstance(layer, Pool)))
+            parts.append(struct.pack("<2HI4H6B", *sizes, *sides, window.top, window.left, layer.kind, layer.zero))
+        weights = None if sums is None else sums.weights
+        parts.append(struct.pack("<IB", 0 if weights is None else weights.size // layer.outputs, sums is not None))
         if weights is not None:
             parts.append(weights.tobytes())
-        if not isinstance(layer, Pool):
-            parts.append(struct.pack("<BB", layer.wide, layer.rounds_twice))
-            parts += [layer.bias.astype("<i8").tobytes(), layer.multiplier.astype("<i4").tobytes()]
-            parts.append(layer.shift.tobytes())
+        if sums is not None:
+            parts.append(struct.pack("<BB", layer.wide, sums.rounds_twice))
+            parts += [sums.bias.astype("<i8").tobytes(), sums.multiplier.astype("<i4").tobytes(), sums.shift.tobytes()]
         parts.append(_optional(layer.map))
         exponentials = np.empty(0) if layer.exponentials is None else layer.exponentials
         parts += [struct.pack("<H", len(exponentials)), exponentials.astype("<i4").tobytes()]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.native import OPTIONS, WARNINGS, engine_sources
+from edgemnist.model.native import OPTIONS, WARNINGS, engine_sources
 from tests.native.conftest import ZIG, Compile, c_compiler, drive, write_cases
 from tests.needs import require
+
+pytestmark = pytest.mark.all
 
 SANITIZERS = ("-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
@@ -37,7 +39,7 @@ EMULATED = {
 """By processor: the emulator and its name for it, Zig's name of the system, what to compile for, the kernels there."""
 
 
-@pytest.mark.parametrize("compiler", ["gcc", pytest.param("clang", marks=pytest.mark.native)])
+@pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_every_kernel_is_exact_and_clean_under_the_sanitizers(
     compiler: str, compile_driver: Compile, few_cases: Path
 ) -> None:
@@ -47,7 +49,6 @@ def test_every_kernel_is_exact_and_clean_under_the_sanitizers(
     assert {wrong for _, _, wrong in found.values()} == {0}, found
 
 
-@pytest.mark.native
 def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Compile, tmp_path: Path) -> None:
     networks = write_cases(tmp_path / "many.bin", range(10_000, 12_100))
     assert networks >= 2_000
@@ -56,7 +57,6 @@ def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Co
     assert "scalar" in found
 
 
-@pytest.mark.native
 @pytest.mark.parametrize("processor", EMULATED)
 def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: Path) -> None:
     emulator, cpu, system, option, kernels = EMULATED[processor]
@@ -68,11 +68,7 @@ def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_c
     assert {wrong for _, _, wrong in found.values()} == {0}, found
 
 
-@pytest.mark.parametrize(
-    "compiler",
-    [("gcc",), pytest.param(("clang",), marks=pytest.mark.native), pytest.param(ZIG, marks=pytest.mark.native)],
-    ids=["gcc", "clang", "zig"],
-)
+@pytest.mark.parametrize("compiler", [("gcc",), ("clang",), ZIG], ids=["gcc", "clang", "zig"])
 def test_the_engine_compiles_without_a_warning(compiler: Sequence[str], tmp_path: Path) -> None:
     if compiler is ZIG:
         pytest.importorskip("ziglang")

@@ -5,25 +5,23 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edgemnist.arrays import Images
 from edgemnist.errors import MissingDependencyError, UnknownNameError, UsageError
-from edgemnist.export.c import PROJECTS, TARGETS, CExtras, write_executable, write_project
-from edgemnist.export.interface import ExportConfig
-from edgemnist.exports import reference_directory
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.native.amalgamation import Origin, c_header, c_source
-from edgemnist.native.classifier import read_network_file
-from edgemnist.runtimes import load
-from tests.native.conftest import c_compiler
+from edgemnist.ground.arrays import Images
+from edgemnist.model.native.amalgamation import c_header, c_source
+from edgemnist.model.native.classifier import read_network_file
+from edgemnist.model.runtimes import load
+from edgemnist.pipeline.export.c import PROJECTS, TARGETS, check_extras, write_executable, write_project
+from edgemnist.pipeline.export.interface import ExportConfig
+from tests.native.conftest import SHIPPED, STRICT, c_compiler, origin
 
-SHIPPED = reference_directory() / "tflite-int8.tflite"
-ORIGIN = Origin(version="1.2.3", model_sha256="a" * 64, tflite_sha256="b" * 64, labels=tuple("0123456789"))
+pytestmark = pytest.mark.all
+
 EMULATORS = {
     "pi-zero": ("qemu-arm", "-cpu", "arm1176"),
     "linux-armv7": ("qemu-arm", "-cpu", "cortex-a7"),
@@ -35,13 +33,7 @@ EMULATORS = {
 @pytest.fixture(scope="module")
 def texts() -> tuple[bytes, bytes]:
     network = read_network_file(SHIPPED)
-    return c_source(network, ORIGIN).encode(), c_header(network, ORIGIN).encode()
-
-
-@pytest.fixture(scope="module")
-def golden() -> Images:
-    directory = reference_directory()
-    return read_golden(directory, read_manifest(directory)).images
+    return c_source(network, origin()).encode(), c_header(network, origin()).encode()
 
 
 def answers(program: tuple[str | Path, ...], images: Images, directory: Path) -> list[list[int]]:
@@ -58,6 +50,7 @@ def answers(program: tuple[str | Path, ...], images: Images, directory: Path) ->
 def test_the_cmake_project_builds_and_answers(texts: tuple[bytes, bytes], golden: Images, tmp_path: Path) -> None:
     if shutil.which("cmake") is None:
         pytest.skip("cmake is not installed")
+    c_compiler("cc")
     folder = write_project("cmake", *texts, tmp_path)
     for command in (["cmake", "-B", "build"], ["cmake", "--build", "build"]):
         done = subprocess.run(command, cwd=folder, check=False, capture_output=True, text=True)
@@ -75,27 +68,28 @@ def test_the_c_of_every_project_compiles_and_a_second_one_takes_its_place(
     assert write_project(kind, *texts, tmp_path) == folder
     assert not (folder / "left-over").exists()
     assert [path.name for path in tmp_path.iterdir()] == [folder.name]
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*")} >= set(PROJECTS[kind])
+    with resources.as_file(resources.files("edgemnist.pipeline.export").joinpath("projects", kind)) as around:
+        shipped = {path.relative_to(around) for path in around.rglob("*")}
+    assert shipped
+    assert {path.relative_to(folder) for path in folder.rglob("*")} >= shipped
     (source,) = folder.rglob("edgemnist.c")
-    options = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic", "-Werror", "-c")
-    subprocess.run([c_compiler("gcc"), *options, source, "-o", tmp_path / "made.o"], check=True)
+    subprocess.run([c_compiler("gcc"), *STRICT, "-c", source, "-o", tmp_path / "made.o"], check=True)
 
 
 def test_what_cannot_be_made_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
     c, onnx = ExportConfig.of(formats=["c"]), ExportConfig.of(formats=["onnx"])
     with pytest.raises(UnknownNameError, match="pico"):
-        CExtras.of(c, projects=["pica"], targets=[])
+        check_extras(c, ["pica"], [])
     with pytest.raises(UnknownNameError, match="pi-zero"):
-        CExtras.of(c, projects=[], targets=["pi-zerro"])
+        check_extras(c, [], ["pi-zerro"])
     with pytest.raises(UsageError, match="--project is made from a C file") as caught:
-        CExtras.of(onnx, projects=["pico"], targets=[])
+        check_extras(onnx, ["pico"], [])
     assert "--format c" in caught.value.hint
-    monkeypatch.setattr("edgemnist.export.c.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("edgemnist.pipeline.export.c.importlib.util.find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match="ziglang"):
-        CExtras.of(c, projects=[], targets=["pi"])
+        check_extras(c, [], ["pi"])
 
 
-@pytest.mark.native
 @pytest.mark.parametrize("target", EMULATORS)
 def test_a_static_executable_answers_every_bit_on(
     target: str, texts: tuple[bytes, bytes], golden: Images, tmp_path: Path

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import edgemnist
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
 
 
 def main() -> None:

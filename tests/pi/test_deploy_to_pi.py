@@ -14,32 +14,30 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from PIL import Image
-from selenium.common.exceptions import WebDriverException
-from selenium.webdriver import Chrome
 
-from edgemnist.agent import SelfTestLimits
-from edgemnist.bundle.pack import can_build
-from edgemnist.bundle.package import WheelsConfig
-from edgemnist.deploy.remote import doctor_on, releases_on, rollback_on, run_on, verify_on
-from edgemnist.deploy.run import DeployConfig, LocalBundle, deploy_to
-from edgemnist.deploy.target import BoardAddress
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.predict.run import predict_on
-from edgemnist.results.boards import BoardResult
-from tests.deploy.answering import answering
+from edgemnist.board.agent import SelfTestLimits
+from edgemnist.digits.predict.run import predict_on
+from edgemnist.errors import GateMissedError
+from edgemnist.fleet.bundle.pack import can_build
+from edgemnist.fleet.bundle.package import WheelsConfig
+from edgemnist.fleet.deploy.remote import doctor_on, releases_on, rollback_on
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.target import BoardAddress
+from edgemnist.ground.results.boards import BoardResult, RollbackResult
+from edgemnist.ground.results.pictures import ReadResult
+from edgemnist.ground.results.verify import VerifyResult
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import descendants, free_port, kill, make_key
-from tests.pi.conftest import HERE, MODELS, REPOSITORY
-from tests.walk import Reached, Writer, walk
+from tests.pi.conftest import CRASHED, HERE, MODELS, REPOSITORY
 
-pytestmark = pytest.mark.pi
+pytestmark = pytest.mark.all
 
 PATIENT = DeployConfig(retries=0, limits=SelfTestLimits(timeout_s=1800.0))
 
@@ -94,9 +92,18 @@ class EmulatedBoard:
     def deploy(self, bundle: LocalBundle) -> BoardResult:
         """Deploy, once more if QEMU lost its race between threads in the self-test: `conftest.run_on_pi`."""
         result = deploy_to(self.target, bundle, PATIENT, lambda _: None)
-        if result.fault is not None and "self-test crashed (SIG" in result.fault.message:
+        if result.fault is not None and CRASHED.search(result.fault.message):
             return deploy_to(self.target, bundle, PATIENT, lambda _: None)
         return result
+
+    def rollback(self) -> RollbackResult:
+        """Roll back, once more if QEMU lost its race there."""
+        try:
+            return rollback_on(self.target, None, 60.0)
+        except GateMissedError as error:
+            if not CRASHED.search(error.message):
+                raise
+            return rollback_on(self.target, None, 60.0)
 
     def _await(self, *, listening: bool) -> None:
         deadline = time.monotonic() + 120
@@ -182,54 +189,21 @@ def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
     Image.fromarray(golden.images[0]).save(picture)
     target = deployed.board.target
     prediction = predict_on(target, [picture], ["--artifact", "tflite-int8"]).predictions[0]
-    verified = verify_on(target, ["tflite-int8"])
+    verified = target.answer(["verify", "tflite-int8"], VerifyResult).result
     page = (REPOSITORY / "tests" / "read" / "pages" / "everything.jpg").read_bytes()
-    read = run_on(target, ["read", "page.jpg", "--artifact", "tflite-int8"], {"page.jpg": page})
+    read = target.answer(["read", "page.jpg", "--artifact", "tflite-int8"], ReadResult, {"page.jpg": page}).result
     assert prediction.digit == golden.probabilities[0].argmax()
     assert verified.passed
-    assert len(read.document["digits"]) > 10
+    assert len(read.digits) > 10
 
 
 @pytest.mark.parametrize("deployed", ["5"], indirect=True)
 def test_rollback_brings_the_release_before_back(deployed: Deployed, exports: Path, tmp_path: Path) -> None:
     # Both runtimes and the service, as in the first bundle, but no wheels: what is installed there has to do.
-    other = bundled(small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000))
+    few = small_exports(exports, tmp_path / "other", ["tflite-int8", "onnx-int8"], images=1000)
+    other = bundled(few)
     after = deployed.board.deploy(other)
     assert after.fault is None
     # The same packages serve both, so nothing had to be installed.
     assert "install" not in {step.name for step in after.steps}
-    assert rollback_on(deployed.board.target, None, 60.0).release == deployed.result.release
-
-
-@pytest.mark.parametrize("deployed", ["5"], indirect=True)
-def test_what_it_misreads_is_corrected_with_a_finger_learnt_and_promoted(
-    deployed: Deployed, sysroot: Path, cache: Path, tmp_path: Path, browser: Chrome
-) -> None:
-    # The last test: the board has other releases afterwards.
-    board = deployed.board
-    desk = Reached(
-        name="pi",
-        words=("--root", str(board.root), "--ssh-config", str(board.ssh_config)),
-        address="",
-        samples=tmp_path / "samples",
-        directory=tmp_path,
-        environment={"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"},
-        once_more="crashed (SIG",
-    )
-    wheels = ("--wheels", "--python", python_of(sysroot))
-    desk.run("bundle", "tflite-int8", "--serve", *wheels, "--exports", "reference", "--output", "present.zip")
-    within = (HERE / "run-on-pi.sh", sysroot)
-    for place in (tmp_path / "once", tmp_path / "again"):
-        place.mkdir()
-        here = replace(desk, directory=place, samples=place / "samples")
-        here.run("deploy", tmp_path / "present.zip", "--to", "pi", "--selftest-timeout", "1800", *desk.words)
-        options = ("--collect", here.samples)
-        try:
-            with answering(board.root, "supervisor.py", *options, timeout_s=120, within=within) as address:
-                walk(replace(here, address=address), browser, Writer())
-        except (AssertionError, OSError, WebDriverException):
-            # As in `conftest.run_on_pi`: the emulator loses a process, and what the product does wrong, it does again.
-            if place.name == "again":
-                raise
-        else:
-            return
+    assert deployed.board.rollback().release == deployed.result.release

@@ -6,14 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edgemnist.images.paper import Ink
-from edgemnist.read.rulings import MAX_LINES, find_rulings, without_rulings
+from edgemnist.digits.images.paper import Ink
+from edgemnist.digits.read.lines import MAX_RULINGS, find_rulings, without_rulings
 
 LEVEL = 60.0
 
 
-def cleared_of_rulings(ink: Ink, level: float = LEVEL) -> Ink:
-    return without_rulings(ink, find_rulings(ink, level))
+def cleared_of_rulings(ink: Ink) -> Ink:
+    return without_rulings(ink, find_rulings(ink, LEVEL))
 
 
 def ruled(slope: float, *, upright: bool, strength: int = 110, bend: float = 0.0) -> Ink:
@@ -54,49 +54,17 @@ def test_lines_vanish_and_strokes_across_them_keep_their_ink(slope: float, bend:
     assert (cleared[ink >= 190] >= LEVEL).mean() > 0.995
 
 
-def test_a_sheet_without_lines_is_left_as_it_is() -> None:
-    ink = strokes((500, 600))
-    np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
+def test_a_sheet_without_lines_is_left_as_it_is_and_so_is_a_seven_that_fills_the_picture() -> None:
+    seven = np.zeros((300, 300), dtype=np.uint8)
+    cv2.polylines(seven, [np.array([(60, 60), (240, 60), (140, 260)])], isClosed=False, color=200, thickness=3)
+    for ink in (strokes((500, 600)), seven):
+        np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
 
 
-def test_the_bar_of_a_seven_that_fills_the_picture_is_no_ruling() -> None:
-    ink = np.zeros((300, 300), dtype=np.uint8)
-    cv2.line(ink, (60, 60), (240, 60), 200, 3)
-    cv2.line(ink, (240, 60), (140, 260), 200, 3)
-    np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
-
-
-def test_a_shadow_across_a_line_and_the_end_of_the_sheet_are_followed() -> None:
-    paper = ruled(0.0, upright=False).astype(np.float64)
-    paper[:, :300] *= 0.7
-    paper[:, :50] = 0
-    left = cleared_of_rulings(paper.astype(np.uint8), 40.0) >= 40
-    # Between the end of the sheet and the end of the first of the eight parts there may be a rest of each line.
-    assert not left[:, 80:].any()
-
-
-@pytest.mark.parametrize("slope", [0.0, 0.03])
-def test_lines_that_run_into_the_table_around_the_sheet_vanish_too(slope: float) -> None:
-    paper = ruled(slope, upright=False)
-    paper[:, :26] = paper[:, -26:] = paper[:26] = paper[-26:] = 160
-    left = cleared_of_rulings(paper) >= LEVEL
-    assert (paper[40:-40, 40:-40] >= LEVEL).mean() > 0.03
-    assert left[40:-40, 40:-40].mean() < 0.0005
-
-
-def hatched(gap: int, side: int) -> Ink:
-    """Return upright and level lines so many pixels apart, uint8 [side, side]."""
+@pytest.mark.parametrize(("gap", "side", "lines"), [(14, 1600, 113), (13, 2040, MAX_RULINGS)])
+def test_the_finest_squared_paper_is_found_and_hatching_takes_no_more_work(gap: int, side: int, lines: int) -> None:
+    """2 mm apart on A4."""
     ink = np.zeros((side, side), dtype=np.uint8)
     ink[10:-10:gap] = ink[:, 10:-10:gap] = 200
-    return ink
-
-
-def test_the_lines_of_the_finest_squared_paper_are_all_found() -> None:
-    """2 mm apart on A4."""
-    rulings = find_rulings(hatched(14, 1600), LEVEL)
-    assert len(rulings.level) == len(rulings.upright) == 113
-
-
-def test_hatching_takes_no_more_work_than_the_finest_squared_paper() -> None:
-    rulings = find_rulings(hatched(13, 2040), LEVEL)
-    assert len(rulings.level) == len(rulings.upright) == MAX_LINES
+    rulings = find_rulings(ink, LEVEL)
+    assert len(rulings.level) == len(rulings.upright) == lines

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,21 +9,15 @@ import pytest
 from PIL import Image
 
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
-from edgemnist.read.page import FEWEST_TO_TURN, box_before, read_page
-from edgemnist.results.pictures import ReadResult
-from edgemnist.runtimes.interface import Classifier
-from edgemnist.train_likeness.synthetic.page import Digits
-from edgemnist.train_likeness.synthetic.strokes import print_text
-from tests.conftest import Run
+from edgemnist.digits.images.find import bounds
+from edgemnist.digits.read.page import FEWEST_TO_TURN, box_before, read_page
+from edgemnist.model.runtimes.interface import Classifier
+from tools.likeness.page import Digits
+from tools.likeness.strokes import print_text
 
 PAGE = Path(__file__).parent / "pages" / "photo.jpg"
-MODEL = Path(__file__).parents[2] / "exports" / "reference" / "tflite-int8.tflite"
 LYING = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Image.Transpose.ROTATE_270}
 """Turned so against the clock, a page has to be turned by as many degrees clockwise."""
-
-
-def texts(result: ReadResult) -> list[str]:
-    return [number.text for number in result.numbers]
 
 
 @pytest.mark.parametrize("degrees", LYING)
@@ -35,7 +28,7 @@ def test_a_page_is_turned_to_be_read_and_its_boxes_lie_where_its_digits_do(
     upright, lying = read_page(page, classifier), read_page(page.transpose(LYING[degrees]), classifier)
     assert upright.turned == 0
     assert lying.turned == degrees
-    assert texts(lying) == texts(upright)
+    assert [number.text for number in lying.numbers] == [number.text for number in upright.numbers]
     assert (lying.width, lying.height) == (page.size if degrees == 180 else page.size[::-1])
     quarters = degrees // 90
     for straight, turned in zip(upright.digits, lying.digits, strict=True):
@@ -65,20 +58,11 @@ def test_a_page_of_letters_or_of_few_digits_is_left_as_it_lies(digits: Digits, c
     assert read_page(sheet[::-1, ::-1].copy(), classifier).turned == 0
 
 
-def test_a_turn_is_told(edgemnist: Run, tmp_path: Path) -> None:
-    Image.open(PAGE).transpose(LYING[180]).save(tmp_path / "page.png")
-    done = edgemnist("read", "page.png", "--artifact", MODEL, "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["turned"] == 180
-    assert "page.png was turned 180° clockwise" in done.stderr
-
-
 def test_a_box_is_brought_back_through_every_turn() -> None:
-    width, height = 60, 40
-    sheet = np.zeros((height, width))
-    sheet[5:12, 20:23] = 1
+    sheet = np.zeros((40, 60), dtype=bool)
+    sheet[5:12, 20:23] = True
     for quarters in range(4):
         turned = np.rot90(sheet, quarters)
-        rows, columns = np.flatnonzero(turned.any(axis=1)), np.flatnonzero(turned.any(axis=0))
-        box = int(columns[0]), int(rows[0]), len(columns), len(rows)
+        top, left, bottom, right = bounds(turned) or (0, 0, 0, 0)
+        box = left, top, right - left, bottom - top
         assert box_before(box, quarters, turned.shape[1], turned.shape[0]) == (20, 5, 3, 7)

@@ -1,1 +1,1 @@
-"""Tests of edgemnist.console."""
+"""Tests of edgemnist.ground.console."""

@@ -1,4 +1,4 @@
-"""Real artifacts with everything known about them."""
+"""An export directory with everything known about it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
-from tests.conftest import run_edgemnist
+from tests.conftest import OLD_EXPORTS
+from tests.judged import judged_here
 
 
 @pytest.fixture(scope="session")
-def known_exports(made_exports: Path, shared_directory: Path) -> Path:
-    """Artifacts that have been trained, exported, verified layer by layer and measured. Read only."""
-    exports = shared_directory / "known"
-    with FileLock(shared_directory / "known.lock"):
-        if not (exports / "bench.json").exists():
-            shutil.copytree(made_exports, exports, dirs_exist_ok=True)
-            bench = ["bench", "--no-keras", "--samples", "100", "--seconds", "0", "--rounds", "1", "--repeats", "0"]
-            for command in (["verify", "--layers"], bench):
-                done = run_edgemnist(*command, "--exports", exports, cwd=shared_directory)
-                # A network this small may miss a gate, and that is worth showing, too.
-                assert done.returncode in {0, 1}, done.stderr
-                assert (exports / f"{command[0]}.json").exists(), done.stderr
-    return exports
+def known_exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Artifacts that have been trained, exported, verified layer by layer and measured, as if here. Read only."""
+    return judged_here(Path(shutil.copytree(OLD_EXPORTS, tmp_path_factory.mktemp("report") / "known")))
+
+
+@pytest.fixture
+def exports(known_exports: Path, tmp_path: Path) -> Path:
+    """A copy of them, to break."""
+    return Path(shutil.copytree(known_exports, tmp_path / "exports"))

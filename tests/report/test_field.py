@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.exports import Exports
-from edgemnist.report.page import write_report
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.report.page import write_report
 from tests.drift.making import add, after_a_week, bolder, images
 
 
@@ -26,8 +26,8 @@ def test_the_report_says_what_has_changed_in_the_field(exports: Exports, tmp_pat
         write_report(exports, tmp_path / name, markdown=markdown, samples=[tmp_path / "health.json"])
         page = (tmp_path / name).read_text(encoding="utf-8")
         assert "In the field" in page
-        assert "changed since the first week: " in page
-        assert "lately, estimated" in page
+        assert "unknown. Changed: " in page
+        assert "lately, as its confidence says" in page
         assert "stroke width" in page
         write_report(exports, tmp_path / name, markdown=markdown)
         assert "In the field" not in (tmp_path / name).read_text(encoding="utf-8")

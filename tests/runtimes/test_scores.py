@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgemnist.arrays import Images, Probabilities
-from edgemnist.runtimes.interface import ChunkedClassifier, are_probabilities, softmax
+from edgemnist.ground.arrays import Images, Probabilities
+from edgemnist.model.runtimes.interface import ChunkedClassifier, are_probabilities, are_sigmoids, softmax
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -30,9 +30,13 @@ def test_a_softmax_is_known_in_full_half_and_8_bit_precision(seed: int, classes:
         assert are_probabilities(probabilities)
 
 
-@given(seed=SEEDS, classes=st.integers(2, 62), spread=st.floats(1, 30))
-def test_logits_are_not_taken_for_probabilities(seed: int, classes: int, spread: float) -> None:
-    assert not are_probabilities(logits(seed, classes, spread))
+@given(seed=SEEDS, classes=st.integers(2, 400), spread=st.floats(1e-9, 30))
+def test_logits_are_taken_for_neither_probabilities_nor_sigmoids_however_small(
+    seed: int, classes: int, spread: float
+) -> None:
+    scores = logits(seed, classes, spread)
+    assert not are_probabilities(scores)
+    assert not are_sigmoids(scores)
 
 
 @pytest.mark.parametrize("factor", [0.5, 2.0])

@@ -1,10 +1,8 @@
-"""Windows of the integer reference against their definition: a loop over places, rows and columns, in real numbers."""
+"""Windows of the integer reference: their geometry, and what is refused. `test_integer.py` has their bits."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,54 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.runtimes import windows
-from edgemnist.runtimes.fixedpoint import multiply_by_quantized_multiplier
-from edgemnist.runtimes.tflite import ACTIVATION_FIELDS, Graph, Operator, Tensor
-from edgemnist.runtimes.windows import mean_multiplier, outputs_of, window_of, windowed
+from edgemnist.model.runtimes import windows
+from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier
+from edgemnist.model.runtimes.tflite import ACTIVATION_FIELDS, Graph, Operator, Tensor
+from edgemnist.model.runtimes.windows import mean_multiplier, window_of, windowed
 from tests.native.networks import Options
 from tests.runtimes.test_integer_steps import tensor
 
 SAME, VALID = 0, 1
-ZERO_POINT, SCALE, TARGET_ZERO_POINT, TARGET_SCALE = -7, 0.5, 11, 0.75
-SHAPES = [
-    # (height, width), (kernel height, width), (stride down, across)
-    ((5, 7), (3, 2), (1, 1)),
-    ((6, 5), (2, 3), (2, 1)),
-    ((7, 8), (3, 3), (2, 3)),
-    ((4, 9), (1, 4), (3, 2)),
-    ((9, 4), (4, 1), (4, 4)),
-    ((8, 8), (2, 2), (3, 3)),
-    ((3, 3), (5, 4), (1, 2)),
-]
-CASES = [
-    *((SAME, *shape) for shape in SHAPES),
-    # The last one has no place on its image.
-    *((VALID, *shape) for shape in SHAPES[:-1]),
-]
-
-
-def places(size: int, kernel: int, stride: int, padding: int) -> list[int]:
-    """Return where a window begins: TensorFlow's definition of SAME and VALID."""
-    if padding == VALID:
-        return list(range(0, size - kernel + 1, stride))
-    count = math.ceil(size / stride)
-    return [number * stride - max((count - 1) * stride + kernel - size, 0) // 2 for number in range(count)]
-
-
-def covered(
-    size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: int
-) -> Iterator[tuple[int, int, list[tuple[int, int, int, int]]]]:
-    """Yield each place, and which row and column of the window lies on which row and column of the image."""
-    tops, lefts = (places(*sizes, padding) for sizes in zip(size, kernel, stride, strict=True))
-    for (row, top), (column, left) in itertools.product(enumerate(tops), enumerate(lefts)):
-        window = itertools.product(range(kernel[0]), range(kernel[1]))
-        found = [(down, across, top + down, left + across) for down, across in window]
-        yield row, column, [one for one in found if 0 <= one[2] < size[0] and 0 <= one[3] < size[1]]
-
-
-def shape_of(size: tuple[int, int], kernel: tuple[int, int], stride: tuple[int, int], padding: int) -> tuple[int, int]:
-    tall, wide = (len(places(*sizes, padding)) for sizes in zip(size, kernel, stride, strict=True))
-    return tall, wide
+ZERO_POINT, SCALE = -7, 0.5
 
 
 def fields(kind: str, kernel: tuple[int, int], stride: tuple[int, int], padding: int, activation: int = 0) -> Options:
@@ -87,7 +46,7 @@ def graph_of(
 ) -> Graph:
     """Return a graph of one operator."""
     source = tensor(scale=SCALE, zero_point=ZERO_POINT, shape=(1, *size, channels))
-    kept = (SCALE, ZERO_POINT) if same_scale else (TARGET_SCALE, TARGET_ZERO_POINT)
+    kept = (SCALE, ZERO_POINT) if same_scale else (0.75, 11)
     out = tensor(name="y", scale=kept[0], zero_point=kept[1], shape=(1, *target))
     operator = Operator(kind=kind, inputs=(0, *range(2, 2 + len(constants))), outputs=(1,), options=options)
     return Graph(tensors=(source, out, *constants), operators=(operator,), inputs=(0,), outputs=(1,))
@@ -101,99 +60,22 @@ def images(size: tuple[int, int], channels: int, count: int = 3) -> npt.NDArray[
     return np.random.default_rng(0).integers(-128, 128, (count, *size, channels))
 
 
-def weights_of(*shape: int, axis: int) -> tuple[Tensor, npt.NDArray[np.float64]]:
-    """Return weights with a scale for each output, and what they stand for."""
-    values = np.random.default_rng(1).integers(-127, 128, shape, dtype=np.int8)
-    scales = [0.001 * (1 + number) for number in range(shape[axis])]
-    return tensor(scale=scales, values=values), values * np.array(scales).reshape(
-        [-1 if a == axis else 1 for a in range(4)]
-    )
-
-
-def quantized(real: npt.NDArray[np.float64], low: float = -128) -> npt.NDArray[np.float64]:
-    return np.clip(real / TARGET_SCALE + TARGET_ZERO_POINT, low, 127)
-
-
-@pytest.mark.parametrize(("padding", "size", "kernel", "stride"), CASES)
-@pytest.mark.parametrize("relu", [False, True])
-@pytest.mark.parametrize("depthwise", [False, True])
-def test_convolutions_are_sums_of_what_the_window_covers(
-    padding: int,
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    relu: bool,
-    depthwise: bool,
-) -> None:
-    # So few patches at once that three images take three rounds.
-    monkeypatch.setattr(windows, "_PATCH_VALUES", 1)
-    kind, channels, outputs = ("DEPTHWISE_CONV_2D", 2, 6) if depthwise else ("CONV_2D", 3, 4)
-    shape = (1, *kernel, outputs) if depthwise else (outputs, *kernel, channels)
-    weights, real = weights_of(*shape, axis=3 if depthwise else 0)
-    biases = np.arange(outputs, dtype=np.int32) * 900 - 1000
-    bias = tensor(name="bias", values=biases)
-    target = (*shape_of(size, kernel, stride, padding), outputs)
-    graph = graph_of(kind, size, channels, target, fields(kind, kernel, stride, padding, int(relu)), (weights, bias))
-    values = images(size, channels)
-    pixels = (values - ZERO_POINT) * SCALE
-    steps = np.asarray(weights.scales, np.float64) * SCALE
-    wanted = np.empty((3, *target))
-    for row, column, window in covered(size, kernel, stride, padding):
-        total = np.zeros((3, outputs)) + biases * steps
-        for down, across, y, x in window:
-            if depthwise:
-                total += np.repeat(pixels[:, y, x], outputs // channels, axis=1) * real[0, down, across]
-            else:
-                total += pixels[:, y, x] @ real[:, down, across].T
-        wanted[:, row, column] = total
-    found = run(graph, values.reshape(3, -1))
-    assert found.shape == wanted.shape
-    assert np.abs(found - quantized(wanted, TARGET_ZERO_POINT if relu else -128)).max() <= 0.501
-
-
-@pytest.mark.parametrize(("padding", "size", "kernel", "stride"), CASES)
 @pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
 @pytest.mark.parametrize(
     ("activation", "ends"), [(0, (-128, 127)), (1, (ZERO_POINT, 127)), (3, (ZERO_POINT, ZERO_POINT + 12))]
 )
-def test_pooling_takes_what_lies_on_the_image(
-    padding: int,
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    kind: str,
-    activation: int,
-    ends: tuple[int, int],
+def test_pooling_takes_what_lies_on_the_image_and_rounds_halves_away_from_zero(
+    kind: str, activation: int, ends: tuple[int, int]
 ) -> None:
-    target = (*shape_of(size, kernel, stride, padding), 2)
-    graph = graph_of(kind, size, 2, target, fields(kind, kernel, stride, padding, activation), same_scale=True)
-    values = images(size, 2)
-    wanted = np.full((3, *target), -128)
-    for row, column, window in covered(size, kernel, stride, padding):
-        # A step that is wider than the window can end beyond the image, where a maximum is the lowest value.
-        seen = np.array([values[:, y, x] for _, _, y, x in window]).reshape(-1, 3, 2)
-        if kind == "MAX_POOL_2D":
-            wanted[:, row, column] = seen.max(axis=0, initial=-128)
-        else:
-            means = seen.mean(axis=0)
-            wanted[:, row, column] = np.sign(means) * np.floor(np.abs(means) + 0.5)
+    graph = graph_of(kind, (5, 7), 2, (3, 3, 2), fields(kind, (3, 2), (2, 3), SAME, activation), same_scale=True)
+    values, wanted = images((5, 7), 2), np.empty((3, 3, 3, 2))
+    for row, column in np.ndindex(3, 3):
+        # A row above the image and one below it are missing, and of columns nothing.
+        seen = values[:, max(2 * row - 1, 0) : 2 * row + 2, 3 * column : 3 * column + 2].reshape(3, -1, 2)
+        means = seen.mean(axis=1)
+        rounded = np.sign(means) * np.floor(np.abs(means) + 0.5)
+        wanted[:, row, column] = seen.max(axis=1) if kind == "MAX_POOL_2D" else rounded
     assert np.array_equal(run(graph, values.reshape(3, -1)), np.clip(wanted, *ends))
-
-
-@pytest.mark.parametrize("axes", [[1, 2], [2, 1], [-3, -2]])
-def test_a_mean_is_that_of_rows_and_columns(axes: list[int]) -> None:
-    size, channels = (7, 5), 3
-    constant = tensor(name="axes", values=np.array(axes, np.int32))
-    graph = graph_of("MEAN", size, channels, (1, 1, channels), None, (constant,))
-    values = images(size, channels)
-    # So high that the upper end of int8 is reached, too.
-    values[2] = 127
-    wanted = quantized(((values - ZERO_POINT) * SCALE).mean(axis=(1, 2)))
-    found = run(graph, values.reshape(3, -1))
-    assert found.shape == (3, channels)
-    assert np.abs(found - wanted).max() <= 0.501
 
 
 @pytest.mark.parametrize(
@@ -242,38 +124,26 @@ def test_the_division_of_a_mean_keeps_as_many_bits_as_there_are() -> None:
     assert multiplier(4, 2**40) == (2**62 // 2**40, 5 - 32)
 
 
-def test_patches_take_no_more_memory_at_once_than_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    size, kernel, sizes = (6, 6), (3, 3), []
-    weights, _ = weights_of(2, *kernel, 1, axis=0)
+@pytest.mark.parametrize("most", [1, 3, 4, 16, 50, 160])
+def test_patches_take_no_more_memory_at_once_than_is_said(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = tensor(scale=0.01, values=np.arange(18, dtype=np.int8).reshape(2, 3, 3, 1))
     kind = "CONV_2D"
-    graph = graph_of(kind, size, 1, (4, 4, 2), fields(kind, kernel, (1, 1), VALID), (weights,))
-    values = images(size, 1, 10).reshape(10, -1)
+    graph = graph_of(kind, (6, 6), 1, (4, 4, 2), fields(kind, (3, 3), (1, 1), VALID), (weights,))
+    values = images((6, 6), 1, 10).reshape(10, -1)
     whole = run(graph, values)
-    # 16 places of 9 pixels: three images, and a little more.
-    monkeypatch.setattr(windows, "_PATCH_VALUES", 3 * 16 * 9 + 100)
-    patches = windows.Window.patches
-
-    def recorded(self: windows.Window, padded: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        found = patches(self, padded)
-        sizes.append(found.size)
-        return found
-
-    monkeypatch.setattr(windows.Window, "patches", recorded)
+    # Of 9 pixels each, and not one more.
+    monkeypatch.setattr(windows, "_PATCH_VALUES", most * 9 + 8)
     assert np.array_equal(run(graph, values), whole)
-    assert sizes == [3 * 16 * 9] * 3 + [16 * 9]
-
-
-def test_without_a_bias_nothing_is_added() -> None:
-    weights, real = weights_of(2, 1, 1, 1, axis=0)
-    graph = graph_of("CONV_2D", (2, 2), 1, (2, 2, 2), fields("CONV_2D", (1, 1), (1, 1), VALID), (weights,))
-    values = images((2, 2), 1)
-    wanted = quantized((values - ZERO_POINT) * SCALE * real.reshape(1, 1, 1, 2))
-    assert np.abs(run(graph, values) - wanted).max() <= 0.501
+    times = np.zeros((10, 4, 4), int)
+    for part in windows._parts(times.shape, most):
+        assert times[part].size <= most
+        times[part] += 1
+    assert (times == 1).all()
 
 
 def test_the_widest_window_and_step_are_taken_and_no_wider_one() -> None:
     def graph(kernel: tuple[int, int], stride: tuple[int, int]) -> Graph:
-        target = (*shape_of((40, 40), kernel, stride, SAME), 1)
+        target = (math.ceil(40 / stride[0]), math.ceil(40 / stride[1]), 1)
         kind = "MAX_POOL_2D"
         return graph_of(kind, (40, 40), 1, target, fields(kind, kernel, stride, SAME), same_scale=True)
 
@@ -378,32 +248,15 @@ def test_what_the_reference_does_not_compute_is_refused(graph: Graph, message: s
 
 
 @pytest.mark.parametrize(
-    ("graph", "message"),
+    ("changes", "message"),
     [
-        (conv(Options(VALID, 1, 1)), r"the weights of a CONV_2D are not a constant array of symmetric int8"),
-        (
-            depthwise(Options(VALID, 1, 1)),
-            r"the weights of a DEPTHWISE_CONV_2D are not a constant array of symmetric int8",
-        ),
+        ({"zero_points": np.array([1])}, "are not a constant array of symmetric int8"),
+        ({"scales": np.ones(3, np.float32)}, "do not have one finite scale, or one for each output"),
     ],
 )
-def test_weights_of_another_kind_are_refused(graph: Graph, message: str) -> None:
-    odd = replace(graph.tensors[2], zero_points=np.array([1]))
-    with pytest.raises(ValueError, match=rf"^{message}$"):
-        windowed(
-            replace(graph, tensors=(*graph.tensors[:2], odd)), graph.operators[0], multiply_by_quantized_multiplier
-        )
-
-
-def test_a_depthwise_convolution_has_a_scale_for_each_output() -> None:
-    graph = depthwise(Options(VALID, 1, 1))
-    three = replace(graph.tensors[2], scales=np.ones(3, np.float32))
-    with pytest.raises(ValueError, match="do not have one finite scale, or one for each output"):
-        windowed(
-            replace(graph, tensors=(*graph.tensors[:2], three)), graph.operators[0], multiply_by_quantized_multiplier
-        )
-
-
-def test_how_many_channels_an_operator_writes_is_said_by_its_weights_or_its_input() -> None:
-    for graph, wanted in [(conv(None, shape=(5, 3, 3, 2)), 5), (depthwise(None), 4), (pool(), 1), (mean([1, 2]), 1)]:
-        assert outputs_of(graph, graph.operators[0]) == wanted
+@pytest.mark.parametrize("kind", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_weights_of_another_kind_are_refused(kind: str, changes: dict[str, Any], message: str) -> None:
+    graph = (conv if kind == "CONV_2D" else depthwise)(Options(VALID, 1, 1))
+    odd = replace(graph, tensors=(*graph.tensors[:2], replace(graph.tensors[2], **changes)))
+    with pytest.raises(ValueError, match=f"^the weights of a {kind} {message}$"):
+        run(odd, images((4, 4), 2))

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edgemnist.arrays import Images
-from edgemnist.samples import DOUBTFUL, Sample, now
+from edgemnist.field.samples import DOUBTFUL, Sample, now
+from edgemnist.ground.arrays import Images
 
 
 def image_of(digit: int) -> Images:
@@ -16,10 +16,10 @@ def image_of(digit: int) -> Images:
 
 
 def sample_of(digit: int, **fields: Any) -> Sample:
-    """Return a sample that was answered with its digit."""
+    """Return a sample that was answered with its digit; `image` is uint8 [28, 28], `labels` all that was said."""
     usual: dict[str, Any] = {
-        "id": 0,
         "image": image_of(digit),
+        "labels": (),
         "at": now(),
         "source": "camera",
         "artifact": "tflite-int8",
@@ -27,4 +27,5 @@ def sample_of(digit: int, **fields: Any) -> Sample:
         "confidence": 0.5,
         "reason": DOUBTFUL,
     }
-    return Sample(**{**usual, **fields})
+    given = {**usual, **fields}
+    return Sample(pixels=given.pop("image").tobytes(), rows=given.pop("labels"), **given)

@@ -2,216 +2,250 @@
 
 from __future__ import annotations
 
-import os
-import random
-import sqlite3
+import shutil
 import threading
+import time
 from collections import Counter
 from concurrent.futures import Future
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgemnist.progress import Reporter
-from edgemnist.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
-from edgemnist.samples import collector as module
-from edgemnist.samples.collector import Collector
-from edgemnist.samples.quota import Quota
-from edgemnist.samples.store import FILE, SampleStore
+from edgemnist.field.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
+from edgemnist.field.samples import collector as module
+from edgemnist.field.samples.collector import Collector, Kept
+from edgemnist.field.samples.quota import Quota
+from edgemnist.field.samples.store import FILE, SampleStore
+from edgemnist.ground.progress import Reporter
+from tests.notices import Notices
+from tests.patience import PATIENCE_S
 from tests.samples.making import image_of
 
-
-class Notices(Reporter):
-    """Remembers what was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def notice(self, message: str) -> None:
-        """Remember a notice."""
-        self.told.append(message)
+LONG_AGO = 10**12
+"""Answers after which the even draw takes none of the next few."""
 
 
 def collecting(directory: Path, total: int = 500, reporter: Reporter | None = None) -> Collector:
     return Collector(directory, quota=Quota(total), artifact="tflite-int8", reporter=reporter or Reporter())
 
 
+def doubt(keeping: Collector, answer: str | None = "1") -> str | None:
+    keeping._seen = LONG_AGO
+    return keeping.offer(image_of(1), source="a", answer=answer, confidence=0.1)
+
+
+def sure(keeping: Collector) -> str | None:
+    return keeping.offer(image_of(1), source="a", answer="1", confidence=0.99)
+
+
+def asked_to_correct(keeping: Collector, label: str = "2", writer: str = "ann") -> Future[Kept]:
+    return keeping.correct(image_of(5), label, writer=writer, source="e", answer="5", confidence=0.99)
+
+
+def correct(keeping: Collector, label: str = "2", writer: str = "ann") -> Kept:
+    return asked_to_correct(keeping, label, writer).result(PATIENCE_S)
+
+
 def test_what_is_sure_is_kept_in_the_even_draw_only_and_the_rest_by_its_reason(tmp_path: Path) -> None:
     with collecting(tmp_path, 10) as keeping:
         # The draw of two is full after these.
-        assert [keeping.offer(image_of(1), source="a", answer="1", confidence=0.99) for _ in range(2)] == [UNIFORM] * 2
-        keeping._reservoir._skip = 10
-        assert keeping.offer(image_of(1), source="a", answer="1", confidence=0.99) is None
-        assert keeping.offer(image_of(2), source="b", answer="2", confidence=0.4) == DOUBTFUL
+        assert [sure(keeping) for _ in range(2)] == [UNIFORM] * 2
+        keeping._seen = LONG_AGO
+        assert sure(keeping) is None
+        assert doubt(keeping) == DOUBTFUL
     with collecting(tmp_path, 500) as keeping:
-        keeping._reservoir._skip = 10**6
-        keeping._reservoir.seen = 10**6
-        assert keeping.offer(image_of(3), source="c", answer=None, confidence=0.4) == REFUSED
+        assert doubt(keeping, None) == REFUSED
         assert keeping.offer(image_of(4), source="d", answer="4", confidence=1, reason=DISAGREEMENT) == DISAGREEMENT
-        assert keeping.correct(image_of(5), "6", writer="ann", source="e", answer="5", confidence=0.99).result()
+        assert correct(keeping, "6") is Kept.STORED
     with SampleStore.open(tmp_path) as store:
         found = store.samples()
-        assert store.get_count("seen") == 10**6 + 2
+        assert store.seen() == LONG_AGO + 2
     assert Counter(one.reason for one in found) == {UNIFORM: 2, DOUBTFUL: 1, REFUSED: 1, DISAGREEMENT: 1, CORRECTION: 1}
-    assert found[-1].label == "6"
-    assert found[-1].labels[0].writer == "ann"
+    assert (found[-1].label, found[-1].labels[0].writer) == ("6", "ann")
 
 
-@pytest.mark.slow
-def test_ten_days_at_one_reading_a_second_stay_within_the_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rng = random.Random(0)
-    clock = datetime(2026, 10, 31, 23, tzinfo=UTC)
-    monkeypatch.setattr(module, "now", lambda: clock.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-    monkeypatch.setattr(module, "WAITING", 10_000)
-    image = image_of(0)
-    with collecting(tmp_path, 50) as keeping:
-        for second in range(864_000):
-            if second % 3600 == 0:
-                clock += timedelta(hours=1)
-            doubtful = rng.random() < 0.02
-            # A 1 that is always doubtful, for half of all.
-            answer = "1" if rng.random() < 0.5 else str(rng.randrange(10))
-            keeping.offer(image, source="meter", answer=answer, confidence=0.5 if doubtful else 0.999)
-        assert keeping.keeps
+def test_a_day_and_a_class_leave_room_for_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    day = "2026-11-26"
+    monkeypatch.setattr(module, "now", lambda: f"{day}T12:00:00.000Z")
+    for _ in range(2):
+        # Another process goes on from what is in the store.
+        with collecting(tmp_path) as keeping:
+            for answer in "1" * 12 + "234" * 20:
+                doubt(keeping, answer)
+                while keeping._waiting.qsize():
+                    time.sleep(0.001)
+            assert doubt(keeping, "9") is None
     with SampleStore.open(tmp_path) as store:
-        found = store.samples()
-        assert store.get_count("seen") > 700_000
-    reasons = Counter(one.reason for one in found)
-    assert reasons == {UNIFORM: 10, DOUBTFUL: 40}
-    days = Counter(one.day for one in found if one.reason == DOUBTFUL)
-    assert len(days) == 10
-    assert max(days.values()) <= Quota(50).day
-    assert len({one.answer for one in found if one.reason == DOUBTFUL}) >= 7
-    # The even draw knows no days with more of it than others, and is not made of the first ones.
-    assert len({one.day for one in found if one.reason == UNIFORM}) >= 4
-    assert (tmp_path / FILE).stat().st_size < 50 * 2000 + 65_536
+        kept = Counter(one.answer for one in store.samples())
+    assert (kept["1"], kept.total(), Quota().day_and_class, Quota().day) == (8, 25, 8, 25)
+    day = "2026-11-27"
+    with collecting(tmp_path) as keeping:
+        assert doubt(keeping, "1") == DOUBTFUL
 
 
 def test_several_processes_keep_the_limit_together(tmp_path: Path) -> None:
     keepers = [collecting(tmp_path, 10) for _ in range(3)]
     for keeping in keepers:
         for _ in range(30):
-            keeping.offer(image_of(1), source="a", answer="1", confidence=0.99)
+            sure(keeping)
             keeping.offer(image_of(1), source="a", answer="2", confidence=0.2)
-            keeping.correct(image_of(1), "2", writer="ann", source="a", answer="1", confidence=0.9)
+            asked_to_correct(keeping)
+            keeping.offer(image_of(1), source="a", answer="1", confidence=1, reason=DISAGREEMENT, again=True)
     for keeping in keepers:
         keeping.close()
     with SampleStore.open(tmp_path) as store:
         assert len(store.samples()) <= 10
 
 
-def test_a_directory_that_cannot_be_written_costs_one_notice_and_no_answer(tmp_path: Path) -> None:
-    (tmp_path / "samples").write_text("a file in its place")
+def test_a_directory_that_cannot_be_written_costs_one_notice_and_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "samples"
+    place.write_text("a file in its place")
     notices = Notices()
-    with collecting(tmp_path / "samples", reporter=notices) as keeping:
-        for _ in range(5):
-            assert keeping.offer(image_of(1), source="a", answer="1", confidence=0.1) is None
-        assert not keeping.correct(image_of(1), "2", writer="ann", source="a", answer="1", confidence=0.1).result(0)
-    assert len(notices.told) == 1
-    assert notices.told[0].startswith("No samples are kept from now on: ")
+    with collecting(place, reporter=notices) as keeping:
+        # More than a day has room for: what is not kept takes none of it.
+        for _ in range(10):
+            assert doubt(keeping) is None
+            assert correct(keeping) is Kept.UNUSABLE
+        assert not keeping.keeps
+        (said,) = notices.messages
+        assert said.startswith("No samples are kept at the moment: ")
+        # Somebody looks after it; the service goes on as it is.
+        place.unlink()
+        monkeypatch.setattr(module, "RETRY_S", 0.0)
+        keeping._again = 0.0
+        doubt(keeping)
+        assert correct(keeping) is Kept.STORED
+        assert keeping.keeps
+        assert doubt(keeping) == DOUBTFUL
+    assert notices.messages[1:] == ["Samples are kept again; 20 samples were not kept."]
+    with SampleStore.open(place) as store:
+        assert [one.reason for one in store.samples()] == [DOUBTFUL, CORRECTION, DOUBTFUL]
 
 
-def test_a_store_of_a_newer_version_costs_one_notice_and_stays_as_it_is(tmp_path: Path) -> None:
-    SampleStore.open(tmp_path, create=True).close()
-    connection = sqlite3.connect(tmp_path / FILE)
-    connection.execute("PRAGMA user_version = 2")
-    connection.close()
-    before = (tmp_path / FILE).read_bytes()
-    notices = Notices()
-    with collecting(tmp_path, reporter=notices) as keeping:
-        assert keeping.offer(image_of(1), source="a", answer="1", confidence=0.1) is None
-    assert "has version 2" in notices.told[0]
-    assert (tmp_path / FILE).read_bytes() == before
+@pytest.mark.parametrize("how", ["deleted", "moved", "moved and back"])
+def test_nothing_is_acknowledged_into_a_file_that_is_gone(how: str, tmp_path: Path) -> None:
+    place, notices = tmp_path / "samples", Notices()
+    with collecting(place, reporter=notices) as keeping:
+        assert correct(keeping, "1") is Kept.STORED
+        if how == "deleted":
+            shutil.rmtree(place)
+        else:
+            place.rename(tmp_path / "away")
+        if how == "moved and back":
+            (tmp_path / "away").rename(place)
+        assert correct(keeping, "2") is Kept.STORED
+        assert correct(keeping, "3") is Kept.STORED
+        back = how == "moved and back"
+        said = f"{place / FILE} was moved or deleted while it was in use; a new store is begun there."
+        assert notices.messages == ([] if back else [said])
+        assert labels(place) == (["1", "2", "3"] if back else ["2", "3"])
+        # Where no store can be made, either.
+        shutil.rmtree(place)
+        place.touch()
+        assert correct(keeping, "4") is Kept.UNUSABLE
+    if how == "moved":
+        assert labels(tmp_path / "away") == ["1"]
 
 
-def test_a_disk_that_gets_full_costs_one_notice_and_what_was_kept_stays(tmp_path: Path) -> None:
-    notices = Notices()
-    with collecting(tmp_path, reporter=notices) as keeping:
-        assert keeping._store is not None
-        # As SQLite tells of a full disk, without filling one.
-        keeping._store._connection.execute("PRAGMA max_page_count = 12")
-        for number in range(40):
-            keeping.offer(image_of(number), source="a", answer=str(number % 10), confidence=0.1)
-    assert notices.told == [f"No samples are kept from now on: {tmp_path / FILE} cannot be used: the disk is full."]
+def labels(place: Path) -> list[str | None]:
+    with SampleStore.open(place) as store:
+        return [one.label for one in store.samples()]
+
+
+def test_disagreements_are_kept_on_a_day_that_is_full_of_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING", 1000)
+    with collecting(tmp_path) as keeping:
+        doubted = [doubt(keeping, str(number % 10)) for number in range(300)]
+        assert doubted.count(DOUBTFUL) == Quota().day
+        seen = keeping._seen
+        for number in range(70):
+            # As the release in the shadow offers what was answered, and offered, before.
+            told = keeping.offer(
+                image_of(number), source="a", answer="1", confidence=0.99, reason=DISAGREEMENT, again=True
+            )
+            assert told == DISAGREEMENT
+        assert keeping._seen == seen
     with SampleStore.open(tmp_path) as store:
-        assert 0 < len(store.samples()) < 40
+        found = Counter(one.reason for one in store.samples())
+    assert found == {DOUBTFUL: Quota().day, DISAGREEMENT: Quota().of(DISAGREEMENT)}
 
 
-def test_answers_wait_for_no_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    holding = threading.Event()
-    add = SampleStore.add
+def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Let nothing be stored until the event that is returned is set."""
+    ready, add = threading.Event(), SampleStore.add
 
     def slow(*arguments: Any, **named: Any) -> int | None:
-        holding.wait(30)
+        ready.wait(PATIENCE_S)
         return add(*arguments, **named)
 
     monkeypatch.setattr(SampleStore, "add", slow)
-    with collecting(tmp_path) as keeping:
-        kept = [keeping.offer(image_of(1), source="a", answer="1", confidence=0.99) for _ in range(module.WAITING + 10)]
-        assert kept.count(UNIFORM) in {module.WAITING, module.WAITING + 1}
-        holding.set()
-    with SampleStore.open(tmp_path) as store:
-        assert len(store.samples()) == kept.count(UNIFORM)
+    return ready
+
+
+def test_answers_wait_for_no_disk_and_what_is_dropped_takes_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = slow_disk(monkeypatch)
+    with collecting(tmp_path, 5000) as keeping:
+        kept = [doubt(keeping, None) for _ in range(Quota(5000).day + 1)]
+        assert kept.count(REFUSED) in {module.WAITING, module.WAITING + 1}
+        ready.set()
+        while keeping._waiting.qsize():
+            time.sleep(0.001)
+        assert doubt(keeping, None) == REFUSED
+    assert len(labels(tmp_path)) == kept.count(REFUSED) + 1
 
 
 def test_a_correction_is_kept_once_it_is_stored_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    holding = threading.Event()
-    add = SampleStore.add
-
-    def slow(*arguments: Any, **named: Any) -> int | None:
-        holding.wait(30)
-        return add(*arguments, **named)
-
-    def correct(keeping: Collector, label: str) -> Future[bool]:
-        return keeping.correct(image_of(1), label, writer="ann", source="a", answer="1", confidence=0.9)
-
-    monkeypatch.setattr(SampleStore, "add", slow)
+    ready = slow_disk(monkeypatch)
     with collecting(tmp_path) as keeping:
-        first, second, third = (correct(keeping, label) for label in "234")
+        first, second, third = (asked_to_correct(keeping, label) for label in "234")
         assert not first.done()
         # Nobody waits for this one any longer.
         assert third.cancel()
-        holding.set()
-        assert first.result(30)
-        assert second.result(30)
+        ready.set()
+        assert [one.result(PATIENCE_S) for one in (first, second)] == [Kept.STORED] * 2
+    assert labels(tmp_path) == ["2", "3"]
+
+
+def test_once_a_full_disk_has_room_again_samples_are_kept_again(tmp_path: Path) -> None:
+    notices = Notices()
+    with collecting(tmp_path, reporter=notices) as keeping:
+        assert correct(keeping, "0") is Kept.STORED
         assert keeping._store is not None
         keeping._store._connection.execute("PRAGMA max_page_count = 12")
-        told = [correct(keeping, "5").result(30) for _ in range(40)]
-        assert True in told
-        assert not told[-1]
-    with SampleStore.open(tmp_path) as store:
-        assert [one.label for one in store.samples()] == ["2", "3", *["5"] * told.count(True)]
+        told = [correct(keeping, str(number)) for number in range(1, 40)]
+        stored = told.count(Kept.STORED)
+        assert told == [Kept.STORED] * stored + [Kept.UNUSABLE] * (39 - stored)
+        (said,) = notices.messages
+        assert "the disk is full" in said
+        # The even draw is not made from what could not be kept.
+        before = keeping._seen
+        keeping._seen += 500
+        keeping._store._connection.execute("PRAGMA max_page_count = 1200")
+        assert correct(keeping, "40") is Kept.STORED
+        assert notices.messages[1:] == [f"Samples are kept again; {39 - stored} samples were not kept."]
+        assert keeping._seen == before
+        assert sure(keeping) == UNIFORM
+    assert labels(tmp_path) == [*map(str, range(stored + 1)), "40", None]
 
 
-def test_a_correction_that_labelled_samples_leave_no_room_for_is_told(tmp_path: Path) -> None:
-    with collecting(tmp_path, 10) as keeping:
-        for number in range(5):
-            for _ in range(2):
-                stored = keeping.correct(
-                    image_of(1), "2", writer=f"client {number}", source="a", answer="1", confidence=0.9
-                )
-                assert stored.result(30) == (number < 4)
-    with SampleStore.open(tmp_path) as store:
-        assert len(store.samples()) == 8
-
-
-def test_many_threads_offer_at_once(tmp_path: Path) -> None:
-    with collecting(tmp_path, 500) as keeping:
-        threads = [
-            threading.Thread(
-                target=lambda: [
-                    keeping.offer(image_of(1), source="a", answer="1", confidence=0.999) for _ in range(500)
-                ]
-            )
-            for _ in range(4)
-        ]
-        for one in threads:
-            one.start()
-        for one in threads:
-            one.join()
-        assert keeping._reservoir.seen == 2000
-    assert os.listdir(tmp_path) == [FILE]  # noqa: PTH208 - all of it
+def test_corrections_are_shared_among_clients_and_none_pays_for_another(tmp_path: Path) -> None:
+    with collecting(tmp_path, 60) as keeping:
+        assert Quota(60).of(CORRECTION) == 12
+        given = [(writer, correct(keeping, writer=writer)) for writer in "aaaaaaaaaaaaaabbbbbbbbcccccccdddddde"]
+        with SampleStore.open(tmp_path) as store:
+            held = Counter(one.labels[0].writer for one in store.samples())
+        # Whoever comes late has as much as those before.
+        assert held == {"a": 2, "b": 3, "c": 3, "d": 3, "e": 1}
+        refused = Counter(writer for writer, kept in given if kept is Kept.SPENT)
+        assert refused == {"a": 2, "b": 2, "c": 3, "d": 3}
+        # What somebody else has confirmed is in the archive.
+        with SampleStore.open(tmp_path) as store:
+            for one in store.samples():
+                store.label(one.id, one.label, "reviewer")
+        assert correct(keeping, writer="a") is Kept.STORED
+        assert len(labels(tmp_path)) == 13

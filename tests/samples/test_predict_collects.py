@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.exports import Exports
-from edgemnist.samples import UNIFORM
-from edgemnist.samples.store import SampleStore
+from edgemnist.field.samples import UNIFORM
+from edgemnist.field.samples.store import SampleStore
+from edgemnist.model.exports import Exports
 from tests.conftest import run_edgemnist
 
 
@@ -33,7 +33,7 @@ def test_a_batch_is_kept_by_its_rules_pixel_for_pixel(pictures: Path, tmp_path: 
     answers = {one["source"]: one for one in json.loads(done.stdout)["predictions"]}
     with SampleStore.open(tmp_path / "samples") as store:
         found = store.samples()
-        assert store.get_count("seen") <= 30
+        assert store.seen() <= 30
     # The even draw of a limit of ten is two; of the others none is doubtful enough.
     assert [one.reason for one in found if one.reason == UNIFORM] == [UNIFORM] * 2
     assert all(one.confidence < 0.9 or one.reason == UNIFORM for one in found)
@@ -42,27 +42,3 @@ def test_a_batch_is_kept_by_its_rules_pixel_for_pixel(pictures: Path, tmp_path: 
         assert one.answer == str(answers[one.source]["digit"])
         assert one.confidence == pytest.approx(answers[one.source]["confidence"])
         assert (one.artifact, one.release) == (best, None)
-
-
-def test_a_disk_that_takes_nothing_costs_one_notice_and_no_answer(pictures: Path, tmp_path: Path) -> None:
-    (tmp_path / "samples").write_text("a file in its place")
-    words = ("--exports", "reference", "--json")
-    with_samples = run_edgemnist("predict", pictures, *words, "--collect", "samples", cwd=tmp_path)
-    assert with_samples.returncode == 0
-    assert with_samples.stdout == run_edgemnist("predict", pictures, *words, cwd=tmp_path).stdout
-    assert with_samples.stderr.count("No samples are kept from now on") == 1
-
-
-@pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (["--collect-max", "20"], "--collect-max needs --collect"),
-        (["--collect", "samples", "--collect-max", "3"], "--collect-max must be at least 10 (got 3)"),
-        (["--collect", "samples", "--on", "board"], "--on cannot be used with --collect"),
-    ],
-)
-def test_wrong_usage_is_one_sentence(words: list[str], sentence: str, pictures: Path, tmp_path: Path) -> None:
-    done = run_edgemnist("predict", pictures, *words, cwd=tmp_path)
-    assert done.returncode == 2
-    assert sentence in " ".join(done.stderr.split())
-    assert not (tmp_path / "samples").exists()

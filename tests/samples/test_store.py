@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
+import shutil
 import sqlite3
+import stat
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.errors import StorageError, UsageError, upgrade_line
-from edgemnist.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label
-from edgemnist.samples.store import FILE, SampleStore
+from edgemnist.errors import StorageError, UsageError
+from edgemnist.field.samples import CORRECTION, DOUBTFUL, UNIFORM, Label
+from edgemnist.field.samples.store import FILE, SampleStore
+from tests.messages import Told
 from tests.samples.making import image_of, sample_of
 
 
-def test_a_sample_comes_back_as_it_was_kept(tmp_path: Path) -> None:
-    kept = sample_of(7, answer="3", confidence=0.25, release="2026-11-26T01-00-00Z-abc")
+def test_a_sample_comes_back_as_it_was_kept_and_any_tool_for_sqlite_reads_it(tmp_path: Path) -> None:
+    labels = (Label("7", "ann", "2026-11-26", settles=False), Label("1", "bob", "2026-11-27", settles=True))
+    kept = sample_of(7, answer="3", confidence=0.25, release="2026-11-26T01-00-00Z-abc", labels=labels)
     with SampleStore.open(tmp_path, create=True) as store:
         number = store.add(kept)
     with SampleStore.open(tmp_path) as store:
         (found,) = store.samples()
-    assert found.id == number
+    assert msgspec.structs.replace(found, id=0) == kept
+    assert (found.id, found.image.dtype.name) == (number, "uint8")
     assert np.array_equal(found.image, image_of(7))
-    assert found.image.dtype == np.uint8
-    fields = ("at", "source", "artifact", "release", "answer", "confidence", "reason", "labels")
-    assert [getattr(found, name) for name in fields] == [getattr(kept, name) for name in fields]
-
-
-def test_any_tool_for_sqlite_reads_it_and_finds_one_file_once_it_is_closed(tmp_path: Path) -> None:
-    with SampleStore.open(tmp_path, create=True) as store:
-        store.add(sample_of(1))
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
     plain = sqlite3.connect(f"file:{tmp_path / FILE}?mode=ro", uri=True)
-    assert plain.execute("SELECT answer, reason, length(image) FROM samples").fetchall() == [("1", DOUBTFUL, 784)]
+    assert plain.execute("SELECT answer, reason, length(image) FROM samples").fetchall() == [("3", DOUBTFUL, 784)]
     plain.close()
 
 
@@ -52,23 +54,6 @@ def test_the_last_label_of_each_writer_counts_and_can_be_taken_back(tmp_path: Pa
     assert rows == [("1",), ("7",), (None,)]
 
 
-def test_labels_that_differ_are_open_until_somebody_who_saw_both_decides(tmp_path: Path) -> None:
-    with SampleStore.open(tmp_path, create=True) as store:
-        number = store.add(sample_of(1)) or 0
-        store.label(number, "1", "ann")
-        store.label(number, "7", "bob")
-        (sample,) = store.samples()
-        assert (sample.label, sample.disputed) == (None, True)
-        store.label(number, "1", "ann")
-        assert store.samples()[0].disputed
-        store.label(number, NOT_A_DIGIT, "ann", settles=True)
-        (sample,) = store.samples()
-        assert (sample.label, sample.disputed) == (NOT_A_DIGIT, False)
-        # Whoever objects after that opens it again.
-        store.label(number, "7", "bob")
-        assert store.samples()[0].disputed
-
-
 def test_forgetting_a_writer_leaves_nothing_of_theirs_in_the_file(tmp_path: Path) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
         theirs = sample_of(
@@ -80,34 +65,184 @@ def test_forgetting_a_writer_leaves_nothing_of_theirs_in_the_file(tmp_path: Path
         store.label(kept, "9", "ann")
         assert store.forget("bob-the-writer") == 2
         (left,) = store.samples()
-        assert (left.id, left.label) == (kept, "9")
-        (sent,) = store.sent()
-        assert [label.at for label in left.labels] == [label.at for label in sent.labels]
+        assert (left.id, left.label, len(left.rows)) == (kept, "9", 1)
         # While it is open, too: neither the file nor its log.
         for path in tmp_path.iterdir():
             assert b"bob-the-writer" not in path.read_bytes()
             assert image_of(3).tobytes() not in path.read_bytes()
 
 
-def test_what_has_a_label_is_never_replaced(tmp_path: Path) -> None:
+def test_what_has_a_label_is_never_replaced_and_takes_no_place(tmp_path: Path) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
-        first = [store.add(sample_of(digit, answer="1" if digit < 3 else "2")) or 0 for digit in range(5)]
-        even = store.add(sample_of(9, reason=UNIFORM)) or 0
-        for number in (*first[1:3], even):
+        first = [store.add(sample_of(digit, answer="1" if digit < 3 else "2")) or 0 for digit in range(6)]
+        even = [store.add(sample_of(9, reason=UNIFORM)) or 0 for _ in range(2)]
+        for number in (*first[1:3], *even):
             store.label(number, "1", "ann")
 
         def left() -> list[int]:
-            return [one.id for one in store.samples() if one.id in {*first, even}]
+            return [one.id for one in store.samples() if one.id in {*first, *even}]
 
-        # The oldest of the answer that has most, without a label.
-        assert store.add(sample_of(6, answer="5"), most=5) is not None
-        assert left() == [first[0], first[1], first[2], first[4], even]
-        # A limit that is lower than it was.
-        assert store.add(sample_of(7, answer="6"), most=3) is not None
-        assert left() == [first[1], first[2], even]
-        assert store.add(sample_of(8), most=2) is None
-        assert store.add(sample_of(8, reason=UNIFORM), most=1) is None
-        assert left() == [first[1], first[2], even]
+        # Of four without a label, the oldest of the answer that has most.
+        assert store.add(sample_of(6, answer="5"), most=4) is not None
+        assert left() == [*first[:3], *first[4:], *even]
+        # A limit that is lower than it was is reached two by two.
+        assert store.add(sample_of(7, answer="6"), most=2) is not None
+        assert left() == [*first[1:3], first[5], *even]
+        for _ in range(3):
+            assert store.add(sample_of(8, answer="7"), most=1) is not None
+            assert store.add(sample_of(8, reason=UNIFORM), most=1) is not None
+        assert left() == [*first[1:3], *even]
+        assert len(store.samples()) == 4 + 1 + 1
+
+
+def test_a_label_that_comes_back_takes_no_place_of_the_even_draw(tmp_path: Path) -> None:
+    with (
+        SampleStore.open(tmp_path / "board", create=True) as board,
+        SampleStore.open(tmp_path / "desk", create=True) as desk,
+    ):
+        for digit in range(3):
+            board.add(sample_of(digit, reason=UNIFORM))
+        desk.merge(board.samples())
+        for one in desk.samples():
+            desk.label(one.id, str(one.answer), "ann")
+        for digit in range(3, 9):
+            board.add(sample_of(digit, reason=UNIFORM), most=3)
+        assert board.merge(desk.samples()) == 3
+        assert sorted(str(one.answer) for one in board.samples() if one.labels) == ["0", "1", "2"]
+        drawn = "SELECT count(*) FROM samples WHERE id NOT IN (SELECT sample FROM archive)"
+        for _ in range(20):
+            assert board._connection.execute(drawn).fetchone() == (3,)
+            board.add(sample_of(9, reason=UNIFORM), most=3)
+        assert len([one for one in board.samples() if one.labels]) == 3
+
+
+OLD_SCHEMA = """
+CREATE TABLE samples (id INTEGER PRIMARY KEY AUTOINCREMENT,
+    image BLOB NOT NULL CHECK (typeof(image) = 'blob' AND length(image) = 784), at TEXT NOT NULL, source TEXT NOT NULL,
+    artifact TEXT NOT NULL, release TEXT, answer TEXT, confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
+    reason TEXT NOT NULL
+    CHECK (reason IN ('doubtful', 'refused', 'disagreement', 'correction', 'uniform', 'imported')));
+CREATE TABLE labels (id INTEGER PRIMARY KEY AUTOINCREMENT, sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,
+    label TEXT, writer TEXT NOT NULL, at TEXT NOT NULL, settles INTEGER NOT NULL CHECK (settles IN (0, 1)));
+CREATE INDEX labels_of_sample ON labels (sample);
+CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+PRAGMA application_id = 1701080435;
+PRAGMA user_version = 1;
+"""
+"""As version 0.1.0 made it."""
+COLUMNS = "image, at, source, artifact, answer, confidence, reason"
+
+
+def make_old_store(directory: Path) -> None:
+    """Make a store of 0.1.0, full of corrections, and of labels in the even draw."""
+    directory.mkdir()
+    connection = sqlite3.connect(directory / FILE, isolation_level=None)
+    connection.executescript(f"PRAGMA journal_mode = WAL; {OLD_SCHEMA}")
+    row = f"INSERT INTO samples ({COLUMNS}) VALUES (?, ?, 'a', 'b', ?, 0.5, ?)"
+    connection.execute("BEGIN")
+    for reason in (*[CORRECTION] * 40, *[UNIFORM] * 4, *[DOUBTFUL] * 8):
+        number = connection.execute(row, (image_of(1).tobytes(), "2026-11-26T00:00:00.000Z", "1", reason)).lastrowid
+        if reason != DOUBTFUL:
+            label = "INSERT INTO labels (sample, label, writer, at, settles) VALUES (?, '7', 'client', '2026', 0)"
+            connection.execute(label, (number,))
+    connection.execute("INSERT INTO counts VALUES ('seen', 1000)")
+    connection.execute("COMMIT")
+    connection.close()
+    (directory / FILE).chmod(0o644)
+
+
+def test_a_store_of_the_first_version_loses_nothing_and_is_still_one(tmp_path: Path) -> None:
+    make_old_store(tmp_path / "old")
+    with SampleStore.open(tmp_path / "old") as store:
+        assert len(store.samples()) == 52
+        assert store.seen() == 1000
+        label = Label("5", "ann", "2026-11-27T00:00:00.000Z", settles=False)
+        assert store.add(sample_of(5, reason=CORRECTION, labels=(label,)), most=1) is not None
+        for _ in range(8):
+            assert store.add(sample_of(6, reason=UNIFORM), most=4) is not None
+        assert len([one for one in store.samples() if one.labels]) == 45
+    # After a way back, 0.1.0 reads and writes it as before.
+    connection = sqlite3.connect(tmp_path / "old" / FILE)
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    row = f"INSERT INTO samples ({COLUMNS}) SELECT {COLUMNS} FROM samples WHERE id = 1"
+    connection.execute(row)
+    connection.execute("DELETE FROM samples WHERE reason = 'uniform'")
+    connection.commit()
+    connection.close()
+    with SampleStore.open(tmp_path / "old") as store:
+        assert len(store.samples()) == 41 + 8 + 1
+
+
+def open_and_die(place: Path, step: int) -> None:
+    """Open a store in this process, which ends at a statement, with nothing flushed or rolled back, or at the end."""
+    real, left = sqlite3.connect, itertools.count(step, -1)
+
+    def dying(*words: Any, **named: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = real(*words, **named)
+        connection.set_trace_callback(lambda _: os._exit(9) if next(left) <= 1 else None)
+        return connection
+
+    sqlite3.connect = dying  # type: ignore[assignment]  # of this process alone
+    SampleStore.open(place)
+    os._exit(0)
+
+
+def test_killed_at_any_statement_of_the_update_a_store_is_whole(tmp_path: Path) -> None:
+    make_old_store(tmp_path / "old")
+    steps = 0
+    for step in itertools.count(1):
+        place = Path(shutil.copytree(tmp_path / "old", tmp_path / str(step)))
+        pid = os.fork()
+        if not pid:
+            open_and_die(place, step)
+        if not os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            break
+        steps += 1
+        with SampleStore.open(place) as store:
+            assert len(store.samples()) == 52
+            assert store._connection.execute("SELECT count(*) FROM archive").fetchone() == (40,), step
+    assert steps > 8
+
+
+def test_nobody_else_reads_what_is_kept(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        make_old_store(tmp_path / "old")
+        for place in (tmp_path / "new", tmp_path / "old"):
+            with SampleStore.open(place, create=True) as store:
+                store.add(sample_of(1))
+                modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in place.iterdir()}
+            assert modes == dict.fromkeys((FILE, f"{FILE}-shm", f"{FILE}-wal"), 0o600)
+        assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
+    finally:
+        os.umask(before)
+    # Whoever lets others read it afterwards is not overruled.
+    (tmp_path / "new" / FILE).chmod(0o640)
+    SampleStore.open(tmp_path / "new").close()
+    assert stat.S_IMODE((tmp_path / "new" / FILE).stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize("gone", [shutil.rmtree, lambda place: place.rename(place.with_name("away"))])
+def test_nothing_is_written_into_a_file_that_was_moved_or_deleted(
+    gone: Callable[[Path], object], tmp_path: Path
+) -> None:
+    place = tmp_path / "samples"
+    with SampleStore.open(place, create=True) as store:
+        number = store.add(sample_of(1)) or 0
+        gone(place)
+        writes: list[Callable[[], object]] = [
+            lambda: store.add(sample_of(2)),
+            lambda: store.label(number, "1", "ann"),
+            lambda: store.merge([]),
+            lambda: store.forget("ann"),
+        ]
+        for write in writes:
+            with pytest.raises(StorageError, match="was moved or deleted while it was in use"):
+                write()
+        # Nor if another one is there by now.
+        SampleStore.open(place, create=True).close()
+        with pytest.raises(StorageError, match="was moved or deleted"):
+            store.label(number, "1", "ann")
 
 
 def test_of_the_even_draw_any_sample_goes_and_elsewhere_the_oldest_of_the_answer_that_has_most(tmp_path: Path) -> None:
@@ -125,29 +260,14 @@ def test_a_replacement_is_one_transaction(tmp_path: Path) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
         old = store.add(sample_of(1))
         with pytest.raises(StorageError, match="a value is out of its range"):
-            store.add(sample_of(2, confidence=7.0), most=1, counts={"seen": 3})
+            store.add(sample_of(2, confidence=7.0), most=1, seen=3)
         assert [one.id for one in store.samples()] == [old]
-        assert store.get_count("seen") == 0
+        assert store.seen() == 0
 
 
-def test_there_is_nothing_to_read_where_nothing_was_kept(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="has no samples"):
-        SampleStore.open(tmp_path / "nowhere")
-    assert not (tmp_path / "nowhere").exists()
-    # What made it was killed before it wrote anything.
-    (tmp_path / FILE).touch()
-    with pytest.raises(UsageError, match="has no samples"):
-        SampleStore.open(tmp_path)
-    with SampleStore.open(tmp_path, create=True) as store:
-        assert store.samples() == []
-
-
-def newer(path: Path) -> None:
-    change(path, "PRAGMA user_version = 9")
-
-
-def cut(path: Path) -> None:
-    os.truncate(path, path.stat().st_size // 2)
+def change(path: Path, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
 
 
 def overwritten(path: Path) -> None:
@@ -162,143 +282,69 @@ def of_another_kind(path: Path) -> None:
     change(path, "CREATE TABLE recipes (id)")
 
 
-def without_a_table(path: Path) -> None:
-    change(path, "DROP TABLE labels")
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "newer": lambda path: change(path, "PRAGMA user_version = 9"),
+    "cut": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "overwritten": overwritten,
+    "of another kind": of_another_kind,
+    "without a table": lambda path: change(path, "DROP TABLE labels"),
+    "no database": lambda path: path.write_text("samples,labels\n" * 200),
+    # What made it was killed before it wrote anything.
+    "empty": lambda path: path.write_bytes(b""),
+    "gone": lambda path: path.unlink(),
+}
 
 
-def no_database(path: Path) -> None:
-    path.write_text("samples,labels\n" * 200)
-
-
-def change(path: Path, statement: str) -> None:
-    connection = sqlite3.connect(path)
-    connection.execute(statement)
-    connection.commit()
-    connection.close()
-
-
-@pytest.mark.parametrize(
-    ("spoil", "sentence"),
-    [
-        (newer, "has version 9, and this edgemnist reads up to 1"),
-        (cut, "is damaged"),
-        (overwritten, "is damaged"),
-        (of_another_kind, "is not a store of samples"),
-        (without_a_table, "is damaged"),
-        (no_database, "is damaged"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_told_in_a_sentence(spoil: object, sentence: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("spoil", SPOILED)
+def test_a_file_that_cannot_be_used_is_told(spoil: str, tmp_path: Path, told: Told) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
         for digit in range(40):
             store.add(sample_of(digit % 10))
-    assert callable(spoil)
-    spoil(tmp_path / FILE)
-    with pytest.raises(StorageError, match=sentence) as caught, SampleStore.open(tmp_path) as store:
+    SPOILED[spoil](tmp_path / FILE)
+    with told(), SampleStore.open(tmp_path) as store:
         store.samples()
-    assert caught.value.hint
+    if spoil in {"empty", "gone"}:
+        with SampleStore.open(tmp_path, create=True) as store:
+            assert store.samples() == []
 
 
-@pytest.mark.parametrize(
-    "edit",
-    [
-        "UPDATE samples SET answer = 7, confidence = '0.5'",
-        "UPDATE labels SET label = 3, writer = 5",
-        "UPDATE samples SET at = 'yesterday'",
-    ],
-)
-def test_a_value_of_another_type_that_somebody_typed_is_taken_as_text_or_refused(edit: str, tmp_path: Path) -> None:
-    with SampleStore.open(tmp_path, create=True) as store:
-        store.label(store.add(sample_of(1)) or 0, "1", "ann")
-    change(tmp_path / FILE, edit)
-    with SampleStore.open(tmp_path) as store:
-        (found,) = store.samples()
-    assert isinstance(found.answer, str)
-    assert isinstance(found.confidence, float)
-    assert all(isinstance(one.label, str) and isinstance(one.writer, str) for one in found.labels)
-
-
-@pytest.mark.parametrize(
-    "edit",
-    ["UPDATE samples SET image = x'00'", "UPDATE samples SET confidence = 'high'", "UPDATE samples SET reason = 'x'"],
-)
-def test_what_is_no_sample_cannot_be_typed_into_it(edit: str, tmp_path: Path) -> None:
-    with SampleStore.open(tmp_path, create=True) as store:
-        store.add(sample_of(1))
-    with pytest.raises(sqlite3.IntegrityError):
-        change(tmp_path / FILE, edit)
-
-
-def test_what_cannot_be_done_is_told_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(UsageError) as caught:
-        SampleStore.open(tmp_path / "none")
-    assert caught.value.message == f"{tmp_path / 'none'} has no samples"
-    assert caught.value.hint == f"Collect some with: edgemnist serve --collect {tmp_path / 'none'}"
+def test_what_cannot_be_done_is_told_with_what_to_do(
+    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgemnist.field.samples.store.WAIT_S", 0.05)
     (tmp_path / "file").touch()
-    with pytest.raises(StorageError) as refused:
+    with told():
+        SampleStore.open(tmp_path / "none")
+    with told():
         SampleStore.open(tmp_path / "file", create=True)
-    assert (
-        refused.value.message
-        == f"{tmp_path / 'file'} cannot be created: {tmp_path / 'file'} is a file, not a directory"
-    )
-    assert refused.value.hint == "Choose another directory for the samples."
-    path = tmp_path / FILE
-    with SampleStore.open(tmp_path, create=True) as store:
-        with pytest.raises(UsageError) as unknown:
-            store.label(7, "1", "ann")
-        assert unknown.value.message == f"{path} has no sample 7"
-    change(path, "PRAGMA user_version = 2")
-    with pytest.raises(StorageError) as newer_file:
-        SampleStore.open(tmp_path)
-    assert newer_file.value.message == f"{path} has version 2, and this edgemnist reads up to 1"
-    assert newer_file.value.hint == f"Install a newer edgemnist with: {upgrade_line()}"
-    change(path, "PRAGMA application_id = 1")
-    with pytest.raises(StorageError) as other_file:
-        SampleStore.open(tmp_path)
-    assert other_file.value.message == f"{path} is not a store of samples"
-    assert other_file.value.hint == "Name another directory."
-    path.write_text("samples,labels\n" * 200)
-    with pytest.raises(StorageError) as damaged:
-        SampleStore.open(tmp_path)
-    assert damaged.value.message == f"{path} is damaged"
-    assert damaged.value.hint == (
-        f"Save what can be read with: sqlite3 {path} .recover, or move the file away and start a new one."
-    )
-
-
-def test_a_directory_that_is_read_only_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The log cannot be made, as on a file system that is mounted read-only; root may write everywhere else.
-    SampleStore.open(tmp_path, create=True).close()
-    (tmp_path / f"{FILE}-wal").mkdir()
-    with pytest.raises(StorageError, match="it cannot be opened"):
-        SampleStore.open(tmp_path)
-    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path)
-    with pytest.raises(StorageError, match="it is read-only"):
-        SampleStore.open(tmp_path)
-
-
-def test_a_store_that_another_process_keeps_to_itself_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    SampleStore.open(tmp_path, create=True).close()
-    monkeypatch.setattr("edgemnist.samples.store.WAIT_S", 0.05)
-    with SampleStore.open(tmp_path) as store:
-        other = sqlite3.connect(tmp_path / FILE, isolation_level=None)
+    with SampleStore.open(tmp_path / "here", create=True) as store:
+        other = sqlite3.connect(tmp_path / "here" / FILE, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StorageError) as caught:
+        with told():
             store.add(sample_of(1))
         other.execute("ROLLBACK")
         other.close()
-        assert caught.value.message == f"{tmp_path / FILE} cannot be used: another process has it locked"
-        assert caught.value.hint == "Try again when that process is done."
         # Nothing of it is left open.
         assert store.add(sample_of(1)) == 1
+        with told():
+            store.label(7, "1", "ann")
+    # The log cannot be made, as on a file system that is mounted read-only; root may write everywhere else.
+    (tmp_path / "here" / f"{FILE}-wal").mkdir()
+    with told():
+        SampleStore.open(tmp_path / "here")
+    monkeypatch.setattr(os, "access", lambda path, _: path != tmp_path / "here")
+    with told():
+        SampleStore.open(tmp_path / "here")
 
 
-def test_counts_are_those_of_the_last_time_and_a_commit_is_on_the_disk(tmp_path: Path) -> None:
+def test_a_commit_is_on_the_disk_and_a_file_of_somebody_else_runs_nothing(tmp_path: Path) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
-        assert store.get_count("seen") == 0
-        store.add(sample_of(1), counts={"seen": 3, "skipped": 2})
-        store.add(sample_of(2), counts={"seen": 7})
-        assert (store.get_count("seen"), store.get_count("skipped")) == (7, 2)
+        for seen in (3, 7):
+            store.add(sample_of(1), seen=seen)
+        assert store.seen() == 7
         pragmas = ("journal_mode", "synchronous", "foreign_keys", "secure_delete", "trusted_schema")
         told = [store._connection.execute(f"PRAGMA {one}").fetchone()[0] for one in pragmas]
     assert told == ["wal", 2, 1, 1, 0]
+    for edit in ("image = x'00'", "confidence = 'high'", "reason = 'x'"):
+        with pytest.raises(sqlite3.IntegrityError):
+            change(tmp_path / FILE, f"UPDATE samples SET {edit}")

@@ -1,1 +1,1 @@
-"""Tests of `edgemnist.search`."""
+"""Tests of `edgemnist.pipeline.search`."""

@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from edgemnist.bench.config import BenchConfig
-from edgemnist.data.dataset import Dataset
-from edgemnist.results import read_result
-from edgemnist.results.pipeline import SearchResult
-from edgemnist.search.limits import Limits, Space
-from edgemnist.search.run import SearchConfig, search
-from edgemnist.search.trials import Job, Outcome
-from edgemnist.search.workers import Workers
-from edgemnist.train.network import MLP
+from edgemnist.ground.results import read_result
+from edgemnist.ground.results.pipeline import SearchResult
+from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.search.limits import Limits, Space
+from edgemnist.pipeline.search.run import SearchConfig, search
+from edgemnist.pipeline.search.trials import Job, Outcome
+from edgemnist.pipeline.search.workers import Workers
+from edgemnist.pipeline.train.network import MLP
+from tests.needs import require
 from tests.processes import begin_forking
 from tests.train.conftest import small_dataset
 
@@ -26,9 +27,9 @@ TINY = Space(families=(MLP,), sides=(28, 14), bits=(8,), most_units=32)
 
 
 @pytest.fixture(scope="session")
-def dataset(cache: Path) -> Dataset:
+def dataset() -> Dataset:
     """2,000 training and 500 test images of MNIST."""
-    return small_dataset(cache)
+    return small_dataset()
 
 
 Made = tuple[Path, SearchResult]
@@ -37,6 +38,7 @@ Made = tuple[Path, SearchResult]
 @pytest.fixture(scope="session")
 def made(dataset: Dataset, shared_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Return the directory of a search of four trials, and what it found: once for all, and here a copy. Read only."""
+    require("cc")
     searched, told = shared_directory / "searched", shared_directory / "searched.json"
     with FileLock(shared_directory / "searched.lock"):
         if not told.exists():
@@ -49,7 +51,7 @@ def made(dataset: Dataset, shared_directory: Path, tmp_path_factory: pytest.Temp
 def quick(**options: object) -> SearchConfig:
     """Return a search that takes seconds."""
     values = {"limits": Limits(bytes=20_000), "trials": 4, "recipe": "baseline", "epochs": 8, "space": TINY}
-    return SearchConfig(**{**values, "timing": TIMING, **options})  # type: ignore[arg-type]
+    return SearchConfig(**{**values, "timing": TIMING, **options})  # type: ignore[arg-type]  # of several types
 
 
 class Counting(Workers):
@@ -77,7 +79,7 @@ class Formula(Workers):
 
     def result(self, handle: Job) -> Outcome:
         """Return an accuracy that grows with the size, more slowly the larger it is."""
-        from edgemnist.train.network import Network
+        from edgemnist.pipeline.train.network import Network
 
         self.jobs.append(handle)
         size = Network.parse(handle.network).weight_bytes(10)

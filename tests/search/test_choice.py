@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from edgemnist.search.limits import Costs, Limits, best_so_far, choose
-from edgemnist.search.study import Tried
+from edgemnist.pipeline.search.limits import Costs, Limits, Tried, best_so_far, choose
 
 
-def tried(name: str, size: int, accuracy: float, p50: float | None = None, *, stopped: bool = False) -> Tried:
-    costs = Costs(bytes=size, ram_bytes=10_000 - size, multiplications=size, p50_us=p50)
+def tried(name: str, size: int, accuracy: float, *, stopped: bool = False) -> Tried:
+    costs = Costs(bytes=size, ram_bytes=10_000 - size, multiplications=size)
     return Tried(network=name, costs=costs, accuracies=(accuracy,), stopped=stopped, seconds=1.0)
 
 
@@ -18,8 +17,6 @@ def test_chosen_are_the_most_accurate_the_smallest_and_the_leanest_of_those_that
     assert choose(TRIED, Limits(accuracy=0.93)) == {"c": ["accuracy", "RAM"], "b": ["bytes"]}
     assert choose(TRIED, Limits(accuracy=0.995)) == {"c": ["accuracy"]}
     assert choose(TRIED, Limits(bytes=500)) == {"b": ["accuracy"], "a": ["1/2 of the bytes"]}
-    timed = [tried("slow", 100, 0.99, 9.0), tried("fast", 200, 0.99, 1.0)]
-    assert choose(timed, Limits(accuracy=0.9)) == {"slow": ["accuracy", "bytes"], "fast": ["p50"]}
     assert choose([TRIED[3]], Limits(accuracy=0.9)) == {}
 
 
@@ -49,27 +46,8 @@ def test_of_equally_accurate_networks_the_smaller_is_taken_and_of_equally_small_
         "large": ["RAM"],
     }
     halves = [tried("best", 800, 0.99), tried("a", 400, 0.9), tried("b", 300, 0.9), tried("c", 200, 0.8)]
-    assert choose(halves, Limits()) == {
-        "best": ["accuracy"],
-        "b": ["1/2 of the bytes"],
-        "c": ["1/4 of the bytes"],
-    }
+    assert choose(halves, Limits()) == {"best": ["accuracy"], "b": ["1/2 of the bytes"], "c": ["1/4 of the bytes"]}
     assert choose([*halves, tried("d", 199, 0.8)], Limits())["d"] == ["1/4 of the bytes"]
-
-
-def test_of_equally_fast_or_lean_networks_the_more_accurate_is_taken() -> None:
-    fast = [tried("a", 100, 0.95, 2.0), tried("b", 200, 0.96, 2.0), tried("c", 300, 0.99, 5.0)]
-    assert choose(fast, Limits(accuracy=0.9)) == {"c": ["accuracy"], "a": ["bytes"], "b": ["p50"]}
-    # Where one was not timed, none is the fastest.
-    untimed = [*fast, tried("d", 300, 0.97)]
-    assert choose(untimed, Limits(accuracy=0.9)) == {"c": ["accuracy", "RAM"], "a": ["bytes"]}
-    assert choose([tried("a", 100, 0.95), tried("b", 100, 0.96)], Limits(accuracy=0.9)) == {
-        "b": ["accuracy", "bytes", "RAM"]
-    }
-
-
-def test_a_network_without_a_latency_is_within_a_limit_of_it() -> None:
-    assert choose(TRIED, Limits(p50_us=0.1))["c"] == ["accuracy"]
 
 
 def test_what_was_stopped_or_never_trained_is_no_candidate() -> None:
@@ -78,9 +56,3 @@ def test_what_was_stopped_or_never_trained_is_no_candidate() -> None:
     assert choose([], Limits()) == {}
     # No network that is beyond a limit is chosen, however accurate.
     assert choose(TRIED, Limits(bytes=99)) == {}
-
-
-def test_a_network_that_knows_nothing_yet_has_no_accuracy() -> None:
-    costs = Costs(bytes=1, ram_bytes=1, multiplications=1)
-    assert Tried(network="a", costs=costs, accuracies=(), stopped=True, seconds=0.0).accuracy == 0.0
-    assert Tried(network="a", costs=costs, accuracies=(0.1, 0.7), stopped=False, seconds=0.0).accuracy == 0.7

@@ -39,7 +39,7 @@ def killed(directory: Path, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("kills", swept([3, 30], kept=[3]))
-@pytest.mark.slow
+@pytest.mark.all
 def test_a_killed_search_goes_on_and_loses_nothing_that_was_finished(kills: int, tmp_path: Path) -> None:
     rng = random.Random(kills)
     known: list[str] = []

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
 import warnings
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from optuna.trial import FixedTrial
 
-from edgemnist.errors import StorageError, UsageError
-from edgemnist.search.journal import JOURNAL_FILE, Journal, locked
-from edgemnist.search.limits import KNOWN, Costs, Limits, Space, parameters_of
-from edgemnist.search.study import WINDOW, Asked, Study, Tried
-from edgemnist.search.trials import Job
-from edgemnist.train.network import Network
+from edgemnist.digits.training import KNOWN
+from edgemnist.errors import UsageError
+from edgemnist.pipeline.search.journal import JOURNAL_FILE
+from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parameters_of
+from edgemnist.pipeline.search.study import WINDOW, Asked, Study
+from edgemnist.pipeline.search.trials import Job
+from edgemnist.pipeline.train.network import Network
 from tests.search.conftest import Formula
 
 LIMITS = Limits(bytes=8_000, ram_bytes=2_000)
@@ -23,13 +22,13 @@ LIMITS = Limits(bytes=8_000, ram_bytes=2_000)
 
 def opened(directory: Path, limits: Limits = LIMITS, identity: dict[str, str] | None = None) -> Study:
     directory.mkdir(exist_ok=True)
-    return Study.open(
+    return Study(
         directory, {"recipe": "baseline", **(identity or {})}, limits=limits, space=Space(), classes=10, seed=1
     )
 
 
 def ask(study: Study, ordinal: int) -> Asked:
-    asked = study.ask(ordinal, lambda _, costs: costs)
+    asked = study.ask(ordinal)
     assert asked is not None
     return asked
 
@@ -59,47 +58,11 @@ def test_the_same_seed_tries_the_same_networks_and_none_of_them_twice(tmp_path: 
     assert len(set(names[0])) == 24
 
 
-def test_a_small_choice_is_gone_through_without_a_repetition(tmp_path: Path) -> None:
-    study = opened(tmp_path)
-    # A third of what is drawn from it is mlp:28:4.
-    study.space = Space(families=("mlp",), sides=(28,), bits=(8,), most_units=4)
-    asked = []
-    for ordinal in range(10):
-        asked.append(ask(study, ordinal))
-        if ordinal == 4:
-            tell(study, asked[0], Formula())
-    assert len({str(one.network) for one in asked}) == 10
-
-
 def test_nothing_beyond_a_limit_is_trained(tmp_path: Path) -> None:
     study = opened(tmp_path)
     run(study, 16)
     assert study.rejected > 0
     assert all(LIMITS.allow(one.costs) for one in study.tried)
-
-
-def test_a_latency_is_measured_once_for_each_shape_and_rejected_untrained(tmp_path: Path) -> None:
-    measured = Counter[str]()
-
-    def price(study: Study, network: object, costs: Costs) -> Costs:
-        def measure(_: object) -> float:
-            measured[str(network)] += 1
-            return costs.multiplications / 1_000
-
-        p50 = study.p50(network, "a board", measure)  # type: ignore[arg-type]
-        return Costs(bytes=costs.bytes, ram_bytes=costs.ram_bytes, multiplications=costs.multiplications, p50_us=p50)
-
-    limits = Limits(bytes=8_000, p50_us=10)
-    first = opened(tmp_path, limits)
-    asked = [first.ask(ordinal, lambda network, costs: price(first, network, costs)) for ordinal in range(WINDOW)]
-    assert all(one is not None and (one.costs.p50_us or 99) <= 10 for one in asked)
-    assert any(first.p50(network, "a board", float) > 10 for network in measured)  # type: ignore[arg-type]
-    before = Counter(measured)
-    again = opened(tmp_path, limits)
-    for ordinal in range(WINDOW):
-        again.ask(ordinal, lambda network, costs: price(again, network, costs))
-    assert measured == before
-    assert set(measured.values()) == {1}
 
 
 def test_what_was_in_training_when_the_search_died_is_asked_for_again(tmp_path: Path) -> None:
@@ -155,30 +118,6 @@ def test_other_limits_go_on_with_what_is_known(tmp_path: Path) -> None:
     assert max(one.costs.bytes for one in wider.tried) > 8_000
 
 
-def test_a_full_disk_leaves_whole_lines_and_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    study = opened(tmp_path)
-    run(study, 2)
-    before = (tmp_path / JOURNAL_FILE).read_bytes()
-
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("edgemnist.search.journal.os.fsync", full)
-    with pytest.raises(StorageError, match="No space left on device") as failure:
-        Journal(tmp_path).append_logs([{"op_code": 0}])
-    assert "to continue it" in failure.value.hint
-    assert (tmp_path / JOURNAL_FILE).read_bytes() == before
-    monkeypatch.undo()
-    run(opened(tmp_path), 3)
-
-
-def test_two_searches_do_not_share_a_directory(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(UsageError, match="Another search is running"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        pass
-
-
 def tried(name: str, size: int, *accuracies: float, stopped: bool = False) -> Tried:
     costs = Costs(bytes=size, ram_bytes=size, multiplications=size)
     return Tried(network=name, costs=costs, accuracies=accuracies, stopped=stopped, seconds=1.0)
@@ -200,7 +139,7 @@ def test_networks_that_are_known_to_be_good_come_first_if_they_are_within_the_li
         # What is suggested beyond its range, Optuna takes with a warning.
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert Space().propose(FixedTrial(parameters_of(network))) == network  # type: ignore[arg-type]
+            assert Space().propose(FixedTrial(parameters_of(network))) == network  # type: ignore[arg-type]  # stands in for a trial
     study = opened(tmp_path, Limits(bytes=4_000))
     within = [network for network in known if network.weight_bytes(10) <= 4_000]
     assert 0 < len(within) < len(known)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgemnist.model.exports import reference_directory
 from tests.conftest import REPOSITORY
 from tests.serve.service import Service, png, serving, seven
 from tests.vision import digits
@@ -31,3 +32,11 @@ def drawing() -> bytes:
 def page() -> bytes:
     """A photographed page with digits."""
     return (REPOSITORY / "tests" / "read" / "pages" / "everything.jpg").read_bytes()
+
+
+@pytest.fixture(scope="session")
+def collecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that keeps samples."""
+    place = tmp_path_factory.mktemp("samples")
+    with serving(reference_directory(), "--rate", "0", "--collect", str(place), "--collect-max", "5000") as running:
+        yield running

@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 from PIL import Image, ImageDraw
 
 from benchmarks.serve import attacks
+from tests.patience import PATIENCE_S
 
 TOKEN = "0123456789abcdef"
 
@@ -62,7 +63,7 @@ class Service:
         **headers: str,
     ) -> Answer:
         """Send a request on a connection of its own; `host_` and the like become headers."""
-        connection = http.client.HTTPConnection(*self.address, timeout=120)
+        connection = http.client.HTTPConnection(*self.address, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             sent = {name.strip("_").replace("_", "-"): value for name, value in headers.items()}
             if body is not None and kind:
@@ -78,12 +79,7 @@ class Service:
 
     def connect(self) -> socket.socket:
         """Open a bare connection."""
-        return socket.create_connection(self.address, timeout=30)
-
-    def rss(self) -> int:
-        """Return the bytes of memory that the process has."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGESIZE")
+        return socket.create_connection(self.address, timeout=PATIENCE_S)
 
     def processes(self) -> list[int]:
         """Return the numbers of the process and of all that it has started."""
@@ -92,6 +88,11 @@ class Service:
     def memory(self) -> int:
         """Return the bytes of memory that all its processes have; what they share counts once."""
         return attacks.memory(self.process.pid)
+
+    def own_processor_s(self) -> float:
+        """Return the seconds of the processor that the process itself has taken."""
+        ticks = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
+        return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[list[int]]:
@@ -122,15 +123,14 @@ def serving(exports: Path, *options: str, **popen: Any) -> Iterator[Service]:
 LIMITED = """
 import json, sys
 from pathlib import Path
-from edgemnist.exports import Exports
-from edgemnist.serve.cli import log_to_stderr, show_started
-from edgemnist.serve.config import Limits, ServeConfig
+from edgemnist.model.exports import Exports
+from edgemnist.serve.cli import show_started
+from edgemnist.serve.config import PictureLimits, ServeConfig
 from edgemnist.serve.run import open_service
 
-log_to_stderr()
-config = ServeConfig(port=0, limits=Limits(**json.loads(sys.argv[2])))
+config = ServeConfig(port=0, limits=PictureLimits(**json.loads(sys.argv[2])))
 if __name__ == "__main__":
-    open_service(Exports.open(Path(sys.argv[1])), config).run(lambda result: show_started(result, json=True))
+    open_service(Exports.open(Path(sys.argv[1])), config)(lambda result: show_started(result, json=True))
 """
 """Runs the service with limits that the command has no options for."""
 
@@ -150,7 +150,7 @@ def _running(command: list[str], **popen: Any) -> Iterator[Service]:
         yield Service(process, first_document(process))
     finally:
         process.terminate()
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, errors
         assert b"Traceback" not in errors, errors
 
@@ -175,25 +175,6 @@ def everything(connection: socket.socket) -> bytes:
         while chunk := connection.recv(65536):
             received += chunk
     return received
-
-
-def together(*functions: Any) -> None:
-    """Call functions at the same time, and raise what one of them raises."""
-    faults: list[BaseException] = []
-
-    def call(function: Any) -> None:
-        try:
-            function()
-        except BaseException as error:  # noqa: BLE001 - raised in the test's own thread
-            faults.append(error)
-
-    threads = [threading.Thread(target=call, args=(function,)) for function in functions]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if faults:
-        raise faults[0]
 
 
 def seven(side: int = 112, mode: str = "RGBA") -> Image.Image:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.images.decode import FORMATS
+from edgemnist.ground.pictures import FORMATS
+from edgemnist.model.exports.manifest import read_manifest
 from tests.conftest import Run
 from tests.serve.service import Answer, Service, png, serving, seven
 
@@ -90,6 +90,8 @@ def test_what_can_be_asked_for_is_what_the_manifest_has(service: Service, made_e
     }
     assert [one["name"] for one in listed["artifacts"] if one["default"]] == [service.started["artifact"]]
     assert listed["labels"] == recorded.labels
+    health = service.ask("/healthz").document
+    assert (health["status"], health["release"], health["artifact"]) == ("ok", None, service.started["artifact"])
 
 
 def test_an_artifact_is_asked_for_in_another_runtime(service: Service, drawing: bytes) -> None:
@@ -99,7 +101,8 @@ def test_an_artifact_is_asked_for_in_another_runtime(service: Service, drawing: 
     assert answer["compared"][0]["agrees"]
     read = service.ask("/v1/read?artifact=tflite-int8@integer", SEVEN).document
     assert (read["artifact"], read["numbers"][0]["text"]) == ("tflite-int8@integer", "7")
-    for name, nearest in (("tflite-int8@intger", "integer"), ("onnx-int8@litert", None)):
+    unknown = {"tflite-int8@intger": "integer", "onnx-int8@litert": None, "onnx-dynamite": "onnx-dynamic", "zzz": None}
+    for name, nearest in unknown.items():
         refused = service.ask(f"/v1/predict?artifact={name}", drawing)
         assert refused.status in {400, 404}
         assert refused.document["nearest"] == nearest
@@ -115,12 +118,6 @@ def test_what_is_no_digit_is_told_and_so_are_several(service: Service, drawing: 
     answer = service.ask("/v1/predict", batch(drawing, png(several), png(cross)), kind="application/json").document
     assert [one["verdict"] for one in answer["predictions"]] == ["digit", "several", "no-digit"]
     assert all(isinstance(one["digit"], int) for one in answer["predictions"])
-
-
-def test_health_names_what_answers(service: Service) -> None:
-    health = service.ask("/healthz").document
-    assert (health["status"], health["release"]) == ("ok", None)
-    assert health["artifact"] == service.started["artifact"]
 
 
 def animated() -> bytes:
@@ -182,11 +179,6 @@ def test_what_cannot_be_answered_is_refused_in_words(
     # Whoever asks over HTTP has no command line.
     assert "--" not in answer.document["message"] + answer.document["hint"]
     assert_guarded(answer)
-
-
-def test_the_nearest_artifact_is_named(service: Service) -> None:
-    assert service.ask("/v1/predict?artifact=onnx-dynamite", b"x").document["nearest"] == "onnx-dynamic"
-    assert service.ask("/v1/predict?artifact=zzz", b"x").document["nearest"] is None
 
 
 def assert_guarded(answer: Answer) -> None:

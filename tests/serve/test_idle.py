@@ -3,34 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import os
-import time
+import signal
 from collections.abc import Callable
-from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerProcess
+from typing import Any
 
 import pytest
 
-from edgemnist.exports import Exports, reference_directory
-from edgemnist.runtimes.interface import Classifier
+from edgemnist.ground.web.bodies import memory_file
+from edgemnist.ground.web.refusals import RefusedError
+from edgemnist.model.exports import Exports, reference_directory
+from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.task import default_task
 from edgemnist.serve import workers
-from edgemnist.serve.config import Limits
-from edgemnist.serve.jobs import Normalized, PredictJob, Reply
-from edgemnist.serve.limits import Memory, MemoryFile
-from edgemnist.serve.refusals import RefusedError
-from edgemnist.serve.workers import Lane
+from edgemnist.serve.config import PictureLimits
+from edgemnist.serve.jobs import Normalized, PredictJob
+from edgemnist.serve.workers import Lane, Memory
+from tests.patience import PATIENCE_S, comes_true
 from tests.serve.service import png, serving, seven
-
-PATIENCE_S = 60
-
-
-def comes_true(claim: Callable[[], bool]) -> bool:
-    end = time.monotonic() + PATIENCE_S
-    while not (true := claim()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return true
 
 
 @pytest.mark.parametrize("opened", [True, False])
@@ -49,84 +39,86 @@ def classifier() -> Classifier:
     return Exports.open(reference_directory()).load()
 
 
+def played(classifier: Classifier, play: Callable[[Lane, Callable[[], Any]], Any]) -> None:
+    """Play something with a lane, and what has it read a 7."""
+    limits = PictureLimits()
+
+    async def run() -> None:
+        lane = Lane(1, 4, limits, Memory(limits.decoded_bytes))
+
+        async def read() -> None:
+            with memory_file() as body:
+                body.write(png(seven()))
+                body.flush()
+                job = PredictJob(batch=False, task=default_task(), max_pixels=limits.max_pixels)
+                assert isinstance(await lane.run(job, body, classifier), Normalized)
+
+        await play(lane, read)
+        lane._rest()
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+
+
 def test_an_idle_process_ends_and_comes_back_with_the_next_picture(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers, "IDLE_S", 0.05)
-    limits = Limits()
-    lane = Lane("drawings", 1, 4, limits, Memory(limits.decoded_bytes))
-    job = PredictJob(batch=False, digits=True)
 
-    async def play() -> None:
+    async def play(lane: Lane, read: Callable[[], Any]) -> None:
         for _ in range(2):
-            body = MemoryFile()
-            body.append(png(seven()))
-            found = await lane.run(job, body, classifier)
-            assert isinstance(found, Normalized)
-            (worker,) = lane._workers
-            process = worker._process
-            assert process is not None
-            await asyncio.to_thread(process.join, PATIENCE_S)
-            assert not process.is_alive()
+            await read()
+            (worker,) = lane._idle
+            await worker.ended()
+            assert not worker.process.is_alive()
 
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
-        loop.run_until_complete(asyncio.wait_for(play(), PATIENCE_S))
-    lane.close(5)
+    played(classifier, play)
 
 
-def test_a_process_at_work_does_not_rest() -> None:
-    worker = workers.Worker(Limits(max_pixels=1000, max_images=1, work_timeout_s=1))
-    process, _ = worker.start()
-    with worker._working:
-        worker.rest()
-        assert process.is_alive()
-    worker.rest()
-    assert not process.is_alive()
-    worker.stop(for_good=True)
-
-
-def test_a_process_that_is_killed_when_its_work_is_done_gets_no_more_of_it(
+def test_a_process_that_was_killed_is_replaced_and_one_that_does_not_start_is_told(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    limits, body, call = Limits(), MemoryFile(), workers.Call()
-    body.append(png(seven()))
-    worker = workers.Worker(limits)
-    receive = worker._reply
+    async def play(lane: Lane, read: Callable[[], Any]) -> None:
+        await read()
+        (worker,) = lane._idle
+        assert worker.process.pid
+        os.kill(worker.process.pid, signal.SIGKILL)
+        await worker.ended()
+        await read()
+        assert lane._idle != [worker]
+        lane._rest()
 
-    def reply_and_leave(pipe: Connection, deadline: float) -> Reply:
-        reply = receive(pipe, deadline)
-        if isinstance(reply, Normalized):
-            call.cancel()
-        return reply
+        def fail(_: object) -> None:
+            raise BrokenPipeError
 
-    monkeypatch.setattr(worker, "_reply", reply_and_leave)
-    job = PredictJob(batch=False, digits=True)
-    found = worker.do(job, body, call, classifier, Memory(limits.decoded_bytes), most_pixels=None)
-    assert isinstance(found, Normalized)
-    assert worker._process is None
-    worker.stop(for_good=True)
-
-
-@pytest.mark.parametrize("failures", [2, 3])
-def test_a_process_that_cannot_be_started_is_tried_again_and_then_told(
-    failures: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    begin, tried = ForkServerProcess.start, []
-
-    def start(process: ForkServerProcess) -> None:
-        tried.append(process)
-        if len(tried) <= failures:
-            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        begin(process)
-
-    monkeypatch.setattr(ForkServerProcess, "start", start)
-    worker = workers.Worker(Limits(max_pixels=1000, max_images=1, work_timeout_s=1))
-    if failures < workers.STARTS:
-        process, _ = worker.start()
-        assert process.is_alive()
-    else:
+        monkeypatch.setattr(workers, "Worker", fail)
         with pytest.raises(RefusedError) as refused:
-            worker.start()
+            await read()
         assert refused.value.status == 503
-    assert len(tried) == 3
-    worker.stop(for_good=True)
+
+    played(classifier, play)
+
+
+def test_pictures_wait_for_memory_and_the_largest_gets_all_of_it() -> None:
+    async def play() -> None:
+        memory = Memory(100)
+        order: list[str] = []
+
+        async def second() -> None:
+            async with memory.reserve(1000):
+                order.append("second")
+
+        async with memory.reserve(60):
+            waiting = asyncio.create_task(second())
+            async with memory.reserve(40):
+                await asyncio.sleep(0.01)
+                order.append("first")
+        await waiting
+        assert order == ["first", "second"]
+        # It is free again after a picture that failed.
+        with pytest.raises(ValueError, match="broken"):
+            async with memory.reserve(100):
+                raise ValueError("broken")
+        async with memory.reserve(100):
+            pass
+
+    asyncio.run(asyncio.wait_for(play(), PATIENCE_S))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.exports import Exports
-from edgemnist.samples.store import SampleStore
+from edgemnist.field.samples.store import SampleStore
+from edgemnist.model.exports import Exports
 from tests.deploy.loopback import free_port
 from tests.killing import Program, answered_until_it_is_gone
 from tests.sweeping import swept
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.all
 
 KILLS = (4, 12)
 """A few, and those of a sweep."""
@@ -31,7 +31,7 @@ def test_what_a_killed_service_has_answered_is_stored(kills: int, tmp_path: Path
     image = Exports.open("reference").read_golden().images[0].tolist()
     samples = tmp_path / "samples"
     given = 0
-    with Program(tmp_path, "-m", "tests.killing", "edgemnist.app", "edgemnist.serve.server") as program:
+    with Program(tmp_path, "-m", "tests.killing", "edgemnist.app", "edgemnist.serve.routes") as program:
         for _ in range(kills):
             shutil.rmtree(samples, ignore_errors=True)
             port = free_port()

@@ -7,24 +7,28 @@ import contextlib
 import http.client
 import io
 import json
+import os
 import random
+import re
+import signal
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.serve.attacks import scans
 from benchmarks.vision.synthetic.digits import evaluation_digits
-from edgemnist.exports import reference_directory
-from tests.serve.service import Service, limited, png, serving
+from edgemnist.model.exports import reference_directory
+from tests.patience import PATIENCE_S, comes_true
+from tests.serve.service import Answer, Service, limited, png
 
 CLIENTS = 50
 REQUESTS = 6
 """Of each client."""
+ALONE = 3
+"""Processes of a service that has no worker: itself, and the two that it forks workers from."""
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +42,13 @@ def drawings() -> list[tuple[bytes, int]]:
 
 
 def test_fifty_clients_that_draw_at_once_all_get_their_answers(drawings: list[tuple[bytes, int]]) -> None:
-    with serving(reference_directory(), "--rate", "0") as service:
+    with limited(reference_directory(), rate=0, wait_timeout_s=PATIENCE_S) as service:
         alone = [service.ask("/v1/predict", drawing).document["predictions"][0] for drawing, _ in drawings]
         assert sum(one["digit"] == label for one, (_, label) in zip(alone, drawings, strict=True)) >= 98
 
         def draw(client: int) -> None:
             chosen = random.Random(client).choices(range(len(drawings)), k=REQUESTS)
-            connection = http.client.HTTPConnection(*service.address, timeout=30)
+            connection = http.client.HTTPConnection(*service.address, timeout=PATIENCE_S)
             with contextlib.closing(connection):
                 ready.wait()
                 for index in chosen:
@@ -62,74 +66,82 @@ def noise(width: int, height: int) -> bytes:
     return png(Image.fromarray(np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)))
 
 
-def wait_for_large_pictures(service: Service, count: int) -> None:
-    """Wait until so many are worked on, or wait."""
-    while f"edgemnist_large_pictures {count}.0" not in service.ask("/metrics").body.decode():
-        time.sleep(0.02)
+LARGE = noise(400, 340)
+"""Not a drawing: it waits for one of the places for large pictures."""
+
+
+def large_pictures(service: Service) -> int:
+    """Return how many are worked on or wait."""
+    return int(re.findall(r"^edgemnist_large_pictures (\d+)", service.ask("/metrics").body.decode(), re.MULTILINE)[0])
+
+
+def hold_up(
+    service: Service, clients: ThreadPoolExecutor, count: int, path: str = "/v1/read"
+) -> tuple[list[int], list[Future[Answer]]]:
+    """Stop this many processes that work on pictures, and return them, with the answers that wait for them."""
+    stopped, waiting = list[int](), list[Future[Answer]]()
+    while True:
+        waiting = [answer for answer in waiting if not answer.done()]
+        if len(stopped) == len(waiting) == count:
+            return stopped, waiting
+        if len(waiting) < count:
+            waiting.append(clients.submit(service.ask, path, LARGE))
+        for worker in set(service.processes()[ALONE:]) - set(stopped):
+            os.kill(worker, signal.SIGSTOP)
+            stopped.append(worker)
+        time.sleep(0.1)
 
 
 def test_where_all_places_are_taken_the_next_large_picture_is_refused_and_drawings_are_answered(
     drawings: list[tuple[bytes, int]],
 ) -> None:
-    with limited(reference_directory(), concurrency=1, waiting=1, rate=0) as service:
-        page = noise(800, 600)
-        with ThreadPoolExecutor(1) as others:
-            answers = others.submit(service.ask_all, "/v1/read", [page] * 8)
-            small = []
-            wait_for_large_pictures(service, 2)
-            # A batch needs a place, too.
-            batch = json.dumps({"images": [base64.b64encode(drawings[0][0]).decode()] * 2}).encode()
-            assert service.ask("/v1/predict", batch, kind="application/json").status == 503
-            while not answers.done():
-                small += [service.ask("/v1/predict", drawings[0][0]), service.ask("/v1/artifacts")]
-        statuses = [answer.status for answer in answers.result()]
-        assert set(statuses) == {200, 503}
-        assert statuses.count(200) >= 2
-        refused = next(answer for answer in answers.result() if answer.status == 503)
-        assert refused.document["error"] == "busy"
-        assert refused.headers["retry-after"] == "1"
-        assert {answer.status for answer in small} == {200}
-        # It has its place again as soon as one is done.
-        assert service.ask("/v1/read", page).status == 200
-
-
-@pytest.mark.parametrize("concurrency", [1, 3])
-def test_as_many_processes_work_on_large_pictures_as_were_asked_for(concurrency: int) -> None:
-    with serving(reference_directory(), "--concurrency", str(concurrency)) as service:
-        page = noise(200, 130)
-        assert service.ask("/v1/read", page).status == 200
-        before = len(service.processes())
-        assert {answer.status for answer in service.ask_all("/v1/read", [page] * 6)} == {200}
-        assert len(service.processes()) - before == concurrency - 1
-
-
-@contextlib.contextmanager
-def timed(most: float) -> Iterator[None]:
-    started = time.monotonic()
-    yield
-    assert time.monotonic() - started < most
+    limits = {"concurrency": 2, "waiting": 1, "rate": 0, "wait_timeout_s": PATIENCE_S}
+    with limited(reference_directory(), **limits) as service, ThreadPoolExecutor(3) as clients:
+        stopped, answers = hold_up(service, clients, 2)
+        answers.append(clients.submit(service.ask, "/v1/read", LARGE))
+        assert comes_true(lambda: large_pictures(service) == 3)
+        # As many processes as were asked for: the third picture waits.
+        assert len(service.processes()) == ALONE + 2
+        refused = service.ask("/v1/read", LARGE)
+        assert (refused.status, refused.document["error"], refused.headers["retry-after"]) == (503, "busy", "1")
+        # A batch needs a place, too.
+        batch = json.dumps({"images": [base64.b64encode(drawings[0][0]).decode()] * 2}).encode()
+        assert service.ask("/v1/predict", batch, kind="application/json").status == 503
+        for _ in range(5):
+            assert service.ask("/v1/predict", drawings[0][0]).status == 200
+            assert service.ask("/v1/artifacts").status == 200
+        for worker in stopped:
+            os.kill(worker, signal.SIGCONT)
+        assert [answer.result().status for answer in answers] == [200] * 3
+        assert service.ask("/v1/read", LARGE).status == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/predict", "/v1/read"])
-def test_a_picture_that_takes_long_holds_up_nobody_and_not_the_end(
-    path: str, drawings: list[tuple[bytes, int]]
-) -> None:
-    picture = scans(2000)
-    with limited(reference_directory(), concurrency=1, drain_s=1, rate=0, work_timeout_s=60) as service:
-        with ThreadPoolExecutor(1) as others:
-            slow = others.submit(service.ask, path, picture)
-            wait_for_large_pictures(service, 1)
-            with timed(3):
-                assert service.ask("/healthz").status == 200
-                assert service.ask("/v1/artifacts").status == 200
-                assert service.ask("/v1/predict", drawings[0][0]).status == 200
-            assert not slow.done()
-            service.process.terminate()
-            with timed(6):
-                assert service.process.wait() == 0
+def test_a_picture_that_takes_long_does_not_hold_up_the_end(path: str) -> None:
+    limits = {"concurrency": 1, "drain_s": 1, "rate": 0, "wait_timeout_s": PATIENCE_S}
+    with limited(reference_directory(), **limits) as service, ThreadPoolExecutor(1) as clients:
+        _, (answer,) = hold_up(service, clients, 1, path)
+        service.process.terminate()
+        assert service.process.wait(PATIENCE_S) == 0
         # Whoever waited is told, and may ask the next service.
-        assert slow.result().status == 503
-        assert slow.result().document["error"] == "busy"
+        assert (answer.result().status, answer.result().document["error"]) == (503, "busy")
+
+
+def test_work_ends_when_its_client_leaves() -> None:
+    limits = {"concurrency": 1, "waiting": 1, "rate": 0, "wait_timeout_s": PATIENCE_S}
+    with limited(reference_directory(), **limits) as service, ThreadPoolExecutor(1) as clients:
+        stopped, answers = hold_up(service, clients, 1)
+        with service.connect() as leaving:
+            head = (
+                f"POST /v1/read HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(LARGE)}"
+            )
+            leaving.sendall(f"{head}\r\n\r\n".encode() + LARGE)
+            assert comes_true(lambda: large_pictures(service) == 2)
+        # Whoever leaves before the work has begun leaves no work behind.
+        assert comes_true(lambda: large_pictures(service) == 1)
+        os.kill(stopped[0], signal.SIGCONT)
+        assert answers[0].result().status == 200
+        assert comes_true(lambda: large_pictures(service) == 0)
 
 
 SIDE = 5790
@@ -156,11 +168,12 @@ def bomb(kind: str) -> bytes:
     return stream.getvalue()
 
 
+@pytest.mark.all
 @pytest.mark.parametrize("kind", ["transparent", "float", "webp"])
 def test_large_pictures_take_no_more_memory_together_than_one_may(kind: str) -> None:
     """What the unit allows is 512 MB; without any limit it was 1.3 GB for one, and 950 MB stayed."""
     picture = bomb(kind)
-    with serving(reference_directory(), "--concurrency", "2") as service:
+    with limited(reference_directory(), concurrency=2, wait_timeout_s=PATIENCE_S) as service:
         service.ask("/v1/read", noise(300, 200))
         before = service.memory()
         with service.watched() as most:

@@ -15,15 +15,14 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 from benchmarks.vision.synthetic.forms import STYLES as FORMS
 from benchmarks.vision.synthetic.forms import compose_form
-from edgemnist.exports import reference_directory
-from edgemnist.train_likeness.synthetic.page import Digits
-from tests.browser import WINDOWS, console, draw, show
+from edgemnist.model.exports import reference_directory
+from tests.browser import WINDOWS, console, draw, show, until
 from tests.conftest import REPOSITORY
 from tests.serve.service import TOKEN, Service, serving
+from tools.likeness.page import Digits
 
 SEVEN = [(-0.22, -0.28), (0.22, -0.28), (0.06, 0.02), (-0.06, 0.3)]
 THREE = [(-0.2, -0.25), (0.0, -0.32), (0.18, -0.22), (0.12, -0.06), (-0.02, 0), (0.14, 0.06), (0.2, 0.2), (0.02, 0.32),
@@ -50,12 +49,12 @@ def text(browser: Chrome, name: str) -> str:
 
 
 def wait_for_status(browser: Chrome, said: str) -> None:
-    WebDriverWait(browser, 10, 0.05).until(lambda _: said in text(browser, "status"))
+    until(browser, lambda: said in text(browser, "status"))
 
 
 def open_page(browser: Chrome, service: Service, window: str = "desktop", scheme: str = "light") -> None:
     show(browser, service.url, window, scheme)
-    WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "artifact").is_enabled())
+    until(browser, lambda: find(browser, "artifact").is_enabled())
 
 
 @pytest.mark.parametrize(("window", "scheme"), EVERYWHERE)
@@ -82,13 +81,20 @@ def test_what_is_drawn_is_read_at_once(window: str, scheme: str, known: Service,
     assert console(browser) == []
 
 
-def test_a_drawing_that_is_no_digit_is_told(known: Service, browser: Chrome) -> None:
+def test_while_no_answer_has_come_the_page_says_so_and_keeps_none_of_an_earlier_drawing(
+    known: Service, browser: Chrome
+) -> None:
     open_page(browser, known)
-    draw(browser, [(0, -0.3), (0, 0.3)])
+    browser.execute_script("window.fetch = () => new Promise(() => {})")
+    draw(browser, SEVEN)
+    assert text(browser, "confidence") == "reading …"
+    open_page(browser, known)
+    draw(browser, SEVEN)
+    wait_for_status(browser, "Read as 7")
+    browser.execute_script("window.fetch = () => Promise.reject(new TypeError('gone'))")
     draw(browser, [(-0.3, 0), (0.3, 0)])
-    wait_for_status(browser, "but this looks like no digit")
-    assert text(browser, "confidence") == "no digit"
-    assert "doubtful" in str(find(browser, "digit").get_attribute("class"))
+    until(browser, lambda: text(browser, "confidence") == "no answer")
+    assert text(browser, "digit") == "–"
 
 
 def test_the_answer_and_its_bars_are_on_the_first_screen_of_a_phone(known: Service, browser: Chrome) -> None:
@@ -100,128 +106,43 @@ def test_the_answer_and_its_bars_are_on_the_first_screen_of_a_phone(known: Servi
             assert button.size["height"] >= 44, button.get_attribute("id")
 
 
-@pytest.mark.parametrize("size", [(320, 640), (568, 320), (640, 320), (667, 375), (844, 390)])
-def test_nothing_covers_the_answer_on_a_small_phone_upright_or_on_its_side(
-    size: tuple[int, int], service: Service, browser: Chrome
-) -> None:
-    width, height = size
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(service.url)
-    WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "artifact").is_enabled())
-    assert find(browser, "compare-label").is_displayed()
-    parts = [find(browser, name).rect for name in ("pad", "undo", "clear", "compare-label", "bars", "digit")]
-    for one, other in itertools.combinations(parts, 2):
-        beside = one["x"] + one["width"] <= other["x"] or other["x"] + other["width"] <= one["x"]
-        below = one["y"] + one["height"] <= other["y"] or other["y"] + other["height"] <= one["y"]
-        assert beside or below, (one, other)
-    assert browser.execute_script("return document.documentElement.scrollWidth") == width
-
-
 def test_a_finger_draws_and_does_not_scroll(known: Service, browser: Chrome) -> None:
     open_page(browser, known, "phone")
-    pad = find(browser, "pad")
-    side = pad.size["width"]
-    left, top = pad.location["x"] + side / 2, pad.location["y"] + side / 2
-    places = [{"x": left + x * side, "y": top + y * side} for x, y in SEVEN]
-    points = [
-        {"x": a["x"] + (b["x"] - a["x"]) * step / 8, "y": a["y"] + (b["y"] - a["y"]) * step / 8}
-        for a, b in itertools.pairwise(places)
-        for step in range(9)
-    ]
-    touch = "Input.dispatchTouchEvent"
-    browser.execute_cdp_cmd(touch, {"type": "touchStart", "touchPoints": [points[0]]})
-    for point in points[1:]:
-        browser.execute_cdp_cmd(touch, {"type": "touchMove", "touchPoints": [point]})
-    browser.execute_cdp_cmd(touch, {"type": "touchEnd", "touchPoints": []})
+    draw(browser, SEVEN, finger=True)
     wait_for_status(browser, "Read as 7")
     assert browser.execute_script("return scrollY") == 0
 
 
-def test_the_pad_is_cleared_and_strokes_are_taken_back(known: Service, browser: Chrome) -> None:
+def test_strokes_are_taken_back_and_what_is_no_digit_is_told(known: Service, browser: Chrome) -> None:
     open_page(browser, known)
     draw(browser, SEVEN)
     wait_for_status(browser, "Read as 7")
     draw(browser, [(-0.4, -0.4), (0.4, 0.4)])
-    WebDriverWait(browser, 10, 0.05).until(
-        lambda _: "7" not in text(browser, "status") or text(browser, "digit") != "7"
-    )
+    until(browser, lambda: "7" not in text(browser, "status") or text(browser, "digit") != "7")
     find(browser, "undo").click()
-    WebDriverWait(browser, 10, 0.05).until(lambda _: text(browser, "digit") == "7")
+    until(browser, lambda: text(browser, "digit") == "7")
     find(browser, "clear").click()
     assert text(browser, "digit") == "–"
     assert not find(browser, "clear").is_enabled()
+    draw(browser, [(0, -0.3), (0, 0.3)])
+    draw(browser, [(-0.3, 0), (0.3, 0)])
+    wait_for_status(browser, "but this looks like no digit")
+    assert text(browser, "confidence") == "no digit"
+    assert "doubtful" in str(find(browser, "digit").get_attribute("class"))
 
 
-def test_the_keyboard_alone_draws(known: Service, browser: Chrome) -> None:
+def test_the_keyboard_alone_draws_and_changes_tabs(known: Service, browser: Chrome) -> None:
     open_page(browser, known)
     find(browser, "tab-draw").click()
     ActionChains(browser).send_keys(Keys.TAB).perform()
     assert browser.switch_to.active_element.get_attribute("id") == "pad"
-    ActionChains(browser).send_keys(" ", *[Keys.ARROW_DOWN] * 12, " ").perform()
+    ActionChains(browser).send_keys(" ").perform()
+    assert text(browser, "pen") == "Pen down."
+    ActionChains(browser).send_keys(*[Keys.ARROW_DOWN] * 12, " ").perform()
+    assert text(browser, "pen") == "Pen up."
     wait_for_status(browser, "Read as 1")
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
     assert text(browser, "digit") == "–"
-
-
-RING = """
-const pad = document.getElementById("pad");
-const accent = getComputedStyle(pad).getPropertyValue("--accent").trim().match(/[0-9a-f]{2}/gi);
-const [r, g, b] = accent.map((channel) => parseInt(channel, 16));
-const copy = new OffscreenCanvas(pad.width, pad.height).getContext("2d", { willReadFrequently: true });
-copy.drawImage(pad, 0, 0);
-const { data } = copy.getImageData(0, 0, pad.width, pad.height);
-let found = 0;
-for (let i = 0; i < data.length; i += 4) found += data[i] === r && data[i + 1] === g && data[i + 2] === b;
-return found
-"""
-"""How many pixels of the pad have the colour of the keyboard's pen."""
-
-
-def test_whether_the_keyboards_pen_is_down_is_seen_and_told(known: Service, browser: Chrome) -> None:
-    open_page(browser, known)
-    pad = find(browser, "pad")
-    pad.send_keys(Keys.ARROW_DOWN)
-    up = browser.execute_script(RING)
-    assert up > 0
-    pad.send_keys(" ")
-    assert text(browser, "pen") == "Pen down."
-    assert browser.execute_script(RING) > 1.5 * up
-    pad.send_keys(*[Keys.ARROW_DOWN] * 4, " ")
-    assert text(browser, "pen") == "Pen up."
-    wait_for_status(browser, "Read as")
-
-
-@pytest.mark.parametrize("keys", [(Keys.CONTROL, "z"), (Keys.BACKSPACE,), (Keys.ESCAPE,)], ids=["z", "back", "escape"])
-def test_a_stroke_that_is_taken_back_while_it_is_drawn_is_over(
-    keys: tuple[str, ...], known: Service, browser: Chrome
-) -> None:
-    open_page(browser, known)
-    pad = find(browser, "pad")
-    pad.send_keys(" ", *[Keys.ARROW_DOWN] * 3)
-    pad.send_keys(*keys)
-    assert text(browser, "pen") == "Pen up."
-    assert not find(browser, "undo").is_enabled()
-    # The next stroke is one again.
-    pad.send_keys(*[Keys.ARROW_UP] * 3, " ", *[Keys.ARROW_DOWN] * 12, " ")
-    wait_for_status(browser, "Read as 1")
-
-
-def test_every_bar_is_told_to_those_who_do_not_see_it(known: Service, browser: Chrome) -> None:
-    open_page(browser, known)
-    told = "#bars li > :not([aria-hidden])"
-    assert [bar.get_attribute("textContent") for bar in browser.find_elements(By.CSS_SELECTOR, told)] == [*"0123456789"]
-    draw(browser, SEVEN)
-    wait_for_status(browser, "Read as 7")
-    for digit, bar in enumerate(browser.find_elements(By.CSS_SELECTOR, told)):
-        label, _, share = str(bar.get_attribute("textContent")).partition(": ")
-        assert label == str(digit)
-        assert share.endswith(" %")
-        assert (float(share.removesuffix(" %")) > 50) == (digit == 7)
-
-
-def test_tabs_are_changed_with_arrow_keys(known: Service, browser: Chrome) -> None:
-    open_page(browser, known)
     find(browser, "tab-draw").send_keys(Keys.ARROW_RIGHT)
     assert browser.switch_to.active_element.get_attribute("id") == "tab-read"
     assert find(browser, "panel-read").is_displayed()
@@ -254,7 +175,7 @@ def test_a_page_is_read_and_boxes_lie_over_it(window: str, scheme: str, known: S
     assert console(browser) == []
 
 
-@pytest.mark.parametrize(("window", "scheme"), EVERYWHERE)
+@pytest.mark.parametrize(("window", "scheme"), [("phone", "dark"), ("desktop", "light")])
 def test_a_form_is_shown_as_its_table(
     window: str, scheme: str, known: Service, browser: Chrome, digits: Digits, tmp_path: Path
 ) -> None:
@@ -279,22 +200,6 @@ def test_a_form_is_shown_as_its_table(
     assert console(browser) == []
 
 
-def test_a_picture_that_cannot_be_read_is_told_and_the_next_one_is_read(
-    known: Service, browser: Chrome, tmp_path: Path
-) -> None:
-    open_page(browser, known)
-    find(browser, "tab-read").click()
-    (tmp_path / "broken.png").write_bytes(b"no picture")
-    find(browser, "file").send_keys(str(tmp_path / "broken.png"))
-    WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "alert").is_displayed())
-    assert "not a picture" in find(browser, "alert").text
-    find(browser, "file").send_keys(str(PAGE))
-    wait_for_status(browser, "Read:")
-    assert not find(browser, "alert").is_displayed()
-    # Chromium itself writes down that the answer was 422.
-    assert [entry["source"] for entry in console(browser)] == ["network"]
-
-
 def test_artifacts_are_compared_side_by_side(service: Service, browser: Chrome) -> None:
     open_page(browser, service)
     find(browser, "compare").click()
@@ -311,11 +216,12 @@ def test_artifacts_are_compared_side_by_side(service: Service, browser: Chrome) 
         assert time.endswith("µs")
     # Another artifact answers as soon as it is chosen.
     browser.find_element(By.CSS_SELECTOR, "#artifact option[value='onnx-float32']").click()
-    WebDriverWait(browser, 10, 0.05).until(
-        lambda _: (
+    until(
+        browser,
+        lambda: (
             browser.execute_script("return document.querySelector('#comparison tbody th').textContent")
             == "onnx-float32"
-        )
+        ),
     )
     assert console(browser) == []
 
@@ -349,7 +255,7 @@ def test_a_service_that_goes_away_is_told_in_words(browser: Chrome) -> None:
     with serving(reference_directory()) as service:
         open_page(browser, service)
     draw(browser, SEVEN)
-    WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "alert").is_displayed())
+    until(browser, lambda: find(browser, "alert").is_displayed())
     assert "does not answer" in find(browser, "alert").text
     console(browser)
 
@@ -357,13 +263,13 @@ def test_a_service_that_goes_away_is_told_in_words(browser: Chrome) -> None:
 def test_the_token_is_asked_for_or_comes_with_the_address(browser: Chrome) -> None:
     with serving(reference_directory(), "--token", TOKEN) as service:
         show(browser, service.url)
-        WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "token-form").is_displayed())
+        until(browser, lambda: find(browser, "token-form").is_displayed())
         find(browser, "token").send_keys(TOKEN, Keys.ENTER)
-        WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "artifact").is_enabled())
+        until(browser, lambda: find(browser, "artifact").is_enabled())
         assert not find(browser, "token-form").is_displayed()
         browser.execute_script("sessionStorage.clear()")
         browser.get("about:blank")
         browser.get(f"{service.url}#token={TOKEN}")
-        WebDriverWait(browser, 10, 0.05).until(lambda _: find(browser, "artifact").is_enabled())
+        until(browser, lambda: find(browser, "artifact").is_enabled())
         assert TOKEN not in browser.current_url
         console(browser)

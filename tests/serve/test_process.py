@@ -25,23 +25,28 @@ from urllib.parse import urlsplit
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from edgemnist.exports import reference_directory
-from edgemnist.serve.config import read_token
-from tests.conftest import Run
-from tests.notices import Notices
-from tests.serve.service import TOKEN, Service, everything, first_document, png, serving, seven
+from edgemnist.model.exports import reference_directory
+from tests.patience import PATIENCE_S, comes_true
+from tests.serve.service import TOKEN, Service, everything, first_document, limited, png, serving, seven
 
 
+@pytest.mark.all
 def test_the_first_answer_takes_less_than_a_second_of_work(made_exports: Path, drawing: bytes) -> None:
-    """Of the processor, imports included: other tests run at the same time, and are not to be counted."""
-    with serving(made_exports) as service:
-        assert service.ask("/v1/predict", drawing).status == 200
-        user, system = Path(f"/proc/{service.process.pid}/stat").read_text().rpartition(") ")[2].split()[11:13]
-    assert (int(user) + int(system)) / os.sysconf("SC_CLK_TCK") <= 1
+    """Of the processor, imports included: other tests run at the same time, and are not to be counted.
+
+    Those share its caches, too, so the least of three starts counts.
+    """
+    work = []
+    for _ in range(3):
+        with serving(made_exports) as service:
+            assert service.ask("/v1/predict", drawing).status == 200
+            work.append(service.own_processor_s())
+    assert min(work) <= 1
 
 
-def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(made_exports: Path, drawing: bytes) -> None:
-    with serving(made_exports) as service:
+def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(drawing: bytes) -> None:
+    patient = dict.fromkeys(("drain_s", "body_timeout_s", "wait_timeout_s"), PATIENCE_S)
+    with limited(reference_directory(), **patient) as service:
         with service.connect() as slow, service.connect() as idle:
             idle.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert b" 200 OK" in idle.recv(65536)
@@ -49,7 +54,7 @@ def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(made_exports: Path
                 b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: %d\r\n\r\n"
             )
             slow.sendall(head % len(drawing) + drawing[:100])
-            time.sleep(0.2)
+            assert comes_true(lambda: "edgemnist_requests_in_flight 2.0" in service.ask("/metrics").body.decode())
             service.process.send_signal(signal.SIGTERM)
             everything(idle)
             with pytest.raises(ConnectionRefusedError):
@@ -58,7 +63,7 @@ def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(made_exports: Path
             assert service.process.poll() is None
             slow.sendall(drawing[100:])
             assert everything(slow).startswith(b"HTTP/1.1 200 ")
-        assert service.process.wait(timeout=5) == 0
+        assert service.process.wait(timeout=PATIENCE_S) == 0
 
 
 HAND_OVER = (
@@ -97,22 +102,21 @@ def test_no_request_is_lost_while_a_service_with_a_socket_of_systemd_restarts(ma
         assert service.address == listener.getsockname()
         client = threading.Thread(target=ask)
         client.start()
-        for _ in range(2):
-            time.sleep(0.3)
+        for answered in (10, 20):
+            assert comes_true(lambda: len(statuses) > answered)  # noqa: B023 - called at once
             stop_it()
             service = start()
-        time.sleep(0.3)
+        assert comes_true(lambda: len(statuses) > 30)
         stop.set()
         client.join()
         stop_it()
     assert set(statuses) == {200}
-    assert len(statuses) > 20
 
 
 def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_exports: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
         process = hand_over(listener, made_exports)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2
     assert b"--token" in errors
 
@@ -120,53 +124,11 @@ def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_expor
 def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports: Path, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(10)
+        systemd.settimeout(PATIENCE_S)
         with serving(made_exports, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}) as service:
             assert systemd.recv(100) == b"READY=1"
             assert service.ask("/healthz").status == 200
         assert systemd.recv(100) == b"STOPPING=1"
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        (["--host", "0.0.0.0"], "--token"),
-        (["--host", "::"], "--token"),
-        (["--host", "192.0.2.1"], "--token"),
-        (["--token", "short"], "16"),
-        (["--token", "a" * 16], "different"),
-        (["--token-file", "missing"], "missing"),
-        (["--port", "70000"], "--port"),
-        (["--host", "192.0.2.1", "--token", TOKEN], "192.0.2.1"),
-        (["--artifact", "tflite-int9"], "tflite-int8"),
-        (["--exports", "missing"], "missing"),
-        (["--rate", "-1"], "--rate"),
-        (["--rate", "nan"], "--rate"),
-        (["--max-bytes", "10"], "--max-bytes"),
-        (["--concurrency", "0"], "--concurrency"),
-        (["--systemd", "--token", TOKEN], "--token-file"),
-        (["--socket"], "--systemd"),
-        (["--user"], "--systemd"),
-    ],
-    ids=" ".join,
-)
-def test_wrong_usage_ends_in_one_sentence_and_exit_2(
-    options: list[str], said: str, made_exports: Path, edgemnist: Run
-) -> None:
-    exports = [] if "--exports" in options else ["--exports", made_exports]
-    port = [] if "--port" in options else ["--port", "0"]
-    done = edgemnist("serve", *exports, *port, *options, timeout=30)
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-
-
-def test_a_port_that_is_taken_is_told(service: Service, made_exports: Path, edgemnist: Run) -> None:
-    done = edgemnist("serve", "--exports", made_exports, "--port", str(service.address[1]))
-    assert done.returncode == 2
-    assert f"127.0.0.1:{service.address[1]}" in done.stderr
-    assert "--port" in done.stderr
 
 
 def test_an_artifact_that_was_damaged_meanwhile_is_refused_and_the_others_answer(exports: Path, drawing: bytes) -> None:
@@ -218,6 +180,7 @@ def test_every_request_is_counted_where_prometheus_reads(made_exports: Path, dra
     assert samples["process_resident_memory_bytes",] > 1e7
 
 
+@pytest.mark.all
 def test_memory_does_not_grow_with_requests(service: Service, drawing: bytes, page: bytes) -> None:
     """Nor by 14 kB with each drawing and each refused request, nor by 700 kB with each page."""
 
@@ -236,18 +199,6 @@ def test_memory_does_not_grow_with_requests(service: Service, drawing: bytes, pa
     assert median(later - earlier for earlier, later in pairwise(rounds)) < 650_000
 
 
-def test_a_token_file_that_others_can_read_is_told(tmp_path: Path) -> None:
-    file, notices = tmp_path / "token", Notices()
-    file.write_text(f"{TOKEN}\n")
-    file.chmod(0o600)
-    assert read_token(None, file, notices) == TOKEN
-    assert notices.messages == []
-    for mode in (0o640, 0o604):
-        file.chmod(mode)
-        assert read_token(None, file, notices) == TOKEN
-        assert f"chmod 600 {file}" in notices.messages.pop()
-
-
 def test_a_terminal_is_shown_an_address_and_a_link_for_a_phone(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN)
     (tmp_path / "token").chmod(0o600)
@@ -258,44 +209,32 @@ def test_a_terminal_is_shown_an_address_and_a_link_for_a_phone(tmp_path: Path) -
     os.close(theirs)
     try:
         said = b""
-        while (b"#token=" not in said or not said.endswith(b"\n")) and select.select([ours], [], [], 20)[0]:
+        while (b"#token=" not in said or not said.endswith(b"\n")) and select.select([ours], [], [], PATIENCE_S)[0]:
             said += os.read(ours, 4096)
         (link,) = re.findall(r"open (http://\S+)#token=" + TOKEN, said.decode())
         address = urlsplit(link)
         assert address.hostname not in {"0.0.0.0", "127.0.0.1", None}
         assert f"answers at {link}" in said.decode()
-        connection = http.client.HTTPConnection(str(address.hostname), address.port or 0, timeout=10)
+        connection = http.client.HTTPConnection(str(address.hostname), address.port or 0, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             connection.request("GET", "/v1/artifacts", headers={"authorization": f"Bearer {TOKEN}"})
             assert connection.getresponse().status == 200
     finally:
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE_S) == 0
         os.close(ours)
 
 
-def test_without_a_terminal_the_token_is_not_printed(tmp_path: Path) -> None:
-    (tmp_path / "token").write_text(TOKEN)
-    with serving(reference_directory(), "--host", "0.0.0.0", "--token-file", str(tmp_path / "token")) as service:
-        assert TOKEN not in json.dumps(service.started)
-        assert service.started["address"].startswith("http://")
-
-
-def test_json_tells_where_the_service_answers(made_exports: Path) -> None:
-    with serving(made_exports, "--artifact", "onnx-int8", "--token", TOKEN) as service:
-        started = json.loads(json.dumps(service.started))
-        assert started["artifact"] == "onnx-int8"
-        assert started["token"]
-        assert started["url"] == f"http://127.0.0.1:{service.address[1]}/"
-
-
-def test_ipv6_is_spoken(made_exports: Path) -> None:
-    with serving(made_exports, "--host", "::1") as service:
-        assert service.url.startswith("http://[::1]:")
+def test_json_tells_where_the_service_answers_and_not_the_token(made_exports: Path) -> None:
+    with serving(made_exports, "--host", "::1", "--artifact", "onnx-int8", "--token", TOKEN) as service:
+        started = service.started
+        assert (started["artifact"], started["token"], started["address"]) == ("onnx-int8", True, None)
+        assert started["url"] == f"http://[::1]:{service.address[1]}/"
+        assert TOKEN not in json.dumps(started)
         assert service.ask("/healthz").status == 200
 
 
-@pytest.mark.slow
+@pytest.mark.all
 def test_there_may_be_a_body_for_each_connection_whatever_the_shell_allows_at_first(made_exports: Path) -> None:
     def few() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
@@ -303,7 +242,7 @@ def test_there_may_be_a_body_for_each_connection_whatever_the_shell_allows_at_fi
     with serving(made_exports, preexec_fn=few) as service, contextlib.ExitStack() as opened:
         for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
             for _ in range(100):
-                one = socket.create_connection(service.address, timeout=30, source_address=(host, 0))
+                one = socket.create_connection(service.address, timeout=PATIENCE_S, source_address=(host, 0))
                 opened.enter_context(one)
                 one.sendall(b"POST /v1/predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: image/png\r\n")
                 one.sendall(b"content-length: 100\r\n\r\nx")

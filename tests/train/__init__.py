@@ -1,1 +1,1 @@
-"""Tests of `edgemnist.train`."""
+"""Tests of `edgemnist.pipeline.train`."""

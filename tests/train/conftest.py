@@ -1,63 +1,28 @@
-"""Small data sets of real digits, and a reporter that listens and can press Ctrl-C."""
+"""Small data sets of real digits, and a recipe that takes seconds."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from filelock import FileLock
 
-from edgemnist.data.dataset import Dataset, Split, identified
-from edgemnist.data.sources import embedded_dataset
-from edgemnist.progress import SILENT, Reporter, Task
-from edgemnist.train.recipes import RECIPES, Recipe
-
-
-class Listener(Reporter):
-    """Remembers what was told, and presses Ctrl-C after `interrupt_after` epochs."""
-
-    def __init__(self, interrupt_after: int | None = None) -> None:
-        self.notices: list[str] = []
-        self.totals: list[float | None] = []
-        self.updates: list[tuple[float, str]] = []
-        self.interrupt_after = interrupt_after
-
-    def notice(self, message: str) -> None:
-        """Remember a notice."""
-        self.notices.append(message)
-
-    @contextlib.contextmanager
-    def task(self, description: str, total: float | None = None) -> Iterator[Task]:
-        """Remember a task and its progress."""
-        del description
-        self.totals.append(total)
-        yield _Listening(self)
-
-
-class _Listening(Task):
-    def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-
-    def update(self, completed: float, detail: str = "") -> None:
-        self._listener.updates.append((completed, detail))
-        if completed == self._listener.interrupt_after:
-            raise KeyboardInterrupt
+from edgemnist.digits.training import RECIPES
+from edgemnist.pipeline.data.dataset import Dataset, Split, identified
+from edgemnist.pipeline.data.sources import embedded_dataset
+from edgemnist.pipeline.train.recipes import Recipe
 
 
 @pytest.fixture(scope="session")
-def dataset(cache: Path, shared_directory: Path) -> Dataset:
+def dataset() -> Dataset:
     """2,000 training and 500 test images of MNIST."""
-    with FileLock(shared_directory / "embedded.lock"):
-        return small_dataset(cache)
+    return small_dataset()
 
 
-def small_dataset(cache: Path) -> Dataset:
+def small_dataset() -> Dataset:
     """Return 2,000 training and 500 test images of MNIST, evenly of each digit."""
-    whole = embedded_dataset(cache, SILENT)
+    whole = embedded_dataset()
     return of(_evenly(whole.train, 200), _evenly(whole.test, 50))
 
 
@@ -75,8 +40,8 @@ def _evenly(split: Split, per_class: int) -> Split:
 def no_pictures() -> Iterator[None]:
     """Let trainings draw nothing, which takes as long as to train with 2,000 images."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("curves_png", "confusion_png", "mistakes_png", "filters_png"):
-            patch.setattr(f"edgemnist.train.run.{name}", lambda *_: b"a picture")
+        for name in ("curves_png", "mistakes_png"):
+            patch.setattr(f"edgemnist.pipeline.train.run.{name}", lambda *_: b"a picture")
         yield
 
 

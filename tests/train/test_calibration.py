@@ -1,16 +1,26 @@
-"""Calibration: the temperature is the one that the labels ask for, and changes confidences but no answer."""
+"""Temperatures are those that the labels ask for, and rounding while training is that of the exporters."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 
-from edgemnist.data.dataset import Dataset
-from edgemnist.train.augment import Distortion
-from edgemnist.train.calibration import LEAST, MOST, calibrated, temperature
-from edgemnist.train.model import logits
-from edgemnist.verify.statistics import expected_calibration_error as calibration_error
+from edgemnist.model.exports.ranges import temperature
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.train.augment import Distortion
+from edgemnist.pipeline.train.calibration import (
+    LEAST,
+    MOST,
+    calibrated,
+    clipped,
+    clipping_limits,
+    rounded_activations,
+    rounded_weights,
+)
+from edgemnist.pipeline.train.model import logits
+from edgemnist.pipeline.verify.statistics import expected_calibration_error as calibration_error
 
 CLASSES = 10
 
@@ -31,24 +41,13 @@ def softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize("wanted", [0.3, 1.0, 2.5])
 def test_the_temperature_with_which_labels_were_drawn_is_found(wanted: float) -> None:
     values, labels = drawn(scale=1 / wanted)
-    assert temperature(values, labels) == pytest.approx(wanted, rel=0.03)
+    assert temperature(values, labels, LEAST, MOST) == pytest.approx(wanted, rel=0.03)
 
 
 def test_where_no_temperature_is_best_it_stays_within_its_bounds() -> None:
     values, _ = drawn(images=500)
-    assert temperature(values, values.argmax(axis=1)) == pytest.approx(LEAST)
-    assert temperature(values, values.argmin(axis=1)) == pytest.approx(MOST)
-
-
-def test_the_calibration_error_is_how_far_confidences_are_off() -> None:
-    values, labels = drawn()
-    assert calibration_error(softmax(values), labels) < 0.01
-    assert calibration_error(softmax(3 * values), labels) > 0.1
-    # Always 0.9 sure and always wrong.
-    sure = np.full((50, CLASSES), 0.1 / (CLASSES - 1), np.float32)
-    sure[:, 0] = 0.9
-    assert calibration_error(sure, np.ones(50, np.int64)) == pytest.approx(0.9)
-    assert calibration_error(sure, np.zeros(50, np.int64)) == pytest.approx(0.1)
+    assert temperature(values, values.argmax(axis=1), LEAST, MOST) == pytest.approx(LEAST)
+    assert temperature(values, values.argmin(axis=1), LEAST, MOST) == pytest.approx(MOST)
 
 
 def test_calibrated_weights_answer_the_same_and_are_surer_where_they_were_too_unsure(dataset: Dataset) -> None:
@@ -64,3 +63,66 @@ def test_calibrated_weights_answer_the_same_and_are_surer_where_they_were_too_un
     np.testing.assert_allclose(after * found, before, rtol=1e-4, atol=1e-5)
     errors = [calibration_error(softmax(values), dataset.test.labels) for values in (before, after)]
     assert errors[1] < 0.25 * errors[0]
+
+
+@pytest.fixture
+def weights() -> list[npt.NDArray[np.float32]]:
+    """Return the weights of a network whose outputs differ a hundredfold in scale, one of them all zero."""
+    random = np.random.default_rng(0)
+    kernel = (random.standard_t(4, (400, 6)) * np.array([1, 0.1, 10, 0.5, 3, 0])).astype(np.float32)
+    return [kernel, np.ones(6, np.float32), random.normal(size=(6, 3)).astype(np.float32), np.zeros(3, np.float32)]
+
+
+def squared_error(kernel: npt.NDArray[np.float32], limit: npt.NDArray[np.float32], bits: int) -> float:
+    step = np.maximum(limit, 1e-9) / (2 ** (bits - 1) - 1)
+    steps = np.clip(np.rint(kernel / step), -(2 ** (bits - 1) - 1), 2 ** (bits - 1) - 1)
+    return float(((steps * step - kernel) ** 2).sum())
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_each_output_has_a_scale_of_its_own_and_as_many_steps_as_the_bits_allow(
+    weights: list[npt.NDArray[np.float32]], bits: int
+) -> None:
+    limits = clipping_limits(weights, bits)
+    rounded = [np.asarray(value) for value in rounded_weights(weights, limits, bits)]
+    for column, limit in enumerate(limits[0]):
+        steps = rounded[0][:, column] / (limit / (2 ** (bits - 1) - 1))
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
+        assert np.abs(steps).max() <= 2 ** (bits - 1) - 1 + 1e-3
+    np.testing.assert_array_equal(rounded[1], weights[1])
+    np.testing.assert_array_equal(rounded[0][:, 5], 0)
+
+
+def test_the_limits_round_with_less_error_than_the_largest_weights_do(
+    weights: list[npt.NDArray[np.float32]],
+) -> None:
+    limits = clipping_limits(weights, 4)
+    largest = np.abs(weights[0]).max(axis=0)
+    assert squared_error(weights[0], limits[0], 4) < 0.7 * squared_error(weights[0], largest, 4)
+
+
+def test_clipped_weights_reach_their_limits_and_no_further(weights: list[npt.NDArray[np.float32]]) -> None:
+    limits = clipping_limits(weights, 4)
+    kept = clipped(weights, limits)
+    assert (np.abs(kept[0]) <= limits[0]).all()
+    some = limits[0] < np.abs(weights[0]).max(axis=0)
+    assert some.any()
+    np.testing.assert_array_equal(np.abs(kept[0]).max(axis=0)[some], limits[0][some])
+    np.testing.assert_array_equal(kept[1], weights[1])
+
+
+def test_the_gradient_passes_within_the_limits_and_stops_beyond() -> None:
+    kernel, limit = tf.constant([[0.3], [0.9], [2.0]]), tf.constant([1.0])
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        total = tf.reduce_sum(rounded_weights([kernel, tf.zeros(1)], [limit], 4)[0])
+    np.testing.assert_array_equal(tape.gradient(total, kernel), [[1], [1], [0]])
+
+
+def test_activations_are_rounded_to_255_steps_of_the_largest() -> None:
+    values = np.random.default_rng(1).uniform(0, 7, (20, 30)).astype(np.float32)
+    rounded = np.asarray(rounded_activations(tf.constant(values)))
+    steps = rounded / (values.max() / 255)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-2)
+    assert np.abs(rounded - values).max() <= 0.51 * values.max() / 255
+    assert not np.asarray(rounded_activations(tf.zeros((2, 3)))).any()

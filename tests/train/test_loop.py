@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-import keras
 import numpy as np
 import pytest
 
-from edgemnist.data.dataset import Dataset, Split
-from edgemnist.errors import TrainingError
-from edgemnist.train.loop import draw_randomness, fit
-from edgemnist.train.model import build_model, logits
-from edgemnist.train.recipes import RECIPES, Plan
+from edgemnist.digits.training import RECIPES
+from edgemnist.pipeline.data.dataset import Dataset, Split
+from edgemnist.pipeline.train.loop import draw_randomness, fit
+from edgemnist.pipeline.train.model import build_model, logits
+from edgemnist.pipeline.train.recipes import Plan
 
 
 def plan(*, recipe: str = "baseline", epochs: int = 2, batch_size: int = 32, seed: int = 0) -> Plan:
@@ -89,23 +86,3 @@ def test_the_standard_recipe_keeps_averages_that_follow_the_weights(dataset: Dat
     kept, last = state.trained()[0], np.asarray(state.weights[0])
     assert not np.array_equal(kept, last)
     assert np.linalg.norm(kept - last) < 0.5 * np.linalg.norm(start[0] - last)
-
-
-def test_images_that_cannot_be_told_apart_are_fitted_no_better_than_the_largest_class(dataset: Dataset) -> None:
-    black = Split(np.zeros_like(dataset.train.images), dataset.train.labels)
-    *_, fitted = fit(logits, build_model((8,), 10, seed=0).get_weights(), black, plan())
-    assert fitted.history[-1].accuracy == pytest.approx(0.1, abs=0.03)
-
-
-def test_a_loss_that_is_no_number_ends_the_training(dataset: Dataset) -> None:
-    astray = replace(plan(), recipe=replace(RECIPES["baseline"], learning_rate=1e30))
-    with pytest.raises(TrainingError, match=r"loss is .* in epoch 1"):
-        next(fit(logits, build_model((8,), 10, seed=0).get_weights(), dataset.train, astray))
-
-
-def test_a_training_leaves_the_randomness_of_keras_alone(dataset: Dataset) -> None:
-    keras.utils.set_random_seed(3)
-    expected = keras.random.normal((4,))
-    keras.utils.set_random_seed(3)
-    next(fit(logits, build_model((8,), 10, seed=0).get_weights(), dataset.train, plan()))
-    np.testing.assert_array_equal(keras.random.normal((4,)), expected)

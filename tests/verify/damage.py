@@ -11,9 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest
-from edgemnist.storage import sha256
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest
 
 Damage = Callable[[bytes], bytes]
 
@@ -42,7 +42,7 @@ def empty_golden_pack(exports: Path) -> None:
     pack = read_golden(exports, read_manifest(exports))
     none = slice(0)
     data = dataclasses.replace(
-        pack, images=pack.images[none], labels=pack.labels[none], probabilities=pack.probabilities[none]
+        pack, images=pack.images[none], truth=pack.labels[none], probabilities=pack.probabilities[none]
     ).encode()
     (exports / "golden.npz").write_bytes(data)
     record = GoldenRecord(
@@ -97,6 +97,27 @@ def clip_hidden_activations(data: bytes) -> bytes:
     def edit(model: Any) -> None:
         hidden = _dense_layers(model)[-1][0]
         hidden.quantization.scale = hidden.quantization.scale / np.float32(5)
+
+    return _edit_tflite(data, edit)
+
+
+def round_scales_to_powers_of_two(data: bytes) -> bytes:
+    """Let the last layer's sums be divided by a power of two, so that many of them lie half-way between two steps.
+
+    Its numbers are brought to the next larger scales, and stand for what they did.
+    """
+
+    def edit(model: Any) -> None:
+        hidden, weights, bias, logits = _dense_layers(model)[-1]
+        for tensor in (hidden, logits):
+            tensor.quantization.scale = np.exp2(np.ceil(np.log2(tensor.quantization.scale))).astype(np.float32)
+        scales = np.exp2(np.ceil(np.log2(weights.quantization.scale))).astype(np.float32)
+        for tensor, dtype, new in ((weights, np.int8, scales), (bias, np.int32, hidden.quantization.scale * scales)):
+            buffer = model.buffers[tensor.buffer]
+            numbers = np.frombuffer(bytes(buffer.data), dtype).reshape(tensor.shape[0], -1)
+            factors = (tensor.quantization.scale / new).reshape(-1, 1)
+            buffer.data = np.frombuffer(np.rint(numbers * factors).astype(dtype).tobytes(), np.uint8)
+            tensor.quantization.scale = np.broadcast_to(new, np.shape(tensor.quantization.scale)).astype(np.float32)
 
     return _edit_tflite(data, edit)
 
@@ -216,12 +237,7 @@ def mix_with_the_batch(data: bytes) -> bytes:
     mean: tuple[str, list[str], dict[str, Any]] = (
         ("ReduceMean", ["@", "axes"], {"keepdims": 1}) if opset >= 18 else ("ReduceMean", ["@"], {"axes": [0]})
     )
-    nodes = [
-        mean,
-        ("Mul", ["@", "tenth"], {}),
-        ("Mul", ["answer_0", "rest"], {}),
-        ("Add", ["@", "answer_2"], {}),
-    ]
+    nodes = [mean, ("Mul", ["@", "tenth"], {}), ("Mul", ["answer_0", "rest"], {}), ("Add", ["@", "answer_2"], {})]
     return _append_onnx(data, nodes, axes=np.array([0]), tenth=np.float32(0.1), rest=np.float32(0.9))
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.exports import Exports
-from edgemnist.exports.golden import read_golden
-from edgemnist.exports.manifest import read_manifest
-from edgemnist.results.verify import ArtifactLayers
-from edgemnist.runtimes import load
-from edgemnist.verify.layers import CLIPPED, LOW_SQNR_DB, _Probe, compare_layers, decibels
-from edgemnist.verify.run import verify
+from edgemnist.ground.results.verify import ArtifactLayers
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.golden import read_golden
+from edgemnist.model.exports.manifest import read_manifest
+from edgemnist.model.runtimes import load
+from edgemnist.pipeline.verify.layers import CLIPPED, LOW_SQNR_DB, _Probe, compare_layers, decibels
+from edgemnist.pipeline.verify.run import verify
 from tests.notices import Notices
 from tests.verify import damage
 from tests.verify.damage import damage_artifact, edit_manifest, replace_artifact
@@ -101,7 +101,7 @@ def test_layers_of_a_model_that_takes_0_to_255_are_fed_that(exports: Path) -> No
     for artifact in [read_manifest(exports).artifact(name) for name in names]:
         replace_artifact(exports, artifact.name, (exports / artifact.file).read_bytes(), input_range="0..255")
     notices = Notices()
-    (found,) = verify(Exports.open(exports), ["tflite-int4"], None, notices, layers=True).layers
+    (found,) = verify(Exports.open(exports), ["tflite-int4"], notices, layers=True).layers
     assert found.name == "tflite-int4"
     assert not any("cannot be measured" in message for message in notices.messages)
 
@@ -119,12 +119,11 @@ def test_layers_that_show_in_other_kernels_only_are_not_measured(
     classifier = load(files / "tflite-int4.tflite")
     # Its interpreter for many images is made when it is needed first: here, in the usual kernels.
     classifier.predict(golden.images[:500])
-    monkeypatch.setattr("edgemnist.verify.layers.load", lambda *_, **__: classifier)
+    monkeypatch.setattr("edgemnist.pipeline.verify.layers.load", lambda *_, **__: classifier)
     monkeypatch.setattr(interpreter, "Interpreter", without_delegates)
     notices = Notices()
-    found = compare_layers(
-        "tflite-int4", files / "tflite-int4.tflite", files / "tflite-float32.tflite", golden, notices
-    )
+    int4, twin = Exports.open(files).select(["tflite-int4", "tflite-float32"])
+    found = compare_layers(int4, twin, golden, notices)
     assert found is None
     assert notices.messages == [
         "The layers of tflite-int4 cannot be measured: with their outputs exposed, LiteRT uses other kernels."
@@ -133,7 +132,7 @@ def test_layers_that_show_in_other_kernels_only_are_not_measured(
 
 def test_layers_are_compared_for_tflite_only_and_say_so(made_exports: Path) -> None:
     notices = Notices()
-    assert verify(Exports.open(made_exports), ["onnx-int8"], None, notices, layers=True).layers == []
+    assert verify(Exports.open(made_exports), ["onnx-int8"], notices, layers=True).layers == []
     assert any("--layers" in message for message in notices.messages)
 
 
@@ -147,8 +146,9 @@ def test_without_the_float_twin_there_is_a_command_that_makes_it(exports: Path) 
 
 def test_a_file_of_another_format_is_not_compared(exports: Path) -> None:
     golden = read_golden(exports, read_manifest(exports))
+    onnx, twin = Exports.open(exports).select(["onnx-int8", "tflite-float32"])
     with pytest.raises(ArtifactError, match="ONNX"):
-        compare_layers("x", exports / "onnx-int8.onnx", exports / "tflite-float32.tflite", golden)
+        compare_layers(onnx, twin, golden)
 
 
 def test_nothing_is_no_noise_and_no_signal() -> None:

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from edgemnist.verify.statistics import ECE_BINS, expected_calibration_error, mcnemar_p, wilson_interval
+from edgemnist.ground.results.verify import SIGNIFICANT
+from edgemnist.pipeline.verify.statistics import (
+    ECE_BINS,
+    binomial_tail,
+    expected_calibration_error,
+    is_significant_loss,
+    mcnemar_p,
+    wilson_interval,
+)
 
 
 def test_mcnemars_p_is_that_of_a_tossed_coin() -> None:
@@ -16,46 +24,55 @@ def test_mcnemars_p_is_that_of_a_tossed_coin() -> None:
     assert mcnemar_p(1, 8) == mcnemar_p(8, 1)
     assert mcnemar_p(5, 5) == 1.0
     assert mcnemar_p(0, 0) == 1.0
-    large = mcnemar_p(60, 10)
-    assert large is not None
-    assert large < 1e-8
+    assert mcnemar_p(60, 10) < 1e-8
+    # Against whole numbers, up to as many as there are images.
+    for broken, fixed in ((6, 0), (5, 0), (20, 5), (40, 13), (500, 430), (1_000, 960)):
+        tosses, fewer = broken + fixed, min(broken, fixed)
+        log2 = math.log2(sum(math.comb(tosses, count) for count in range(fewer + 1))) + 1 - tosses
+        assert mcnemar_p(broken, fixed) == pytest.approx(2**log2, rel=1e-8)
+    assert mcnemar_p(70_000, 0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("broken", "fixed", "significant"),
+    [(5, 0, False), (6, 0, True), (0, 6, False), (8, 1, True), (7, 1, False), (9, 2, False), (10, 2, True)],
+)
+def test_a_loss_is_significant_from_a_chance_of_one_in_twenty(broken: int, fixed: int, *, significant: bool) -> None:
+    """Seven to one has p = 0.07, nine to two 0.065, ten to two 0.039."""
+    assert SIGNIFICANT == 0.05
+    assert is_significant_loss(broken, fixed) == significant
 
 
 def test_wilsons_interval_is_that_of_the_formula() -> None:
     found = wilson_interval(9_800, 10_000)
-    assert found is not None
     z, n, p = 1.959963984540054, 10_000, 0.98
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     assert found.low == pytest.approx((middle - half) / (1 + z * z / n))
     assert found.high == pytest.approx((middle + half) / (1 + z * z / n))
     perfect = wilson_interval(50, 50)
-    assert perfect is not None
-    assert perfect.low < perfect.high == pytest.approx(1.0)
+    assert perfect.low < perfect.high == 1.0
+    assert wilson_interval(0, 50).low == 0.0
 
 
-def test_a_model_that_is_right_as_often_as_it_says_has_no_calibration_error() -> None:
-    # 3 of 4 answers with a confidence of 0.75 are right.
-    probabilities = np.tile(np.array([[0.75, 0.25]], np.float32), (4, 1))
-    assert expected_calibration_error(probabilities, np.array([0, 0, 0, 1])) == pytest.approx(0.0)
-
-
-def test_overconfidence_is_the_calibration_error() -> None:
-    probabilities = np.tile(np.array([[0.9, 0.1]], np.float32), (10, 1))
-    labels = np.array([0] * 6 + [1] * 4)
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(0.3)
-
-
-def test_bins_do_not_lend_each_other_their_errors() -> None:
-    """One bin too sure and one too shy do not make a calibrated model."""
-    probabilities = np.array([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [0.55, 0.45]], np.float32)
-    labels = np.array([0, 1, 0, 0])
-    assert math.ceil(0.95 * ECE_BINS) != math.ceil(0.55 * ECE_BINS)
-    assert expected_calibration_error(probabilities, labels) == pytest.approx(0.45)
-
-
-def test_an_answer_that_is_no_number_counts_as_wrong_and_unsure() -> None:
-    probabilities = np.full((3, 2), np.nan, np.float32)
-    assert expected_calibration_error(probabilities, np.zeros(3, np.int64)) == 0.0
+@pytest.mark.parametrize(
+    ("rows", "labels", "error"),
+    [
+        # 3 of 4 answers with a confidence of 0.75 are right.
+        ([[0.75, 0.25]] * 4, [0, 0, 0, 1], 0.0),
+        ([[0.9, 0.1]] * 10, [0] * 6 + [1] * 4, 0.3),
+        # One bin too sure and one too shy do not make a calibrated model.
+        ([[0.95, 0.05], [0.95, 0.05], [0.55, 0.45], [0.55, 0.45]], [0, 1, 0, 0], 0.45),
+        # What is no number is wrong and unsure.
+        ([[math.nan, math.nan]] * 3, [0, 0, 0], 0.0),
+        ([[math.inf, 0.0]], [0], 0.0),
+        ([[0.1, 0.9], [0.8, 0.2], [math.nan, 0.6]], [1, 0, 1], (0.1 + 0.2 + 0.4) / 3),
+    ],
+)
+def test_the_calibration_error_is_how_far_confidence_is_from_accuracy(
+    rows: list[list[float]], labels: list[int], error: float
+) -> None:
+    found = expected_calibration_error(np.array(rows, np.float32), np.array(labels))
+    assert found == pytest.approx(error, abs=1e-6)
 
 
 def test_each_answer_is_in_the_bin_of_its_confidence_open_below_and_closed_above() -> None:
@@ -71,6 +88,7 @@ def test_each_answer_is_in_the_bin_of_its_confidence_open_below_and_closed_above
     def apart(one: float, other: float) -> float:
         return (1 - one + other) / 2
 
+    assert ECE_BINS == 15
     width = 1 / ECE_BINS
     for number in range(ECE_BINS):
         low, inside, high = number * width + 0.002, (number + 0.5) * width, (number + 1) * width - 0.002
@@ -82,9 +100,10 @@ def test_each_answer_is_in_the_bin_of_its_confidence_open_below_and_closed_above
     assert error(0.94, 1.0) == pytest.approx(together(0.94, 1.0), abs=1e-6)
 
 
-def test_an_answer_is_right_if_its_own_largest_probability_is_the_labels() -> None:
-    probabilities = np.array([[0.1, 0.9], [0.8, 0.2], [np.nan, 0.6]], np.float32)
-    labels = np.array([1, 0, 1])
-    assert expected_calibration_error(probabilities, labels) == pytest.approx((0.1 + 0.2 + 0.4) / 3, abs=1e-6)
-    # Infinity is no confidence, either.
-    assert expected_calibration_error(np.array([[np.inf, 0.0]], np.float32), np.array([0])) == 0.0
+@pytest.mark.parametrize("images", [1, 7, 100, 3_000])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.947, 1.0])
+def test_the_tail_is_that_of_the_binomial_test(images: int, share: float) -> None:
+    binomtest = pytest.importorskip("scipy.stats").binomtest
+    for some in {0, 1, images // 2, images - 1, images}:
+        exact = binomtest(some, images, share, alternative="less").pvalue
+        assert binomial_tail(some, images, share) == pytest.approx(exact, rel=1e-9, abs=1e-12)

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.train_likeness.synthetic.page import Digits
 from tests.vision import classifier, digits
+from tools.likeness.page import Digits
 
 __all__ = ["classifier", "digits"]
 

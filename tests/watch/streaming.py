@@ -22,7 +22,7 @@ class Camera:
             self.port = int(free.getsockname()[1])
         self.frame: npt.NDArray[np.uint8] = np.zeros((480, 640, 3), np.uint8)
         self.hanging = False
-        self.connections = 0
+        self.connections = self.shown = 0
         self._closing = Event()
 
     @property
@@ -46,6 +46,7 @@ class Camera:
                             jpeg = cv2.imencode(".jpg", camera.frame)[1].tobytes()
                             head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                             self.wfile.write(head.encode() + jpeg + b"\r\n")
+                            camera.shown += 1
                         time.sleep(1 / 30)
                 except OSError:
                     return

@@ -7,22 +7,12 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Self
 
-from edgemnist.progress import Reporter
-from edgemnist.results.pictures import WatchReading
-from edgemnist.runtimes.interface import Classifier
-from edgemnist.watch.run import watch
-from edgemnist.watch.sources import WatchConfig
-
-
-class Notices(Reporter):
-    """Keeps what was told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def notice(self, message: str) -> None:
-        """Keep it."""
-        self.told.append(message)
+from edgemnist.digits.watch.run import watch
+from edgemnist.digits.watch.sources import WatchConfig
+from edgemnist.ground.results.pictures import WatchReading
+from edgemnist.model.runtimes.interface import Classifier
+from tests.notices import Notices
+from tests.patience import PATIENCE_S
 
 
 class Watcher:
@@ -47,11 +37,13 @@ class Watcher:
         texts = [" ".join(number.text for number in reading.numbers) for reading in self.readings]
         return [text for index, text in enumerate(texts) if text and (index == 0 or texts[index - 1] != text)]
 
-    def wait(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+    def wait(self, condition: Callable[[], bool], seconds: float = PATIENCE_S) -> None:
         """Wait until a condition holds; fails after so many seconds."""
         end = time.monotonic() + seconds
         while not condition():
-            assert time.monotonic() < end, f"read {self.texts()}, told {self.notices.told}, failed with {self.error}"
+            assert time.monotonic() < end, (
+                f"read {self.texts()}, told {self.notices.messages}, failed with {self.error}"
+            )
             time.sleep(0.02)
 
     def __enter__(self) -> Self:
@@ -60,5 +52,5 @@ class Watcher:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(30)
+        self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive(), "it does not stop"

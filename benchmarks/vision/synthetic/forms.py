@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from edgemnist.train_likeness.synthetic.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
-from edgemnist.train_likeness.synthetic.fonts import font_file
-from edgemnist.train_likeness.synthetic.page import Box, Digits, PageStyle, Truth, glyph, project, stamp, view
+from tools.likeness.camera import Camera, Floats, Picture, as_share, develop, lay_ink, paper
+from tools.likeness.fonts import font_file
+from tools.likeness.page import Box, Digits, PageStyle, Truth, glyph, project, stamp, view
 
 Kind = Literal["comb", "grid", "table", "frame"]
 

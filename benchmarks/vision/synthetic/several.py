@@ -8,9 +8,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
-from edgemnist.images.grey import Grey
-from edgemnist.train_likeness.synthetic.camera import Camera, Floats, as_share, develop, lay_ink, paper
-from edgemnist.train_likeness.synthetic.page import Digits
+from edgemnist.digits.images.grey import Grey
+from tools.likeness.camera import Camera, Floats, as_share, develop, lay_ink, paper
+from tools.likeness.page import Digits
 
 Draw = Callable[[Digits, np.random.Generator], Grey]
 

@@ -1,6 +1,7 @@
 // The page as a whole: tabs, the choice of the artifact, messages, and the token.
 
 import { ask, predict, useToken } from "./api.js";
+import { AskPanel } from "./ask.js";
 import { CorrectPanel } from "./correct.js";
 import { DrawPanel } from "./draw.js";
 import { ReadPanel } from "./read.js";
@@ -51,8 +52,18 @@ const shared = { artifacts, say, fail };
 const correctPanel = new CorrectPanel(shared);
 const drawPanel = new DrawPanel({ ...shared, predict, answered: (result) => correctPanel.answered(result) });
 const readPanel = new ReadPanel({ ...shared, open: () => open(element("tab-read")) });
+let askPanel = null; // in place of the two, where the task is not digits
+
+function send(body, type, names) {
+  const query = new URLSearchParams([["show", "true"], ["collect", "false"], ...names.map((name) => ["artifact", name])]);
+  return ask(`/v1/predict?${query}`, { method: "POST", headers: { "Content-Type": type }, body });
+}
 
 function again() {
+  if (askPanel) {
+    askPanel.again();
+    return;
+  }
   if (!drawPanel.pad.empty) drawPanel.refresh();
   if (!element("panel-read").hidden) readPanel.again();
 }
@@ -70,7 +81,12 @@ async function start() {
     const health = await ask("/healthz");
     correctPanel.collects = health.collects;
     element("about").textContent = `edgemnist ${health.version}${health.release ? ` · release ${health.release}` : ""}`;
-    const { artifacts: all } = await ask("/v1/artifacts");
+    const { artifacts: all, task, takes } = await ask("/v1/artifacts");
+    if (!["", "digits"].includes(task) && !askPanel) {
+      readPanel.off = true;
+      askPanel = new AskPanel({ ...shared, send, answered: (result) => correctPanel.answered(result) }, takes);
+      correctPanel.none = "none of these";
+    }
     usable = all.filter((one) => one.usable).map((one) => one.name);
     // An address may name the artifact, and its runtime: ?artifact=tflite-int8@integer.
     const asked = new URLSearchParams(location.search).get("artifact");

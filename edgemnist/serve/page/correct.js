@@ -1,8 +1,9 @@
-// "No, it is …": ten keys for what was misread, where the service keeps samples.
+// "No, it is …": a key for each class that was misread, or a list of many, where the service keeps samples.
 
 import { correct } from "./api.js";
 
 const NOT_A_DIGIT = "not-a-digit";
+const MOST_KEYS = 20; // more classes are typed
 
 const element = (id) => document.getElementById(id);
 
@@ -11,6 +12,7 @@ export class CorrectPanel {
     this.say = say;
     this.fail = fail;
     this.collects = false;
+    this.none = "not a digit";
     this.result = null;
   }
 
@@ -23,8 +25,8 @@ export class CorrectPanel {
     const [{ digit, verdict }] = this.result.predictions;
     // The answer itself is no correction, unless it was refused.
     const wrong = this.result.labels.filter((label) => label !== String(digit) || (verdict ?? "digit") !== "digit");
-    const keys = wrong.map((label) => this.key(label, label));
-    element("correct-keys").replaceChildren(...keys, this.key(NOT_A_DIGIT, "not a digit"));
+    const keys = wrong.length > MOST_KEYS ? [this.list(wrong)] : wrong.map((label) => this.key(label, label));
+    element("correct-keys").replaceChildren(...keys, this.key(NOT_A_DIGIT, this.none));
   }
 
   key(label, words) {
@@ -33,6 +35,14 @@ export class CorrectPanel {
     button.className = label === NOT_A_DIGIT ? "none" : "";
     button.addEventListener("click", () => this.send(label, words));
     return button;
+  }
+
+  list(labels) {
+    const select = document.createElement("select");
+    select.setAttribute("aria-label", "It is");
+    select.replaceChildren(new Option("choose …", ""), ...labels.map((label) => new Option(label)));
+    select.addEventListener("change", () => select.value && this.send(select.value, select.value));
+    return select;
   }
 
   async send(label, words) {

@@ -26,7 +26,7 @@ export class ReadPanel {
   }
 
   dropped(files, open) {
-    if (!files.length) return;
+    if (!files.length || this.off) return;
     open();
     this.take(files[0]);
   }

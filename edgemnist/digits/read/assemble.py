@@ -1,0 +1,458 @@
+"""From readings to what is reported: digits and numbers in reading order, and the tables that they stand in.
+
+What is around a reading decides with it: a digit that looks odd counts among sure ones, and a sure one among letters
+does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.grid import Bools, Cell, Grid
+from edgemnist.digits.read.layout import around, arrange, numbers_in
+from edgemnist.digits.read.piece import Sheet
+from edgemnist.digits.read.recognize import Reading
+from edgemnist.ground.arrays import as_digit
+from edgemnist.ground.results.pictures import Box, ReadCell, ReadDigit, ReadNumber, ReadTable
+from edgemnist.model.answers import REFUSED as UNANSWERED
+from edgemnist.model.answers import Answer
+
+REFUSED: Final = "?"
+"""Stands for a digit that was refused."""
+BLANK: Final = " "
+"""Stands for an empty cell of a comb."""
+COMB_WIDTH: Final = 1.6
+"""Width of a comb's cells by their height, at most: wider ones hold a number each."""
+CELL_GAP: Final = 1.2
+"""Gap within a cell, in heights of a digit, up to which digits are one number, as a cell mostly holds one."""
+TABLE_CELLS: Final = 2
+"""Cells of a table, at least: a single one is a frame around something."""
+
+Member = int | None
+"""Index of a reading, or None for an empty cell of a comb."""
+Line = tuple[float, Sequence[Sequence[Member]]]
+"""Top of a line of the page, or of a row of a table, and its numbers."""
+
+
+class Assembled:
+    """A page in reading order."""
+
+    digits: list[ReadDigit]
+    numbers: list[ReadNumber]
+    tables: list[ReadTable]
+
+    def __init__(
+        self,
+        readings: Sequence[Reading],
+        found: Sheet,
+        labels: tuple[str, ...],
+        config: ReadConfig,
+        scale: tuple[float, float],
+    ) -> None:
+        """`found` is what was read; `labels` are the classifier's; `scale` brings x and y to pixels of the picture."""
+        grids = found.grids
+        self._unread = found.parts[0].unread
+        self._grids, self._labels, self._config, self._scale = grids, labels, config, scale
+        self._readings, self._counts = _in_tables(readings, config.min_confidence)
+        readings = self._readings
+        self._boxes = [self._scaled(reading.piece.box) for reading in readings]
+        shown = [number for number, grid in enumerate(grids) if len(grid.cells) >= TABLE_CELLS]
+        self._index_of = {number: index for index, number in enumerate(shown)}
+        self._members: dict[tuple[int, int], list[int]] = {}
+        for index, reading in enumerate(readings):
+            if reading.piece.table is not None and reading.piece.cell is not None:
+                self._members.setdefault(reading.piece.place, []).append(index)
+        # What is printed into a cell stands beside what is written there.
+        for these in self._members.values():
+            for _, numbers in self._lines(these, config.join_gap):
+                self._refuse_words(numbers)
+        self._texts = {
+            place: [number for _, numbers in self._lines(these, max(CELL_GAP, config.join_gap)) for number in numbers]
+            for place, these in self._members.items()
+        }
+        self.digits, self.numbers = [], []
+        self._report()
+        self.tables = [self._table(number) for number in shown]
+
+    def answers(self, source: str) -> list[Answer]:
+        """Return what was answered to each digit of a page, `source`, in no order."""
+        return [
+            Answer(
+                image=reading.image,
+                source=source,
+                index=reading.label if counts else UNANSWERED,
+                label=self._labels[reading.label] if counts else None,
+                confidence=reading.confidence,
+                probability=reading.probability,
+            )
+            for reading, counts in zip(self._readings, self._counts, strict=True)
+            if reading.image is not None
+        ]
+
+    def _report(self) -> None:
+        outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]
+        outer = list(self._lines(outside, self._config.join_gap))
+        self._settle([numbers for _, numbers in outer])
+        lines: list[Line] = [*outer, *(row for number in range(len(self._grids)) for row in self._rows(number))]
+        for count, (_, numbers) in enumerate(sorted(lines, key=lambda line: line[0])):
+            for members in numbers:
+                digits = [None if index is None else self._digit(index, count) for index in members]
+                read = [digit for digit in digits if digit is not None]
+                self.digits += read
+                self.numbers.append(
+                    ReadNumber(
+                        text="".join(BLANK if digit is None else _character(digit) for digit in digits),
+                        confidence=min(digit.confidence for digit in read),
+                        line=count,
+                        box=around([digit.box for digit in read]),
+                    )
+                )
+
+    def _settle(self, lines: Sequence[Sequence[Sequence[int]]]) -> None:
+        """Decide what counts as a digit: in `lines` of numbers outside of tables, and in tables."""
+        for line in lines:
+            whole = [index for number in line for index in number]
+            counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
+            for index, counts_now in zip(whole, counts.tolist(), strict=True):
+                self._counts[index] = counts_now
+            self._refuse_words(line)
+        outside = [index for line in lines for number in line for index in number]
+        counting = self._counting(outside)
+        if is_pattern(counting) or are_doubtful(counting):
+            self._refuse(outside)
+        flags = np.array([self._counts[index] for index in outside], dtype=bool)
+        letters = in_print([self._readings[index] for index in outside], flags, self._unread)
+        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one])
+        # Lines without a sure digit, all together, are digits or none; and so is a table without one.
+        unsure = [index for line in lines if not self._is_sure(line) for number in line for index in number]
+        counting = self._counting(unsure)
+        if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
+            self._refuse(unsure)
+        tables: dict[int, list[int]] = {}
+        for (table, _), some in self._members.items():
+            tables.setdefault(table, []).extend(some)
+        for these in tables.values():
+            counting = self._counting(these)
+            if (2 * len(counting) < len(these) and not any(map(speaks, counting))) or are_doubtful(counting):
+                self._refuse(these)
+
+    def _is_sure(self, line: Sequence[Sequence[int]]) -> bool:
+        """Return whether there is surely a digit in a line. A bar among strokes that are not digits belongs to them."""
+        whole = [index for members in line for index in members]
+        speaking = [
+            reading for members in line for reading in self._counting(members)
+            if speaks(reading) and not has_letters([self._readings[index] for index in members])
+        ]  # fmt: skip
+        if all(map(is_bar, speaking)) and 2 * len(self._counting(whole)) < len(whole):
+            return False
+        return bool(speaking)
+
+    def _refuse_words(self, numbers: Sequence[Sequence[int]]) -> None:
+        """Let nothing in a word count as a digit."""
+        for number in numbers:
+            counts = np.array([self._counts[index] for index in number])
+            if is_word([self._readings[index] for index in number], counts):
+                self._refuse(number)
+
+    def _counting(self, indices: Sequence[int]) -> list[Reading]:
+        """Return those of some readings that count."""
+        return [self._readings[index] for index in indices if self._counts[index]]
+
+    def _refuse(self, indices: Sequence[int]) -> None:
+        for index in indices:
+            self._counts[index] = False
+
+    def _lines(self, indices: Sequence[int], join_gap: float) -> Iterator[tuple[float, list[list[int]]]]:
+        """Give some readings as lines, each with its top and its numbers."""
+        for line in arrange([self._boxes[index] for index in indices]):
+            these = [indices[place] for place in line]
+            yield min(self._boxes[index][1] for index in these), numbers_in(these, self._boxes, join_gap)
+
+    def _rows(self, number: int) -> Iterator[Line]:
+        """Give the rows of a table that are not empty; a comb is one number, with a blank for each empty cell."""
+        grid = self._grids[number]
+        top = float(grid.vertices[..., 1].min()) * self._scale[1]
+        comb = self._is_comb(number)
+        for row in range(grid.rows):
+            cells = [(number, index) for index, cell in enumerate(grid.cells) if cell.row == row]
+            filled = [place for place in cells if place in self._members]
+            if not filled:
+                continue
+            numbers: list[list[Member]] = [[*number] for place in filled for number in self._texts[place]]
+            if comb:
+                span = cells[cells.index(filled[0]) : cells.index(filled[-1]) + 1]
+                numbers = [[self._members[place][0] if place in self._members else None for place in span]]
+            # The rows of a table follow one another, whatever stands beside it.
+            yield top + row / (grid.rows + 1), numbers
+
+    def _is_comb(self, number: int) -> bool:
+        """Return whether all cells of a table are one number: a single row of cells with a digit each."""
+        grid = self._grids[number]
+        if grid.rows > 1 or len(grid.cells) < TABLE_CELLS or grid.cell_width > COMB_WIDTH * grid.cell_height:
+            return False
+        return all(len(these) == 1 for (table, _), these in self._members.items() if table == number)
+
+    def _table(self, number: int) -> ReadTable:
+        grid = self._grids[number]
+        x, y = self._scale
+        return ReadTable(
+            rows=grid.rows,
+            columns=grid.columns,
+            corners=[(round(left * x), round(top * y)) for left, top in grid.corners.tolist()],
+            cells=[self._cell(grid, cell, (number, index)) for index, cell in enumerate(grid.cells)],
+        )
+
+    def _cell(self, grid: Grid, cell: Cell, place: tuple[int, int]) -> ReadCell:
+        numbers = self._texts.get(place, [])
+        (left, top), (right, bottom) = (bound(grid.quad(cell), axis=0) for bound in (np.min, np.max))
+        return ReadCell(
+            row=cell.row,
+            column=cell.column,
+            rows=cell.rows,
+            columns=cell.columns,
+            box=self._scaled((round(left), round(top), round(right - left), round(bottom - top))),
+            text=" ".join("".join(_character(self._digit(index, 0)) for index in number) for number in numbers),
+            confidence=min((self._readings[index].confidence for number in numbers for index in number), default=None),
+        )
+
+    def _digit(self, index: int, line: int) -> ReadDigit:
+        reading = self._readings[index]
+        table, cell = reading.piece.place
+        place = self._grids[table].cells[cell] if table in self._index_of else None
+        return ReadDigit(
+            digit=as_digit(self._labels[reading.label]) if self._counts[index] else None,
+            confidence=reading.confidence,
+            box=self._boxes[index],
+            line=line,
+            table=self._index_of.get(table),
+            row=None if place is None else place.row,
+            column=None if place is None else place.column,
+        )
+
+    def _scaled(self, box: Box) -> Box:
+        x, y = self._scale
+        left, top = round(box[0] * x), round(box[1] * y)
+        right, bottom = round((box[0] + box[2]) * x), round((box[1] + box[3]) * y)
+        return left, top, max(1, right - left), max(1, bottom - top)
+
+
+def _in_tables(readings: Sequence[Reading], min_confidence: float) -> tuple[list[Reading], list[bool]]:
+    """Return the readings without specks in tables, and which of them count as digits."""
+    by_table: dict[int | None, list[Reading]] = {}
+    for reading in readings:
+        by_table.setdefault(reading.piece.table, []).append(reading)
+    kept: list[Reading] = []
+    flags: list[bool] = []
+    for table, some in by_table.items():
+        if table is None:
+            counts = np.array([reading.confidence >= min_confidence for reading in some])
+            stay = np.ones(len(some), dtype=bool)
+        else:
+            counts = answered(some, min_confidence)
+            stay = ~specks(some, counts)
+        kept += [reading for reading, stays in zip(some, stay, strict=True) if stays]
+        flags += counts[stay].tolist()
+    return kept, flags
+
+
+def _character(digit: ReadDigit) -> str:
+    return REFUSED if digit.digit is None else str(digit.digit)
+
+
+SURE: Final = 0.8
+"""Confidence from which on a reading speaks for those around it."""
+LEAST_SURE: Final = 3
+"""Sure digits that make a row, or a table, of digits."""
+MOST: Final = 0.5
+"""Share that they are, at least, of all there that is as high as they are."""
+AMONG_SURE: Final = 0.25
+"""Share of the threshold from which on a digit counts among sure ones."""
+NEARLY_ALL: Final = 0.85
+"""Share of what is there from which on nearly all count."""
+CERTAIN: Final = 0.9
+"""Probability by the classifier alone from which on it is certain of a digit."""
+AMONG_ALL: Final = 0.1
+"""Share of the threshold from which on a digit of which it is certain counts, where nearly all do."""
+ALIKE: Final = (0.6, 1.6)
+"""Least and largest height, as a share of the sure digits', of one that counts among them."""
+WORD: Final = 2
+"""Pieces that are no digits which make a word."""
+MOSTLY: Final = 0.5
+"""Mean confidence below which a number with so many is a word."""
+NO_DIGIT: Final = 0.02
+"""Confidence below which a piece is surely a letter."""
+ROUND_OR_STRAIGHT: Final = (0, 1)
+"""Digits that letters look like."""
+SURE_BAR: Final = 0.96
+"""Confidence from which on a bar counts among what is no digit: ticks and scraps of lines are bars, too."""
+PATTERN: Final = 12
+"""Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
+MANY: Final = 100
+"""Digits, all the same, that are one at any height."""
+LEAST_SPEAKING: Final = 0.25
+"""Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
+UNEVEN: Final = 0.25
+"""Standard deviation of heights, as a share, from which on digits that are all the same were drawn, not written."""
+SLENDER: Final = 0.3
+"""Width of a bar by its height, at most."""
+EVEN: Final = 0.05
+"""Standard deviation of heights, as a share, up to which digits that are all the same were printed."""
+SOFT: Final = 2
+"""Pixels of a box, across and down, that are the soft edges of its ink."""
+TEXT: Final = 100
+"""Letters of a page of print, at least."""
+MOSTLY_TEXT: Final = 0.7
+"""Share of its pieces that are letters, at least: up to a quarter of print looks like ones."""
+SMALL: Final = 0.45
+"""Height, as a share of the usual one, from which on what is too low to be read is a letter: an x has 0.63 of an l."""
+WORD_GAP: Final = 0.4
+"""Gap between letters of a word, in their heights, at most: a space is half of one."""
+WORD_OVERLAP: Final = 0.5
+"""Share of the lower one's height that two letters of a word have in common, at least."""
+NEAREST: Final = 12
+"""Letters around a digit that tell the height of its print."""
+TALL: Final = 0.75
+"""Quantile of their heights that is the height of the print."""
+AS_TALL: Final = 0.8
+"""Share of that height that printed digits have at least: an o and a comma have less."""
+SPECK: Final = 0.5
+"""Share of a usual digit's ink below which what is no digit is a speck in a table."""
+LOW: Final = 0.75
+"""Share of its height below which it is one."""
+
+
+def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
+    """Return which readings of a line, or of a table, count as digits: bool [N]."""
+    confidences = np.array([reading.confidence for reading in readings])
+    heights = np.array([reading.piece.box[3] for reading in readings])
+    sure = confidences >= max(SURE, min_confidence)
+    counts: Bools = confidences >= min_confidence
+    if sure.sum() < LEAST_SURE:
+        return counts
+    alike = heights / np.median(heights[sure])
+    fits = (alike >= ALIKE[0]) & (alike <= ALIKE[1])
+    if sure.sum() < MOST * (fits | counts).sum():
+        return counts
+    enough = confidences >= AMONG_SURE * min_confidence
+    if counts.sum() >= NEARLY_ALL * (fits | counts).sum():
+        certain = np.array([reading.probability for reading in readings]) >= CERTAIN
+        enough |= (confidences >= AMONG_ALL * min_confidence) & certain
+    counts |= enough & fits
+    return counts
+
+
+def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
+    """Return whether pieces are a word and not a number, by which of them count as digits, bool [N].
+
+    Most of a word are no digits. If what counts are zeros and ones only, a single sure letter is enough in a short one:
+    o and l are what letters are.
+    """
+    confidences = np.array([reading.confidence for reading in readings])
+    others = int((~counts).sum())
+    if others >= WORD and confidences.mean() < MOSTLY:
+        return True
+    like_letters = all(reading.label in ROUND_OR_STRAIGHT for reading, one in zip(readings, counts, strict=True) if one)
+    return 2 * others >= len(counts) and like_letters and bool((confidences < NO_DIGIT).any())
+
+
+def has_letters(readings: Sequence[Reading]) -> bool:
+    """Return whether there are letters in what may be a number, of which no digit speaks for its line.
+
+    Every o is a 0, and an n may be split into a 1 and a 7.
+    """
+    return sum(reading.confidence < NO_DIGIT for reading in readings) >= WORD
+
+
+def speaks(reading: Reading) -> bool:
+    """Return whether a reading is surely a digit, though most of a page is none: a bar has to be surer than a shape."""
+    return reading.confidence >= (SURE_BAR if is_bar(reading) else SURE)
+
+
+def is_pattern(readings: Sequence[Reading]) -> bool:
+    """Return whether digits are printed, woven or drawn all over a page: one shape, many times, and nothing else.
+
+    Whoever fills a page with the same digit writes it a little larger here than there, but not twice as large.
+    """
+    if len(readings) < PATTERN:
+        return False
+    same = np.bincount([reading.label for reading in readings]).max() / len(readings)
+    heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
+    spread = heights.std() / heights.mean()
+    if same < 1:
+        return bool(same >= NEARLY_ALL and spread >= UNEVEN)
+    return not EVEN < spread < UNEVEN or len(readings) >= MANY
+
+
+def are_doubtful(readings: Sequence[Reading]) -> bool:
+    """Return whether readings are arrows, or dots of a printed picture: of many, few are surely digits."""
+    return len(readings) >= PATTERN and sum(map(speaks, readings)) < LEAST_SPEAKING * len(readings)
+
+
+def is_bar(reading: Reading) -> bool:
+    """Return whether a reading is a bare stroke."""
+    width, height = reading.piece.box[2:]
+    return width - SOFT <= SLENDER * (height - SOFT)
+
+
+def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) -> Bools:
+    """Return which readings that count, bool [N], stand in a word of a page of print, or are as low as letters.
+
+    `others` are the boxes of what was not read: in small print, that is most letters.
+    """
+    found: Bools = np.zeros(len(readings), dtype=bool)
+    if not len(readings):
+        return found
+    boxes = np.array([reading.piece.box for reading in readings], dtype=float)
+    sure = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
+    small = [box for box in others if box[3] >= SMALL * np.median(boxes[:, 3])]
+    letters = sure.sum() + len(small)
+    if letters < max(TEXT, MOSTLY_TEXT * (letters + counts.sum())):
+        return found
+    return _in_words(readings, counts, sure, small) | _as_low(boxes, counts, sure)
+
+
+def _in_words(readings: Sequence[Reading], counts: Bools, letters: Bools, small: Sequence[Box]) -> Bools:
+    """Return which of what counts stands in a word with a letter: an h may fall into a 1 and a 7, and an l is a 1."""
+    boxes = np.array([*(reading.piece.box for reading in readings), *small], dtype=float)
+    left, top, width, height = boxes.T
+    right, bottom = left + width, top + height
+    in_word: Bools = np.concatenate([letters, np.ones(len(small), dtype=bool)])
+    beside = {}
+    for index in np.flatnonzero(counts).tolist():
+        gap = np.maximum(left, left[index]) - np.minimum(right, right[index])
+        shared = np.minimum(bottom, bottom[index]) - np.maximum(top, top[index])
+        near = (gap <= WORD_GAP * height[index]) & (shared >= WORD_OVERLAP * np.minimum(height, height[index]))
+        beside[index] = np.flatnonzero(near)
+    while more := [index for index, others in beside.items() if not in_word[index] and in_word[others].any()]:
+        in_word[more] = True
+    return counts & in_word[: len(readings)]
+
+
+def _as_low(boxes: npt.NDArray[np.float64], counts: Bools, letters: Bools) -> Bools:
+    """Return which of what counts is lower than the tall ones of the nearest letters."""
+    found: Bools = np.zeros(len(boxes), dtype=bool)
+    if letters.sum() < NEAREST:
+        return found
+    height = boxes[:, 3]
+    middle = boxes[:, :2] + boxes[:, 2:] / 2
+    for index in np.flatnonzero(counts):
+        nearest = np.argsort(np.hypot(*(middle[letters] - middle[index]).T), kind="stable")[:NEAREST]
+        found[index] = height[index] < AS_TALL * np.quantile(height[letters][nearest], TALL)
+    return found
+
+
+def specks(readings: Sequence[Reading], counts: Bools) -> Bools:
+    """Return which readings of a table are neither digits nor as large: what was left of a line, stains, dots."""
+    found: Bools = np.zeros(len(readings), dtype=bool)
+    if counts.sum() >= LEAST_SURE:
+        ink = np.array([np.count_nonzero(reading.piece.ink) for reading in readings])
+        heights = np.array([reading.piece.box[3] for reading in readings])
+        # A one has little ink, and is as high as the others.
+        small = (ink < SPECK * np.median(ink[counts])) & (heights < LOW * np.median(heights[counts]))
+        found = ~counts & small
+    return found

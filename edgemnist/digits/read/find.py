@@ -1,0 +1,374 @@
+"""Finding what may be a digit on a page: its connected pieces of ink, those of its tables cell by cell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.digits.images.find import INK_SHARE, strong_ink
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
+from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
+from edgemnist.digits.read.grid import Grid
+from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
+from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed, without_rings
+from edgemnist.digits.read.tables import find_tables
+from edgemnist.ground.results.pictures import Box
+
+MIN_SIDE: Final = 6
+"""Longer side, in pixels, below which ink is grain, and not even part of a digit."""
+MIN_HEIGHT: Final = 14
+"""Height, in pixels, below which a digit cannot be read."""
+EDGE_LENGTH: Final = 0.5
+"""Length, as a share of the page's longer side, above which a thin piece is the edge of something."""
+EDGE_STROKE: Final = 0.03
+"""Stroke of such an edge, as a share of its length, at most."""
+CORNER: Final = 0.02
+"""Gap to both sides of the picture, as a share of its own length, within which a piece is the edge of something."""
+SPECK: Final = 0.4
+"""Height, as a share of a typical digit's, below which a piece is a speck, a dot or part of a digit."""
+LARGEST: Final = 2.5
+"""Height, in digits, above which a piece is no digit but a frame, a stain or the edge of a page."""
+WIDEST: Final = 8.0
+"""Width, in heights of a digit, above which a piece is no row of digits that touch."""
+PALEST: Final = 50
+"""Light that writing takes at least, of 255: print on the back of a sheet takes up to 40, pale pens 80 and more."""
+FAINTEST_RULING: Final = 30
+"""Light that a ruling takes at least, of 255: pale in the light, it is strong at the edge of a shadow."""
+FAINT: Final = 0.6
+"""Share of the usual ink's strength below which ink is a ruling, or print on the back of the sheet."""
+SURROUNDINGS: Final = 4
+"""Pixels around a piece in which its ground is looked at."""
+PAPER: Final = 0.9
+"""Quantile of the grey levels around a piece that is its ground."""
+FIELD: Final = 0.5
+"""Share of what is around a piece, as far as it is high, that ink covers at most: more is a dark field."""
+SOLID: Final = 0.45
+"""Stroke, as a share of a piece's longer side, above which it is a blot or a punch hole."""
+MAX_PIECES: Final = 2000
+"""Pieces looked at, those with the most ink: a full A4 sheet of the smallest digits has no more, noise has."""
+
+
+def find_sheet(grey: Grey) -> Sheet:
+    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
+    dark = is_dark_on_light(grey)
+    grids = find_tables(grey, dark=dark)
+    ink, rulings = _ink_and_rulings(grey, dark=dark)
+    light = grey if dark else 255 - grey
+    bare = without_grids(ink, grids)
+    inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
+    grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
+    if not grids:
+        return Sheet([_pieces(ink, rulings, light)], [])
+    bare = without_grids(ink, grids)
+    found: dict[Grid, Pieces] = {}
+    left = MAX_PIECES
+    # A table in a cell of another one goes first, and is taken out of the other's ink.
+    nested = [
+        grid for grid in grids
+        if any(all(other.locate(*at) is not None for at in grid.inner_points) for other in grids if other is not grid)
+    ]  # fmt: skip
+    for grid in sorted(grids, key=lambda grid: (grid not in nested, np.ptp(grid.corners[:, 0]))):
+        found[grid] = pieces_in(bare, grid, grids.index(grid), left)
+        left -= len(found[grid].candidates) + len(found[grid].fragments)
+        if grid in nested:
+            blank_out(bare, grid)
+    parts = [found[grid] for grid in grids]
+    for grid in grids:
+        blank_out(bare, grid)
+    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids)
+
+
+def find_pieces(grey: Grey) -> Pieces:
+    """Return what may be a digit, or part of one, in the grey levels of a page without tables, uint8 [h, w]."""
+    dark = is_dark_on_light(grey)
+    return _pieces(*_ink_and_rulings(grey, dark=dark), grey if dark else 255 - grey)
+
+
+def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> Pieces:
+    strong = strong_ink(ink)
+    if strong is None:
+        return Pieces([], [], 0)
+    ink = without_rulings(ink, rulings)
+    mask = (ink >= strong * INK_SHARE).astype(np.uint8)
+    _, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    labels = np.asarray(found, dtype=np.int32)
+    page_height, page_width = ink.shape
+    x, y, w, h, area = stats.T
+    aside, beyond = np.minimum(x, page_width - x - w), np.minimum(y, page_height - y - h)
+    inside = (np.minimum(aside, beyond) > 0) & (np.maximum(aside, beyond) > CORNER * np.maximum(w, h))
+    inside[0] = False
+    large = inside & (np.maximum(w, h) >= MIN_SIDE)
+    chosen = np.flatnonzero(large)
+    left_out: list[Box] = []
+    if len(chosen) > most:
+        by_ink = chosen[np.argsort(-area[chosen], kind="stable")]
+        left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
+        chosen = np.sort(by_ink[:most])
+    kept: list[int] = chosen.tolist()
+    pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
+    if not kept:
+        return Pieces([], [], 0, left_out)
+    strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
+    usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
+    kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
+    kept = [label for label in kept if not is_in_field(light, pieces[label])]
+    if not kept:
+        return Pieces([], [], 0, left_out)
+    typical = weighted_median(h[kept].astype(float), area[kept].astype(float))
+    candidates: list[Piece] = []
+    fragments: list[Piece] = []
+    for label in kept:
+        if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
+            continue
+        (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
+    return Pieces(without_rings(candidates), fragments, typical, left_out)
+
+
+def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
+    """Return the ink of a page, uint8 [h, w], and the lines that are printed on it."""
+    if not dark:
+        # Squared paper in dim light is as dark as a board, but no board is ruled in black.
+        ink = extract_ink(grey, dark=True)
+        rulings = find_rulings(ink, FAINTEST_RULING)
+        if max(len(rulings.level), len(rulings.upright)) >= PRINTED:
+            return ink, rulings
+    ink = extract_ink(grey, dark=dark)
+    return ink, find_rulings(ink, FAINTEST_RULING)
+
+
+def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
+    """Return what is taken for ink around a piece and is none: the edge of a shadow, on which a ruling looks strong."""
+    x, y, w, h = piece.box
+    place = slice(max(0, y - SURROUNDINGS), y + h + SURROUNDINGS), slice(max(0, x - SURROUNDINGS), x + w + SURROUNDINGS)
+    around = ink[place][mask[place] == 0]
+    return _level(around, 0.5) if around.size else 0.0
+
+
+def _level(values: npt.NDArray[np.uint8], quantile: float) -> float:
+    """Return a quantile of some levels. NumPy's own costs several times as much, and each piece needs three."""
+    at = int(quantile * (values.size - 1))
+    return float(np.partition(values, at, axis=None)[at])
+
+
+def _is_foreign(piece: Piece, page_side: int) -> bool:
+    """Return whether a piece is a blot, a punch hole or the edge of a sheet."""
+    height, width = piece.ink.shape
+    long = max(height, width)
+    stroke = stroke_width(np.where(piece.ink > piece.ink.max() / 2, 255, 0).astype(np.uint8))
+    is_edge = long > EDGE_LENGTH * page_side and stroke < EDGE_STROKE * long
+    is_solid = height < 2 * width and stroke > SOLID * long
+    return bool(is_edge or is_solid)
+
+
+def is_in_field(light: Grey, piece: Piece) -> bool:
+    """Return whether a piece lies between bright letters on a dark field: that is as dark, all around."""
+    x, y, w, h = piece.box
+    stroke = piece.ink > piece.ink.max() // 2
+    near = light[max(0, y - SURROUNDINGS) : y + h + SURROUNDINGS, max(0, x - SURROUNDINGS) : x + w + SURROUNDINGS]
+    between = (_level(light[y : y + h, x : x + w][stroke], 0.5) + _level(near, PAPER)) / 2
+    around = light[max(0, y - h) : y + 2 * h, max(0, x - h) : x + w + h]
+    within = int(np.count_nonzero(light[y : y + h, x : x + w] < between))
+    dark = int(np.count_nonzero(around < between)) - within
+    return dark > FIELD * max(1, around.size - w * h)
+
+
+CELL_PALEST: Final = 40
+"""Light that writing in a cell takes at least, of 255."""
+CELL_STROKE: Final = 0.4
+"""Width of a stroke, as a share of its cell's shorter side, at most: what is wider is shade."""
+CELL_STRONG: Final = 96
+"""Percentile of the inked pixels of a cell that is the strength of its ink."""
+CELL_INKED: Final = 25
+"""Light, of 255, that a pixel takes at least to count as inked there."""
+CELL_INNER: Final = 0.12
+"""Share of a cell at each side that does not count there: what is left of its lines."""
+CELL_FAINT: Final = 0.3
+"""Share of the usual strength of a table's cells below which a cell has a stain, or print from the back."""
+CELL_SMALLEST: Final = 0.12
+"""Share of a cell's height below which a piece, both ways, is a speck."""
+CELL_GRAIN: Final = 5
+"""Pixels below which a piece, both ways, is grain."""
+LEFTOVER_THIN: Final = 0.14
+"""Thickness of what is left of a line, as a share of the cell's shorter side, at most."""
+LEFTOVER_NEAR: Final = 3
+"""Pixels that it is from the side of its cell, at most, beside half of the line's thickness."""
+CELL_MIN_HEIGHT: Final = 8
+"""Height, in pixels, below which a digit cannot be read, even where one is expected."""
+CELL_SPECK: Final = 0.45
+"""Height, as a share of that of a table's digits, below which a piece is part of one, or a speck."""
+CELL_LOWEST: Final = 0.2
+"""Height of a table's digits, as a share of its cells', at least."""
+OVER_SQUARE: Final = 1.1
+"""Height of a piece, in squares, from which on it does not respect squared paper."""
+FEW_OVER: Final = 0.3
+"""Share of the ink in such pieces below which squares are a table, and not squared paper."""
+BEYOND: Final = 0.3
+"""Share of both cells above which a piece that reaches into two is cut at the line between them."""
+
+
+LATTICE: Final = 3
+"""Holes one below another that lines which cross have, and no digit."""
+HOLE_AREA: Final = 0.01
+"""Share of a piece's box that a hole takes at least: smaller ones are grain."""
+
+
+def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
+    """Return the pieces of ink in table `number` of a page, whose lines are taken out of `ink`, uint8 [h, w].
+
+    At most so many, those with the most ink.
+    """
+    by_ink = sorted(_pieces_of_table(ink, grid, number), key=lambda piece: -np.count_nonzero(piece.ink))
+    pieces, left_out = by_ink[:most], [piece.box for piece in by_ink[most:]]
+    if not pieces:
+        return Pieces([], [], 0, left_out)
+    heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
+    areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
+    typical = max(weighted_median(heights, areas), CELL_LOWEST * grid.cell_height)
+    least = max(CELL_MIN_HEIGHT, CELL_SPECK * typical)
+    return Pieces(
+        without_rings([piece for piece in pieces if piece.box[3] >= least]),
+        [piece for piece in pieces if piece.box[3] < least],
+        typical,
+        left_out,
+    )
+
+
+def is_lattice(piece: Piece) -> bool:
+    """Return whether a piece is lines that cross, of a table that was not found: digits have two holes in a column."""
+    ground = (piece.ink <= piece.ink.max() // 2).astype(np.uint8)
+    padded = np.asarray(cv2.copyMakeBorder(ground, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1))
+    count, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(padded, 4, cv2.CV_32S, cv2.CCL_GRANA)
+    # The first is the ink, and what has the width of all is around it.
+    if count < 2 + LATTICE:
+        return False
+    left, _, width, _, area = stats[1:].T
+    holes = (area >= HOLE_AREA * ground.size) & (width < padded.shape[1])
+    left, width = left[holes], width[holes]
+    middle = left + width // 2
+    below_one_another = ((left[:, None] <= middle) & ((left + width)[:, None] > middle)).sum(axis=0)
+    return bool(below_one_another.max(initial=0) >= LATTICE)
+
+
+def is_written_into(grid: Grid, found: Pieces) -> bool:
+    """Return whether a grid is a table, and not squared paper, on which digits are larger than the squares."""
+    areas = np.array([np.count_nonzero(piece.ink) for piece in found.candidates], dtype=float)
+    large = np.array([piece.box[3] > OVER_SQUARE * grid.cell_height for piece in found.candidates])
+    return not areas.size or float(areas[large].sum()) < FEW_OVER * float(areas.sum())
+
+
+def _pieces_of_table(ink: Ink, grid: Grid, number: int) -> list[Piece]:
+    left, top, right, bottom = _bounds(grid, ink.shape)
+    # Without what is wider than any stroke: shade and texture that the paper has.
+    side = max(3, round(CELL_STROKE * min(grid.cell_height, grid.cell_width)))
+    thin = cv2.morphologyEx(ink[top:bottom, left:right], cv2.MORPH_TOPHAT, np.ones((side, side), np.uint8))
+    part = np.asarray(thin, dtype=np.uint8)
+    least = _thresholds(part, grid, (left, top))
+    mask = (part >= least).astype(np.uint8)
+    _, named, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    labels = np.asarray(named, dtype=np.int32)
+    found: list[Piece] = []
+    for label in range(1, len(stats)):
+        if stats[label, 2:4].max() < CELL_GRAIN:
+            continue
+        whole = cut_out(part, labels, label, stats[label])
+        x, y, w, h = whole.box
+        for piece in _parted(replace(whole, box=(left + x, top + y, w, h)), grid):
+            placed = _placed(piece, grid, number)
+            if placed is not None and not is_lattice(placed):
+                found.append(placed)
+    return found
+
+
+def blank_out(ink: Ink, grid: Grid) -> None:
+    """Take all that is in a table away from ink, in place."""
+    cv2.fillConvexPoly(ink, np.rint(grid.corners).astype(np.int32), 0)
+
+
+def _bounds(grid: Grid, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    (left, top), (right, bottom) = grid.vertices.min(axis=(0, 1)), grid.vertices.max(axis=(0, 1))
+    return max(0, int(left)), max(0, int(top)), min(shape[1], int(right) + 2), min(shape[0], int(bottom) + 2)
+
+
+def _thresholds(part: Ink, grid: Grid, origin: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """Return from which strength on there is ink, float32 [h, w]: cell by cell, since one is bold, the other pencil."""
+    quads = np.stack([grid.quad(cell) for cell in grid.cells]) - np.array(origin)
+    strengths = np.array([_strength(part, quad) for quad in quads])
+    inked = strengths[strengths >= CELL_PALEST]
+    usual = float(np.median(inked)) if inked.size else 0.0
+    least = np.full(part.shape, np.inf, dtype=np.float32)
+    for quad, strength in zip(quads, strengths, strict=True):
+        if strength >= max(CELL_PALEST, CELL_FAINT * usual):
+            cv2.fillConvexPoly(least, np.rint(quad).astype(np.int32), max(CELL_INKED, INK_SHARE * float(strength)))
+    return least
+
+
+def _strength(part: Ink, quad: npt.NDArray[np.float64]) -> float:
+    (left, top), (right, bottom) = quad.min(axis=0), quad.max(axis=0)
+    dx, dy = CELL_INNER * (right - left), CELL_INNER * (bottom - top)
+    inner = part[max(0, int(top + dy)) : max(0, int(bottom - dy)), max(0, int(left + dx)) : max(0, int(right - dx))]
+    inked = inner[inner >= CELL_INKED]
+    return float(np.percentile(inked, CELL_STRONG)) if inked.size > CELL_GRAIN else 0.0
+
+
+def _parted(piece: Piece, grid: Grid) -> list[Piece]:
+    """Return a piece, or the parts of it in two cells where it is a digit in each."""
+    x, y, w, h = piece.box
+    if w < 2 * BEYOND * grid.cell_width:
+        return [piece]
+    for curve, _ in grid.upright[1:-1]:
+        at = curve(np.arange(y, y + h)) - x
+        if not BEYOND * grid.cell_width < at.mean() < w - BEYOND * grid.cell_width:
+            continue
+        before = np.arange(w) < at[:, None]
+        parts = [np.where(side, piece.ink, 0) for side in (before, ~before)]
+        if min(int(np.count_nonzero(part)) for part in parts) < 0.2 * np.count_nonzero(piece.ink):
+            continue
+        cut = [trimmed(piece, part.astype(np.uint8), 0) for part in parts]
+        return [one for some in cut if some is not None for one in _parted(some, grid)]
+    return [piece]
+
+
+def cut_out(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
+    """Cut out a piece, with the soft edge of its strokes, which lies outside the mask.
+
+    `labels`, `label` and `stats` are OpenCV's of connected components, all, one and its row.
+    """
+    x, y, w, h = (int(value) for value in stats[:4])
+    left, top = max(0, x - 1), max(0, y - 1)
+    right, bottom = min(ink.shape[1], x + w + 1), min(ink.shape[0], y + h + 1)
+    own = (labels[top:bottom, left:right] == label).astype(np.uint8)
+    near = cv2.dilate(own, np.ones((3, 3), np.uint8))
+    return Piece((left, top, right - left, bottom - top), np.where(near, ink[top:bottom, left:right], 0))
+
+
+def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.float64]) -> float:
+    """Return the least of values, [N], up to which there is half of the weights, [N]."""
+    order = np.argsort(values)
+    cumulated = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
+
+
+def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:
+    """Return a piece with its cell, or None for a speck or what is left of a line."""
+    x, y, w, h = piece.box
+    index = grid.locate(x + w / 2, y + h / 2)
+    if index is None:
+        return None
+    quad = grid.quad(grid.cells[index])
+    height = float(quad[2:, 1].mean() - quad[:2, 1].mean())
+    width = float(quad[1:3, 0].mean() - quad[[0, 3], 0].mean())
+    if max(w, h) < CELL_SMALLEST * height or stroke_contrast(piece.ink) < CELL_PALEST:
+        return None
+    left, right = x - quad[[0, 3], 0].mean(), quad[1:3, 0].mean() - (x + w)
+    above, below = y - quad[:2, 1].mean(), quad[2:, 1].mean() - (y + h)
+    thin = LEFTOVER_THIN * min(width, height)
+    near = LEFTOVER_NEAR + max(thickness for _, thickness in (*grid.level, *grid.upright)) / 2
+    if (w <= thin and min(left, right) <= near) or (h <= thin and min(above, below) <= near):
+        return None
+    return replace(piece, table=number, cell=index)

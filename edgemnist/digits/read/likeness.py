@@ -1,0 +1,135 @@
+"""One verdict for each image: which digit it is, and how surely it is one.
+
+A softmax over ten digits gives a letter to the digit that is least unlike it, often with confidence. So a second
+opinion comes from a small convolutional network that knows an eleventh class: everything else. Like the digit model, it
+is an int8 file. The engine executes it, or NumPy if the engine is not installed, with the same bits. It comes with the
+package; `tools/likeness` made it, `likeness.json` records how, and `calibration.json` where the threshold comes from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError
+from edgemnist.ground.arrays import Images, Labels
+from edgemnist.ground.results import Part
+from edgemnist.ground.storage import sha256
+from edgemnist.model.runtimes import RUNTIMES, load
+from edgemnist.model.runtimes.interface import Classifier, check_answers
+from edgemnist.model.task import task_of
+
+HERE: Final = Path(__file__).parent
+WEIGHTS_FILE: Final = HERE / "likeness.tflite"
+RECORD_FILE: Final = HERE / "likeness.json"
+CALIBRATION_FILE: Final = HERE / "calibration.json"
+
+REINSTALL: Final = "Install edgemnist again."
+
+
+class ShippedNetwork(Part, frozen=True, kw_only=True):
+    """What is checked of the likeness network; `tools.likeness.records` has all that is recorded."""
+
+    sha256: str
+
+
+class ShippedThreshold(Part, frozen=True, kw_only=True):
+    """The threshold below which digits are refused."""
+
+    min_confidence: float
+
+
+RecordT = TypeVar("RecordT", bound=msgspec.Struct)
+
+
+def read_record(path: Path, kind: type[RecordT]) -> RecordT:
+    """Read a record that ships with the package. Raises ArtifactError if it is missing or damaged."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise ArtifactError(f"{path} cannot be read: {error.strerror}", hint=REINSTALL) from error
+    except msgspec.MsgspecError as error:
+        raise ArtifactError(f"{path} is damaged: {error}", hint=REINSTALL) from error
+
+
+CLASSES: Final = (*"0123456789", "no digit")
+EXACT: Final = ("native", "integer")
+"""Runtimes that give the same bits, the fastest first; the last one needs NumPy alone."""
+
+
+class LikenessNetwork:
+    """The network in a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ArtifactError for anything but a full-int8 TFLite file with these classes."""
+        runtime = next(name for name in EXACT if not RUNTIMES[name].missing())
+        self._classifier = load(path, runtime=runtime, labels=CLASSES)
+
+    def digit_likeness(self, images: Images) -> npt.NDArray[np.float32]:
+        """Return the probability that each image, uint8 [N, 28, 28], is each of the ten digits: float32 [N, 10].
+
+        What is missing to 1 is the probability that it is no digit at all.
+        """
+        return self._classifier.predict_proba(images)[:, :-1]
+
+
+@cache
+def shipped_network(weights: Path = WEIGHTS_FILE, record: Path = RECORD_FILE) -> LikenessNetwork:
+    """Return the network that comes with the package.
+
+    Raises ArtifactError if a file of it is missing, damaged, or not the recorded one.
+    """
+    recorded = read_record(record, ShippedNetwork)
+    try:
+        data = weights.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{weights} cannot be read: {error.strerror}", hint=REINSTALL) from error
+    if sha256(data) != recorded.sha256:
+        raise ArtifactError(f"{weights} is damaged: its SHA-256 is not the recorded one", hint=REINSTALL)
+    return LikenessNetwork(weights)
+
+
+TEMPER: Final = np.float32(1 / 3)
+"""Power of the classifier's probabilities: it has seen one kind of handwriting, and is too sure of all others."""
+LEAST: Final = np.float32(1 / 512)
+"""An int8 softmax has steps of 1/256, so that what is less than half a step is not told from nothing."""
+SHARPNESS: Final = 4
+"""Power of the share of the most probable digit. Among digits, those that lie between two are wrong more often than
+those that look odd: refused are as many, and fewer answers are wrong."""
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Answers for N images."""
+
+    classes: Labels
+    """int64 [N]."""
+    confidences: npt.NDArray[np.float32]
+    """float32 [N]."""
+    probabilities: npt.NDArray[np.float32]
+    """float32 [N]: that of the class as the classifier alone sees it, which supposes a digit."""
+
+
+def verdicts_of(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
+    """Return the most probable class of each image, uint8 [N, 28, 28], and how surely it is of this class.
+
+    A classifier that reads digits supposes that what it sees is a digit, and says which. `network`, which is the one of
+    the package by default, says how much of a digit it is, and which; what both say decides, and what lies between two
+    digits is less sure than it is a digit. A classifier of other things is taken at its word. Raises ArtifactError if
+    the package's network is damaged, or an answer is not finite.
+    """
+    alone = check_answers(classifier.predict_proba(images))
+    if not task_of(classifier).refuser:
+        return Verdicts(alone.argmax(axis=1), alone.max(axis=1), alone.max(axis=1))
+    likeness = (network or shipped_network()).digit_likeness(images)
+    weighed = np.maximum(alone, LEAST) ** TEMPER * likeness
+    classes = weighed.argmax(axis=1)
+    share = weighed.max(axis=1) / np.maximum(weighed.sum(axis=1), np.finfo(np.float32).tiny)
+    confidences = likeness.sum(axis=1) * share**SHARPNESS
+    return Verdicts(classes, confidences, np.take_along_axis(alone, classes[:, None], axis=1)[:, 0])

@@ -1,0 +1,543 @@
+"""Straight lines that are printed: those of frames, combs, grids and tables, and the rulings of paper.
+
+A line is thin against its length and straight; it may lean by a few degrees, be bent as photographed paper is, and be
+torn by grain, by light, and by the strokes that cross it. Rulings and the lines of tables go, and what crosses them
+stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.digits.images.paper import Ink
+from edgemnist.digits.read.grid import Curve, Floats, Grid, Mask
+
+RUN: Final = 1 / 50
+"""Straight run that a line has at least, as a share of the page's longer side."""
+MIN_RUN: Final = 12
+"""The same in pixels, on a small page."""
+SHORTEST: Final = 2
+"""Runs that a line is long at least: strokes of digits are shorter, or stand alone."""
+THICKEST: Final = 0.015
+"""Thickness of a line, as a share of the page's longer side, at most."""
+MIN_THICKEST: Final = 5
+"""The same in pixels, on a small page."""
+STRAIGHT: Final = 1.5
+"""Pixels that a run strays from straight in the median, at most, beside what its thickness gives."""
+GAP: Final = 0.1
+"""Gap between runs of one line, as a share of the longer one, at most; or three runs."""
+COVERED: Final = 0.5
+"""Share of a line's length in which it has ink, at least."""
+MAX_RUNS: Final = 300
+"""Runs of a direction that are looked at, the longest first: the work is bounded, whatever is shown."""
+MAX_LINES: Final = 120
+"""Lines of a direction, the longest first."""
+FAR: Final = 12
+"""Pixels from a line within which a run beside it may be part of it."""
+BENT_BY: Final = 0.03
+"""Share of the line's length that is added to those pixels."""
+BENT: Final = 15
+"""Runs in a row above which a line may be a parabola: a shorter one does not tell where its ends point to."""
+CRUMPLED: Final = 22
+"""Runs in a row above which it may be a cubic."""
+BUMPY: Final = 0.003
+"""Share of its length by which a line strays in the median, as folded paper does."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line, level within a few degrees."""
+
+    curve: np.polynomial.Polynomial
+    """From the column to the row."""
+    first: int
+    last: int
+    """Columns between which it was seen."""
+    thickness: float
+    """Pixels."""
+
+    @property
+    def length(self) -> int:
+        """Pixels from its first column to its last."""
+        return self.last - self.first + 1
+
+    @cached_property
+    def middle(self) -> float:
+        """Row of its middle."""
+        return float(self.curve((self.first + self.last) / 2))
+
+
+@dataclass(frozen=True)
+class _Run:
+    columns: Floats
+    rows: Floats
+    thickness: float
+
+    @property
+    def slope(self) -> float:
+        """Rows a column, from the first third to the last."""
+        third = max(1, len(self.rows) // 3)
+        rise = _median(self.rows[-third:]) - _median(self.rows[:third])
+        return rise / max(1.0, _median(self.columns[-third:]) - _median(self.columns[:third]))
+
+
+def _median(values: npt.NDArray[Any]) -> float:
+    """Return the upper median of [N]. NumPy's costs several times as much, and there are a hundred in a frame."""
+    middle = len(values) // 2
+    return float(np.partition(values, middle)[middle])
+
+
+def thickest_line(shape: tuple[int, ...]) -> int:
+    """Return how many pixels thick a line may be on a page of this height and width."""
+    return max(MIN_THICKEST, round(max(shape) * THICKEST))
+
+
+def transposed(mask: Mask) -> Mask:
+    """Return a mask with rows for columns, in one piece; NumPy's copy takes several times as long."""
+    return np.asarray(cv2.transpose(mask), dtype=np.uint8)
+
+
+def find_lines(mask: Mask) -> list[Line]:
+    """Return the level lines of a page, from top to bottom."""
+    run = max(MIN_RUN, round(max(mask.shape) * RUN))
+    thickest = thickest_line(mask.shape)
+    # Where an upright stroke crosses a line, it is not thin.
+    solid = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+    runs = np.asarray(cv2.min(_level_runs(mask, run), cv2.subtract(mask, solid)), dtype=np.uint8)
+    groups = [group for group in _grouped(_straight(runs, run, thickest), run) if _length(group) >= SHORTEST * run]
+    lines = [_fitted(group, run) for group in groups]
+    kept = [line for line in lines if line is not None and line.length >= SHORTEST * run]
+    kept.sort(key=lambda line: -line.length)
+    return sorted(kept[:MAX_LINES], key=lambda line: line.middle)
+
+
+def _level_runs(mask: Mask, run: int) -> Mask:
+    """Return what belongs to straight runs of this many pixels, level within a few degrees."""
+    # Grain tears thin lines, which are closed before their runs are measured.
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((1, 5), np.uint8))
+    # The steps of a slanted line are shorter than its runs have to be, unless each reaches over the next.
+    thick = cv2.dilate(closed, np.ones((3, 1), np.uint8))
+    level = cv2.morphologyEx(thick, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    return np.asarray(cv2.min(level, closed), dtype=np.uint8)
+
+
+def _straight(runs: Mask, run: int, thickest: int) -> list[_Run]:
+    """Return the pieces of runs that are straight, the longest first."""
+    joined = cv2.dilate(runs, np.ones((1, max(3, run // 2)), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    found: list[_Run] = []
+    if count <= 1:
+        return found
+    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable")[:MAX_RUNS] + 1:
+        x, y, w, h = (int(value) for value in stats[label, :4])
+        if w < run:
+            break
+        own = (labels[y : y + h, x : x + w] == label) & (runs[y : y + h, x : x + w] > 0)
+        counts = own.sum(axis=0)
+        columns = np.flatnonzero(counts)
+        if len(columns) < run // 2:
+            continue
+        rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / counts[columns]
+        thickness = _median(counts[columns])
+        off = np.abs(rows - _expected(columns, rows, _degree(w, run)))
+        if _median(off) > STRAIGHT + thickness / 4 + BUMPY * w or thickness > thickest:
+            continue
+        near = off <= max(2.0, thickness)
+        found.append(_Run(columns[near] + float(x), rows[near] + float(y), thickness))
+    return found
+
+
+def _expected(columns: npt.NDArray[np.int64], rows: Floats, degree: int) -> Floats:
+    """Return the rows of the polynomial of least squares through points."""
+    if degree > 1:
+        return np.asarray(np.polynomial.Polynomial.fit(columns, rows, degree)(columns))
+    offset, slope = _straight_through(columns, rows)
+    return np.asarray(offset + slope * columns)
+
+
+def _straight_through(columns: npt.NDArray[Any], rows: Floats) -> tuple[float, float]:
+    """Return offset and slope of the straight line of least squares, in closed form: there are hundreds."""
+    middle = columns.mean()
+    at = columns - middle
+    slope = float(at @ rows) / max(1.0, float(at @ at))
+    return float(rows.mean() - slope * middle), slope
+
+
+def _grouped(runs: list[_Run], run: int) -> list[list[_Run]]:
+    """Return runs as lines: each run, the longest first, goes to the line that it continues."""
+    groups: list[list[_Run]] = []
+    # Of each group, at its left and at its right end: column, row, slope.
+    left, right = np.empty((len(runs), 3)), np.empty((len(runs), 3))
+    for one in runs:
+        slope = one.slope
+        start = np.array([one.columns[0], one.rows[0], slope])
+        stop = np.array([one.columns[-1], one.rows[-1], slope])
+        lefts, rights = left[: len(groups)], right[: len(groups)]
+        before = lefts[:, 0] - stop[0] > start[0] - rights[:, 0]
+        # Each end points to the other: half of the way with one slope, half of it with the other.
+        gap = np.where(before, lefts[:, 0] - stop[0], start[0] - rights[:, 0])
+        rise = np.where(before, lefts[:, 1] - stop[1], start[1] - rights[:, 1])
+        expected = (np.where(before, lefts[:, 2], rights[:, 2]) + slope) / 2 * gap
+        off = np.abs(rise - expected)
+        inside = gap < 0
+        # Straight from end to end, a line is nowhere farther away than it is bent.
+        length = np.maximum(1, rights[:, 0] - lefts[:, 0])
+        middle = (start[0] + stop[0]) / 2
+        straight = lefts[:, 1] + (rights[:, 1] - lefts[:, 1]) * (middle - lefts[:, 0]) / length
+        close = np.abs(straight - (start[1] + stop[1]) / 2) <= FAR + BENT_BY * length
+        off[inside] = np.inf
+        for index in np.flatnonzero(inside & close & (lefts[:, 0] < stop[0]) & (rights[:, 0] > start[0])):
+            off[index] = _apart(groups[index], one)
+        near = gap <= np.maximum(3 * run, GAP * (rights[:, 0] - lefts[:, 0]))
+        off[~near] = np.inf
+        best = int(np.argmin(off)) if groups else -1
+        if best >= 0 and off[best] <= 2 + one.thickness / 2 + groups[best][0].thickness / 2:
+            groups[best].append(one)
+            left[best] = min(left[best], start, key=lambda end: float(end[0]))
+            right[best] = max(right[best], stop, key=lambda end: float(end[0]))
+        else:
+            left[len(groups)], right[len(groups)] = start, stop
+            groups.append([one])
+    return groups
+
+
+def _apart(group: list[_Run], one: _Run) -> float:
+    """Return how many rows a run is from the nearest run of a line that it lies beside."""
+    middle = (one.columns[0] + one.columns[-1]) / 2
+    part = min(group, key=lambda part: abs((part.columns[0] + part.columns[-1]) / 2 - middle))
+    rows = np.interp(one.columns, part.columns, part.rows)
+    return _median(np.abs(rows - one.rows))
+
+
+def _length(group: list[_Run]) -> float:
+    """Return how many columns a line takes."""
+    return float(max(part.columns[-1] for part in group) - min(part.columns[0] for part in group)) + 1
+
+
+def _fit(group: list[_Run], run: int) -> np.polynomial.Polynomial:
+    columns = np.concatenate([part.columns for part in group])
+    rows = np.concatenate([part.rows for part in group])
+    degree = _degree(float(np.ptp(columns)), run)
+    return np.polynomial.Polynomial.fit(columns, rows, degree) if degree > 1 else straight_line(columns, rows)
+
+
+def straight_line(columns: Floats, rows: Floats) -> np.polynomial.Polynomial:
+    """Return the straight line of least squares through points, of one column at least."""
+    ends = columns.min(), columns.max()
+    offset, slope = _straight_through(columns, rows)
+    return np.polynomial.Polynomial([offset, slope], domain=ends, window=ends)
+
+
+def _degree(length: float, run: int) -> int:
+    """Return the degree of the polynomial that a line of this length may be."""
+    return 1 if length <= BENT * run else 2 if length <= CRUMPLED * run else 3
+
+
+def _fitted(group: list[_Run], run: int) -> Line | None:
+    """Return the line through runs, without those that it misses, such as the foot of a digit that stands on it."""
+    curve = _fit(group, run)
+    for _ in range(3):
+        fitting = [
+            part for part in group
+            if _median(np.abs(curve(part.columns) - part.rows)) <= STRAIGHT + part.thickness / 2
+        ]  # fmt: skip
+        if len(fitting) == len(group) or not fitting:
+            break
+        group = fitting
+        curve = _fit(group, run)
+    columns = np.concatenate([part.columns for part in group])
+    first, last = round(columns.min()), round(columns.max())
+    if len(np.unique(columns)) < COVERED * (last - first + 1):
+        return None
+    weights = [len(part.columns) for part in group]
+    thickness = float(np.average([part.thickness for part in group], weights=weights))
+    return Line(curve, first, last, thickness)
+
+
+RULING_RUN: Final = 1 / 30
+"""Straight run of a ruling, as a share of the page's side, at least: slanted, it is a staircase."""
+RULING_LENGTH: Final = 0.25
+"""Runs in a row, as a share of the page's side, at least: no stroke of a digit is so long."""
+PRINTED: Final = 5
+"""Lines across a page from which on they were printed: nobody draws so many."""
+RULING_TORN: Final = 0.08
+"""Runs of printed rulings that grain or shade tore, as a share of the page's side, at least."""
+RULING_SPAN: Final = 0.7
+"""Reach of a ruling from its first run to its last, as a share of the page's side, at least."""
+RULING_THICKNESS: Final = 0.006
+"""Thickness of a ruling, as a share of the page's longer side, at most, and 3 pixels if that is less."""
+RULED: Final = 0.5
+"""Share of the columns in which the runs of a ruled page lie, at least: those of large digits lie in fewer."""
+RULED_MARGIN: Final = 0.025
+"""Share of the page's side at its edge where lines do not make a page ruled."""
+FAT: Final = 3
+"""Times the thickness of a ruling, both ways, from which on ink is no stroke either: the table around a sheet."""
+RULING_BARE: Final = 0.5
+"""Share of a ruling that no digit stands on, at least."""
+RULING_DEGREE: Final = 2
+"""Degree of the polynomial that a ruling is: a photographed sheet is bent."""
+SEGMENTS: Final = 8
+"""Parts of a ruling in which its strength is measured, since a shadow or the end of the sheet changes it."""
+UNEVEN: Final = 1.35
+"""Factor by which a part takes more light than the usual part, at most: shade does not change what it takes."""
+STEPS: Final = 3
+"""Samples of a ruling's profile for each pixel."""
+STRONGEST: Final = 0.92
+"""Share of the light taken beyond which nothing can be told of what lies on a ruling."""
+RESIDUE: Final = 0.12
+"""Share of the light below which what is left of a ruling is grain."""
+MAX_RULINGS: Final = 150
+"""Rulings of a direction: a sheet of A4 has 148 where they are 2 mm apart, and the work is bounded."""
+MAX_RULING_RUNS: Final = 2000
+"""Runs of a direction that are looked at, the longest first: rulings may be torn into a dozen."""
+
+
+@dataclass(frozen=True)
+class Rulings:
+    """The lines that run across a page."""
+
+    level: Sequence[np.polynomial.Polynomial]
+    """From the column to the row; a parabola follows bent paper."""
+    upright: Sequence[np.polynomial.Polynomial]
+    """From the row to the column."""
+
+
+class _Groups:
+    """Points of runs, put together to lines."""
+
+    def __init__(self, width: int) -> None:
+        """`width` is that of the page."""
+        self._width = width
+        self._points: list[tuple[Floats, Floats]] = []
+        self._fits: list[np.polynomial.Polynomial] = []
+        self._ends = np.empty((MAX_RULINGS, 2))
+        """Rows at which the straight line through a group meets the left and the right edge of the page."""
+        self._is_long: list[bool] = []
+
+    @property
+    def long(self) -> int:
+        """How many reach across the page."""
+        return sum(self._is_long)
+
+    def lines(self) -> list[tuple[Floats, Floats]]:
+        """Return columns and rows of the groups that are rulings."""
+        if self.long >= PRINTED:
+            return [group for group in self._points if len(np.unique(group[0])) >= RULING_LENGTH * self._width]
+        return [group for group, is_long in zip(self._points, self._is_long, strict=True) if is_long]
+
+    def add(self, columns: Floats, rows: Floats, thickest: int) -> None:
+        """Add points to the line that they continue, or make them one of their own if it has room."""
+        for index in self._near(columns, rows, thickest):
+            if abs(float(np.median(self._fits[index](columns) - rows))) <= thickest:
+                known_columns, known_rows = self._points[index]
+                self._put(index, np.concatenate([known_columns, columns]), np.concatenate([known_rows, rows]))
+                return
+        if len(self._points) < MAX_RULINGS:
+            self._put(len(self._points), columns, rows)
+
+    def _near(self, columns: Floats, rows: Floats, thickest: int) -> list[int]:
+        """Return the groups whose line may be within `thickest` of the points: the others cannot be."""
+        at = np.array([columns.min(), columns.max()])[:, None] / self._width
+        left, right = self._ends[: len(self._points)].T
+        expected = left + (right - left) * at
+        reach = thickest + 1
+        near = (expected.min(axis=0) <= rows.max() + reach) & (expected.max(axis=0) >= rows.min() - reach)
+        return np.flatnonzero(near).tolist()
+
+    def _put(self, index: int, columns: Floats, rows: Floats) -> None:
+        fit = straight_line(columns, rows)
+        # A slice that begins at the end appends.
+        self._points[index : index + 1] = [(columns, rows)]
+        self._fits[index : index + 1] = [fit]
+        self._is_long[index : index + 1] = [bool(np.ptp(columns) >= RULING_SPAN * self._width)]
+        self._ends[index] = fit(np.array([0.0, self._width]))
+
+
+def find_rulings(ink: Ink, level: float) -> Rulings:
+    """Return the lines that run across a page, uint8 [h, w], level or upright within a few degrees.
+
+    `level` is the least ink, 1 to 255, that counts as ink.
+    """
+    mask = np.asarray(ink >= max(1, level), dtype=np.uint8)
+    is_ruled, is_ruled_upright = _may_be_ruled(mask), _may_be_ruled(transposed(mask))
+    if not is_ruled and not is_ruled_upright:
+        return Rulings([], [])
+    mask = np.asarray(cv2.subtract(ink, _fat(ink)) >= max(1, level), dtype=np.uint8)
+    return Rulings(_rulings(mask) if is_ruled else [], _rulings(transposed(mask)) if is_ruled_upright else [])
+
+
+def without_rulings(ink: Ink, rulings: Rulings) -> Ink:
+    """Return the ink of a page, uint8 [h, w], without its rulings."""
+    if not rulings.level and not rulings.upright:
+        return ink
+    cleared = ink.astype(np.float32) / np.float32(255)
+    for curve in rulings.level:
+        _divide_away(cleared, curve)
+    if rulings.upright:
+        turned = np.asarray(cv2.transpose(cleared), dtype=np.float32)
+        for curve in rulings.upright:
+            _divide_away(turned, curve)
+        cleared = np.asarray(cv2.transpose(turned), dtype=np.float32)
+    cleared *= 255
+    cleared += 0.5
+    return cleared.astype(np.uint8)
+
+
+def _fat(ink: Ink) -> Ink:
+    """Return the ink of what is no stroke: the table around a sheet, the edge of a shadow. It would join all lines."""
+    side = FAT * _thickest_ruling(ink)
+    fat = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
+    # With its soft edge.
+    return np.asarray(cv2.dilate(fat, np.ones((5, 5), np.uint8)), dtype=np.uint8)
+
+
+def _thickest_ruling(page: Ink | Mask | npt.NDArray[np.float32]) -> int:
+    """Return how many pixels thick a ruling may be on a page, [h, w]."""
+    side: int = max(page.shape)
+    return max(3, round(side * RULING_THICKNESS))
+
+
+def _may_be_ruled(mask: Mask) -> bool:
+    """Return whether a page may have level rulings, as most have not, before anything costly is done."""
+    # A rim of the table is no line.
+    margin = round(len(mask) * RULED_MARGIN)
+    inner = _level_runs(mask, _ruling_run(mask.shape[1]))[margin : len(mask) - margin]
+    return bool(inner.max(axis=0, initial=0).mean() >= RULED)
+
+
+def _rulings(mask: Mask) -> list[np.polynomial.Polynomial]:
+    """Return the level lines, whose thin ink `mask` shows."""
+    height, width = mask.shape
+    thickest = _thickest_ruling(mask)
+    # A slanted line is a staircase: its steps are joined before its length is taken.
+    run = _ruling_run(width)
+    joined = cv2.morphologyEx(_level_runs(mask, run), cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    groups = _Groups(width)
+    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable")[:MAX_RULING_RUNS] + 1 if count > 1 else ():
+        x, y, w, h = (int(value) for value in stats[label, :4])
+        # Among printed rulings, what is shorter is one of them that is torn.
+        printed = groups.long >= PRINTED
+        at_edge = y == 0 or y + h == height
+        if (at_edge and not printed) or w < (RULING_TORN if printed else RULING_LENGTH) * width:
+            continue
+        own = labels[y : y + h, x : x + w] == label
+        # Where a digit stands on the line, it is thicker than itself.
+        bare = own & (own.sum(axis=0) <= thickest)
+        if at_edge:
+            # One of the rulings may leave the picture, and what lies along its edge is none.
+            bare &= ~(own[0] & (y == 0) | own[-1] & (y + h == height))
+        rows, columns = bare.nonzero()
+        # The lines are parabolas, which fewer points do not tell.
+        if len(np.unique(columns)) >= max(RULING_BARE * w, RULING_DEGREE + 1):
+            groups.add(columns + float(x), rows + float(y), thickest)
+    return [np.polynomial.Polynomial.fit(columns, rows, RULING_DEGREE) for columns, rows in groups.lines()]
+
+
+def _ruling_run(length: int) -> int:
+    """Return how many pixels long the runs of a ruling are at least that crosses so many."""
+    return max(8, round(length * RULING_RUN))
+
+
+def _medians(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return the median of each row. To sort is several times as fast as NumPy's median."""
+    values = np.sort(values, axis=1)
+    middle = values.shape[1] // 2
+    return np.asarray((values[:, middle] + values[:, ~middle]) / 2)
+
+
+def _divide_away(ink: npt.NDArray[np.float32], curve: np.polynomial.Polynomial) -> None:
+    """Take a line away from ink, float32 [h, w] from 0 to 1, in place."""
+    height, width = ink.shape
+    reach = _thickest_ruling(ink) + 1
+    along = np.arange(width)
+    middle = curve(along)
+    offsets = np.arange(-reach * STEPS, reach * STEPS + 1) / STEPS
+    sampled = cv2.remap(
+        ink,
+        np.broadcast_to(along.astype(np.float32), (len(offsets), width)).copy(),
+        (middle[None] + offsets[:, None]).astype(np.float32),
+        cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    # Digits cover less than half of any part of a line, so its median is that of the bare line.
+    segments = min(SEGMENTS, width)
+    profile = np.stack([_medians(part) for part in np.array_split(sampled, segments, axis=1)])
+    # A stroke that runs along the line may cover more of a short part.
+    np.minimum(profile, UNEVEN * np.median(profile, axis=0), out=profile)
+    rows = np.rint(middle)[None].astype(np.int64) + np.arange(-reach, reach + 1)[:, None]
+    position = np.rint((rows - middle[None] + reach) * STEPS).clip(0, len(offsets) - 1).astype(np.int64)
+    taken = profile[np.minimum(along * segments // width, segments - 1)[None], position].clip(0, STRONGEST)
+    inside = (rows >= 0) & (rows < height)
+    at = rows.clip(0, height - 1), np.broadcast_to(along, rows.shape)
+    before = ink[at]
+    left = np.maximum(1 - (1 - before) / (1 - taken), 0)
+    left[left < RESIDUE * (taken > RESIDUE / 2)] = 0
+    ink[at[0][inside], at[1][inside]] = left[inside]
+
+
+SOFT_EDGE: Final = 1.5
+"""Pixels that the soft edge of a table's line takes on either side."""
+CROSSING_ROWS: Final = 2
+"""Rows above and below such a line in which a stroke that crosses it is looked for."""
+CROSSING_LEAN: Final = 0.5
+"""Share of what it crosses by which such a stroke moves aside, at most, and one pixel."""
+
+
+def without_grids(ink: Ink, grids: Sequence[Grid]) -> Ink:
+    """Return the ink of a page, uint8 [h, w], without the lines of its tables."""
+    if not grids:
+        return ink
+    left = ink.copy()
+    turned = left.T
+    for grid in grids:
+        level, upright = _present(grid)
+        for row, curve in enumerate(grid.level):
+            _erase(left, curve, grid.vertices[row, :, 0], level[row])
+        for column, curve in enumerate(grid.upright):
+            _erase(turned, curve, grid.vertices[:, column, 1], upright[column])
+    return left
+
+
+def _present(grid: Grid) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return which sides there are: bool [rows + 1, columns] and bool [columns + 1, rows]."""
+    level = np.ones((grid.rows + 1, grid.columns), dtype=bool)
+    upright = np.ones((grid.columns + 1, grid.rows), dtype=bool)
+    for cell in grid.cells:
+        rows, columns = slice(cell.row, cell.row + cell.rows), slice(cell.column, cell.column + cell.columns)
+        level[cell.row + 1 : cell.row + cell.rows, columns] = False
+        upright[cell.column + 1 : cell.column + cell.columns, rows] = False
+    return level, upright
+
+
+def _erase(ink: Ink, curve: Curve, stops: Floats, present: npt.NDArray[np.bool_]) -> None:
+    """Take a level line away from ink, in place, between those of its `stops` where it is present."""
+    height, width = ink.shape
+    line, thickness = curve
+    reach = round(thickness / 2 + SOFT_EDGE)
+    columns = np.arange(max(0, round(stops[0]) - reach), min(width, round(stops[-1]) + reach + 1))
+    columns = columns[present[(np.searchsorted(stops, columns) - 1).clip(0, len(present) - 1)]]
+    if not columns.size:
+        return
+    middle = np.rint(line(columns)).astype(int)
+    near = middle[None] + np.arange(-reach, reach + 1)[:, None]
+    inside = (near >= 0) & (near < height)
+    brush = np.ones((1, 3 + 2 * round(CROSSING_LEAN * (2 * reach + 1) / 2)), np.uint8)
+    beside = []
+    for first in (middle - reach - CROSSING_ROWS, middle + reach + 1):
+        rows = first[None] + np.arange(CROSSING_ROWS)[:, None]
+        # What is beyond the edge of the picture crosses nothing.
+        seen = np.where((rows >= 0) & (rows < height), ink[rows.clip(0, height - 1), columns[None]], 0)
+        beside.append(cv2.dilate(seen.max(axis=0)[None], brush)[0])
+    crossing = np.minimum(*beside)
+    rows = near.clip(0, height - 1)
+    kept = np.minimum(ink[rows, columns[None]], crossing[None])
+    at = np.broadcast_to(columns, rows.shape)
+    ink[rows[inside], at[inside]] = kept[inside]

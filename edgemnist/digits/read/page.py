@@ -1,0 +1,186 @@
+"""Reading a page or a camera's frame that is in memory: find, turn, recognize, arrange."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from time import perf_counter
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from edgemnist.digits.images.grey import Grey, to_grey
+from edgemnist.digits.images.mnist import fit_digit
+from edgemnist.digits.read.assemble import SLENDER, Assembled
+from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.likeness import verdicts_of
+from edgemnist.digits.read.piece import Piece, Sheet
+from edgemnist.digits.read.recognize import Reading, Recognizer
+from edgemnist.ground.registry import Entry, Package
+from edgemnist.ground.results.pictures import Box, ReadResult, StageTimes
+from edgemnist.model.answers import Publish
+from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.task import task_of
+
+SMALLEST: Final = 640
+"""Longer side, in pixels, to which smaller pages are enlarged, since lines and gaps are told in pixels."""
+LARGER: Final = 2
+"""Factor by which they are, at most: beyond it all only grows softer."""
+STRIP: Final = 0.3
+"""Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
+UPRIGHT: Final = 0.75
+"""Mean confidence from which on a page is not turned: upside down, only 0, 1 and 8 read so well."""
+FEWEST_TO_TURN: Final = 4
+"""Pieces below which nobody knows how they lie: a 6 may be a 9."""
+MOST_TO_TURN: Final = 48
+"""Pieces that are tried: they tell it."""
+GAIN_OF_TURN: Final = 0.2
+"""Mean confidence that a turn gains, at least."""
+READABLE: Final = 0.6
+"""Mean confidence that it reaches, at least: letters read badly whichever way they are turned."""
+FINDER: Final = Entry(
+    target="edgemnist.digits.read.find:find_sheet",
+    summary="Finding digits on a page",
+    requires=(Package("opencv-python-headless", "cv2"),),
+    extra="vision",
+)
+
+
+def read_page(
+    image: Image.Image | npt.NDArray[np.uint8],
+    classifier: Classifier,
+    config: ReadConfig | None = None,
+    *,
+    source: str = "",
+    publish: Publish | None = None,
+) -> ReadResult:
+    """Return every digit on a page, in reading order, and the numbers that neighbours form.
+
+    A page that lies on its side or upside down is turned.
+
+    `publish` is given the answer to each digit, with `source` as the name of the page.
+
+    `image` is a picture, or an array as cameras give it: uint8 [h, w] grey or uint8 [h, w, 3] RGB. Neither is changed.
+
+    Raises ImageError for a picture without pixels, and MissingDependencyError where OpenCV is not installed.
+    """
+    config = config or ReadConfig()
+    find_sheet = _finder()
+    started = perf_counter()
+    picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    width, height = picture.size
+    grey = _enlarged(to_grey(picture, config.max_side))
+    # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
+    del image, picture
+    found = find_sheet(grey)
+    find_s = perf_counter() - started
+    recognizer = Recognizer(classifier)
+    readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
+    quarters = 0
+    if task_of(classifier).refuser:
+        quarters = best_turn(readings, [piece for part in found.parts for piece in part.candidates], classifier)
+    if quarters:
+        turned_at = perf_counter()
+        grey = np.ascontiguousarray(np.rot90(grey, quarters))
+        found = find_sheet(grey)
+        find_s += perf_counter() - turned_at
+        readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
+    recognized_at = perf_counter()
+    across, down = (width, height) if quarters % 2 == 0 else (height, width)
+    scale = across / grey.shape[1], down / grey.shape[0]
+    assembled = Assembled(readings, found, classifier.labels, config, scale)
+    if publish is not None:
+        publish(assembled.answers(source))
+    result = ReadResult(
+        source=source,
+        width=width,
+        height=height,
+        min_confidence=config.min_confidence,
+        digits=assembled.digits,
+        numbers=assembled.numbers,
+        tables=assembled.tables,
+        complete=found.complete and recognizer.complete,
+        milliseconds=StageTimes(
+            find=find_s * 1e3,
+            normalize=recognizer.normalize_ms,
+            classify=recognizer.classify_ms,
+            arrange=(perf_counter() - recognized_at) * 1e3,
+        ),
+    )
+    return turned_back(result, quarters, across, down) if quarters else result
+
+
+def _enlarged(grey: Grey) -> Grey:
+    """Return the grey levels of a page, uint8 [h, w], enlarged where they are few."""
+    height, width = grey.shape
+    factor = min(LARGER, SMALLEST / max(height, width))
+    if factor <= 1 or min(height, width) < STRIP * max(height, width):
+        return grey
+    size = round(width * factor), round(height * factor)
+    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+
+
+@cache
+def _finder() -> Callable[[Grey], Sheet]:
+    """Return `find_sheet`: which packages are installed is asked once, and not for each frame of a camera."""
+    finder: Callable[[Grey], Sheet] = FINDER.load()
+    return finder
+
+
+def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: Classifier) -> int:
+    """Return how many quarters, against the clock, a page is to be turned so that its pieces read best; mostly 0.
+
+    `readings` are those of the page as it is.
+    """
+    if float(np.mean([reading.confidence for reading in readings] or [1.0])) >= UPRIGHT:
+        return 0
+    # A bare stroke is a one or a scrap of a line, whichever way it lies; and around a table there are letters.
+    pieces = [piece for piece in pieces if min(piece.box[2:]) > SLENDER * max(piece.box[2:])]
+    inside = [piece for piece in pieces if piece.table is not None]
+    pieces = inside if len(inside) >= FEWEST_TO_TURN else pieces
+    if len(pieces) < FEWEST_TO_TURN:
+        return 0
+    # From all over the page: of its largest pieces, many may be the same letter.
+    chosen = np.linspace(0, len(pieces) - 1, min(MOST_TO_TURN, len(pieces))).astype(int)
+    images = np.stack([fit_digit(pieces[index].ink) for index in chosen])
+    surely = [
+        float(verdicts_of(classifier, np.rot90(images, quarters, (1, 2))).confidences.mean()) for quarters in range(4)
+    ]
+    best = int(np.argmax(surely))
+    return best if surely[best] >= max(READABLE, surely[0] + GAIN_OF_TURN) else 0
+
+
+def turned_back(result: ReadResult, quarters: int, width: int, height: int) -> ReadResult:
+    """Return what was read on a page of `width`×`height` pixels, turned by quarters against the clock, as it lay."""
+
+    def back(box: Box) -> Box:
+        return box_before(box, quarters, width, height)
+
+    replace = msgspec.structs.replace
+    return replace(
+        result,
+        turned=(4 - quarters) % 4 * 90,
+        digits=[replace(digit, box=back(digit.box)) for digit in result.digits],
+        numbers=[replace(number, box=back(number.box)) for number in result.numbers],
+        tables=[
+            replace(
+                table,
+                corners=[back((x, y, 0, 0))[:2] for x, y in table.corners],
+                cells=[replace(cell, box=back(cell.box)) for cell in table.cells],
+            )
+            for table in result.tables
+        ],
+    )
+
+
+def box_before(box: Box, quarters: int, width: int, height: int) -> Box:
+    """Return where a box was before its page, now `width`×`height` pixels, was turned by quarters against the clock."""
+    x, y, w, h = box
+    for _ in range(quarters % 4):
+        # What was on the right is on top.
+        x, y, w, h = height - y - h, x, h, w
+        width, height = height, width
+    return x, y, w, h

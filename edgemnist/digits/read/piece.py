@@ -1,0 +1,96 @@
+"""Pieces of ink, and what else the steps of a reading hand on to one another.
+
+OpenCV finds the pieces, and only that needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from edgemnist.digits.images.find import bounds
+from edgemnist.digits.images.paper import Ink
+from edgemnist.digits.read.grid import Grid
+from edgemnist.ground.results.pictures import Box
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some ink, cut out of the page."""
+
+    box: Box
+    ink: Ink
+    """uint8, of the box's size; 0 where the ink belongs to something else."""
+    table: int | None = None
+    """Number of the table that it is in."""
+    cell: int | None = None
+    """Index of its cell."""
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Table and cell, or -1 twice outside: what is in two places is not one digit."""
+        return (-1, -1) if self.table is None or self.cell is None else (self.table, self.cell)
+
+
+RING: Final = 0.3
+"""Share of its height from which on a piece within another makes that a ring or a frame around it."""
+
+
+def without_rings(pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces without those that enclose another: a circled digit is not a zero."""
+    if not pieces:
+        return []
+    x, y, w, h = np.array([piece.box for piece in pieces]).T
+    encloses = (
+        (x[:, None] < x) & (y[:, None] < y) & ((x + w)[:, None] > x + w) & ((y + h)[:, None] > y + h)
+        & (h >= RING * h[:, None])
+    )  # fmt: skip
+    return [piece for piece, ring in zip(pieces, encloses.any(axis=1), strict=True) if not ring]
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """All pieces of a page, or of one of its tables."""
+
+    candidates: list[Piece]
+    """What has the size of a digit, or of several that touch."""
+    fragments: list[Piece]
+    """What is smaller: specks, and parts of digits that are broken."""
+    height: float
+    """Of a typical digit, in pixels."""
+    left_out: Sequence[Box] = ()
+    """Boxes of those with the least ink, where there were too many."""
+
+    @property
+    def unread(self) -> list[Box]:
+        """Boxes of what is no candidate."""
+        return [*(piece.box for piece in self.fragments), *self.left_out]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """All that there is to read on a page."""
+
+    parts: list[Pieces]
+    """What is outside of all tables, and then what is in each of them."""
+    grids: list[Grid]
+    """The tables, from top to bottom."""
+
+    @property
+    def complete(self) -> bool:
+        """False where there was more than was looked at."""
+        return not any(part.left_out for part in self.parts)
+
+
+def trimmed(piece: Piece, ink: Ink, level: int) -> Piece | None:
+    """Return a piece of which only `ink`, of its size, is left, cut to where that is above `level`."""
+    found = bounds(ink > level)
+    if found is None:
+        return None
+    top, left, bottom, right = found
+    x, y, _, _ = piece.box
+    box = x + left, y + top, right - left, bottom - top
+    return replace(piece, box=box, ink=ink[top:bottom, left:right])

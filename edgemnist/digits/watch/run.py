@@ -1,0 +1,262 @@
+"""Watching a source: which frames show something new, what several agree on, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event
+from typing import Final
+
+import cv2
+import msgspec
+import numpy as np
+
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.read.assemble import REFUSED
+from edgemnist.digits.read.layout import around, overlap
+from edgemnist.digits.read.page import FINDER, read_page
+from edgemnist.digits.watch.capture import open_source
+from edgemnist.digits.watch.sources import Frame, WatchConfig, redacted
+from edgemnist.errors import ImageError
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.pictures import (
+    Box,
+    ReadCell,
+    ReadNumber,
+    ReadResult,
+    ReadTable,
+    WatchNumber,
+    WatchReading,
+    WatchTimes,
+)
+from edgemnist.model.answers import Publish
+from edgemnist.model.runtimes.interface import Classifier
+
+CELLS: Final = (64, 48)
+"""Columns and rows of cells that a frame is compared by: their means are free of the sensor's noise."""
+LEAST_CHANGE: Final = 4.0
+"""Grey levels by which a cell differs where something moved. The mean of the 100 pixels of a cell of a 640×480 frame
+varies by less than 1 with the noise of a dim room; a pen's stroke changes it by 10 and more."""
+
+
+class ChangeDetector:
+    """Compares each frame with the latest that was read."""
+
+    def __init__(self) -> None:
+        self._seen: Grey | None = None
+        self._shape: tuple[int, ...] = ()
+
+    def changed(self, grey: Grey) -> bool:
+        """Return whether a frame, uint8 [h, w], differs from the latest that did, and remember it if so."""
+        cells = np.asarray(cv2.resize(grey, CELLS, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+        if self._seen is not None and grey.shape == self._shape:
+            difference = cells.astype(np.float32) - self._seen
+            # The camera's own exposure makes all cells brighter or darker alike.
+            difference -= np.median(difference)
+            if np.abs(difference).max() < LEAST_CHANGE:
+                return False
+        self._seen, self._shape = cells, grey.shape
+        return True
+
+
+SAME_PLACE: Final = 0.3
+"""A number is the one of the frame before where their boxes share this much of their union."""
+
+
+@dataclass
+class _Track:
+    """One number, followed from frame to frame."""
+
+    sightings: deque[ReadNumber | None]
+    """The latest frames; None where it was not seen."""
+    box: Box = (0, 0, 0, 0)
+    line: int = 0
+    rank: int = 0
+    """Its place in the reading order of the latest frame that showed it."""
+
+
+class Steadier:
+    """Takes the numbers of frames in turn, and tells what is certain by now."""
+
+    def __init__(self, agreeing: int) -> None:
+        self._agreeing = agreeing
+        self._window = 2 * agreeing - 1
+        self._tracks: list[_Track] = []
+
+    def add(self, numbers: Sequence[ReadNumber]) -> list[WatchNumber]:
+        """Add what one frame shows, and return the numbers that enough of the latest frames agree on."""
+        free = list(self._tracks)
+        for rank, number in enumerate(numbers):
+            track = max(free, key=lambda one: overlap(one.box, number.box), default=None)
+            if track is None or overlap(track.box, number.box) < SAME_PLACE:
+                track = _Track(deque(maxlen=self._window))
+                self._tracks.append(track)
+            else:
+                free.remove(track)
+            track.sightings.append(number)
+            track.box, track.line, track.rank = number.box, number.line, rank
+        for track in free:
+            track.sightings.append(None)
+        self._tracks = [track for track in self._tracks if any(track.sightings)]
+        steady = [(track, answer) for track in self._tracks if (answer := self._answer(track)) is not None]
+        steady.sort(key=lambda entry: (entry[0].line, entry[0].rank))
+        return [
+            WatchNumber(text=text, confidence=confidence, line=track.line, box=track.box)
+            for track, (text, confidence) in steady
+        ]
+
+    def _answer(self, track: _Track) -> tuple[str, float] | None:
+        votes: dict[str, list[float]] = defaultdict(list)
+        for sighting in track.sightings:
+            if sighting is not None:
+                votes[sighting.text].append(sighting.confidence)
+        text = max(votes, key=lambda one: (len(votes[one]), sum(votes[one])))
+        if len(votes[text]) < self._agreeing:
+            return None
+        return text, sum(votes[text]) / len(votes[text])
+
+
+SAME_TABLE: Final = 0.5
+"""A table is the one of another frame if it has as many rows and columns, and they share this much of their union."""
+
+
+class TableSteadier:
+    """Takes the tables of frames in turn, and tells what is certain by now."""
+
+    def __init__(self, agreeing: int) -> None:
+        self._agreeing = agreeing
+        self._frames: deque[Sequence[ReadTable]] = deque(maxlen=2 * agreeing - 1)
+
+    def add(self, tables: Sequence[ReadTable]) -> list[ReadTable]:
+        """Add what one frame shows, and return those of its tables that enough of the latest frames have."""
+        self._frames.append(tables)
+        steady: list[ReadTable] = []
+        for table in tables:
+            sightings = [same for frame in self._frames if (same := _same(table, frame)) is not None]
+            if len(sightings) >= self._agreeing:
+                cells = [self._agreed(cell, sightings) for cell in table.cells]
+                steady.append(msgspec.structs.replace(table, cells=cells))
+        return steady
+
+    def _agreed(self, cell: ReadCell, sightings: Sequence[ReadTable]) -> ReadCell:
+        """Return a cell with the text that enough frames have in its place, and the mean of their confidences."""
+        others = [
+            other
+            for table in sightings
+            for other in table.cells
+            if (other.row, other.column, other.rows, other.columns) == (cell.row, cell.column, cell.rows, cell.columns)
+        ]
+        text, count = Counter(other.text for other in others).most_common(1)[0]
+        if count < self._agreeing:
+            return msgspec.structs.replace(cell, text=REFUSED, confidence=None)
+        sure = [other.confidence for other in others if other.text == text and other.confidence is not None]
+        return msgspec.structs.replace(cell, text=text, confidence=sum(sure) / len(sure) if sure else None)
+
+
+def _same(table: ReadTable, frame: Sequence[ReadTable]) -> ReadTable | None:
+    for other in frame:
+        alike = (other.rows, other.columns) == (table.rows, table.columns)
+        if alike and overlap(_box(table), _box(other)) >= SAME_TABLE:
+            return other
+    return None
+
+
+def _box(table: ReadTable) -> Box:
+    return around([cell.box for cell in table.cells])
+
+
+def watch(
+    source: str,
+    classifier: Classifier,
+    config: WatchConfig,
+    *,
+    emit: Callable[[WatchReading], None],
+    stop: Event,
+    publish: Publish | None = None,
+    reporter: Reporter = SILENT,
+) -> None:
+    """Read a source until it ends or `stop` is set, and call `emit` for each frame that was read.
+
+    `publish` is given the answers to the digits of a frame once what it shows has settled.
+
+    Raises SourceError or ImageError where the source cannot be read, and MissingDependencyError where OpenCV or
+    picamera2 is missing.
+    """
+    FINDER.load()
+    frames = open_source(source, config)
+    agreeing = config.steady if frames.connected else 1
+    steadier, tables = Steadier(agreeing), TableSteadier(agreeing)
+    detector = ChangeDetector()
+    to_settle = dropped = skipped = seen = 0
+    for frame in frames.frames(stop, reporter):
+        seen += 1
+        dropped += frame.dropped
+        if isinstance(frame.picture, np.ndarray) and not config.every:
+            if detector.changed(frame.picture):
+                # So many are read after a change until all that vote have seen it.
+                to_settle = 2 * config.steady - 1
+            if to_settle == 0:
+                skipped += 1
+                continue
+            to_settle -= 1
+        taken_up = time.time()
+        settled = config.every or not isinstance(frame.picture, np.ndarray) or to_settle == 0
+        try:
+            result = read_page(
+                frame.picture, classifier, config.read, source=frame.source, publish=publish if settled else None
+            )
+        except ImageError as error:
+            reporter.notice(f"{frame.source} cannot be read: {error.message}.")
+            continue
+        result = msgspec.structs.replace(result, tables=tables.add(result.tables))
+        emit(_reading(frame, result, steadier.add(result.numbers), taken_up=taken_up, dropped=dropped, skipped=skipped))
+        dropped = skipped = 0
+    if frames.connected and seen < config.steady and not stop.is_set():
+        reporter.notice(
+            f"{redacted(source)} ended after {seen} of the {config.steady} frames that have to agree on a number: "
+            "see --steady."
+        )
+
+
+def _reading(
+    frame: Frame, result: ReadResult, numbers: list[WatchNumber], *, taken_up: float, dropped: int, skipped: int
+) -> WatchReading:
+    wait, total = (1e3 * (moment - frame.arrived) for moment in (taken_up, time.time()))
+    times = {"wait": wait, **msgspec.structs.asdict(result.milliseconds), "total": total}
+    return WatchReading(
+        timestamp=datetime.fromtimestamp(frame.arrived, UTC).isoformat(timespec="milliseconds"),
+        source=frame.source,
+        frame=frame.index,
+        position=frame.position,
+        numbers=numbers,
+        tables=result.tables,
+        confidence=min((number.confidence for number in numbers), default=None),
+        dropped=dropped,
+        skipped=skipped,
+        milliseconds=WatchTimes(**{stage: round(spent, 3) for stage, spent in times.items()}),
+    )
+
+
+@contextlib.contextmanager
+def stopped_by_signals() -> Iterator[Event]:
+    """Give an event that SIGTERM and SIGINT set. A second signal ends the process as it would without this."""
+    stop = Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask_to_stop(number: int, frame: object) -> None:
+        del frame
+        stop.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask_to_stop)
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,370 @@
+"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards.
+
+Its tables are made cell by cell, for the terminal and for the report of an export directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+import numpy as np
+
+from edgemnist import __version__
+from edgemnist.digits.ink import BINS, FEATURES, ink_of
+from edgemnist.errors import DeployError
+from edgemnist.field.drift import Record, Window, count_packs, decode_record, merge, read_place
+from edgemnist.field.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LOWER, REFUSED, means, total
+from edgemnist.field.health.learnt import learnt_by
+from edgemnist.field.health.verdict import Judgement, estimated, judge_counts, measured
+from edgemnist.field.samples import UNIFORM, one_of_each, samples_on
+from edgemnist.field.samples.store import samples_in
+from edgemnist.ground.formatting import percent
+from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.results.boards import Fault
+from edgemnist.ground.results.samples import (
+    STATES,
+    BoardHealth,
+    ChangedSample,
+    ClassShares,
+    EstimatedAccuracy,
+    HealthReport,
+    LabelledAccuracy,
+    Quantity,
+)
+from edgemnist.ground.results.verdict import UNKNOWN, Basis, Verdict, fault, joint, judge
+
+if TYPE_CHECKING:
+    from edgemnist.field.samples import Sample
+    from edgemnist.ground.boards import Board
+
+_RANK: Final = STATES.index
+SHOWN: Final = 12
+"""Samples of what has changed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """The counts of a board or a file, and the samples beside them."""
+
+    name: str
+    host: str = ""
+    record: Record
+    samples: Sequence[Sample] = ()
+    learnt: frozenset[str] = frozenset()
+    """Hashes of samples that the model has learnt from, as in `LearntRecord`."""
+
+
+def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> HealthReport:
+    """Return the joint result of the counts of one or more places, whatever their order.
+
+    The verdict is that on the worst of them; `faults` are boards that had no counts, so that nothing is known of them.
+    Raises UsageError if they are of different models.
+    """
+    places = sorted(places, key=lambda one: (one.name, one.record.encode()))
+    record = merge([(one.name, one.record) for one in places])
+    labels = [labelled(one) for one in places]
+    late = [[one for one in some if _is_late(place, one)] for place, some in zip(places, labels, strict=True)]
+    judged = [
+        judge_counts(one.record, _right(some), _right(of_late))
+        for one, some, of_late in zip(places, labels, late, strict=True)
+    ]
+    all_labelled, all_late = (one_of_each(chain.from_iterable(some)) for some in (labels, late))
+    whole = judge_counts(record, _right(all_labelled), _right(all_late))
+    names = [*(one.name for one in places), *(one.host for one in faults)]
+    # A host may have two.
+    names = [one if names.count(one) == 1 else f"{one}, {number}" for number, one in enumerate(names, 1)]
+    away = [Verdict(reasons=[] if one.fault is None else [one.fault.message]) for one in faults]
+    parts = dict(zip(names, [*judged, *(Judgement(one, [], []) for one in away)], strict=True))
+    if all(_RANK(whole.state) < _RANK(one.state) for one in judged):
+        # What no board has seen alone.
+        parts["all boards"] = whole
+    if count_packs([one.record for one in places]) > 1:
+        differ = "the boards have different ones, so how good the model is on its own is unknown."
+        parts["golden packs"] = Judgement(judge([fault("golden packs", differ, otherwise=UNKNOWN)]), [], [differ])
+    basis = Basis(artifact=record.sha256, edgemnist=__version__, images=record.recent.images)
+    verdict, reasons = judged[0].verdict, judged[0].reasons
+    if len(parts) > 1:
+        verdict = joint({name: one.verdict for name, one in parts.items()}, basis)
+        ranked = sorted(parts.items(), key=lambda one: _RANK(one[1].state))
+        reasons = [f"{name}: {reason}" for name, one in ranked for reason in one.reasons]
+    lately, first = record.recent, record.first if record.first_complete else None
+    golden = record.golden
+    return HealthReport(
+        passed=verdict.passed,
+        state=min((one.state for one in parts.values()), key=_RANK),
+        verdict=verdict,
+        reasons=reasons,
+        changed=whole.changed,
+        artifact=record.artifact,
+        sha256=record.sha256,
+        release=record.release,
+        since=record.first.since,
+        until=record.lately.until,
+        golden=None if golden is None else measured(golden.images - record.golden_errors, golden.images),
+        first=None if first is None else estimated(record, first),
+        lately=estimated(record, lately),
+        uncounted=sum(record.missed),
+        labelled=measured(sum(_right(all_labelled)), len(all_labelled)) if all_labelled else None,
+        evidence=_power(total(record.evidence)),
+        quantities=_quantities(record, first),
+        classes=ClassShares(
+            labels=record.labels,
+            golden=None if golden is None else _shares(golden),
+            first=None if first is None else _shares(first),
+            lately=_shares(lately),
+            evidence=None if first is None else mixture_evidence(first.classes, lately.classes),
+        ),
+        samples=_samples_of(whole.changed[0], places) if whole.changed else [],
+        boards=[
+            *(_board(one, found) for one, found in zip(places, judged, strict=True)),
+            *sorted(faults, key=lambda one: one.host),
+        ],
+    )
+
+
+def labelled(place: Place) -> list[Sample]:
+    """Return the samples whose labels judge the model of a place: of the even draw, and answered by this very model.
+
+    All others were kept because something was wrong with them. One that was not answered, or is not a digit, is neither
+    right nor wrong. A picture that the model has learnt from does not judge it, nor does one that had a label before
+    the model answered, since it may have learnt from that; and each counts once.
+    """
+    record, since = place.record, place.record.first.since
+    if record.resumed is not msgspec.UNSET:
+        # Nothing but the time tells its answers from those of a model of the same name that answered in between.
+        since = max(since, record.resumed)
+
+    def is_own(one: Sample) -> bool:
+        return (one.artifact, one.release) == (record.artifact, record.release) and one.at >= since
+
+    known = {one.image.tobytes() for one in place.samples if one.labels and not is_own(one)}
+    drawn = one_of_each(
+        one for one in place.samples if is_own(one) and one.reason == UNIFORM and one.answer is not None
+    )
+    unseen = [one for one in drawn if one.image.tobytes() not in known]
+    hashes = image_hashes(np.stack([one.image for one in unseen])) if place.learnt and unseen else [0] * len(unseen)
+    return [one for one, value in zip(unseen, hashes, strict=True) if f"{value:016x}" not in place.learnt]
+
+
+def _right(samples: Sequence[Sample]) -> list[bool]:
+    return [one.answer == one.label for one in samples]
+
+
+def _is_late(place: Place, sample: Sample) -> bool:
+    return bool(place.record.recent.images) and sample.at >= place.record.recent.since
+
+
+def mixture_evidence(first: Sequence[int], lately: Sequence[int]) -> float | None:
+    """Return the power of ten of the evidence that answers come from another mixture of classes.
+
+    It is the Bayes factor of two mixtures over one, with even priors, which may be checked at any time (M. Lindon and
+    A. Malek, "Anytime-valid inference for multinomial count data", 2022).
+    """
+
+    def beta(counts: Sequence[int]) -> float:
+        return math.fsum(math.lgamma(one + 1) for one in counts) - math.lgamma(sum(counts) + len(counts))
+
+    both = [one + two for one, two in zip(first, lately, strict=True)]
+    return _power(beta(first) + beta(lately) - beta([0] * len(first)) - beta(both))
+
+
+def _power(log: float) -> float | None:
+    return log / math.log(10) if math.isfinite(log) else None
+
+
+def _quantities(record: Record, first: Window | None) -> list[Quantity]:
+    evidence = means(record.evidence)
+
+    def quantity(name: str, unit: str, watched: Sequence[str], value: Callable[[Window], float | None]) -> Quantity:
+        logs = [evidence[one] for one in watched if one in evidence]
+        return Quantity(
+            name=name,
+            unit=unit,
+            golden=None if record.golden is None else value(record.golden),
+            first=None if first is None else value(first),
+            lately=value(record.recent),
+            evidence=_power(max(logs)) if logs else None,
+        )
+
+    found = [
+        quantity(DOUBTFUL, "", [DOUBTFUL, DOUBTFUL_GOLDEN], lambda one: _share(one.doubtful, one.answered)),
+        quantity(REFUSED, "", [REFUSED], lambda one: _share(one.refused, one.images)),
+    ]
+    for number, feature in enumerate(FEATURES if record.with_ink else ()):
+        watched = [f"{feature.name}, {way}" for way in (LOWER, HIGHER)]
+        found.append(quantity(feature.name, feature.unit, watched, partial(mean_of, number)))
+    return found
+
+
+def _share(some: int, of: int) -> float | None:
+    return some / of if of else None
+
+
+def mean_of(number: int, window: Window) -> float | None:
+    """Return the mean of a feature, by its number, from the bins of a window; None without images."""
+    if not window.images:
+        return None
+    feature = FEATURES[number]
+    middles = feature.low + (np.arange(BINS) + 0.5) * (feature.high - feature.low) / BINS
+    return float(middles @ np.array(window.ink[number], np.float64)) / window.images
+
+
+def _shares(window: Window) -> list[float] | None:
+    return [one / window.answered for one in window.classes] if window.answered else None
+
+
+def _samples_of(changed: str, places: Sequence[Place]) -> list[ChangedSample]:
+    """Return the late samples that show a change best."""
+    late = [(one, sample) for one in places for sample in one.samples if _is_late(one, sample)]
+    if not late:
+        return []
+    name, _, way = changed.rpartition(", ")
+    names = [feature.name for feature in FEATURES]
+    if name in names:
+        values = ink_of(np.stack([sample.image for _, sample in late]))[:, names.index(name)]
+        order = np.argsort(values if way == LOWER else -values, kind="stable")
+    elif changed == REFUSED:
+        order = np.argsort([sample.answer is not None for _, sample in late], kind="stable")
+    else:
+        order = np.argsort([sample.confidence for _, sample in late], kind="stable")
+    chosen = [late[index] for index in order[:SHOWN].tolist()]
+    return [
+        ChangedSample(
+            host=one.host,
+            sample=sample.id,
+            at=sample.at,
+            answer=sample.answer,
+            image=sample.pixels,
+            shape=msgspec.UNSET if sample.shape is msgspec.UNSET else list(sample.shape),
+        )
+        for one, sample in chosen
+    ]
+
+
+def _board(one: Place, judged: Judgement) -> BoardHealth:
+    found = estimated(one.record, one.record.recent)
+    return BoardHealth(
+        host=one.name,
+        state=judged.state,
+        verdict=judged.verdict,
+        images=one.record.recent.images,
+        accuracy=None if found is None else found.accuracy,
+        evidence=_power(total(one.record.evidence)),
+    )
+
+
+PARALLEL = 20
+"""Boards at the same time."""
+
+
+def places_here(paths: Sequence[Path], exports: Path | None = None) -> list[Place]:
+    """Return the counts of directories of samples, or of files. Raises what `read_place` raises.
+
+    What the model has learnt from is in its export directory: the one that is named, else `exports/`.
+    """
+    found = []
+    for path in paths:
+        record = read_place(path)
+        learnt = learnt_by(exports, record.sha256)
+        found.append(Place(name=str(path), record=record, samples=samples_in(path), learnt=learnt))
+    return found
+
+
+def places_on(boards: Sequence[Board], place: str) -> tuple[list[Place], list[BoardHealth]]:
+    """Return the counts of boards, and why others have none.
+
+    Raises the first error if every board fails.
+    """
+    from edgemnist.ground.boards import EXPORTS, in_parallel
+
+    def ask(board: Board) -> Place | Exception:
+        name = board.name
+        try:
+            counts = decode_record(board.ask_module(["edgemnist.field.drift", place]).encode(), name)
+            record = board.read(msgspec.json.encode(counts).decode(), Record)
+            samples, learnt = [], frozenset[str]()
+            # A file of counts has none beside it.
+            with _unless_it_says("has no samples"):
+                samples = samples_on(board, place)
+            # An earlier version cannot say.
+            with _unless_it_says("cannot do this yet"):
+                if any(one.labels for one in samples):
+                    hashes = board.ask_module(["edgemnist.field.health.learnt", EXPORTS, record.sha256])
+                    learnt = frozenset(board.read(hashes, list[str]))
+        except Exception as error:  # noqa: BLE001 - one board must not cost the report of the others
+            return error
+        return Place(name=name, host=name, record=record, samples=samples, learnt=learnt)
+
+    answers = in_parallel(min(PARALLEL, len(boards)), ask, boards)
+    places = [one for one in answers if isinstance(one, Place)]
+    errors = [(board.name, one) for board, one in zip(boards, answers, strict=True) if isinstance(one, Exception)]
+    if not places:
+        raise errors[0][1]
+    return places, [BoardHealth(host=name, fault=Fault.of(error)) for name, error in errors]
+
+
+@contextlib.contextmanager
+def _unless_it_says(words: str) -> Iterator[None]:
+    """Go on if a board says this, and after nothing else: labels that did not arrive may be those that show harm."""
+    try:
+        yield
+    except DeployError as error:
+        if words not in error.message:
+            raise
+
+
+ACCURACY: Final = ("accuracy", "images", "share", "95 %")
+QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
+
+
+def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `ACCURACY`."""
+    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
+        ("golden pack, with labels", found.golden),
+        ("first week, as its confidence says", found.first),
+        ("lately, as its confidence says", found.lately),
+        ("even draw, with labels", found.labelled),
+    ]
+    return [
+        (
+            name,
+            f"{one.images:,}",
+            percent(one.accuracy),
+            "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}",
+        )
+        for name, one in rows
+        if one is not None
+    ]
+
+
+def quantities(found: HealthReport) -> list[tuple[str, ...]]:
+    """Return the cells below `QUANTITIES`."""
+    return [
+        (
+            one.name,
+            *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
+            evidence_of(one.evidence),
+        )
+        for one in found.quantities
+    ]
+
+
+def evidence_of(log10: float | None) -> str:
+    """Return evidence as a power of ten; empty for none."""
+    # What has hardly any is 10^0, not 10^-0.
+    return "" if log10 is None else f"10^{log10:z.0f}"
+
+
+def value_of(one: Quantity, value: float | None) -> str:
+    """Return a share in percent, or a mean with its unit."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)

@@ -1,0 +1,140 @@
+"""`edgemnist deploy`: its options, its page, and the live table of a deployment."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.errors import EXIT_INTERRUPTED
+from edgemnist.ground.console import command_app, options, show
+from edgemnist.ground.console.options import flag, option
+from edgemnist.ground.console.tables import closing, fault_line, table
+from edgemnist.ground.formatting import count
+from edgemnist.ground.results.boards import FAILED, SHADOW, SKIPPED, BoardResult, DeployResult, labels
+
+_COLOURS: Final = {
+    "deployed": "green", SHADOW: "green", "unchanged": "green", FAILED: "bold red", SKIPPED: "yellow"
+}  # fmt: skip
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist deploy bundle.zip --to pi@raspberrypi.local")
+def deploy(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="What `edgemnist bundle` wrote.")],
+    *,
+    to: options.To = None,
+    inventory: Path | None = option("--inventory FILE", "Boards from a fleet.toml, in addition to --to."),
+    max_p99_us: float | None = option("--max-p99-us µs", "Latency limit of the self-test, for one image."),
+    max_rss_mb: float | None = option("--max-rss-mb MB", "Memory limit of the self-test."),
+    selftest_timeout: float = option("--selftest-timeout SECONDS", "Time limit of the self-test.", 300.0),
+    keep: int = option("--keep", "Releases to keep on a board.", 3),
+    parallel: int = option("--parallel", "Boards to deploy to at the same time.", 20),
+    canary: int = option("--canary N", "Boards to deploy to first; the others follow only if none of these fails.", 0),
+    max_failures: int | None = option(
+        "--max-failures N", "Start no more boards once more than this many have failed.", shown="no limit"
+    ),
+    shadow: bool = flag(
+        "--shadow", "Let it answer beside the release that serves, until `edgemnist release promote` switches to it."
+    ),
+    wait: options.Wait = 60.0,
+    retries: int = option("--retries", "How many times to resume after a lost connection.", 3),
+    json: options.Json = False,
+) -> None:
+    """Deploy a bundle to boards: preflight, transfer, self-test on the board, one atomic switch, and back on failure.
+
+    Exit 1 if a self-test or a service failed; the old release then keeps serving.
+    Ctrl-C stops the deployment on every board where the switch has not begun.
+    """
+    from edgemnist.board.agent import SelfTestLimits
+    from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle
+    from edgemnist.ground.console import show_interrupted
+
+    del inventory  # Its boards are among those of --to.
+    targets = to or []
+    limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)
+    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, shadow=shadow)
+    fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
+    checked = open_bundle(bundle)
+    with fleet_table(labels([(target.name, target.root) for target in targets])) as step:
+        result = deploy_fleet(targets, checked, config, fleet, step)
+    show(result, lambda: deploy_page(result), json=json)
+    if result.interrupted:
+        show_interrupted()
+        raise typer.Exit(EXIT_INTERRUPTED)
+    codes = [board.fault.exit_code for board in result.boards if board.fault is not None]
+    if codes:
+        raise typer.Exit(max(codes))
+
+
+@contextlib.contextmanager
+def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
+    """Show what each board is doing: in a table on a terminal, in lines elsewhere.
+
+    Gives what is called, from several threads, with a board and the step that begins there.
+    """
+    from rich.live import Live
+
+    from edgemnist.ground.console import err
+
+    console = err()
+    steps = dict.fromkeys(boards, "waiting")
+    lock = threading.Lock()
+    live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
+
+    def show(board: str, step: str) -> None:
+        with lock:
+            steps[board] = step
+            if live is None:
+                console.print(f"{board}: {step}")
+                return
+            page = table("board", "", left=[""])
+            for name, doing in steps.items():
+                page.add_row(name, Text(doing, _COLOURS.get(doing, "cyan")))
+            live.update(page, refresh=True)
+
+    with live or contextlib.nullcontext():
+        yield show
+
+
+def deploy_page(result: DeployResult) -> RenderableType:
+    """Draw a line for each board, and below them why some do not have the release."""
+    page = table("board", "", "release", "before", "seconds", "self-test",
+                 left=["", "release", "before"], prose=["self-test"])  # fmt: skip
+    names = labels([(board.host, board.root) for board in result.boards])
+    faults: list[Text] = []
+    warnings: list[Text] = []
+    for name, board in zip(names, result.boards, strict=True):
+        status = Text(board.status, _COLOURS[board.status])
+        cells = (board.release or "", board.previous or "", f"{board.seconds:.1f}", _selftest(board))
+        page.add_row(name, status, *cells)
+        faults += [] if board.fault is None else [fault_line(name, board.host, board.fault)]
+        warnings += [
+            Text.assemble((f"{name}: ", "yellow"), f"{finding.name} {finding.value}. {finding.meaning}")
+            for finding in board.findings
+        ]
+    having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
+    without = [board.host for board in result.boards if board.fault is not None]
+    shadow = [board.host for board in result.boards if board.status == SHADOW]
+    step = f"edgemnist bench --on {result.boards[0].host}"
+    if without:
+        step = f"edgemnist doctor --on {without[0]}"
+    elif shadow:
+        step = f"edgemnist release promote --to {shadow[0]}"
+    last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", step, passed=result.passed)
+    return Group(page, *faults, *warnings, last)
+
+
+def _selftest(board: BoardResult) -> str:
+    test = board.selftest
+    if test is None:
+        return ""
+    verdicts = sorted({parity.replay.verdict for parity in test.artifacts if parity.replay is not None})
+    return count(test.images, "image") + (f", {', '.join(verdicts)}" if verdicts else "")

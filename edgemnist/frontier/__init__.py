@@ -1,1 +1,0 @@
-"""The frontier of sizes: what each network costs on this board, and how accurate it is."""

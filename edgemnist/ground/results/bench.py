@@ -1,0 +1,290 @@
+"""What `edgemnist bench` prints and saves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.results import Part, Result
+from edgemnist.ground.results.verdict import Verdict
+
+KERAS = "keras"
+"""Name of the Keras model, which is not an artifact but the thing to beat."""
+
+
+MAX_TAINTED = 0.5
+"""Share of the rounds that may be tainted: the median over the rounds rests on the others."""
+
+
+def subject_key(name: str, runtime: str, threads: int) -> str:
+    """Return the name under which raw samples are kept.
+
+    It is the artifact's; for Keras the runtime's, because that is measured in two ways. `@N` follows where a call may
+    use N threads and N is not 1.
+    """
+    key = runtime if name == KERAS else name
+    return key if threads == 1 else f"{key}@{threads}"
+
+
+class _Subject(Part, frozen=True, kw_only=True):
+    """A model, and how many threads a call could use."""
+
+    name: str
+    runtime: str
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, see `subject_key`."""
+        return subject_key(self.name, self.runtime, self.threads)
+
+
+class Block(Part, frozen=True, kw_only=True):
+    """One round of one artifact: the timed calls of one process."""
+
+    samples: int
+    p50_us: float
+    reference_us: float | None = None
+    """How long the same fixed work took beside the calls, which shows how fast the machine was; see
+    `edgemnist.pipeline.bench.timing`."""
+    mhz: float | None = None
+    """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
+    celsius: float | None = None
+    """Temperature of the hottest zone, after the calls."""
+    attempts: int = 1
+    """How often it was measured; more than once where something disturbed it."""
+    taints: list[str] = msgspec.field(default_factory=list)
+    """What disturbed the last attempt, in words; empty for a clean one."""
+
+
+class Histogram(Part, frozen=True, kw_only=True):
+    """How the latencies of the timed calls are distributed, in bins whose edges grow by 2 %."""
+
+    edges_us: list[float]
+    """Lower edge of each bin that is not empty."""
+    counts: list[int]
+
+
+class CallSteps(Part, frozen=True, kw_only=True):
+    """Where the time of a call with one image goes: medians in microseconds, without the cost of measuring."""
+
+    prepare_us: float
+    """Scaling or quantizing the pixels."""
+    invoke_us: float
+    """The runtime executing the model."""
+    finish_us: float
+    """Dequantizing or copying the scores."""
+    overhead_us: float
+    """The rest of the p50: Python's part in between, checks and locks."""
+
+
+class Latency(_Subject, frozen=True, kw_only=True):
+    """What one artifact costs in its runtime."""
+
+    batch_size: int
+    """For the throughput only; the latencies are those of a single image."""
+    samples: int
+    """Timed calls behind the percentiles, over all rounds."""
+    p50_us: float
+    p90_us: float | None
+    p99_us: float | None
+    """None, like every percentile, if there are fewer than ten samples beyond it: too few to tell."""
+    p999_us: float | None = None
+    """The 99.9th percentile, which needs 10,000 samples."""
+    mean_us: float
+    min_us: float
+    throughput_per_s: float
+    """Images a second at `batch_size`."""
+    load_ms: float
+    """From the path to a classifier that is ready to be called, once its runtime has been imported."""
+    cold_start_ms: float
+    """From process start to the first answer, interpreter and imports included, but not those of a command line."""
+    peak_rss_mb: float | None
+    """Peak memory of a process that loads it and answers single images; 1 MB is 10^6 bytes. None on Windows."""
+    bytes: int
+    """Size of the artifact file."""
+    speedup: float | None = None
+    """p50 of Keras `model(x)` divided by this p50; None where Keras was not measured, or where more than half of the
+    `blocks` of one of the two have `taints`."""
+    cv: float | None = None
+    """Coefficient of variation of the timed calls: standard deviation over mean."""
+    first_call_us: float | None = None
+    """The very first call of a process, which the percentiles leave out."""
+    cold_cache_start_ms: float | None = None
+    """Cold start from the disk, which only an earlier edgemnist measured."""
+    steps: CallSteps | None = None
+    """None where the runtime does not tell the steps of a call apart."""
+    histogram: Histogram | None = None
+    blocks: list[Block] = msgspec.field(default_factory=list)
+    """The rounds, in their order."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Warnings about the quality of these figures, in words."""
+    sha256: str
+
+    @property
+    def tainted(self) -> bool:
+        """Whether too many rounds were disturbed: these figures carry a mark, and no ratio is formed with them."""
+        return sum(bool(block.taints) for block in self.blocks) > MAX_TAINTED * len(self.blocks)
+
+    def times_as_fast_as(self, other: Latency) -> float | None:
+        """Return the p50 of another over this one; None where one of them is tainted."""
+        return None if self.tainted or other.tainted else other.p50_us / self.p50_us
+
+
+def with_speedups(results: list[Latency]) -> list[Latency]:
+    """Return figures with their speed-up over Keras with as many threads, as far as one can be formed.
+
+    A figure that has one keeps it: Keras may have been measured in another run.
+    """
+    keras = {one.threads: one for one in results if one.runtime == KERAS}
+    found = []
+    for one in results:
+        baseline = keras.get(one.threads)
+        formed = one.speedup if baseline is None else one.times_as_fast_as(baseline)
+        kept = None if formed is None or one.tainted else one.speedup or formed
+        found.append(msgspec.structs.replace(one, speedup=kept))
+    return found
+
+
+class Ratio(Part, frozen=True, kw_only=True):
+    """A ratio of medians with its 95 % bootstrap interval; above 1 is slower."""
+
+    ratio: float
+    low: float
+    high: float
+    verdict: str
+    """`slower`, `faster` or `same`; `unclear` where the ratio is beyond the limit, but its interval contains 1."""
+
+
+class Change(Part, frozen=True, kw_only=True):
+    """One artifact against the same in an earlier run."""
+
+    name: str
+    runtime: str
+    p50_us: float
+    baseline_p50_us: float
+    ratio: Ratio | None
+    """This run over the earlier one, each in units of the fixed work beside it; of the microseconds themselves where
+    `machine` is None. None where `tainted`."""
+    tainted: bool = False
+    """Whether more than half of the rounds of one of the runs were disturbed: then nothing is known."""
+    machine: float | None = None
+    """How much longer the fixed work took in this run than in the earlier one; None where one of them lacks it."""
+    noise: float
+    """Share by which the p50 of the rounds of one run differ, see
+    `edgemnist.pipeline.bench.quality`; the larger of both runs."""
+    verdict: Verdict = Verdict()
+    """`unknown` where the ratio is `unclear` or None, or the earlier run was on another processor."""
+
+
+class BaselineComparison(Part, frozen=True, kw_only=True):
+    """A run against an earlier one."""
+
+    file: str
+    max_slowdown: float
+    """Ratio up to which an artifact counts as unchanged."""
+    verdict: Verdict = Verdict()
+    """On all artifacts that either of the runs measured."""
+    passed: bool
+    """Whether the verdict is `passed`: every artifact is known not to be slower than that."""
+    changes: list[Change]
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Reasons why the two runs are not comparable, such as another host."""
+
+
+class BenchResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench`, and the contents of `bench.json`."""
+
+    host: dict[str, Any]
+    """Facts about the machine: CPU, flags, governor, versions."""
+    results: list[Latency]
+    harness_us: float | None = None
+    """p50 of a call of the null runtime, which does nothing: what the measurement itself adds to each latency."""
+    warnings: list[str] = msgspec.field(default_factory=list)
+    """Warnings about all of the figures, such as a governor that saves power."""
+    input: InputSpec | UnsetType = UNSET
+    """What models read, where that is not what digits are."""
+    baseline: BaselineComparison | None = None
+    """Only with `--baseline`."""
+    samples_us: dict[str, list[list[float]]] | None = None
+    """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
+    warmup_us: dict[str, list[list[float]]] | None = None
+    """The warm-up calls before them, kept apart."""
+
+
+class PairResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench A B --pair`."""
+
+    host: dict[str, Any]
+    first: Latency
+    second: Latency
+    ratio: Ratio | None
+    """p50 of the first over that of the second; None where more than half of the rounds of one were disturbed."""
+    max_slowdown: float | None
+    """Ratio up to which the first may be slower; None if there is no gate."""
+    verdict: Verdict | None = None
+    """None without a gate. `unknown` where the ratio is beyond it by less than the noise, or None."""
+    passed: bool
+    """Whether the first is known not to be slower than that; always so without a gate."""
+    rounds: int
+    warnings: list[str]
+    samples_us: dict[str, list[list[float]]] | None = None
+    """Raw samples of both sides by round, in microseconds; only in a file written by `--save`."""
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """What was measured at one setting of a scenario."""
+
+    setting: float
+    """offline: the batch size; server: queries a second; duty-cycle: calls a second, 0 for calls without a pause."""
+    samples: int
+    p50_us: float
+    """Latency of a call; offline, of a whole batch; for a server, from the arrival of the query to its answer."""
+    p90_us: float | None
+    p99_us: float | None
+    """None, like the 90th percentile, if there are too few samples."""
+    throughput_per_s: float
+    """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
+    holds: bool | None = None
+    """server: whether the 99th percentile is within the limit."""
+    samples_us: list[float] | None = None
+    """Raw samples in microseconds; only in a file written by `--save`."""
+
+
+class ScenarioRun(_Subject, frozen=True, kw_only=True):
+    """One artifact in a scenario."""
+
+    points: list[Point]
+    p90_bound_us: float | None = None
+    """single-stream: MLPerf's early-stopping estimate of the 90th percentile; None below 64 samples."""
+    best: float | None = None
+    """offline: the batch size with the highest throughput; server: the highest rate that holds the limit, None where
+    even the lowest that was tried does not."""
+    tainted: bool = False
+    """Whether the machine was disturbed: these figures carry a mark, and no ratio is formed with them."""
+    warnings: list[str]
+    sha256: str
+    """Of the file that was measured: the figures hold for this file only."""
+
+
+class ScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --scenario NAME`."""
+
+    scenario: str
+    host: dict[str, Any]
+    results: list[ScenarioRun]
+    p99_limit_us: float | None = None
+    """server only."""
+    rate: float | None = None
+    """duty-cycle: calls a second; server: the queries a second that were asked for, if any."""
+    warnings: list[str]
+
+
+class ScenariosResult(Result, frozen=True, kw_only=True):
+    """The contents of `scenarios.json`."""
+
+    scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
+    """The latest of each kind and setting, in the order in which they were first played."""

@@ -1,0 +1,332 @@
+"""What `edgemnist predict`, `read` and `watch` print, and what `serve` answers."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.results import Part, Result
+
+DIGITS: Final = tuple("0123456789")
+"""Names of the ten digits; other classes may have them too, see `digits.recognize`."""
+DIGIT: Final = "digit"
+NO_DIGIT: Final = "no-digit"
+SEVERAL: Final = "several"
+
+Rows = list[Any]
+"""The numbers of one input, row by row: nested as its shape says, pixels of 0 to 255."""
+
+
+class Prediction(Part, frozen=True, kw_only=True):
+    """The answer for one picture."""
+
+    source: str
+    digit: int | str | None
+    """The label: a number where the labels are numbers, as in MNIST. None where the model answers with numbers."""
+    confidence: float
+    """0 where the model answers with numbers."""
+    probabilities: list[float]
+    """In the order of `labels`."""
+    values: list[float] | msgspec.UnsetType = msgspec.UNSET
+    """What a model answers that answers with numbers, in their order; left out for classes."""
+    inverted: bool = False
+    """True where a dark digit on a light background was inverted for the model."""
+    label: int | str | None = None
+    """The true label, where the image is one of the evaluation images."""
+    image: Rows | None = None
+    """What the model was given, row by row, pixels of 0 to 255; only with `--show`."""
+    verdict: str | None = None
+    """`digit`; `no-digit`, where the picture does not look like the digit; `several`, where it shows more than one.
+    None where that is unknown: for evaluation images, and for models that do not read digits."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an image whose rows differ in length, or whose pixels are none."""
+        if self.image is None:
+            return
+        import numpy as np
+
+        from edgemnist.ground.arrays import WHITE
+
+        values = np.array(self.image)
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise ValueError("the image is no array of numbers")
+        if values.dtype.kind != "f" and (values.min(initial=0) < 0 or values.max(initial=0) > WHITE):
+            raise ValueError(f"a pixel of the image is not within 0 and {WHITE}")
+
+
+class PredictResult(Result, frozen=True, kw_only=True):
+    """`edgemnist predict`."""
+
+    artifact: str
+    runtime: str
+    labels: list[str]
+    predictions: list[Prediction]
+    unread: list[str] = msgspec.field(default_factory=list)
+    """Why pictures that were named could not be read, one sentence each; the exit code is then 2."""
+
+
+Box = tuple[int, int, int, int]
+"""x, y, width, height in pixels of the picture; x to the right, y down."""
+
+
+class ReadDigit(Part, frozen=True, kw_only=True):
+    """One digit on a page."""
+
+    digit: int | str | None
+    """The label; None where it was refused: the confidence is below the threshold, or all around are letters. Among
+    digits that are sure, a quarter of the threshold is enough."""
+    confidence: float
+    """Probability that it is this digit: that of the classifier, times that of the likeness network."""
+    box: Box
+    line: int
+    """From 0, top to bottom."""
+    table: int | None = None
+    """Index of the table that it stands in; `row` and `column` are those of its cell. None outside of tables."""
+    row: int | None = None
+    column: int | None = None
+
+
+class ReadCell(Part, frozen=True, kw_only=True):
+    """One cell of a table."""
+
+    row: int
+    column: int
+    """From 0; of a merged cell, those of its first."""
+    rows: int
+    columns: int
+    """How many it spans: 1, or more where cells are merged."""
+    box: Box
+    text: str
+    """What was read, with `?` for each digit that was refused; empty where nothing is written."""
+    confidence: float | None
+    """That of its least certain digit; None where nothing is written."""
+
+
+class ReadTable(Part, frozen=True, kw_only=True):
+    """Cells that lines enclose: a grid, a form's comb, a column of a list."""
+
+    rows: int
+    columns: int
+    corners: list[tuple[int, int]]
+    """x, y in pixels of the picture, clockwise from the corner that is at the upper left as the table reads."""
+    cells: list[ReadCell]
+    """Row by row, including empty ones."""
+
+
+class ReadNumber(Part, frozen=True, kw_only=True):
+    """Neighbouring digits, or those of a comb."""
+
+    text: str
+    """With `?` for each digit that was refused, and a space for each empty cell between two digits of a comb."""
+    confidence: float
+    """That of its least certain digit."""
+    line: int
+    box: Box
+
+
+class StageTimes(Part, frozen=True, kw_only=True):
+    """Milliseconds of each stage."""
+
+    find: float
+    """From the picture to pieces of ink."""
+    normalize: float
+    """From pieces to what the model takes, including those of tried splits and joins."""
+    classify: float
+    """The classifier itself, and the judgement whether it is a digit."""
+    arrange: float
+    """Lines and numbers."""
+
+
+class ReadResult(Result, frozen=True, kw_only=True):
+    """`edgemnist read`."""
+
+    source: str = ""
+    artifact: str = ""
+    runtime: str = ""
+    width: int
+    height: int
+    """Of the picture, in pixels, upright."""
+    turned: int = 0
+    """Degrees by which the page was turned clockwise to be read: 0, 90, 180 or 270. Boxes refer to the picture as
+    given; rows, columns and lines to the page as it reads."""
+    min_confidence: float
+    digits: list[ReadDigit]
+    """In reading order: lines, then left to right."""
+    numbers: list[ReadNumber]
+    tables: list[ReadTable] = msgspec.field(default_factory=list)
+    """From top to bottom."""
+    complete: bool = True
+    """False where there was more ink than on any page of digits, so that not all of it was tried."""
+    milliseconds: StageTimes
+
+
+class WatchNumber(ReadNumber, frozen=True, kw_only=True):
+    """A number that several frames agree on; its confidence is the mean over them, its box that of the latest."""
+
+
+class WatchTimes(StageTimes, frozen=True, kw_only=True):
+    """Milliseconds of each stage."""
+
+    wait: float
+    """From the arrival of the frame until work on it began."""
+    total: float
+    """From the arrival of the frame to its reading."""
+
+
+class WatchReading(Result, frozen=True, kw_only=True):
+    """What was read in one frame, steadied by those before it."""
+
+    timestamp: str
+    """When the frame arrived: ISO 8601, UTC."""
+    source: str
+    """The camera, the URL or the file."""
+    frame: int
+    """Number of the frame in the source, from 0, counting dropped frames."""
+    position: float | None = None
+    """Seconds from the start of a video file."""
+    numbers: list[WatchNumber]
+    """In reading order."""
+    tables: list[ReadTable] = msgspec.field(default_factory=list)
+    """Those that several frames agree on, from top to bottom, if the latest frame shows them. The texts of their
+    cells are also what several frames agree on, with `?` where they do not agree yet."""
+    confidence: float | None
+    """That of the least certain number; None if there is none."""
+    dropped: int
+    """Frames since the last reading that came faster than they could be read."""
+    skipped: int
+    """Frames since the last reading that showed nothing new."""
+    milliseconds: WatchTimes
+
+
+class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch: the body of `POST /v1/predict` as JSON, with one of the two."""
+
+    images: list[bytes] = []
+    """Picture files, in Base64."""
+    inputs: list[Any] = []
+    """What the model takes, as numbers: each is nested as its shape says, or in a row."""
+
+
+class PredictTimes(Part, frozen=True, kw_only=True):
+    """Microseconds of each stage, for all pictures of the request."""
+
+    decode: float
+    normalize: float
+    """From the picture to what the model takes."""
+    classify: float
+    """Classification by the first artifact."""
+
+
+class Comparison(Part, frozen=True, kw_only=True):
+    """What another artifact says about the same inputs."""
+
+    artifact: str
+    runtime: str
+    agrees: bool
+    """Whether it reads the same digit from every picture as the first artifact, or answers with the same numbers."""
+    predictions: list[Prediction]
+    microseconds: float
+    """Time of its classification."""
+
+
+class PredictResponse(PredictResult, frozen=True, kw_only=True):
+    """The document of `edgemnist predict --json`, and what the request asked for beyond it."""
+
+    microseconds: PredictTimes
+    compared: list[Comparison] = msgspec.field(default_factory=list)
+    """One for each further artifact, in the order in which they were asked for."""
+
+
+class ArtifactStatus(Part, frozen=True, kw_only=True):
+    """An artifact that can be asked for."""
+
+    name: str
+    format: str
+    quantization: str
+    runtime: str
+    bytes: int
+    default: bool
+    """Whether it answers requests that name no artifact."""
+    usable: bool
+    """Whether its file is undamaged and its runtime installed."""
+    verified: bool
+    """Whether this very file, of the present model, has passed `edgemnist verify`."""
+    accuracy: float | None = None
+    """On the evaluation images, 0 to 1; None where it was not verified."""
+    status: str = "current"
+    """`current`, `outdated` (of an earlier model), `damaged` or `missing`."""
+
+
+class ArtifactsResponse(Result, frozen=True, kw_only=True):
+    """`GET /v1/artifacts`."""
+
+    labels: list[str]
+    artifacts: list[ArtifactStatus]
+    task: str = ""
+    """What the models are for, such as `digits` or `pictures`; empty for classes of any kind that digits' shape has."""
+    takes: InputSpec | None = None
+    """What they take."""
+
+
+class HealthResponse(Result, frozen=True, kw_only=True):
+    """`GET /healthz`."""
+
+    status: str
+    release: str | None
+    """The release of `edgemnist deploy` that answers; None for any other directory."""
+    artifact: str
+    """The artifact that answers requests that name none."""
+    version: str
+    collects: bool = False
+    """Whether corrections are kept."""
+
+
+class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST /v1/corrections`."""
+
+    image: Rows
+    """What the model was given, as `predictions[].image` has it."""
+    label: str
+    """What it is: a class, or `not-a-digit`."""
+
+
+class CorrectionResponse(Result, frozen=True, kw_only=True):
+    """`POST /v1/corrections`, once the correction is kept."""
+
+    label: str
+    answer: str
+    """What the default artifact answers."""
+    confidence: float
+
+
+class ErrorResponse(Result, frozen=True, kw_only=True):
+    """Any answer other than success."""
+
+    error: str
+    """A word for programs, such as `unknown-artifact`."""
+    message: str
+    """What is wrong, and where."""
+    hint: str = ""
+    """What to do."""
+    nearest: str | None = None
+    """The artifact whose name is closest to the one that was asked for."""
+
+
+class ServeResult(Result, frozen=True, kw_only=True):
+    """`edgemnist serve --json`, printed when the service answers."""
+
+    url: str
+    artifact: str
+    release: str | None
+    token: bool
+    """Whether a token is needed."""
+    address: str | None = None
+    """Where other devices of the network find it; None where only this machine can."""
+
+
+def schemas(*types: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON schemas have any shape
+    """Return the JSON schemas of structs, by name, as OpenAPI's components."""
+    _, components = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
+    return components

@@ -1,0 +1,242 @@
+"""Inputs as pictures to look at: sheets of captioned tiles, and rows of text."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.ground.arrays import Images
+from edgemnist.ground.formatting import count
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from edgemnist.ground.arrays import Labels
+
+Color: TypeAlias = tuple[int, int, int]
+
+GROUND: Final = (32, 36, 44)
+TEXT: Final = (240, 242, 245)
+DETAIL: Final = (158, 168, 184)
+
+TILE: Final = 84
+"""Longer side of an image: small ones are shown larger by a whole number, and large ones smaller."""
+COLUMNS: Final = 10
+GAP: Final = 20
+MARGIN: Final = TILE // 3
+HEADING: Final = 52
+HEADING_SIZE: Final = 20
+ANSWER_SIZE: Final = 17
+DETAIL_SIZE: Final = 12
+CAPTION: Final = 46
+"""Height of the caption below an image."""
+FRAME: Final = 3
+MOST: Final = 120
+"""Tiles drawn in a section: more than anybody looks at."""
+EACH: Final = 20
+"""Images of each class on a sheet of classes."""
+MOST_CLASSES: Final = 100
+"""Of a sheet of classes."""
+FEW: Final = 32
+"""Numbers up to which each of a row has a scale of its own, as different sensors have; more are one signal."""
+WIDTH: Final = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP
+_LONGEST_LABEL: Final = 6
+"""Letters of a class name in a caption: two fit below an image."""
+_LONGEST_HEADING: Final = 40
+"""Letters of a class name in a heading."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """An image with what is written below it."""
+
+    image: npt.NDArray[np.uint8]
+    """A picture, uint8 [H, W] or [H, W, C]."""
+    answer: str = ""
+    details: tuple[str, ...] = ()
+    """Smaller lines below the answer, at most two."""
+    color: Color | None = None
+    """Of a frame around the image, and none without."""
+
+
+@dataclass(frozen=True, eq=False)
+class Section:
+    """A heading and the tiles below it."""
+
+    heading: tuple[tuple[str, Color], ...]
+    """Words and their color; the first are larger."""
+    tiles: Sequence[Tile]
+    """Of which `MOST` are drawn."""
+
+    @property
+    def row(self) -> int:
+        """Height of a row of tiles in pixels."""
+        return TILE + GAP + CAPTION * any(tile.answer for tile in self.tiles)
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return HEADING + math.ceil(min(len(self.tiles), MOST) / COLUMNS) * self.row
+
+
+def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
+    """Return a PNG of sections below one another: the same sections give the same bytes."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    top = MARGIN + (GAP if legend else 0)
+    sheet = Image.new("RGB", (WIDTH, top + sum(section.height for section in sections) + MARGIN), GROUND)
+    draw = ImageDraw.Draw(sheet)
+    small = ImageFont.load_default(DETAIL_SIZE + 2)
+    if legend:
+        draw.text((MARGIN, MARGIN), legend, fill=DETAIL, font=small, anchor="ls")
+    for section in sections:
+        x: float = MARGIN
+        for place, (words, color) in enumerate(section.heading):
+            font = small if place else ImageFont.load_default(HEADING_SIZE)
+            draw.text((x, top + HEADING_SIZE), words, fill=color, font=font, anchor="ls")
+            x += font.getlength(words) + GAP
+        for place, tile in enumerate(section.tiles[:MOST]):
+            row, column = divmod(place, COLUMNS)
+            left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * section.row
+            shown = _shown(tile.image)
+            sheet.paste(shown, (left + (TILE - shown.width) // 2, upper + (TILE - shown.height) // 2))
+            if tile.color is not None:
+                corners = left - FRAME, upper - FRAME, left + TILE + FRAME - 1, upper + TILE + FRAME - 1
+                draw.rectangle(corners, outline=tile.color, width=FRAME)
+            base = upper + TILE + FRAME
+            for number, words in enumerate((tile.answer, *tile.details)):
+                size, color = (DETAIL_SIZE, DETAIL) if number else (ANSWER_SIZE, TEXT)
+                base += size
+                middle = left + TILE // 2
+                draw.text((middle, base), words, fill=color, font=ImageFont.load_default(size), anchor="ms")
+                base += 2
+        top += section.height
+    return encoded(sheet)
+
+
+def short(label: int | str | None, longest: int = _LONGEST_LABEL) -> str:
+    """Return a class name as it fits into a caption."""
+    words = "none" if label is None else " ".join(str(label).split())
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+
+
+def encoded(picture: Image.Image) -> bytes:
+    """Return a picture as the contents of a PNG file."""
+    stream = io.BytesIO()
+    picture.save(stream, format="PNG", optimize=True)
+    return stream.getvalue()
+
+
+def _shown(image: npt.NDArray[np.uint8]) -> Image.Image:
+    """Return an image as large as fits a tile; what is transparent is white."""
+    from PIL import Image
+
+    picture = Image.fromarray(image)
+    if picture.mode == "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    scale = TILE / max(picture.size)
+    if scale >= 1:
+        return picture.resize((picture.width * int(scale), picture.height * int(scale)), Image.Resampling.NEAREST)
+    return picture.resize([max(1, round(side * scale)) for side in picture.size], Image.Resampling.BILINEAR)
+
+
+def as_pictures(inputs: npt.NDArray[Any], among: npt.NDArray[Any] | None = None) -> Images:
+    """Return pictures of inputs [N, …], uint8: pictures as they are, rows of numbers as curves, others as grey levels.
+
+    A curve has its numbers from left to right, from the least of `among` (by default all inputs) to the greatest: each
+    has its own up to `FEW` numbers, and more have them in common.
+    """
+    from PIL import Image, ImageDraw
+
+    if inputs.dtype == np.uint8 and inputs.ndim > 2:  # noqa: PLR2004 - [N, H, W]
+        return inputs
+    each = 0 if inputs.ndim == 2 and inputs.shape[1] <= FEW else None  # noqa: PLR2004 - [N, M]
+    least, greatest = (end(inputs if among is None else among, axis=each).astype(float) for end in (np.min, np.max))
+    shares = np.clip((inputs - least) / np.where(greatest > least, greatest - least, 1), 0, 1)
+    if inputs.ndim > 2:  # noqa: PLR2004 - [N, T, F]
+        levels: Images = np.rint(255 * shares).astype(np.uint8).reshape(*inputs.shape[:2], -1)
+        return levels
+    pictures = np.empty((len(inputs), TILE, TILE), np.uint8)
+    # Drawn larger, so that lines are smooth.
+    size, fine = TILE * 3, 3
+    across = np.linspace(3 * fine, size - 3 * fine, inputs.shape[1]) if inputs.shape[1] > 1 else np.array([size / 2])
+    for picture, row in zip(pictures, shares, strict=True):
+        curve = Image.new("L", (size, size))
+        draw = ImageDraw.Draw(curve)
+        points = list(zip(across.tolist(), ((size - 6 * fine) * (1 - row) + 3 * fine).tolist(), strict=True))
+        draw.line(points, fill=255, width=fine + 1)
+        if len(points) <= FEW:
+            for x, y in points:
+                draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), fill=255)
+        picture[:] = np.asarray(curve.reduce(fine))
+    return pictures
+
+
+def strip_png(images: Sequence[Any]) -> bytes:
+    """Return a PNG of inputs of one shape, in nested lists: pixels or other numbers. Raises ValueError for others."""
+    inputs = np.array(images)
+    inputs = inputs.astype(np.uint8 if inputs.dtype.kind in "iu" else np.float32)
+    # All numbers on one axis: there may be a single row.
+    ends = np.full((2, inputs.shape[-1]), [[inputs.min(initial=0)], [inputs.max(initial=0)]])
+    tiles = [Tile(picture) for picture in as_pictures(inputs, ends if inputs.ndim == 2 else None)]  # noqa: PLR2004 - [N, M]
+    shown = f", the first {MOST} are shown" if len(tiles) > MOST else ""
+    kind = "image" if inputs.dtype == np.uint8 else "row"
+    return sheet_png([Section(((count(len(tiles), kind) + shown, TEXT),), tiles)])
+
+
+def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequence[str]) -> bytes:
+    """Return a PNG with `EACH` inputs of each class, its label and how many it has.
+
+    `inputs` are pictures or numbers, [N, …], `truth` int64 [N], indices into `labels`, or None. The inputs are spread
+    evenly over the split, in its order, so the same split gives the same bytes.
+    """
+    if truth is None:
+        truth, labels = np.zeros(len(inputs), np.int64), ["all"]
+    members = [np.flatnonzero(truth == index) for index in range(min(len(labels), MOST_CLASSES))]
+    chosen = [
+        np.unique(one[np.linspace(0, len(one) - 1, EACH).astype(np.int64)] if one.size else one) for one in members
+    ]
+    pictures = iter(as_pictures(inputs[np.concatenate(chosen)], inputs))
+    sections = []
+    for label, all_of_it, some in zip(labels, members, chosen, strict=False):
+        heading = (short(label, _LONGEST_HEADING), TEXT), (f"{len(all_of_it):,}", DETAIL)
+        sections.append(Section(heading, [Tile(next(pictures)) for _ in some]))
+    more = f"The first {MOST_CLASSES:,} of {len(labels):,} classes." if len(labels) > MOST_CLASSES else ""
+    return sheet_png(sections, more)
+
+
+_INK: Final = 96
+"""Pixels from here on are drawn in a terminal."""
+_SPACE: Final = 3
+"""Blank columns between images in a terminal."""
+_HALVES: Final = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
+
+
+def terminal_rows(images: Images, *, width: int = 80) -> list[str]:
+    """Return rows of text that show images, uint8 [N, H, W], side by side, without their blank margins.
+
+    A character is one pixel wide and two high. Shown are as many images as fit into `width` characters.
+    """
+    drawn: list[npt.NDArray[np.bool_]] = []
+    for image in images:
+        ink = image >= _INK
+        columns = np.flatnonzero(ink.any(axis=0))
+        trimmed = ink[:, columns[0] : columns[-1] + 1] if columns.size else ink[:, :1]
+        drawn.append(np.pad(trimmed, ((0, 0), (0, _SPACE))))
+        if sum(part.shape[1] for part in drawn) - _SPACE > width:
+            drawn.pop()
+            break
+    if not drawn:
+        return []
+    strip = np.concatenate(drawn, axis=1)
+    strip = np.pad(strip, ((0, len(strip) % 2), (0, 0)))
+    pairs = zip(strip[::2].tolist(), strip[1::2].tolist(), strict=True)
+    rows = ["".join(_HALVES[up, low] for up, low in zip(*pair, strict=True)).rstrip() for pair in pairs]
+    inked = [index for index, row in enumerate(rows) if row]
+    return rows[inked[0] : inked[-1] + 1] if inked else []

@@ -1,0 +1,190 @@
+"""The engine in C that executes full-int8 networks: its sources, its shared library, and how it is compiled.
+
+`python -m edgemnist.model.native` compiles it for this machine, `python -m edgemnist.model.native wasm` for web pages,
+and the build hook for the systems and processors that wheels are made for. It takes $CC, cc, gcc or clang, whichever
+comes first, or else the compiler in the `ziglang` package. What the build hook runs needs the standard library alone
+and nothing of edgemnist, which is not installed yet.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+SOURCES = Path(__file__).parent
+WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
+OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-shared")
+SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
+INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
+ZIG = (sys.executable, "-m", "ziglang", "cc")
+BUILD: Final = "python -m edgemnist.model.native"
+BOARDS: Final = ("aarch64", "armv7l", "armv6l")
+"""Processors of Raspberry Pis, as Linux names them: of the 3 and later ones, of the 2, and of the 1 and Zero."""
+
+
+class CompilerError(Exception):
+    """There is no compiler, or it failed: the message is one sentence, and what to do."""
+
+
+def find_compiler() -> list[str] | None:
+    """Return the command of a C compiler, or None if there is none."""
+    if os.environ.get("CC"):
+        return shlex.split(os.environ["CC"])
+    for name in ("cc", "gcc", "clang"):
+        if found := shutil.which(name):
+            return [found]
+    return list(ZIG) if importlib.util.find_spec("ziglang") is not None else None
+
+
+def library_name() -> str:
+    """Return the name of the shared library on this system."""
+    return f"engine{SUFFIXES.get(sys.platform, '.so')}"
+
+
+def board_library(machine: str) -> Path:
+    """Return where a bundle's package has the shared library for the processor of a board."""
+    return SOURCES / f"engine-{machine}.so"
+
+
+def find_library() -> Path:
+    """Return the shared library: the one compiled for this system, or else a bundle's for this processor.
+
+    What is returned need not exist.
+    """
+    own = SOURCES / library_name()
+    if own.is_file():
+        return own
+    from edgemnist.board.agent.facts import POINTER_BITS, program_machine
+
+    bundled = board_library(program_machine(platform.machine(), POINTER_BITS))
+    return bundled if bundled.is_file() else own
+
+
+def library_version() -> str | None:
+    """Return the version of edgemnist that the shared library came with, or None if there is none."""
+    if not find_library().is_file():
+        return None
+    from edgemnist import __version__
+
+    return __version__
+
+
+def compiler_name() -> str | None:
+    """Return the name of the C compiler, or None if there is none."""
+    found = find_compiler()
+    return None if found is None else Path(found[0]).name
+
+
+def engine_sources() -> list[Path]:
+    """Return the C files of the shared library."""
+    return [
+        *(SOURCES / name for name in ("engine.c", "library.c", "fit.c", "paper.c")),
+        *sorted(SOURCES.glob("kernel_*.c")),
+    ]
+
+
+WASM_OPTIONS = (
+    *("-target", "wasm32-freestanding", "-Os", "-msimd128", "-mbulk-memory", "-DNDEBUG", "-fvisibility=hidden"),
+    *("-fno-sanitize=all", "-nostdlib", "-s", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--export=__heap_base"),
+)
+"""Small rather than fast where both are not to be had, as a page carries it."""
+
+
+def compile_wasm(target: Path) -> None:
+    """Compile the WebAssembly module to `target`, by the compiler in `ziglang`. Raises CompilerError."""
+    sources = [SOURCES / name for name in ("wasm.c", "kernel_wasm.c", "fit.c")]
+    compile_c(sources, target, compiler=ZIG, options=WASM_OPTIONS)
+
+
+def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:
+    """Compile the shared library to `target`. Raises CompilerError."""
+    compile_c(engine_sources(), target, compiler=compiler, options=(*OPTIONS, *options))
+
+
+def compile_c(
+    sources: Sequence[Path], target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()
+) -> None:
+    """Compile C99 files to `target`, which is there as a whole or not at all. Raises CompilerError."""
+    other = "" if compiler else ". Name another compiler with: CC=gcc"
+    compiler = compiler or find_compiler()
+    if compiler is None:
+        raise CompilerError(f"There is no C compiler. Install one with: {INSTALL}")
+    position = () if target.suffix in {".dll", ".wasm"} else ("-fPIC",)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".engine-") as directory:
+        made = Path(directory) / target.name
+        command = [*compiler, "-std=c99", *position, *options, *map(str, sources), "-o", str(made)]
+        try:
+            done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own sources
+        except OSError as error:
+            raise CompilerError(f"{compiler[0]} cannot be run: {error.strerror}. Name another with: CC=gcc") from error
+        if done.returncode != 0:
+            raise CompilerError(f"{compiler[0]} cannot compile {sources[0].name}: {first_error(done.stderr)}{other}")
+        made.replace(target)
+
+
+def first_error(output: str) -> str:
+    """Return the first line of a compiler's output that is an error, or else the first line."""
+    lines = [line for line in output.splitlines() if line.strip()]
+    return next((line for line in lines if "error" in line.lower()), lines[0] if lines else "it says nothing")
+
+
+def main() -> int:
+    """Compile the library, or with `wasm` the WebAssembly module, where it belongs; return the exit code."""
+    wasm = sys.argv[1:] == ["wasm"]
+    target = SOURCES / ("engine.wasm" if wasm else library_name())
+    try:
+        (compile_wasm if wasm else compile_library)(target)
+    except (CompilerError, OSError) as error:
+        print(f"edgemnist: {error}", file=sys.stderr)  # noqa: T201 - a program of its own
+        return 3
+    print(target)  # noqa: T201 - the result
+    return 0
+
+
+@dataclass(frozen=True)
+class WheelTarget:
+    """What a wheel is made for."""
+
+    triple: str
+    """Zig's name of the system: architecture, operating system with the oldest version, C library."""
+    tags: str
+    """Platform tags of the wheel, a set with dots between."""
+    library: str
+    """Name of the shared library there."""
+    options: tuple[str, ...] = ()
+    """Further options of the compiler."""
+
+
+_BARE = ("-nostdlib", "-fno-unwind-tables", "-D__MM_MALLOC_H")
+"""What little the library takes from libc is found in the process that loads it, whichever libc that has. The macro
+keeps the compiler's <immintrin.h> from including a header of libc."""
+
+
+def _linux(triple: str, machine: str, *options: str) -> WheelTarget:
+    tags = f"manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}"
+    return WheelTarget(triple, tags, "engine.so", (*_BARE, *options))
+
+
+WHEELS: dict[str, WheelTarget] = {
+    "linux-x86_64": _linux("x86_64-linux-gnu.2.17", "x86_64"),
+    "linux-aarch64": _linux("aarch64-linux-gnu.2.17", "aarch64", "-mcpu=generic"),
+    # Not every ARMv7 has NEON, so only the kernel that is chosen where it is there uses it.
+    "linux-armv7l": _linux("arm-linux-gnueabihf.2.17", "armv7l", "-mcpu=generic+v7a+vfp3d16-neon"),
+    # No manylinux has been defined for it: Raspberry Pi OS takes this from piwheels or from a file.
+    "linux-armv6l": WheelTarget("arm-linux-gnueabihf", "linux_armv6l", "engine.so", (*_BARE, "-mcpu=arm1176jzf_s")),
+    "macos-x86_64": WheelTarget("x86_64-macos.11.0", "macosx_11_0_x86_64", "engine.dylib"),
+    "macos-arm64": WheelTarget("aarch64-macos.11.0", "macosx_11_0_arm64", "engine.dylib"),
+    "windows-x86_64": WheelTarget("x86_64-windows-gnu", "win_amd64", "engine.dll"),
+    "windows-arm64": WheelTarget("aarch64-windows-gnu", "win_arm64", "engine.dll"),
+}
+"""By the name that `EDGEMNIST_WHEEL_TARGET` and `make wheels` use."""

@@ -1,0 +1,456 @@
+"""A network and the engine as one C file, in the manner of SQLite's amalgamation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.native.layout import Layout, ModelLayout, lay_out
+from edgemnist.model.native.network import Network
+from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
+from edgemnist.model.task import Task
+
+ALIGNMENT: Final = 4
+"""As in `kernel_scalar.c`."""
+BLOCK: Final = 8
+"""Outputs that are computed at once: with their eight sums, a Cortex-M has five registers left for all else."""
+RECOMMENDED: Final = "-O2"
+"""How a C file is best compiled: measured, see docs/guides/microcontroller.md."""
+PROCESSORS: Final = "Cortex-M0+, M3, M4, M7, M33 or M55"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a C file takes at the most of any of `PROCESSORS`, compiled by GCC with one option."""
+
+    flash_bytes: int
+    """Code and all read-only data."""
+    ram_bytes: int
+    """Static memory and stack."""
+    stack_bytes: int
+    """That a call takes, without that of interrupts."""
+
+
+CODE_BYTES: Final[Mapping[str, tuple[int, int, int, int]]] = {
+    "-Os": (1_536, 1_920, 2_816, 3_200),
+    "-O2": (2_048, 2_432, 3_712, 4_224),
+    "-O3": (3_040, 3_840, 6_400, 7_424),
+}
+"""Of the engine, by GCC's option: for dense layers alone, the same with weights of less than 8 bits, then both with
+layers that have windows. GCC 14 makes at most this of it for any of `PROCESSORS` (`tests/native/test_c_file.py`)."""
+_QUANTIZE_BYTES: Final = 3_584
+"""Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
+and others half of it."""
+STACK_BYTES: Final[Mapping[str, tuple[int, int]]] = {"-Os": (320, 544), "-O2": (480, 480), "-O3": (480, 640)}
+"""The deepest call on these processors, in an emulator: for dense layers alone, and with windows."""
+
+_DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
+_PACKED: Final = "#define EDGEMNIST_PACKED"
+_SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
+
+_SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
+_FITTING: Final = ("reduce.h", "box.h", "scale.h", "mnist.h", "find.h", "fit.c")
+_LINE: Final = 116
+_C_TYPES: Final = {
+    "int8": "int8_t",
+    "uint8": "uint8_t",
+    "uint16": "uint16_t",
+    "int32": "int32_t",
+    "uint32": "uint32_t",
+    "int64": "int64_t",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """What a C file says of where it comes from."""
+
+    version: str
+    """Of edgemnist."""
+    model_sha256: str
+    tflite_sha256: str
+    """Of the TFLite file that answers the same bits."""
+    labels: Sequence[str]
+    """Of its classes; none where it answers with numbers."""
+    source: str = "Keras model"
+    """What the hash of the model is of."""
+    task: Task | None = None
+    """What it is for; None where pictures are prepared as digits are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CFile:
+    """A C file, and what it takes."""
+
+    text: str
+    header: str
+    data_bytes: int
+    """Read-only: weights and tables."""
+    memory_bytes: int
+    """Static memory."""
+    needs: Mapping[str, Needs]
+    """By option of GCC."""
+
+
+def origin_of(source: bytes) -> Origin | None:
+    """Return what a C file of ours says of where it comes from, or None for another file."""
+    text = source.decode("utf-8", "replace")
+    made = re.search(
+        r"Made by edgemnist (\S*) from the (.*) with the SHA-256\n \*   ([0-9a-f]{64})\n.*\n \*   ([0-9a-f]{64})\n",
+        text[:4_000],
+    )
+    task = re.search(r"^ \* Task: (\{.*\})$", text[:8_000], re.MULTILINE)
+    labels = re.search(r"^const char \*const edgemnist_labels\[EDGEMNIST_CLASSES\] = \{(.*)\};$", text, re.MULTILINE)
+    if not made:
+        return None
+    names = [_python_string(label) for label in re.findall(r'"((?:[^"\\]|\\.)*)"', labels[1])] if labels else []
+    try:
+        found = msgspec.json.decode(task[1], type=Task) if task else None
+    except msgspec.DecodeError:
+        return None
+    return Origin(
+        version=made[1], source=made[2], model_sha256=made[3], tflite_sha256=made[4], labels=names, task=found
+    )
+
+
+def c_header(network: Network, origin: Origin) -> str:
+    """Return the declarations, which the C file also has in it."""
+    probabilities = network.has_softmax and network.layers[-1].softmax_map is None
+    numbers = not origin.labels
+    meaning = (
+        "numbers that it answers in steps of their scale"
+        if numbers
+        else "probability of each class in steps of 1/256"
+        if probabilities
+        else "score of each class in steps of its scale"
+    )
+    spec = network.spec
+    quantizes = """
+/* Writes what numbers are to edgemnist_classify: the nearest of 256 steps of each. */
+void edgemnist_quantize(const float input[EDGEMNIST_INPUTS], uint8_t levels[EDGEMNIST_INPUTS]);
+"""
+    names = """\
+/* How many classes there are, the name of each, and what the numbers stand for: scale * (number - zero point). */
+extern const int edgemnist_class_count;
+extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
+"""
+    classes = "" if numbers else "#define EDGEMNIST_CLASSES EDGEMNIST_OUTPUTS\n"
+    levels = "#define EDGEMNIST_QUANTIZES\n" if network.takes_levels else ""
+    stand = "/* What the numbers stand for: scale * (number - zero point). */\n"
+    finder = f"""
+/* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */
+{_inlined("fit.h")}"""
+    return f"""\
+/* A {"model" if numbers else "classifier"} of {_inputs(spec)}, made by edgemnist {origin.version}. */
+#ifndef EDGEMNIST_CLASSIFIER_H
+#define EDGEMNIST_CLASSIFIER_H
+
+#include <stdint.h>
+
+#define EDGEMNIST_INPUTS {network.inputs}
+#define EDGEMNIST_OUTPUTS {network.classes}
+{classes}{levels}
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+/* Writes the {meaning}, and returns the index of the
+ * first of the highest. {_bytes_of(network, origin)} Not reentrant. */
+int edgemnist_classify(const uint8_t input[EDGEMNIST_INPUTS], uint8_t outputs[EDGEMNIST_OUTPUTS]);
+{quantizes if network.takes_levels else ""}
+{stand if numbers else names}extern const float edgemnist_score_scale;
+extern const int edgemnist_score_zero_point;
+{finder if origin.task is None else ""}
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+
+def _inputs(spec: InputSpec) -> str:
+    """Return what a network takes, in a few words."""
+    if spec.is_picture:
+        height, width = spec.shape[:2]
+        return f"images of {width} x {height} pixels{' in colour' if spec.channels > 1 else ''}"
+    return f"inputs of {' x '.join(map(str, spec.shape))} numbers"
+
+
+def _bytes_of(network: Network, origin: Origin) -> str:
+    """Return what the bytes of an input are, in a sentence."""
+    spec = network.spec
+    if network.takes_levels:
+        return "`input` is what edgemnist_quantize writes."
+    if not spec.is_picture:
+        return "`input` has a byte for each number."
+    if spec.channels > 1:
+        colours = ", ".join(("red", "green", "blue", "alpha")[: spec.channels])
+        return f"`input` has {spec.channels} bytes a pixel, row by row: {colours}."
+    return f"`input` has a byte a pixel, row by row{', white (255) on black (0)' if origin.task is None else ''}."
+
+
+def c_source(network: Network, origin: Origin) -> str:
+    """Return the text of a C file, see `c_file`."""
+    return c_file(network, origin).text
+
+
+def c_file(network: Network, origin: Origin) -> CFile:
+    """Return the C file: declarations, engine, tables, and functions; the same text for the same network."""
+    if origin.task is not None and network.spec != origin.task.input:
+        raise ValueError(f"it reads {network.spec.words()}, and its task is {origin.task.input.words()}")
+    tables = _Tables()
+    laid_out = lay_out(network, group=1, block=BLOCK, packed=True, alignment=ALIGNMENT)
+    layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
+    pixel_map = tables.add("pixel_map", network.pixel_map)
+    windows = _windows(laid_out)
+    labels = ", ".join(_c_string(label) for label in origin.labels)
+    memory_bytes = laid_out.scratch_bytes(ALIGNMENT)
+    quantizing = _QUANTIZE_BYTES + 8 * _scales(network.spec) if network.takes_levels else 0
+    needs = _needs(laid_out, origin.labels, tables.bytes + quantizing)
+    needs_text = "\n".join(
+        f" *   {option}: at most {one.flash_bytes:,} bytes of flash, and {one.ram_bytes:,} bytes of RAM, of which "
+        f"{one.stack_bytes:,} are stack"
+        for option, one in needs.items()
+    )
+    program = (
+        f"is a program that reads a PGM:\n *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o digit THIS.c && ./digit picture.pgm"
+        if origin.task is None
+        else "is a program that answers a file:\n"
+        f" *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o model THIS.c && ./model FILE"
+    )
+    task = "" if origin.task is None else f" * Task: {_commented(origin.task)}\n"
+    head = f"""\
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * {_named(network)} in int8
+ * and the engine that executes it, in one C99 file without dependencies.{_bits(laid_out)}
+ * Made by edgemnist {origin.version} from the {origin.source} with the SHA-256
+ *   {origin.model_sha256}
+ * It answers every bit of the TFLite file with the SHA-256
+ *   {origin.tflite_sha256}
+ * in the reference kernels.
+ * Read-only data: {tables.bytes:,} bytes. Static memory: {memory_bytes:,} bytes.
+ * On a {PROCESSORS}, with code and names, as GCC compiles it:
+{needs_text}
+{task} *
+ * Compile it with your program and include the declarations, which also are in a header of their own. {RECOMMENDED} is
+ * as fast as -O3, or faster. With -DEDGEMNIST_MAIN it {program}
+ */
+"""
+    names = f"""\
+const int edgemnist_class_count = EDGEMNIST_CLASSES;
+const char *const edgemnist_labels[EDGEMNIST_CLASSES] = {{{labels}}};
+"""
+    network_text = f"""\
+{names if labels else ""}const float edgemnist_score_scale = {network.score_scale:.9e}F;
+const int edgemnist_score_zero_point = {network.score_zero_point};
+
+static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
+{layers},
+}};
+
+{windows}static const edgemnist_model edgemnist_network = {{
+    {pixel_map}, edgemnist_layers, {"edgemnist_windows" if windows else "NULL"},
+    {", ".join(map(str, laid_out.numbers.values()))},
+}};
+
+#define EDGEMNIST_SCRATCH_BYTES {memory_bytes}U
+"""
+    header = c_header(network, origin)
+    digits = origin.task is None
+    program_text = _inlined("program.c").replace('#include "pgm.h"\n', _inlined("pgm.h" if digits else "raw.h"))
+    fitting = [
+        "#if defined(EDGEMNIST_FIT) || defined(EDGEMNIST_MAIN)",
+        *map(_inlined, _FITTING),
+        "#endif /* EDGEMNIST_FIT */\n",
+    ]
+    text = "\n".join(
+        [
+            head,
+            header,
+            _SETTINGS,
+            *_left_out(laid_out),
+            engine_text(),
+            *tables.text,
+            network_text,
+            _inlined("classify.c"),
+            *([_quantizing(network)] if network.takes_levels else []),
+            *(fitting if digits else []),
+            "#ifdef EDGEMNIST_MAIN",
+            program_text,
+            "#endif /* EDGEMNIST_MAIN */\n",
+        ]
+    )
+    return CFile(text=text, header=header, data_bytes=tables.bytes, memory_bytes=memory_bytes, needs=needs)
+
+
+def engine_text() -> str:
+    """Return the engine with its portable kernel alone, each file once, in the order in which they need each other."""
+    text = "\n".join(_inlined(name) for name in _SOURCES)
+    # What chooses among kernels is left out.
+    return re.sub(
+        r"#ifndef EDGEMNIST_AMALGAMATION\n.*?#endif /\* EDGEMNIST_AMALGAMATION \*/\n", "", text, flags=re.DOTALL
+    )
+
+
+def _quantizing(network: Network) -> str:
+    """Return the function that brings numbers to the network's bytes, with its constants."""
+    spec, held = network.spec, network.held
+    count = _scales(spec)
+    scales, offsets = (
+        ", ".join(f"{np.float32(value):.9e}F" for value in values * (count // len(values)))
+        for values in (spec.scale, spec.offset)
+    )
+    return f"""\
+#define EDGEMNIST_INPUT_SCALES {count}U
+static const float edgemnist_input_scale[EDGEMNIST_INPUT_SCALES] = {{{scales}}};
+static const float edgemnist_input_offset[EDGEMNIST_INPUT_SCALES] = {{{offsets}}};
+static const float edgemnist_input_step = {np.float32(held.scale or 1):.9e}F;
+static const int edgemnist_input_zero_point = {held.zero_point - int(np.iinfo(held.dtype).min)};
+
+{_inlined("quantize.c")}"""
+
+
+def _scales(spec: InputSpec) -> int:
+    return max(len(spec.scale), len(spec.offset))
+
+
+def _commented(task: Task) -> str:
+    """Return a task as JSON that cannot end a comment."""
+    # As it is read again: whole numbers are numbers like any others.
+    again = msgspec.json.decode(msgspec.json.encode(task), type=Task)
+    return msgspec.json.encode(again).decode().replace("/", "\\/")
+
+
+def _inlined(name: str) -> str:
+    text = Path(__file__).with_name(name).read_text("utf-8")
+
+    def included(match: re.Match[str]) -> str:
+        # The others stand before it.
+        return _inlined(match[1]) if match[1] in {"forward.h", "windows.h"} else match[0] * (match[1] == "pgm.h")
+
+    return re.sub(r'#include "(.*?)"\n', included, text)
+
+
+class _Tables:
+    """Arrays of constants as C."""
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.bytes = 0
+
+    def add(self, name: str, values: npt.NDArray[Any] | None) -> str:
+        """Add an array; return its name, or `NULL` for none."""
+        if values is None:
+            return "NULL"
+        self.bytes += values.nbytes
+        numbers = (_number(int(value), values.dtype) for value in values.reshape(-1))
+        rows = "\n".join(_wrapped(numbers))
+        kind = _C_TYPES[values.dtype.name]
+        self.text.append(f"static const {kind} edgemnist_{name}[{values.size}] = {{\n{rows}\n}};\n")
+        return f"edgemnist_{name}"
+
+
+def _layer(tables: _Tables, index: int, layer: Layout) -> str:
+    """Add a layer's arrays; return its initializer."""
+    pointers = [tables.add(f"{name}_{index}", table) for name, table in layer.tables.items()]
+    if layer.numbers["weight_bits"] < 8:  # noqa: PLR2004 - as they are
+        # The weights, which are words of several.
+        pointers[0] = f"(const int8_t *){pointers[0]}"
+    return f"    {{{', '.join(pointers)},\n     {', '.join(map(str, layer.numbers.values()))}}}"
+
+
+def _windows(laid_out: ModelLayout) -> str:
+    """Return the array of windows, empty for a dense network."""
+    if not laid_out.windows:
+        return ""
+    rows = ",\n".join(f"    {{{', '.join(map(str, window.values()))}}}" for window in laid_out.windows)
+    return f"static const edgemnist_window edgemnist_windows[{len(laid_out.windows)}] = {{\n{rows},\n}};\n\n"
+
+
+def _left_out(laid_out: ModelLayout) -> Iterator[str]:
+    """Yield what the engine needs to know of a network to leave out what it does not have."""
+    if not laid_out.windows:
+        yield f"{_DENSE_ONLY}\n"
+    if any(layer.numbers["weight_bits"] < 8 for layer in laid_out.layers):  # noqa: PLR2004 - as they are
+        yield f"{_PACKED}\n"
+
+
+def _named(network: Network) -> str:
+    """Return what a network is, in a few words."""
+    sizes = "-".join(str(layer.total_outputs) for layer in network.layers)
+    if any(layer.window for layer in network.layers):
+        return f"A convolutional network of {network.inputs}-{sizes} numbers"
+    return f"A dense network of {network.inputs}-{sizes} units"
+
+
+def _bits(laid_out: ModelLayout) -> str:
+    """Return a sentence about weights of less than 8 bits, empty if there are none."""
+    found = [layer.numbers["weight_bits"] for layer in laid_out.layers if layer.tables["weights"] is not None]
+    if min(found, default=8) == 8:  # noqa: PLR2004 - as they are
+        return ""
+    return f"\n * Weights have {', '.join(map(str, found))} bits, layer by layer."
+
+
+def ram_bytes(network: Network) -> int:
+    """Return the bytes of static memory and stack of a network's C file. Of its weights only the shapes matter."""
+    laid_out = lay_out(network, group=1, block=BLOCK, alignment=ALIGNMENT)
+    return laid_out.scratch_bytes(ALIGNMENT) + STACK_BYTES[RECOMMENDED][bool(laid_out.windows)]
+
+
+def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int) -> dict[str, Needs]:
+    """Return what a C file takes of a microcontroller, by option of the compiler."""
+    structures = LAYER.packed().size * len(laid_out.layers) + WINDOW.packed().size * len(laid_out.windows)
+    # Pointers to the names, the names with a zero byte each, and three numbers; each array begins at a whole word.
+    names = sum(-(-len(label.encode() + b"\0") // 4) * 4 + 4 for label in labels)
+    read_only = table_bytes + structures + MODEL.packed().size + names + 3 * 4
+    read_only += 3 * sum(table is not None for layer in laid_out.layers for table in layer.tables.values())
+    windowed, packed = bool(laid_out.windows), _PACKED in "".join(_left_out(laid_out))
+    static = laid_out.scratch_bytes(ALIGNMENT)
+    return {
+        option: Needs(read_only + code[2 * windowed + packed], static + (stack := STACK_BYTES[option][windowed]), stack)
+        for option, code in CODE_BYTES.items()
+    }
+
+
+def _number(value: int, dtype: np.dtype[Any]) -> str:
+    if dtype == np.int64:
+        return f"INT64_C({value})"
+    if dtype == np.uint32:
+        return f"{value}U"
+    # -2147483648 is the negative of a number that no int32 holds.
+    return "INT32_MIN" if value == np.iinfo(np.int32).min else str(value)
+
+
+def _wrapped(numbers: Iterator[str]) -> Iterator[str]:
+    line = ""
+    for number in numbers:
+        if len(line) + len(number) + 1 > _LINE:
+            yield line
+            line = ""
+        line += f"{number},"
+    yield line
+
+
+def _c_string(text: str) -> str:
+    """Return a string literal of ASCII alone: other bytes as three octal digits, which no later digit can join."""
+    escaped = "".join(
+        chr(byte) if ord(" ") <= byte <= ord("~") and chr(byte) not in '"\\?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+    return f'"{escaped}"'
+
+
+def _python_string(text: str) -> str:
+    """Return the text of such a literal, without its quotation marks."""
+    plain = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), text.encode())
+    return plain.decode("utf-8", "replace")

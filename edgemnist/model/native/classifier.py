@@ -1,0 +1,292 @@
+"""The engine in C as runtimes: from its shared library for `.tflite` files, and as C files that are compiled here."""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import tempfile
+import threading
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError, UnknownNameError, temporary_files_failed
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.storage import sha256
+from edgemnist.model.native import WARNINGS, CompilerError, compile_c
+from edgemnist.model.native.library import Call, PreparedModel, Single, aligned, open_library
+from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.runtimes import C_SOURCE
+from edgemnist.model.runtimes.integer import not_in_integers
+from edgemnist.model.runtimes.interface import ChunkedClassifier, Steps, not_a_classifier
+from edgemnist.model.runtimes.pixels import Numbers, dequantize_scores, encoder
+from edgemnist.model.runtimes.tflite import read_graph_file
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from edgemnist.ground.arrays import Images, Probabilities
+
+
+class NativeClassifier(ChunkedClassifier):
+    """A full-int8 `.tflite` file, executed by the native engine: the integer runtime's bits, whichever kernel computes.
+
+    Blank parts of an image are skipped, so the time of a call depends on its ink.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        numbers: bool | None = None,
+        kernel: str | None = None,
+    ) -> None:
+        """`path` names the model in messages; `kernel` is one of `kernel_names()`, the fastest by default."""
+        self._library = open_library()
+        named = {known.name.decode(): known for known in self._library.kernels}
+        if kernel is not None and kernel not in named:
+            raise UnknownNameError("kernel", kernel, named)
+        self._kernel = self._library.kernels[0] if kernel is None else named[kernel]
+        try:
+            self._model = PreparedModel(network, self._kernel)
+        except ValueError as error:
+            raise not_in_integers(path, error, "native") from error
+        self.spec, self.guesses, self._classes = network.spec, network.guesses, network.classes
+        self._shape = (network.classes,) if numbers is False else network.answer
+        self._write = encoder(network.held, network.spec) if network.takes_levels else None
+        # From the lowest number of its type on, as the engine has all of them.
+        self._from = np.uint8(np.iinfo(network.held.dtype).min & 0xFF)
+        # From bit patterns to distances from the lowest number, which the engine answers with.
+        self._decoded = np.roll(dequantize_scores(network.output), np.iinfo(network.output.dtype).min)
+        self._pool = _pool(threads) if threads > 1 else None
+        self._threads = threads
+        self._image = aligned(self.spec.size).reshape(self.spec.single)
+        self._one_answer = np.empty((1, self._classes), dtype=np.float32)
+        call = self._prepare(self._image, self._one_answer)
+        single = self.spec.single
+        self._single = Single(call, super().answer, len(single), (*single, *[0] * (5 - len(single))))
+        self._single.kept = call.kept
+        self._set_up(path, labels, numbers=numbers)
+        direct = self._library.is_direct and self._write is None and len(self._shape) == 1
+        if direct and self._probabilities is None:
+            # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
+            self.answer = self._library.single(self._single)  # type: ignore[assignment, method-assign]
+            if not self.answers_numbers:
+                self.predict_proba = self.answer  # type: ignore[assignment, method-assign]
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        spec: InputSpec | None = None,
+        numbers: bool | None = None,
+    ) -> NativeClassifier:
+        """Read a full-int8 TFLite file; see `Classifier.load`.
+
+        Raises ArtifactError, too, where the file is not a chain of convolutions and pooling, then dense layers, with
+        ReLU, softmax and requantization, all in 8 bits, and where the native library cannot be loaded.
+        """
+        return cls(read_network_file(path, spec), path, threads=threads, labels=labels, numbers=numbers)
+
+    @property
+    def kernel(self) -> str:
+        """The name of the kernel that computes, such as `avx2`."""
+        return str(self._kernel.name, "ascii")
+
+    def steps(self) -> Steps:
+        """Return the steps of a call with a single image; see `Classifier.steps`."""
+        image, reference, levels = self._image, ctypes.byref(self._single), self._levels
+        return Steps(
+            prepare=lambda images: image.__setitem__(..., levels(images)),
+            invoke=partial(self._library.answer, reference),
+            finish=self._one_answer.copy,
+        )
+
+    def _prepare(self, images: Images, answers: Probabilities) -> Call:
+        """Return a call of the library that answers `images`, in order in memory; it keeps alive what it points to."""
+        count = len(images)
+        scores = np.empty((count, self._classes), dtype=np.uint8)
+        scratch = aligned(self._kernel.scratch_bytes(ctypes.addressof(self._model.structure)))
+        call = Call(
+            kernel=ctypes.addressof(self._kernel),
+            model=ctypes.addressof(self._model.structure),
+            decoded=self._decoded.ctypes.data,
+            images=images.ctypes.data,
+            count=count,
+            scores=scores.ctypes.data,
+            answers=answers.ctypes.data,
+            scratch=scratch.ctypes.data,
+        )
+        call.kept = (self._kernel, self._model, self._decoded, images, scores, answers, scratch)
+        return call
+
+    def _levels(self, inputs: npt.NDArray[Any]) -> Images:
+        """Return inputs as the engine takes them, uint8 [N, ...]."""
+        if self._write is None:
+            return inputs
+        written = np.empty(inputs.shape, np.uint8)
+        self._write(inputs, written)
+        return written ^ self._from
+
+    def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
+        answers = np.empty((len(images), self._classes), dtype=np.float32)
+        images = np.ascontiguousarray(self._levels(images))
+        if self._pool is None:
+            self._answer_part(images, answers)
+            return answers.reshape(-1, *self._shape)
+        part = -(-len(images) // self._threads)
+        starts = range(0, len(images), part)
+        list(self._pool.map(lambda at: self._answer_part(images[at : at + part], answers[at : at + part]), starts))
+        return answers.reshape(-1, *self._shape)
+
+    def _answer_part(self, images: Images, answers: Probabilities) -> None:
+        self._library.answer(ctypes.byref(self._prepare(images, answers)))
+
+
+def kernel_names() -> tuple[str, ...]:
+    """Return the kernels that this processor can run, the fastest first."""
+    return tuple(kernel.name.decode() for kernel in open_library().kernels)
+
+
+def read_network_file(path: Path, spec: InputSpec | None = None) -> Network:
+    """Read a full-int8 TFLite file for the engine; see `read_network` for `spec`.
+
+    Raises ArtifactError where it is damaged, or cannot be computed in integers.
+    """
+    graph = read_graph_file(path)
+    try:
+        return read_network(graph, spec)
+    except (ValueError, ArithmeticError, LookupError) as error:
+        raise not_in_integers(path, error, "native") from error
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    # Imported where several threads are asked for: it takes longer than everything else here.
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(threads, "edgemnist-native")
+
+
+def twin_of(path: Path, tflite_sha256: str) -> Path | None:
+    """Return the TFLite file with this SHA-256 beside a C file or a page, or None if there is none."""
+    return next((file for file in path.parent.glob("*.tflite") if sha256(file.read_bytes()) == tflite_sha256), None)
+
+
+def require_origin(source: bytes, path: Path) -> None:
+    """Raise ArtifactError unless a C file is, byte for byte, what this edgemnist writes for the TFLite file beside it.
+
+    A C file may be any program.
+    """
+    from edgemnist.model.native.amalgamation import c_source, origin_of
+
+    origin = origin_of(source)
+    twin = twin_of(path, origin.tflite_sha256) if origin else None
+    if origin and twin:
+        spec = None if origin.task is None else origin.task.input
+        if c_source(read_network_file(twin, spec), origin).encode() == source:
+            return
+    reason = (
+        "it is not what this version of edgemnist writes for the TFLite file beside it"
+        if twin
+        else ("the TFLite file that it was made from is not beside it")
+    )
+    raise ArtifactError(
+        f"{path} is not compiled: {reason}, so it might do anything",
+        hint="Name its export directory with --exports, whose manifest records its hash, or make it again with: "
+        "edgemnist export --format c",
+    )
+
+
+class CompiledClassifier(ChunkedClassifier):
+    """The C file of a network, as a microcontroller runs it, on this machine.
+
+    The file is compiled when it is loaded, without a warning or not at all, so it takes a C compiler. Calls from
+    several threads take turns, because the functions of the file keep their memory between calls.
+
+    A C file may be any program: `runtimes.load` compiles a stranger's only if `require_origin` passes it.
+    """
+
+    formats = (C_SOURCE,)
+
+    def __init__(
+        self,
+        source: bytes,
+        path: Path,
+        *,
+        labels: Sequence[str] | None = None,
+        spec: InputSpec | None = None,
+        numbers: bool | None = None,
+        **_: object,
+    ) -> None:
+        """`source` is the contents of a C file, `path` its name in messages.
+
+        One thread executes it. Raises ArtifactError where the compiler fails.
+        """
+        from edgemnist.model.native.amalgamation import origin_of
+
+        self._lock, library = threading.Lock(), _compiled(source, path)
+        try:
+            inputs, self._classes = (
+                int(found[1]) if (found := re.search(rb"#define EDGEMNIST_%s (\d+)" % name, source)) else 0
+                for name in (b"INPUTS", b"OUTPUTS")
+            )
+            self._classify = library.edgemnist_classify
+            scale = ctypes.c_float.in_dll(library, "edgemnist_score_scale").value
+            zero_point = ctypes.c_int.in_dll(library, "edgemnist_score_zero_point").value
+            numbers = b"#define EDGEMNIST_CLASSES" not in source if numbers is None else numbers
+            named: Any = () if numbers else (ctypes.c_char_p * self._classes).in_dll(library, "edgemnist_labels")
+            self._quantize = library.edgemnist_quantize if b"#define EDGEMNIST_QUANTIZES" in source else None
+        except (AttributeError, ValueError) as error:
+            raise ArtifactError(
+                f"{path} is not a classifier written by edgemnist: {error}",
+                hint="Make one with: edgemnist export --format c",
+            ) from error
+        origin = origin_of(source)
+        self.spec = spec or (origin.task.input if origin and origin.task else self.spec)
+        if inputs != self.spec.size or (self._quantize is None) != (self.spec.dtype == "uint8"):
+            raise not_a_classifier(path, f"its input has {inputs:,} numbers", self.spec)
+        self._decoded = dequantize_scores(Numbers(np.dtype(np.uint8), scale, zero_point))
+        own = [(name or b"").decode() for name in named] if labels is None and not numbers else labels
+        self._set_up(path, own, numbers=numbers)
+
+    def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
+        images = np.ascontiguousarray(images)
+        scores = np.empty((len(images), self._classes), dtype=np.uint8)
+        levels = np.empty(self.spec.size, dtype=np.uint8)
+        with self._lock:
+            for index in range(len(images)):
+                source = images.ctypes.data + index * self.spec.nbytes
+                if self._quantize is not None:
+                    self._quantize(ctypes.c_void_p(source), ctypes.c_void_p(levels.ctypes.data))
+                    source = levels.ctypes.data
+                target = scores.ctypes.data + index * self._classes
+                self._classify(ctypes.c_void_p(source), ctypes.c_void_p(target))
+        return self._decoded.take(scores)
+
+
+def _compiled(source: bytes, path: Path) -> ctypes.CDLL:
+    """Compile a C file in a directory of its own, and load what comes out."""
+    from edgemnist.model.native.amalgamation import RECOMMENDED
+
+    with tempfile.TemporaryDirectory(prefix="edgemnist-c-", ignore_cleanup_errors=True) as directory:
+        # What is compiled is what was looked at, whatever happens to the original.
+        copy, made = Path(directory) / "classifier.c", Path(directory) / "classifier.so"
+        try:
+            copy.write_bytes(source)
+        except OSError as error:
+            raise temporary_files_failed(error) from error
+        try:
+            compile_c([copy], made, options=(RECOMMENDED, "-shared", *WARNINGS, "-Werror"))
+            return ctypes.CDLL(str(made))
+        except (CompilerError, OSError) as error:
+            raise ArtifactError(f"{path} cannot be compiled: {error}") from error

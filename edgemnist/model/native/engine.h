@@ -1,0 +1,109 @@
+/* The int8 engine: convolutions and pooling, then dense layers, over 8-bit numbers; equal in every bit to edgemnist's
+ * NumPy reference.
+ *
+ * Every 8-bit tensor is held as its distance from the lowest number of its type, 0 to 255: int8 as q + 128, uint8 as it
+ * is. An image whose numbers stand for pixel / 255 is then just its pixels, a ReLU's zero is 0, and a 0 adds nothing to
+ * any sum, so its weights are not read. Other zero points are folded into the biases when a model is prepared
+ * (sum of w * (u - z) = sum of w * u - z * sum of w), which is exact and needs no second kernel.
+ *
+ * C99 and nothing else: no allocation, no floating point, no recursion, no global state that changes. Right shifts of
+ * negative numbers are arithmetic, as in every compiler of note (C99 6.5.7 leaves it to them).
+ */
+#ifndef EDGEMNIST_ENGINE_H
+#define EDGEMNIST_ENGINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Python reads these structures from here (structures.py): pointers first, then unsigned numbers. */
+
+/* One layer, and what follows it until the next one. Arrays of outputs are padded to whole blocks. Of a convolution,
+ * inputs are what its window covers and outputs are channels: it is a dense layer at each place of the window. */
+typedef struct {
+    const int8_t *weights;       /* in the kernel's layout, see kernel_*.c; depthwise [place in the window][output] */
+    const int32_t *bias;         /* what each sum starts from */
+    const int64_t *wide_bias;    /* added to each sum where an int32 might not hold the whole; or NULL */
+    const int32_t *multiplier;   /* output scale, a fraction of 2^31, ... */
+    const uint8_t *shift;        /* ... and how far to shift the product right, 1 to 62 */
+    const uint8_t *map;          /* [256], applied to each output: ReLU, another scale; or NULL */
+    const int32_t *exponentials; /* [exponential_count], makes the outputs a softmax; or NULL */
+    const uint8_t *softmax_map;  /* [256], applied after the softmax; or NULL */
+    uint32_t inputs;
+    uint32_t outputs;
+    uint32_t blocks;             /* of outputs, the last perhaps not full */
+    uint32_t place;              /* of its outputs in the arena */
+    uint16_t block;              /* outputs whose weights lie side by side */
+    uint16_t exponential_count;  /* exponentials of greater distances from the maximum add nothing */
+    uint8_t zero_point;          /* of the outputs */
+    uint8_t low;                 /* least output: the zero point where a ReLU is fused */
+    uint8_t high;
+    uint8_t rounds_twice;        /* 1 if sums are rescaled in two steps, see requantize.h */
+    uint8_t weight_bits;         /* 8; in a C file 4 or 2, if all weights of a layer are so small */
+} edgemnist_layer;
+
+/* A crop has what the window covers in its last row and column. */
+enum { EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE, EDGEMNIST_CROP };
+
+/* How a layer's window slides over an image, [height][width][channels]. */
+typedef struct {
+    uint32_t row_bytes;          /* from one row of outputs to the next */
+    uint32_t channels;
+    uint16_t kept;               /* rows of outputs that are there at a time, row r at r % kept */
+    uint16_t height;
+    uint16_t width;
+    uint16_t out_height;
+    uint16_t out_width;
+    uint16_t kernel_height;      /* of a mean all rows, however many */
+    uint16_t kernel_width;
+    uint8_t stride_height;
+    uint8_t stride_width;
+    uint8_t top;                 /* rows that the first place lies above the image */
+    uint8_t left;
+    uint8_t kind;                /* a depthwise one without weights adds up what it covers */
+    uint8_t zero;                /* input that stands for 0, as does whatever lies beyond the edges; of an average, the
+                                    0 that halves are rounded away from */
+} edgemnist_window;
+
+typedef struct {
+    const uint8_t *pixel_map;    /* [pixel_maps][256], input number of each byte; or NULL where they are the same */
+    const edgemnist_layer *layers;
+    const edgemnist_window *windows; /* of the first layers; or NULL */
+    uint32_t arena_bytes;        /* for the outputs of all layers, ... */
+    uint32_t image_place;        /* ... and for the input, if its bytes become other numbers */
+    uint32_t inputs;             /* bytes of one input */
+    uint32_t most_inputs;        /* of a dense layer or a convolution */
+    uint32_t patch_bytes;        /* most inputs of a convolution */
+    uint16_t layer_count;
+    uint16_t window_count;
+    uint16_t classes;            /* or other outputs */
+    uint16_t pixel_maps;         /* one for each channel of a picture in turn, or one for all */
+    uint16_t row;                /* pixels of a row, if the first layer takes squares of 2 x 2; or 0 */
+} edgemnist_model;
+
+#ifndef EDGEMNIST_AMALGAMATION
+/* How a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group] as int8;
+ * the same as uint8, w + 128; or [...][pair of outputs][input in the group][output in the pair], of each pair the first
+ * as w + 128. */
+enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED };
+
+typedef struct {
+    const char *name;
+    uint8_t group;
+    uint8_t weights;
+    uint8_t squares;             /* 1 if the groups of a dense layer of pixels may be squares of 2 x 2 of them, in rows
+                                    of up to 32 */
+    uint16_t small_block;        /* for layers of no more outputs than this, ... */
+    uint16_t block;              /* ... and for all others */
+    size_t (*scratch_bytes)(const edgemnist_model *model);
+    /* Writes the last layer's outputs, [images][outputs]. Scratch needs an alignment of 64 bytes. */
+    void (*run)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores, void *scratch);
+    /* The same, not necessarily one image after the other. */
+    void (*run_batch)(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+                      void *scratch);
+} edgemnist_kernel;
+
+/* Kernels that this processor can run, the fastest first; NULL beyond the last. The portable one is always there. */
+const edgemnist_kernel *edgemnist_kernel_at(size_t index);
+#endif /* EDGEMNIST_AMALGAMATION */
+
+#endif

@@ -1,0 +1,179 @@
+/* What the shared library offers to Python: kernels by number, and answers as float32.
+ *
+ * It neither includes Python.h nor links to Python: the functions that a call with one image needs are handed over as
+ * pointers. So it is compiled without the headers of Python and NumPy, once for every version of theirs.
+ */
+#include "engine.h"
+#include "fit.h"
+
+#if defined(_WIN32)
+#define EXPORT __declspec(dllexport)
+#else
+#define EXPORT __attribute__((visibility("default")))
+#endif
+
+/* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
+#ifndef EDGEMNIST_ABI
+#define EDGEMNIST_ABI 12
+#endif
+
+typedef struct python_object python_object;
+
+/* An array of NumPy 2, behind the head that every object of Python has: part of its ABI. */
+typedef struct {
+    uint8_t *memory;
+    int dimensions;
+    const ptrdiff_t *shape;
+    const ptrdiff_t *strides;
+    python_object *base;
+    const python_object *type;
+    int flags;
+} numpy_array;
+
+#define IN_ORDER 0x1 /* NPY_ARRAY_C_CONTIGUOUS */
+#define FLOAT32 11   /* NPY_FLOAT */
+#define CACHE_LINE 64U
+#define MOST_FETCHED 4096U
+
+typedef struct {
+    size_t head;                                               /* bytes of it; its class is the last pointer */
+    const python_object *array;                                /* numpy.ndarray */
+    const python_object *pixels;                               /* numpy.dtype(numpy.uint8) */
+    python_object *(*new_array)(const python_object *, int, const ptrdiff_t *, int, const ptrdiff_t *, void *, int,
+                                int, python_object *);         /* PyArray_New */
+    python_object *(*call)(python_object *, python_object *);  /* PyObject_CallOneArg */
+    void *(*pointer)(python_object *, const char *);           /* PyCapsule_GetPointer */
+} python_facts;
+
+typedef struct {
+    const edgemnist_kernel *kernel;
+    const edgemnist_model *model;
+    const float *decoded; /* [256], the score that each output stands for */
+    const uint8_t *images;
+    size_t count;
+    uint8_t *scores; /* [count][classes] */
+    float *answers;  /* [count][classes] */
+    void *scratch;
+} edgemnist_call;
+
+/* A call with one input at a time. */
+typedef struct {
+    edgemnist_call call;
+    python_object *otherwise; /* called with whatever is not one input in order */
+    size_t dimensions;
+    ptrdiff_t shape[5]; /* of an array of one input */
+} edgemnist_single;
+
+EXPORT int edgemnist_abi(void);
+EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
+EXPORT void edgemnist_answer(const edgemnist_call *call);
+EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
+
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                                 edgemnist_found *found, void *scratch);
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+                               edgemnist_found *found, void *scratch);
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch);
+
+EXPORT void edgemnist_use_python(const python_facts *facts);
+
+static const python_facts *python;
+
+EXPORT int edgemnist_abi(void)
+{
+    return EDGEMNIST_ABI;
+}
+
+EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index)
+{
+    return edgemnist_kernel_at(index);
+}
+
+EXPORT void edgemnist_answer(const edgemnist_call *call)
+{
+    const edgemnist_model *const model = call->model;
+    const size_t values = call->count * model->classes;
+    if (call->count == 1U) {
+        call->kernel->run(model, call->images, 1, call->scores, call->scratch);
+    } else {
+        call->kernel->run_batch(model, call->images, call->count, call->scores, call->scratch);
+    }
+    for (size_t i = 0; i < values; ++i) {
+        call->answers[i] = call->decoded[call->scores[i]];
+    }
+}
+
+/* Pictures, and ink of up to 1023 x 1023; scratch has room for any. */
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                                 edgemnist_found *found, void *scratch)
+{
+    return edgemnist_fit(picture, width, height, image, found, scratch);
+}
+
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+                               edgemnist_found *found, void *scratch)
+{
+    *found = (edgemnist_found){0};
+    return edgemnist_fit_ink(ink, width, height, image, found, scratch);
+}
+
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch)
+{
+    edgemnist_fit_digit(ink, width, height, image, scratch);
+}
+
+EXPORT void edgemnist_use_python(const python_facts *facts)
+{
+    python = facts;
+}
+
+static const numpy_array *array_of(const python_object *object)
+{
+    return (const numpy_array *)(const void *)((const char *)object + python->head);
+}
+
+/* Whether an object is an array of one input, uint8 [1, ...], in order. */
+static int is_one_input(const edgemnist_single *single, const python_object *object)
+{
+    const python_object *const *const head = (const python_object *const *)(const void *)object;
+    const numpy_array *const array = array_of(object);
+    if (head[python->head / sizeof *head - 1U] != python->array || (size_t)array->dimensions != single->dimensions ||
+        array->type != python->pixels || (array->flags & IN_ORDER) == 0) {
+        return 0;
+    }
+    for (size_t i = 0; i < single->dimensions; ++i) {
+        if (array->shape[i] != single->shape[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The C side of a built-in function of Python (METH_O), called with its lock held. */
+EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images)
+{
+    const edgemnist_single *const single = python->pointer(capsule, NULL);
+    edgemnist_call call;
+    ptrdiff_t shape[2] = {1, 0};
+    python_object *answers;
+    if (single == NULL) {
+        return NULL;
+    }
+    shape[1] = single->call.model->classes;
+    if (!is_one_input(single, images)) {
+        return python->call(single->otherwise, images);
+    }
+    /* An input that is not in the nearest cache is on its way there while the array is made. */
+    const size_t inputs = single->call.model->inputs;
+    for (size_t at = 0; at < inputs && at < MOST_FETCHED; at += CACHE_LINE) {
+        __builtin_prefetch(array_of(images)->memory + at);
+    }
+    answers = python->new_array(python->array, 2, shape, FLOAT32, NULL, NULL, 0, 0, NULL);
+    if (answers != NULL) {
+        call = single->call;
+        call.images = array_of(images)->memory;
+        call.answers = (float *)(void *)array_of(answers)->memory;
+        edgemnist_answer(&call);
+    }
+    return answers;
+}

@@ -1,0 +1,60 @@
+/* What the WebAssembly module offers to a web page, see edgemnist/pipeline/export/page/engine.js.
+ *
+ * A model comes as one array: edgemnist_model, its layers and whatever they point to, with offsets from the array's
+ * beginning in the place of pointers.
+ */
+#include "engine.h"
+#include "fit.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+extern const edgemnist_kernel edgemnist_wasm;
+
+EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height);
+EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                          edgemnist_found *found, void *scratch);
+EXPORT size_t edgemnist_open(edgemnist_model *model);
+EXPORT void edgemnist_run(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+                          void *scratch);
+
+EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height)
+{
+    return EDGEMNIST_FIT_BYTES(width, height);
+}
+
+/* `edgemnist_fit`, which is not seen from outside itself. */
+EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+                          edgemnist_found *found, void *scratch)
+{
+    return edgemnist_fit(picture, width, height, image, found, scratch);
+}
+
+/* Makes an offset a pointer; 0 stands for none. */
+#define RESOLVE(pointer) ((pointer) = (pointer) == NULL ? NULL : (const void *)((uintptr_t)(pointer) + base))
+
+/* Makes a model ready, once; returns how much scratch memory a run of it needs. */
+EXPORT size_t edgemnist_open(edgemnist_model *model)
+{
+    const uintptr_t base = (uintptr_t)model;
+    RESOLVE(model->pixel_map);
+    RESOLVE(model->layers);
+    RESOLVE(model->windows);
+    edgemnist_layer *const layers = (edgemnist_layer *)(uintptr_t)model->layers;
+    for (size_t i = 0; i < model->layer_count; ++i) {
+        RESOLVE(layers[i].weights);
+        RESOLVE(layers[i].bias);
+        RESOLVE(layers[i].wide_bias);
+        RESOLVE(layers[i].multiplier);
+        RESOLVE(layers[i].shift);
+        RESOLVE(layers[i].map);
+        RESOLVE(layers[i].exponentials);
+        RESOLVE(layers[i].softmax_map);
+    }
+    return edgemnist_wasm.scratch_bytes(model);
+}
+
+EXPORT void edgemnist_run(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
+                          void *scratch)
+{
+    edgemnist_wasm.run(model, images, count, scores, scratch);
+}

@@ -1,0 +1,527 @@
+"""A NumPy reference of full-int8 TFLite graphs: the third voter where two runtimes disagree.
+
+Written from TFLite's 8-bit quantization specification (https://ai.google.dev/edge/litert/models/quantization_spec)
+and the arithmetic of its reference kernels, which it equals bit for bit; LiteRT's optimized ones differ by one step in
+the softmax, which they compute in float32. It needs NumPy alone, so it also answers where no runtime has a wheel.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.runtimes import fixedpoint
+from edgemnist.model.runtimes.fixedpoint import (
+    BOUNDS,
+    Quantized,
+    Rescale,
+    Step,
+    activation_range,
+    affine,
+    exact_matrix,
+    numbers_of,
+    sums_of,
+)
+from edgemnist.model.runtimes.interface import ChunkedClassifier, infer_spec, not_a_classifier
+from edgemnist.model.runtimes.pixels import decoder, encoder
+from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
+from edgemnist.model.runtimes.windows import window_of, windowed
+
+if TYPE_CHECKING:
+    from edgemnist.ground.arrays import Images, Probabilities
+
+RESCALINGS: Final[dict[str, tuple[Rescale, Rescale]]] = {
+    "single": (fixedpoint.multiply_by_quantized_multiplier, fixedpoint.multiply_rounding_twice),
+    "double": (fixedpoint.multiply_rounding_twice, fixedpoint.multiply_rounding_twice),
+    "float": (fixedpoint.multiply_in_float, fixedpoint.multiply_in_float),
+}
+"""How kernels round what they compute to the next layer's scale: dense layers, and all others.
+LiteRT's reference kernels, `single`, round once in the former and twice in the latter."""
+SOFTMAXES: Final = ("integer", "float")
+"""What kernels compute the int8 softmax in."""
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """A rule by which int8 kernels round. The default is the reference's."""
+
+    rescaling: str = "single"
+    """One of `RESCALINGS`."""
+    softmax: str = "integer"
+    """One of `SOFTMAXES`."""
+
+
+_REFERENCE: Final = Rounding()
+
+_SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
+"""They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
+them."""
+_RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "STRIDED_SLICE")
+"""What slides a window over an image; see `runtimes.windows`."""
+SCALING: Final = ("MUL", "ADD", "SUB")
+"""Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
+_ELEMENTWISE: Final = ("RELU", "QUANTIZE", *SCALING)
+_KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *SCALING, *sorted(_RESHAPING))
+
+_MOST_OPERATORS: Final = 2000
+"""Of a graph, as of the layers of a Keras model."""
+MOST_WEIGHTS: Final = 1 << 24
+"""Bytes of all constants of a graph. Operators may share them, so that a small file would be gigabytes here."""
+MOST_PRODUCTS: Final = 1 << 30
+"""That one input takes: a second or two here. MobileNet V2 at 224×224 takes a third of it."""
+_MOST_VALUES: Final = 1 << 25
+"""Numbers that are held at a time, of 8 bytes: of more inputs at once, or of one."""
+_ACCUMULATION_BITS = 12
+"""The softmax adds up exponentials in Q12.19."""
+_MOST_TERMS: Final = 2**_ACCUMULATION_BITS - 1
+"""That it can add up: each is at most 1."""
+_DIFFERENCE_BITS = 5
+"""It takes the exponential of differences in Q5.26."""
+_SUM_BITS = 20
+"""ADD and SUB take numbers with this many bits more."""
+_SOFTMAX_SCALE = 1 / 256
+"""Of the int8 softmax's output, by the specification; its zero point is the lowest value."""
+
+
+class IntegerClassifier(ChunkedClassifier):
+    """A full-int8 `.tflite` file, computed in integers."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        path: Path,
+        *,
+        labels: Sequence[str] | None = None,
+        spec: InputSpec | None = None,
+        numbers: bool | None = None,
+        rounding: Rounding = _REFERENCE,
+    ) -> None:
+        """`graph` is the contents of the file, `path` its name in messages.
+
+        Raises ValueError, with a few words, for a graph that cannot be computed in integers.
+        """
+        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+            raise ValueError("it has more than one input or output")
+        source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
+        held = numbers_of(source)
+        if spec is None:
+            spec, self.guesses = infer_spec(source.shape[1:], held)
+        self.spec = spec
+        check_input(source, path, self.spec)
+        self._numbers, self._write = held, encoder(held, self.spec)
+        self._source, self._target = graph.inputs[0], graph.outputs[0]
+        self._plan, held_at_once = plan(graph, rounding)
+        self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
+        self._output = numbers_of(target)
+        self._decode = decoder(self._output)
+        self._shape = target.shape[1:] if numbers is not False and min(target.shape[1:], default=0) > 0 else (-1,)
+        self._set_up(path, labels, numbers=numbers, last=lambda: graph.operators[-1].kind)
+
+    @classmethod
+    def load(
+        cls,
+        path: Path,
+        *,
+        threads: int = 1,
+        labels: Sequence[str] | None = None,
+        spec: InputSpec | None = None,
+        numbers: bool | None = None,
+        rounding: Rounding = _REFERENCE,
+    ) -> IntegerClassifier:
+        """Read a full-int8 TFLite file; see `Classifier.load`.
+
+        `threads` makes no difference: NumPy's BLAS has a setting of its own. `rounding` is the reference's, or that of
+        other kernels. Raises ArtifactError, too, where the file has other operators than those in `_KNOWN`, or others
+        than in 8 bits.
+        """
+        del threads
+        graph = read_graph_file(path)
+        try:
+            return cls(graph, path, labels=labels, spec=spec, numbers=numbers, rounding=rounding)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            # Whatever a graph makes of its computation that refers to tensors which it does not have.
+            raise not_in_integers(path, error, "integer") from error
+
+    def quantized(self, inputs: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the values of the output tensor, int64 [N, ...], for up to `most` inputs, [N, *shape]."""
+        written = np.empty(inputs.shape, self._numbers.storage)
+        self._write(inputs, written)
+        values = {self._source: written.view(self._numbers.dtype).reshape(len(inputs), -1).astype(np.int64)}
+        for planned in self._plan:
+            made = planned.run(*(values[index] for index in planned.reads))
+            for index in planned.last:
+                del values[index]
+            values[planned.operator.outputs[0]] = made
+        return values[self._target].reshape(len(inputs), *self._shape)
+
+    def _scores(self, images: Images) -> Probabilities:
+        return self._decode(self.quantized(images).astype(self._output.dtype).view(np.uint8))
+
+
+def check_input(source: Tensor, path: Path, spec: InputSpec) -> None:
+    """Raise ArtifactError unless an input tensor has the numbers of one input, in their order."""
+    try:
+        turned = spec.axes(source.shape[1:]) is not None
+    except ValueError:
+        turned = True
+    if turned or source.shape[0] not in {1, -1}:
+        raise not_a_classifier(path, f"its input is an array of {list(source.shape)}", spec)
+
+
+def not_in_integers(path: Path, error: Exception, runtime: str) -> ArtifactError:
+    """Return the error for a file that a runtime cannot compute in integers."""
+    return ArtifactError(
+        f"{path} cannot be computed in integers: {error}",
+        hint=f"The {runtime} runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as "
+        "tflite-int8.",
+    )
+
+
+def chain(graph: Graph) -> list[Operator]:
+    """Return the operators that compute, from the input to the output.
+
+    Raises ValueError where the graph is no chain, has an operator that is not known here, or is too large.
+    """
+    operators: list[Operator] = []
+    current, computed = graph.inputs[0], {graph.inputs[0]}
+    for operator in _computing(graph):
+        joined = [index for index in operator.inputs[: _terms(operator)] if index in computed]
+        if operator.inputs[0] != current and not joined:
+            raise ValueError(f"its {operator.kind} does not follow the operator before it")
+        if joined != [current]:
+            does = "joins two branches" if len(joined) > 1 else "begins another branch"
+            raise ValueError(f"its {operator.kind} {does}, which the engine in C does not take yet")
+        current = operator.outputs[0]
+        computed.add(current)
+        if operator.kind not in _RESHAPING:
+            operators.append(operator)
+    if current != graph.outputs[0]:
+        raise ValueError("its last operator does not lead to the output")
+    _check_size(graph, operators)
+    return operators
+
+
+def _terms(operator: Operator) -> int:
+    """Return how many of an operator's first inputs may be computed."""
+    return 2 if operator.kind in SCALING else 1
+
+
+def _computing(graph: Graph) -> Iterator[Operator]:
+    """Yield the operators that do not only compute shapes. Raises ValueError for one that is not known here."""
+    computed = {graph.inputs[0]}
+    for operator in graph.operators:
+        of_shapes = operator.kind != "STRIDED_SLICE" or operator.inputs[0] not in computed
+        if operator.kind in _SHAPE_ARITHMETIC and of_shapes:
+            continue
+        if operator.kind not in _KNOWN:
+            raise _unknown(operator)
+        computed.add(operator.outputs[0])
+        yield operator
+
+
+def _check_size(graph: Graph, operators: Sequence[Operator]) -> None:
+    constants = (
+        graph.tensors[index].content.size for operator in operators for index in operator.inputs[1:] if index >= 0
+    )
+    if len(operators) > _MOST_OPERATORS or sum(constants) > MOST_WEIGHTS:
+        raise ValueError(f"it has more than {_MOST_OPERATORS:,} operators, or {MOST_WEIGHTS >> 20} MB of weights")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Planned:
+    """An operator of a graph, ready to compute."""
+
+    operator: Operator
+    reads: tuple[int, ...]
+    """The tensors whose values it takes."""
+    last: tuple[int, ...]
+    """Those of them that nothing reads afterwards."""
+    run: Callable[..., Quantized]
+
+
+def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
+    """Return the operators that lead to the output, in the file's order, and how many numbers one input holds at most.
+
+    Raises ValueError where one is not known here or reads what has not been computed, and where the graph is too large.
+    """
+    if graph.tensors[graph.inputs[0]].constant:
+        raise ValueError("its input is a constant")
+    computed, found = {graph.inputs[0]}, []
+    for operator in _computing(graph):
+        terms = operator.inputs[: _terms(operator)]
+        reads = tuple(index for index in terms if index in computed)
+        others = [index for index in terms if index not in computed]
+        if not reads or not all(index >= 0 and graph.tensors[index].constant for index in others):
+            raise ValueError(f"its {operator.kind} does not follow the operator before it")
+        target = operator.outputs[0]
+        if target in computed or graph.tensors[target].constant:
+            raise ValueError(f"its {operator.kind} writes to what is there already")
+        computed.add(target)
+        found.append((operator, reads))
+    if graph.outputs[0] not in computed:
+        raise ValueError("its last operator does not lead to the output")
+    _check_size(graph, [operator for operator, _ in found])
+    needed, planned = {graph.outputs[0]}, []
+    for operator, reads in reversed(found):
+        if operator.outputs[0] in needed:
+            last = tuple(index for index in dict.fromkeys(reads) if index not in needed)
+            needed.update(reads)
+            planned.append(Planned(operator=operator, reads=reads, last=last, run=_run(graph, operator, rounding)))
+    planned.reverse()
+    return planned, _held(graph, planned)
+
+
+def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
+    if operator.kind not in _RESHAPING:
+        return step(graph, operator, rounding)
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if (source.dtype, affine(source)) != (target.dtype, affine(target)):
+        raise ValueError(f"the output of its {operator.kind} has another scale than the input")
+    return lambda values: values
+
+
+def _held(graph: Graph, planned: Sequence[Planned]) -> int:
+    """Return how many numbers of one input are held at a time at most.
+
+    Raises ValueError where they do not fit one another, or are too many, or take too many products.
+    """
+    sizes = {graph.inputs[0]: math.prod(graph.tensors[graph.inputs[0]].shape[1:])}
+    most, products = sizes[graph.inputs[0]], 0
+    for one in planned:
+        operator = one.operator
+        size, needed, meanwhile = _extent(graph, operator, sizes[one.reads[0]])
+        products += needed
+        sizes[operator.outputs[0]] = size
+        most = max(most, sum(sizes.values()) + meanwhile)
+        for index in one.last:
+            del sizes[index]
+    if most > _MOST_VALUES:
+        raise ValueError(f"it holds {most:,} numbers at a time, and up to {_MOST_VALUES:,} are possible")
+    if products > MOST_PRODUCTS:
+        raise ValueError(f"it adds up {products:,} products for one input, and up to {MOST_PRODUCTS:,} are possible")
+    return most
+
+
+def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, int]:
+    """Return how many numbers an operator makes of `inputs`, by how many products, and how many it holds meanwhile."""
+    if operator.kind == "FULLY_CONNECTED":
+        weights = graph.tensors[operator.inputs[1]]
+        units, taken = weights.shape
+        if taken < 1 or inputs % taken:
+            raise ValueError(f"its layer {weights.name!r} has {taken} inputs, and there are {inputs}")
+        return inputs // taken * units, inputs * units, 0
+    made = math.prod(graph.tensors[operator.outputs[0]].shape[1:])
+    if operator.kind in WINDOWED:
+        window = window_of(graph, operator)
+        image = (window.height, window.width, window.channels)
+        if math.prod(image) != inputs:
+            raise ValueError(
+                f"its {operator.kind} takes an image of {list(image)}, which the layer before does not make"
+            )
+        covered = window.kernel_height * window.kernel_width
+        if operator.kind == "CONV_2D":
+            return made, made * covered * window.channels, 0
+        outputs = made // (window.out_height * window.out_width)
+        return made, made * covered, window.height * window.width * outputs
+    return (made if operator.kind in SCALING else inputs), inputs, 0
+
+
+def _unknown(operator: Operator) -> ValueError:
+    return ValueError(f"it has the operator {operator.kind}, and only {', '.join(_KNOWN)} are known")
+
+
+def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
+    """Return what one operator does to the values of its inputs that are computed, int64 [N, ...] each.
+
+    Raises ValueError for an operator that `chain` does not return.
+    """
+    dense_rescale, rescale = RESCALINGS[rounding.rescaling]
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind == "FULLY_CONNECTED":
+        return _fully_connected(graph, operator, dense_rescale)
+    if operator.kind in WINDOWED:
+        return windowed(graph, operator, rescale)
+    if operator.kind == "SOFTMAX":
+        beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
+        return _softmax(source, target, beta, rounding.softmax)
+    if operator.kind in SCALING and not _is_single(graph.tensors[operator.inputs[1]]):
+        return _combined(graph, operator, rescale)
+    table, lowest = elementwise(graph, operator, rescale), BOUNDS[source.dtype][0]
+    return lambda values: table[values - lowest]
+
+
+def elementwise(graph: Graph, operator: Operator, rescale: Rescale = fixedpoint.multiply_rounding_twice) -> Quantized:
+    """Return what an operator makes of each number of its type, from the lowest on, int64 [256].
+
+    Raises ValueError for one that is not in `_ELEMENTWISE`.
+    """
+    if operator.kind not in _ELEMENTWISE:
+        raise _unknown(operator)
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
+    lowest, highest = BOUNDS[source.dtype]
+    levels = np.arange(lowest, highest + 1, dtype=np.int64) - zero_point
+    if operator.kind in SCALING:
+        activation, other = operator.activation, graph.tensors[operator.inputs[1]]
+        if not _is_single(other):
+            raise ValueError(f"it has a {operator.kind} of more than a single number")
+        numbers = _of_two(operator.kind, (levels, scale), _levels(other), target_scale, rescale)
+    else:
+        activation = "relu" if operator.kind == "RELU" else "none"
+        numbers = rescale(levels, *fixedpoint.quantized_multiplier(scale / target_scale))
+    return np.clip(numbers + target_zero_point, *activation_range(target, activation))
+
+
+def _is_single(tensor: Tensor) -> bool:
+    return tensor.constant and tensor.values().size == 1
+
+
+def _levels(constant: Tensor) -> tuple[Quantized, float]:
+    """Return a constant's distances from its zero point, and their scale."""
+    scale, zero_point = affine(constant)
+    levels = constant.values().astype(np.int64) - zero_point
+    return (levels.reshape(-1) if levels.size == 1 else levels), scale
+
+
+def _combined(graph: Graph, operator: Operator, rescale: Rescale) -> Callable[..., Quantized]:
+    """Return what takes the values of two tensors, or of the one that is no constant, to those of the output."""
+    target = graph.tensors[operator.outputs[0]]
+    tensors = [graph.tensors[index] for index in operator.inputs[:2]]
+    target_scale, target_zero_point = affine(target)
+    low, high = activation_range(target, operator.activation)
+    constants = [_levels(tensor)[0] if tensor.constant else None for tensor in tensors]
+    shapes = [
+        (1, *tensor.shape[1:]) if constant is None else constant.shape
+        for tensor, constant in zip(tensors, constants, strict=True)
+    ]
+    try:
+        whole = np.broadcast_shapes(*shapes)
+    except ValueError:
+        whole = ()
+    if whole != (1, *target.shape[1:]):
+        raise ValueError(
+            f"its {operator.kind} of {list(shapes[0])} and {list(shapes[1])} leads to an array of {list(target.shape)}"
+        )
+
+    def run(*values: Quantized) -> Quantized:
+        given = iter(values)
+        terms = []
+        for tensor, constant in zip(tensors, constants, strict=True):
+            scale, zero_point = affine(tensor)
+            if constant is None:
+                computed = next(given)
+                terms.append((computed.reshape(len(computed), *tensor.shape[1:]) - zero_point, scale))
+            else:
+                terms.append((constant, scale))
+        first, second = terms
+        numbers = _of_two(operator.kind, first, second, target_scale, rescale)
+        return np.clip(numbers + target_zero_point, low, high)
+
+    return run
+
+
+def _of_two(
+    kind: str, first: tuple[Quantized, float], second: tuple[Quantized, float], target_scale: float, rescale: Rescale
+) -> Quantized:
+    """Return products, sums or differences of levels, each with its scale, in the output's scale."""
+    (levels, scale), (other, other_scale) = first, second
+    if kind == "MUL":
+        return rescale(levels * other, *fixedpoint.quantized_multiplier(scale * other_scale / target_scale))
+    # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
+    common = 2 * max(scale, other_scale)
+    terms = (
+        fixedpoint.multiply_rounding_twice(term << _SUM_BITS, *fixedpoint.quantized_multiplier(one / common))
+        for term, one in ((levels, scale), (other, other_scale))
+    )
+    left, right = terms
+    total = left + right if kind == "ADD" else left - right
+    return fixedpoint.multiply_rounding_twice(
+        total, *fixedpoint.quantized_multiplier(common / (target_scale * 2**_SUM_BITS))
+    )
+
+
+def _fully_connected(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
+    sums = sums_of(graph, operator, rescale)
+    exact = exact_matrix(sums.weights, graph.tensors[operator.inputs[0]])
+
+    def run(values: Quantized) -> Quantized:
+        rows = values.reshape(len(values), -1, len(exact)) - sums.zero
+        made = sums.outputs((rows.astype(exact.dtype) @ exact).astype(np.int64), rescale)
+        return made.reshape(len(values), -1)
+
+    return run
+
+
+def _softmax(source: Tensor, target: Tensor, beta: float, computed_in: str) -> Step:
+    """Return values → exp(beta * scale * value) / Σ along the last axis, in steps of 1/256 from the lowest number on.
+
+    Exponentials depend on the distances to the maximum of their row only, of which there are 256.
+    """
+    low, high = BOUNDS[target.dtype]
+    shares = (_float_shares if computed_in == "float" else _integer_shares)(source, target, beta)
+
+    def run(values: Quantized) -> Quantized:
+        rows = values.reshape(len(values), -1, source.shape[-1])
+        return np.clip(shares(rows.max(axis=-1, keepdims=True) - rows) + low, low, high)
+
+    return run
+
+
+def _integer_shares(source: Tensor, target: Tensor, beta: float) -> Step:
+    exponentials = softmax_exponentials(source, target, beta)
+
+    def run(distances: Quantized) -> Quantized:
+        terms = exponentials[distances]
+        total = fixedpoint.rounding_divide_by_power(terms, _ACCUMULATION_BITS).sum(axis=-1, keepdims=True)
+        inverse, leading = fixedpoint.reciprocal(total)
+        # From Q0.31 to steps of 1/256: 31 - 8 bits, and those that the sum is above 1.
+        bits = _ACCUMULATION_BITS - leading + 31 - 8
+        return fixedpoint.rounding_divide_by_power(fixedpoint.doubling_high_multiply(inverse, terms), bits)
+
+    return run
+
+
+def _float_shares(source: Tensor, _target: Tensor, beta: float) -> Step:
+    """Return what LiteRT's optimized kernels compute, in float32, rounded once."""
+    exponentials = np.exp(np.float32(-beta * affine(source)[0]) * np.arange(256, dtype=np.float32))
+
+    def run(distances: Quantized) -> Quantized:
+        terms = exponentials[distances]
+        shares = terms * (np.float32(1 / _SOFTMAX_SCALE) / terms.sum(axis=-1, keepdims=True))
+        rounded: Quantized = np.floor(shares + np.float32(0.5)).astype(np.int64)
+        return rounded
+
+    return run
+
+
+def softmax_exponentials(source: Tensor, target: Tensor, beta: float) -> fixedpoint.Raw:
+    """Return exp(beta * scale * -distance) in Q0.31 by distance from a row's maximum, int64 [256].
+
+    Raises ValueError where the output of the SOFTMAX is not as the specification has it.
+    """
+    scale, _ = affine(source)
+    target_scale, target_zero_point = affine(target)
+    low, _ = BOUNDS[target.dtype]
+    if source.shape[-1] > _MOST_TERMS:
+        raise ValueError(f"its SOFTMAX has {source.shape[-1]:,} inputs, and up to {_MOST_TERMS:,} are possible")
+    if target_scale != _SOFTMAX_SCALE or target_zero_point != low:
+        raise ValueError("the output of its SOFTMAX has another scale than 1/256")
+    real = min(beta * scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**30 - 1.0)
+    if not real > 1:
+        raise ValueError(f"the scale of its SOFTMAX, {beta * scale:g}, is too small for fixed point")
+    mantissa, shift = fixedpoint.quantized_multiplier(real)
+    radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2 ** (31 - _DIFFERENCE_BITS) / 2**shift)
+    distances = np.arange(256, dtype=np.int64)
+    # What is further away than the exponential's range counts as 0.
+    near = np.minimum(distances, radius)
+    rescaled = fixedpoint.doubling_high_multiply(-near << shift, mantissa)
+    return np.where(distances <= radius, fixedpoint.exp_on_negative_values(rescaled), 0)

@@ -1,0 +1,324 @@
+"""Convolutions, pooling and crops of the NumPy reference: what a window sees as it slides over an image.
+
+Images are [N, height, width, channels]. Whatever a window covers beyond an edge adds nothing to a sum, is no candidate
+for a maximum and is not counted in a mean, as in TFLite's reference kernels
+(`kernels/internal/reference/integer_ops/conv.h`, `depthwise_conv.h`, `pooling.h` and `mean.h`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.model.runtimes import fixedpoint
+from edgemnist.model.runtimes.fixedpoint import (
+    Quantized,
+    Rescale,
+    Step,
+    Sums,
+    activation_range,
+    affine,
+    exact_matrix,
+    sums_of,
+)
+from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
+
+MAX_SIDE: Final = 32
+"""Of a window, and of the steps it moves by: more than small pictures need."""
+
+_PATCH_VALUES: Final = 2**22
+"""Of the patches that are multiplied at once, if it is not a single one: 16 MB in float32."""
+_SAME: Final = 0
+"""Padding in TFLite's schema; 1 is VALID."""
+_IMAGE_DIMENSIONS: Final = 4
+_CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """Where a window lies on an image."""
+
+    height: int
+    width: int
+    channels: int
+    """Of the image."""
+    out_height: int
+    out_width: int
+    """How many places it has."""
+    kernel_height: int
+    kernel_width: int
+    stride_height: int = 1
+    stride_width: int = 1
+    top: int = 0
+    left: int = 0
+    """How far the first place lies beyond the image's first row and column."""
+
+    def patches(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return what each place covers, [N, out_height, out_width, kernel_height, kernel_width, channels], as a view.
+
+        `images` are such as `padded` returns.
+        """
+        sides = (self.kernel_height, self.kernel_width)
+        seen = np.lib.stride_tricks.sliding_window_view(images, sides, axis=(1, 2))
+        places = seen[:, :: self.stride_height, :: self.stride_width][:, : self.out_height, : self.out_width]
+        return places.transpose(0, 1, 2, 4, 5, 3)
+
+    def taps(self, images: npt.NDArray[Any]) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
+        """Yield each row and column of the window, and what it covers there, [N, out_height, out_width, channels]."""
+        covered = self.patches(images)
+        for row, column in np.ndindex(self.kernel_height, self.kernel_width):
+            yield row, column, covered[:, :, :, row, column]
+
+    def padded(self, images: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
+        """Return images, [N, height, width, channels], with `fill` wherever the window reaches beyond their edges."""
+        below = self.stride_height * (self.out_height - 1) + self.kernel_height - self.top - self.height
+        beyond = self.stride_width * (self.out_width - 1) + self.kernel_width - self.left - self.width
+        edges = ((0, 0), (self.top, max(below, 0)), (self.left, max(beyond, 0)), (0, 0))
+        return np.pad(images, edges, constant_values=fill)
+
+    def images(self, values: Quantized) -> Quantized:
+        """Return values, [N, ...], as images."""
+        return values.reshape(len(values), self.height, self.width, self.channels)
+
+
+def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: int) -> Window:
+    """Return the window of a crop of an image, (height, width, channels), by the given rows and columns on each side.
+
+    Each place of the window reaches `top` rows up and `left` columns back: the crop is its bottom right corner.
+    """
+    height, width, channels = image
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=height - top - below,
+        out_width=width - left - beyond,
+        kernel_height=top + 1,
+        kernel_width=left + 1,
+    )
+
+
+def window_of(graph: Graph, operator: Operator) -> Window:
+    """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image, and see `cropping`.
+
+    Raises ValueError where it is dilated, too large, or does not lead to the output's shape, for weights of other
+    channels, for pooling that would have to rescale, and for a MEAN of anything but rows and columns.
+    """
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if len(source.shape) != _IMAGE_DIMENSIONS or min(source.shape[1:]) < 1:
+        raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
+    _, height, width, channels = source.shape
+    if operator.kind == "MEAN":
+        axes = graph.tensors[operator.inputs[1]].values().reshape(-1).tolist()
+        if sorted(axis % _IMAGE_DIMENSIONS for axis in axes) != [1, 2]:
+            raise ValueError(f"its MEAN is over the axes {axes}, and only rows and columns are known")
+        whole = {"kernel_height": height, "kernel_width": width, "out_height": 1, "out_width": 1}
+        window = Window(height=height, width=width, channels=channels, **whole)
+    elif operator.kind == "STRIDED_SLICE":
+        window = _cropped(graph, operator)
+    else:
+        window = _sliding(graph, operator)
+    if operator.kind not in {"MEAN", *_CONVOLUTIONS} and affine(source) != affine(target):
+        raise ValueError(f"the output of its {operator.kind} has another scale than the input")
+    outputs = channels
+    if operator.kind in _CONVOLUTIONS:
+        outputs = _check_filters(graph.tensors[operator.inputs[1]].shape, operator.kind, channels)
+    if math.prod(target.shape[1:]) != window.out_height * window.out_width * outputs:
+        raise ValueError(f"its {operator.kind} leads to an array of {list(target.shape)}")
+    return window
+
+
+def _check_filters(shape: Sequence[int], kind: str, channels: int) -> int:
+    """Return how many outputs a convolution has. Raises ValueError if its weights are not for this many channels.
+
+    Weights are [outputs, height, width, channels], or [1, height, width, outputs] with those of a channel side by side.
+    """
+    if kind == "CONV_2D":
+        if shape[3] != channels:
+            raise ValueError(f"its CONV_2D has weights for {shape[3]} channels, and there are {channels}")
+        return shape[0]
+    if shape[0] != 1 or shape[3] % channels:
+        raise ValueError(f"its DEPTHWISE_CONV_2D has {shape[3]} outputs of {channels} channels")
+    return shape[3]
+
+
+def _cropped(graph: Graph, operator: Operator) -> Window:
+    """Return the window of a STRIDED_SLICE that takes all images, some of their rows and columns, and all channels."""
+    source, *places = (graph.tensors[index] for index in operator.inputs)
+    if [(place.dtype, place.content.size) for place in places] != [("int32", 4 * _IMAGE_DIMENSIONS)] * 3:
+        raise ValueError("its STRIDED_SLICE has no constant places")
+    begins, ends, steps = (place.values().reshape(-1).tolist() for place in places)
+    # begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask, offset
+    fields = [0] * 6 if operator.options is None else [operator.options.integer(at, "iiiiib"[at]) for at in range(6)]
+    if any(fields[2:]) or set(steps) != {1}:
+        raise ValueError("its STRIDED_SLICE is more than a crop")
+    sizes = (max(source.shape[0], 1), *source.shape[1:])
+    taken = [
+        range(size)[None if fields[0] >> axis & 1 else begin : None if fields[1] >> axis & 1 else end]
+        for axis, (size, begin, end) in enumerate(zip(sizes, begins, ends, strict=True))
+    ]
+    if not all(taken) or any(len(taken[axis]) != sizes[axis] for axis in (0, 3)):
+        raise ValueError("its STRIDED_SLICE crops more than rows and columns")
+    (top, below), (left, beyond) = ((taken[axis].start, sizes[axis] - taken[axis].stop) for axis in (1, 2))
+    if max(top, left) >= MAX_SIDE:
+        raise ValueError(f"its STRIDED_SLICE crops {MAX_SIDE} rows or columns, or more")
+    return cropping(sizes[1:], top=top, left=left, below=below, beyond=beyond)
+
+
+def _sliding(graph: Graph, operator: Operator) -> Window:
+    """Return the window of a convolution or of pooling, from the operator's options."""
+    _, height, width, channels = graph.tensors[operator.inputs[0]].shape
+    options = operator.options
+    if options is None:
+        raise ValueError(f"its {operator.kind} has no options")
+    # padding, stride_w, stride_h; then of pooling filter_width, filter_height, and of a convolution the dilations last
+    if operator.kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
+        kernel_width, kernel_height = options.integer(3), options.integer(4)
+    else:
+        shape = graph.tensors[operator.inputs[1]].shape
+        if len(shape) != _IMAGE_DIMENSIONS:
+            raise ValueError(f"the weights of its {operator.kind} are an array of {list(shape)}")
+        kernel_height, kernel_width = shape[1:3]
+        first = 4 if operator.kind == "CONV_2D" else 5
+        if any(options.integer(field, "i", 1) != 1 for field in (first, first + 1)):
+            raise ValueError(f"its {operator.kind} is dilated")
+    stride_width, stride_height = options.integer(1), options.integer(2)
+    if not all(1 <= side <= MAX_SIDE for side in (kernel_height, kernel_width, stride_height, stride_width)):
+        raise ValueError(f"the window of its {operator.kind} or its steps are not 1 to {MAX_SIDE} rows and columns")
+    same = options.integer(0, "b") == _SAME
+    out_height, top = _places(height, kernel_height, stride_height, same=same)
+    out_width, left = _places(width, kernel_width, stride_width, same=same)
+    if min(out_height, out_width) < 1:
+        raise ValueError(f"the window of its {operator.kind} is larger than its image")
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=out_height,
+        out_width=out_width,
+        kernel_height=kernel_height,
+        kernel_width=kernel_width,
+        stride_height=stride_height,
+        stride_width=stride_width,
+        top=top,
+        left=left,
+    )
+
+
+def _places(size: int, kernel: int, stride: int, *, same: bool) -> tuple[int, int]:
+    """Return how many places a window has along a side, and how far the first lies beyond the edge."""
+    if not same:
+        return (size - kernel + stride) // stride, 0
+    places = -(-size // stride)
+    return places, max((places - 1) * stride + kernel - size, 0) // 2
+
+
+def windowed(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
+    """Return what an operator in `WINDOWED` does: values, [N, ...] → [N, out_height, out_width, channels]."""
+    window = window_of(graph, operator)
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind == "MEAN":
+        return _mean(window, source, target, rescale)
+    if operator.kind == "STRIDED_SLICE":
+        return lambda values: window.patches(window.images(values))[..., -1, -1, :]
+    low, high = activation_range(target, operator.activation)
+    if operator.kind == "MAX_POOL_2D":
+        return _max_pool(window, low, high)
+    if operator.kind == "AVERAGE_POOL_2D":
+        return _average_pool(window, low, high)
+    sums = sums_of(graph, operator, rescale)
+    add_up = (_convolution_sums if operator.kind == "CONV_2D" else _depthwise_sums)(window, sums, source)
+    return lambda values: sums.outputs(add_up(window.images(values) - sums.zero), rescale)
+
+
+def mean_multiplier(source: Tensor, target: Tensor, count: int) -> tuple[int, int]:
+    """Return what takes a sum of `count` values to their mean in the output's scale, (mantissa, exponent).
+
+    The division by `count` is part of the mantissa, cut off after as many bits as `count` has (`mean.h`).
+    """
+    mantissa, exponent = fixedpoint.quantized_multiplier(affine(source)[0] / affine(target)[0])
+    shift = min(count.bit_length() - 1, 32, 31 + exponent)
+    return (mantissa << shift) // count, exponent - shift
+
+
+def _convolution_sums(window: Window, sums: Sums, source: Tensor) -> Step:
+    exact = exact_matrix(sums.weights.reshape(len(sums.weights), -1), source)
+
+    def run(images: Quantized) -> Quantized:
+        covered = window.patches(window.padded(images.astype(exact.dtype)))
+        made = np.empty((*covered.shape[:3], len(sums.weights)), np.int64)
+        for part in _parts(covered.shape[:3], max(1, _PATCH_VALUES // len(exact))):
+            made[part] = (covered[part].reshape(-1, len(exact)) @ exact).reshape(made[part].shape)
+        return made
+
+    return run
+
+
+def _parts(sizes: Sequence[int], most: int) -> Iterator[tuple[slice, ...]]:
+    """Yield the parts of an array of these sizes, of up to `most` places each."""
+    steps, within = [], most
+    for size in reversed(sizes):
+        steps.append(max(1, min(size, within)))
+        within //= max(1, size)
+    ranges = [range(0, size, step) for size, step in zip(sizes, reversed(steps), strict=True)]
+    for starts in itertools.product(*ranges):
+        yield tuple(slice(start, start + places.step) for start, places in zip(starts, ranges, strict=True))
+
+
+def _depthwise_sums(window: Window, sums: Sums, source: Tensor) -> Step:
+    filters = sums.weights[0]
+    outputs = filters.shape[2]
+    # In the type in which sums are exact, one column an output.
+    exact = exact_matrix(filters.reshape(-1, outputs).T, source).reshape(filters.shape)
+
+    def run(images: Quantized) -> Quantized:
+        padded = window.padded(np.repeat(images.astype(exact.dtype), outputs // window.channels, axis=3))
+        totals = np.zeros((len(images), window.out_height, window.out_width, outputs), dtype=exact.dtype)
+        for row, column, covered in window.taps(padded):
+            totals += covered * exact[row, column]
+        return totals.astype(np.int64)
+
+    return run
+
+
+def _max_pool(window: Window, low: int, high: int) -> Step:
+    """Return the greatest values; beyond the image lies the lowest of int8, which no value of uint8 is below."""
+
+    def run(values: Quantized) -> Quantized:
+        padded = window.padded(window.images(values), fill=int(np.iinfo(np.int8).min))
+        largest: Quantized = window.patches(padded).max(axis=(3, 4))
+        return np.clip(largest, low, high)
+
+    return run
+
+
+def _average_pool(window: Window, low: int, high: int) -> Step:
+    """Return the means, rounded to the nearest, halves away from zero."""
+    ones = np.ones((1, window.height, window.width, 1), dtype=np.int64)
+    counts = window.patches(window.padded(ones)).sum(axis=(3, 4))
+
+    def run(values: Quantized) -> Quantized:
+        sums = window.patches(window.padded(window.images(values))).sum(axis=(3, 4))
+        means: Quantized = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
+        return np.clip(means, low, high)
+
+    return run
+
+
+def _mean(window: Window, source: Tensor, target: Tensor, rescale: Rescale) -> Step:
+    count = window.height * window.width
+    (_, zero), (_, target_zero) = affine(source), affine(target)
+    mantissa, exponent = mean_multiplier(source, target, count)
+    low, high = activation_range(target, "none")
+
+    def run(values: Quantized) -> Quantized:
+        sums = window.images(values).sum(axis=(1, 2)) - zero * count
+        return np.clip(rescale(sums, mantissa, exponent) + target_zero, low, high)
+
+    return run

@@ -1,0 +1,167 @@
+"""`edgemnist all`: train → export → verify → bench, and what to ship."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from edgemnist.errors import EXIT_GATE_MISSED
+from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
+from edgemnist.ground.console.options import option
+from edgemnist.ground.console.tables import closing, disturbed, outcome, table
+from edgemnist.ground.formatting import kilobytes, microseconds, percent, ratio
+from edgemnist.ground.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edgemnist.ground.results.pipeline import PipelineResult
+    from edgemnist.pipeline.bench.config import BenchConfig
+    from edgemnist.pipeline.data.dataset import Dataset
+    from edgemnist.pipeline.export.interface import ExportConfig
+    from edgemnist.pipeline.train.recipes import TrainConfig
+
+app = command_app()
+
+
+@app.command(epilog="Example: edgemnist all --recipe baseline --seed 1")
+def all_(
+    *,
+    recipe: options.Recipe = "standard",
+    hidden: options.Hidden = None,
+    epochs: options.Epochs = None,
+    seed: options.Seed = 0,
+    samples: int = option("--samples", "Minimum number of timed calls of each artifact.", 1000),
+    rounds: int = option("--rounds", "Rounds over all artifacts, each in new processes.", 2),
+    data: options.Data = None,
+    skip_broken: options.SkipBroken = False,
+    offline: options.Offline = False,
+    exports: options.Exports = None,
+    json: options.Json = False,
+) -> None:
+    """Train, export to every format, verify, bench, and say which artifact to ship and why."""
+    from edgemnist.model.exports.manifest import DEFAULT_EXPORTS
+    from edgemnist.pipeline.bench.config import BenchConfig
+    from edgemnist.pipeline.data.sources import find_dataset
+    from edgemnist.pipeline.export.interface import ExportConfig
+    from edgemnist.pipeline.train.recipes import TrainConfig
+
+    train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)
+    # What the table shows, and no more: `edgemnist bench` takes longer and tells more.
+    bench_config = BenchConfig(samples=samples, seconds=0.3, rounds=rounds, keras_predict=False)
+    reporter = TerminalReporter()
+    dataset = find_dataset(data, download=not offline, skip_broken=skip_broken, reporter=reporter)
+    directory = exports or DEFAULT_EXPORTS
+    with quiet_libraries():
+        result = run_pipeline(
+            dataset,
+            directory,
+            train_config=train_config,
+            export_config=ExportConfig.of(),
+            bench_config=bench_config,
+            reporter=reporter,
+        )
+    show(result, lambda: pipeline_page(result, directory), json=json)
+    if not result.verify.passed:
+        raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def run_pipeline(
+    dataset: Dataset,
+    exports: Path,
+    *,
+    train_config: TrainConfig,
+    export_config: ExportConfig,
+    bench_config: BenchConfig,
+    reporter: Reporter = SILENT,
+) -> PipelineResult:
+    """Run every stage on `dataset`, leaving its files in `exports`.
+
+    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
+    KeyboardInterrupt after a training that was interrupted.
+    """
+    import msgspec
+    from msgspec.structs import asdict
+
+    from edgemnist.ground.results.pipeline import PipelineResult, PipelineRow
+    from edgemnist.model.exports import Exports
+    from edgemnist.model.exports.findings import choose
+    from edgemnist.pipeline.bench.run import bench
+    from edgemnist.pipeline.export.run import export_model
+    from edgemnist.pipeline.train.run import train
+    from edgemnist.pipeline.verify.run import verify
+
+    trained = train(dataset, train_config, exports, reporter)
+    if trained.interrupted:
+        # What was learned so far is saved; the user wants to stop, and not only the training.
+        raise KeyboardInterrupt
+    exported = export_model(export_config, dataset, exports, reporter)
+    opened = Exports.open(exports)
+    verified = verify(opened, reporter=reporter, layers=True)
+    opened.findings.save_verification(verified, reporter)
+    benched = bench(opened, None, bench_config, reporter)
+    opened.findings.save_bench(benched, reporter)
+    latencies = {latency.name: latency for latency in benched.results}
+    # A row has fields of both.
+    rows = [
+        msgspec.convert(
+            {
+                **asdict(measured := latencies[parity.name]),
+                **asdict(parity),
+                "tainted": measured.tainted,
+                "outcome": parity.verdict.outcome,
+            },
+            PipelineRow,
+        )
+        for parity in verified.artifacts
+        if parity.name in latencies
+    ]
+    recommended, reason = choose(verified.artifacts, benched.results)
+    return PipelineResult(
+        train=trained,
+        export=exported,
+        verify=verified,
+        bench=benched,
+        rows=rows,
+        recommended=recommended,
+        reason=reason,
+    )
+
+
+def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
+    """Draw the one table that the whole run was for, and what to ship."""
+    from edgemnist.model.exports.manifest import command
+
+    page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
+    for row in result.rows:
+        chosen = row.name == result.recommended
+        page.add_row(
+            Text(row.name, "bold green" if chosen else ""),
+            kilobytes(row.bytes),
+            percent(row.accuracy),
+            str(row.flips),
+            microseconds(row.p50_us, tainted=row.tainted),
+            ratio(row.speedup) or "–",
+            outcome(row.outcome),
+        )
+    keras = next((latency for latency in result.bench.results if latency.runtime == "keras"), None)
+    if keras is not None:
+        page.add_section()
+        page.add_row(
+            "Keras model(x)",
+            kilobytes(keras.bytes),
+            percent(result.verify.reference_accuracy),
+            "",
+            microseconds(keras.p50_us, tainted=keras.tainted),
+            ratio(keras.speedup) or "–",
+            "",
+        )
+    data = result.train.data
+    heading = f"{data.source}: {data.train:,} images to train, {data.test:,} to test."
+    passed = result.recommended is not None
+    last = closing(f"Ship {result.recommended or 'nothing'}.", command("report", exports), passed=passed)
+    legend = disturbed(latency.tainted for latency in result.bench.results)
+    return Group(Text(heading), page, *legend, Text(result.reason), last)

@@ -1,0 +1,116 @@
+"""What is measured, and how: the options, and a model with a number of threads."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgemnist.board.machine import usable_cpus
+from edgemnist.errors import UsageError, check_range
+from edgemnist.ground.formatting import count
+from edgemnist.ground.results.bench import KERAS, subject_key
+from edgemnist.model.exports.models import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchConfig:
+    """Options of `edgemnist bench`. Raises UsageError for a value out of its range."""
+
+    threads: int = 1
+    """Threads a runtime may use for one call, and CPUs that its process is pinned to where the system can do that."""
+    threads_to: int | None = None
+    """Measure with `threads` and every number up to this one, too."""
+    batch_size: int = 1000
+    """Images a call, for the throughput."""
+    samples: int = 1000
+    """Timed calls of each artifact, at the least: 1,000 are what a 99th percentile stands on."""
+    seconds: float = 1.0
+    """Timed seconds of each artifact, at the least."""
+    rounds: int = 3
+    """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras and
+    the null runtime take part in three, at the most, and in one of fewer."""
+    keras: bool | None = None
+    """Measure Keras too; None: where no artifacts were named, and TensorFlow and the model are there."""
+    keras_predict: bool = True
+    """Where Keras is measured, measure `model.predict` beside `model(x)`; 1,000 calls of it take half a minute."""
+    repeats: int = 1
+    """How often a round that something disturbed is measured again, at the most, before it counts as tainted."""
+    keep_samples: bool = False
+    """Put the raw samples into the result."""
+
+    def __post_init__(self) -> None:
+        for option, value, least in (
+            ("--threads", self.threads, 1),
+            ("--batch-size", self.batch_size, 1),
+            ("--samples", self.samples, 1),
+            ("--rounds", self.rounds, 1),
+            ("--repeats", self.repeats, 0),
+            ("--seconds", self.seconds, 0),
+        ):
+            check_range(option, value, least=least)
+        if self.threads_to is not None and self.threads_to < self.threads:
+            raise UsageError(
+                f"--threads {self.threads}-{self.threads_to} runs backwards",
+                hint="Write the smaller number first: 1-4.",
+            )
+        if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
+            raise UsageError(
+                f"--threads {most} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
+            )
+
+    @staticmethod
+    def parse_threads(text: str) -> tuple[int, int | None]:
+        """Return `threads` and `threads_to` of a text such as `1` or `1-4`. Raises UsageError for any other."""
+        first, dash, last = text.partition("-")
+        try:
+            return int(first), int(last) if dash else None
+        except ValueError:
+            raise UsageError(f"--threads must be a number, or a range such as 1-4 (got {text})") from None
+
+    @property
+    def thread_counts(self) -> range:
+        """The numbers of threads to measure with."""
+        return range(self.threads, (self.threads_to or self.threads) + 1)
+
+    @property
+    def samples_a_round(self) -> int:
+        """Timed calls of each artifact in one round, at the least."""
+        return math.ceil(self.samples / self.rounds)
+
+    @property
+    def nanoseconds_a_round(self) -> int:
+        """Timed nanoseconds of each artifact in one round, at the least."""
+        return math.ceil(self.seconds * 1e9 / self.rounds)
+
+
+HARNESS = "harness"
+KERAS_RUNTIMES = ("keras", "keras-predict")
+"""`model(x)`, which speed-ups refer to, and `model.predict`, which people write."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """A model, and how many threads a call may use."""
+
+    model: Model
+    threads: int = 1
+
+    @property
+    def name(self) -> str:
+        """Of the model; Keras is called `keras` in either runtime."""
+        return self.model.artifact if self.model.artifact in {KERAS, HARNESS} else self.model.name
+
+    @property
+    def runtime(self) -> str:
+        """Name of the runtime."""
+        return self.model.runtime
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, see `subject_key`."""
+        return subject_key(self.name, self.runtime, self.threads)
+
+
+NULL = Subject(model=Model(artifact=HARNESS, runtime="null", path=Path(), bytes=0, sha256=""))
+"""Nothing, measured like everything: what the measuring itself costs."""

@@ -1,0 +1,383 @@
+"""In which order the processes of a benchmark run take their turns."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from edgemnist.board.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
+from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
+from edgemnist.ground.arrays import Images
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, with_speedups
+from edgemnist.ground.storage import write_file
+from edgemnist.model.exports import Exports, reference_directory
+from edgemnist.model.exports.manifest import check_recorded
+from edgemnist.model.exports.models import Model, is_file, models_of, random_inputs, require_runtime
+from edgemnist.model.exports.questions import questions
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.model.runtimes.untrusted import try_file, try_files
+from edgemnist.model.task import default_input
+from edgemnist.pipeline.bench.baseline import check_in_common, compare_with_baseline, read_baseline
+from edgemnist.pipeline.bench.config import KERAS_RUNTIMES, NULL, BenchConfig, Subject
+from edgemnist.pipeline.bench.process import Measured, measure
+from edgemnist.pipeline.bench.protocol import ScenarioConfig, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.quality import (
+    call_steps,
+    histogram,
+    host_warnings,
+    images_a_second,
+    quality_warnings,
+    quieter,
+    summarise,
+)
+
+T = TypeVar("T")
+
+SEED = 0
+
+
+def interleave(subjects: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
+    """Yield (round, subject): each subject once a round, in another place of the order each time.
+
+    So a machine that slows down as it warms up slows down all subjects alike. The order is drawn with a fixed seed.
+    """
+    order = list(subjects)
+    generator = random.Random(SEED)  # noqa: S311 - an order, no secret
+    generator.shuffle(order)
+    for number in range(rounds):
+        # Turned by an equal part of the order, so that after all rounds each subject has run early and late.
+        turn = number * len(order) // rounds
+        yield from ((number, subject) for subject in order[turn:] + order[:turn])
+
+
+IMAGES_FILE = "images.npy"
+BATCH_SHARE = 0.45
+"""Time of the batches as a share of that of the single calls, at the least."""
+ROUNDS_BESIDE = 3
+"""Rounds, at the most, of the null runtime and of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
+SAMPLE_IMAGES = 256
+"""Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
+
+
+def bench(
+    exports: Exports | None,
+    names: Sequence[str] | None = None,
+    config: BenchConfig | None = None,
+    reporter: Reporter = SILENT,
+    *,
+    data: Path | None = None,
+) -> BenchResult:
+    """Measure models of an export directory, or model files, see `choose_subjects` and `bench_inputs`.
+
+    Raises what that and `Exports.read_golden` raise, and MeasurementError where a process that measures dies.
+    """
+    config = config or BenchConfig()
+    subjects = choose_subjects(exports, names, config, reporter)
+    images = bench_inputs(exports, subjects, data, reporter)
+    measured = measure_all([NULL, *subjects], images, config, reporter)
+    host = host_facts()
+    results = [latency(subject, measured[subject.key], config) for subject in subjects]
+    spec = next((one.model.spec for one in subjects if one.model.spec is not None), default_input())
+    return BenchResult(
+        host=host,
+        input=msgspec.UNSET if default_input().takes_the_same(spec) else spec,
+        results=with_speedups(results),
+        warnings=[*(questions(exports) if exports is not None else ()), *host_warnings(host)],
+        harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
+        samples_us=in_microseconds(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
+        warmup_us=in_microseconds(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
+    )
+
+
+def bench_against(
+    exports: Exports | None,
+    names: Sequence[str] | None,
+    config: BenchConfig,
+    *,
+    baseline: Path | None = None,
+    max_slowdown: float | None = None,
+    save: Path | None = None,
+    data: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> BenchResult:
+    """Measure as `bench` does, compare with the run that `baseline` holds, and save the result.
+
+    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises
+    UsageError for a limit without a baseline, or where the two runs have nothing in common, and StorageError where
+    `save` cannot be written.
+    """
+    check_range("--max-slowdown", max_slowdown, least=1)
+    if max_slowdown is not None and baseline is None:
+        raise UsageError(
+            "--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline, or use --pair."
+        )
+    earlier = None
+    if baseline is not None:
+        # Before the measurement, which takes a while.
+        earlier = read_baseline(baseline)
+        measured = [(one.name, one.runtime, one.threads) for one in choose_subjects(exports, names, config)]
+        check_in_common(measured, earlier, file=baseline)
+    result = bench(exports, names, config, reporter, data=data)
+    if earlier is not None and baseline is not None:
+        comparison = compare_with_baseline(result, earlier, file=baseline, max_slowdown=max_slowdown, whole=not names)
+        result = msgspec.structs.replace(result, baseline=comparison)
+    if save is not None:
+        write_file(save, result.to_json().encode())
+    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
+    if exports is not None:
+        exports.findings.save_bench(result, reporter)
+    return result
+
+
+def choose_subjects(
+    exports: Exports | None, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
+) -> list[Subject]:
+    """Return what to measure: the models that were named, or all that can be run here, and Keras.
+
+    Keras is measured where it is named or `config.keras` is true. Where that is None and nothing is named, it is
+    measured if it can be, and a notice says why if not. What `try_file` refuses is left out with a notice, too. A model
+    file, which needs no directory, is measured in the named runtime, or in each that takes it here.
+
+    Raises what `Exports.select` raises, `try_file` where it refuses what is named, or all, and ArtifactError or
+    MissingDependencyError where Keras was asked for and cannot be measured.
+    """
+    wanted = [name for name in names or () if name != KERAS]
+    files = [name for name in wanted if is_file(name)]
+    recorded = [name for name in wanted if name not in files]
+    models = [model for name in dict.fromkeys(files) for model in models_of(name, reporter)]
+    if exports is not None and (recorded or not names):
+        models += exports.select(recorded, reporter)
+    asked = config.keras or KERAS in (names or ())
+    if exports is not None and (asked or (config.keras is None and not names)):
+        try:
+            models += _keras_models(exports, KERAS_RUNTIMES if config.keras_predict else KERAS_RUNTIMES[:1])
+        except (ArtifactError, MissingDependencyError) as error:
+            if asked:
+                raise
+            reporter.notice(f"Keras is not measured: {error.message}.")
+    try_files((model.path, model.runtime) for model in models if model.may_crash)
+    fit: list[Subject] = []
+    refused: dict[str, ArtifactError] = {}
+    for subject in (Subject(model=model) for model in models):
+        try:
+            _most_at_once(subject.model)
+            fit.append(subject)
+        except ArtifactError as error:
+            refused[subject.name] = error
+    if refused and (names or not fit):
+        raise next(iter(refused.values()))
+    for name, reason in refused.items():
+        reporter.notice(f"{name} is left out: {reason.message}.")
+    return [replace(subject, threads=count) for subject in fit for count in config.thread_counts]
+
+
+def _keras_models(exports: Exports, runtimes: Sequence[str]) -> list[Model]:
+    record = exports.manifest.model
+    if record is None or Path(record.file).suffix not in RUNTIMES[runtimes[0]].suffixes:
+        raise ArtifactError(
+            f"{exports.directory} has no Keras model", hint=f"Make one with: {exports.command('train')}"
+        )
+    for runtime in runtimes:
+        require_runtime(runtime)
+    check_recorded(exports.directory, record)
+    path = exports.directory / record.file
+    return [
+        Model(
+            artifact=KERAS,
+            runtime=runtime,
+            path=path,
+            bytes=record.bytes,
+            sha256=record.sha256,
+            spec=record.spec(exports.task),
+            task=exports.task,
+            trusted=True,
+        )
+        for runtime in runtimes
+    ]
+
+
+def _most_at_once(model: Model) -> int | None:
+    return try_file(model.path, model.runtime) if model.may_crash else None
+
+
+def bench_inputs(
+    exports: Exports | None, subjects: Sequence[Subject], data: Path | None = None, reporter: Reporter = SILENT
+) -> list[Images]:
+    """Return inputs to time models with, an array for each shape and type that they read.
+
+    They are those of the golden pack, of `data`, or random ones, which is told. Raises ArtifactError where the pack has
+    none, and DataError where the data are not what a model reads.
+    """
+    found: dict[tuple[tuple[int, ...], str], Images] = {}
+    if exports is not None:
+        images = evaluation_images(exports)
+        found[images.shape[1:], images.dtype.name] = images
+    for subject in subjects:
+        spec = subject.model.spec or default_input()
+        if (key := (spec.shape, spec.dtype)) in found:
+            continue
+        if data is not None:
+            from edgemnist.pipeline.data.sources import read_inputs
+
+            found[key] = read_inputs(data, spec, reporter)[0]
+        elif default_input().takes_the_same(spec):
+            # What they cost may depend on their ink.
+            found[key] = evaluation_images(Exports.open(reference_directory()))
+            reporter.notice(f"{subject.model.artifact} is timed with the digits that come with edgemnist.")
+        else:
+            found[key] = random_inputs(subject.model, SAMPLE_IMAGES)
+            reporter.notice(f"{subject.model.artifact} is timed with random inputs. Name others with --data.")
+    return list(found.values())
+
+
+def evaluation_images(exports: Exports) -> Images:
+    """Return the inputs of the golden pack, [N, ...]. Raises ArtifactError where it has none."""
+    images = exports.read_golden().images
+    if len(images) == 0:
+        raise ArtifactError(
+            f"The golden pack of {exports.directory} has no images",
+            hint=f"Write it again with: {exports.command('export')}",
+        )
+    return images
+
+
+def measure_all(
+    subjects: Sequence[Subject], images: Sequence[Images], config: BenchConfig, reporter: Reporter = SILENT
+) -> dict[str, list[Measured[WorkerReport]]]:
+    """Return what was measured by `Subject.key`, one item a round; `images` are of `bench_inputs`.
+
+    Raises MeasurementError where a process dies.
+    """
+    measured: dict[str, list[Measured[WorkerReport]]] = {subject.key: [] for subject in subjects}
+    turns = [turn for turn in interleave(subjects, config.rounds) if takes_part(*turn, config.rounds)]
+    quietest: float | None = None
+    with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
+        for done, (number, subject) in enumerate(turns):
+            task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
+            request = request_for(subject, config, scratch)
+            block = measure(subject.key, request, WorkerReport, repeats=config.repeats, quietest=quietest)
+            measured[subject.key].append(block)
+            quietest = quieter(block.report.reference, quietest)
+    return measured
+
+
+def takes_part(number: int, subject: Subject, rounds: int) -> bool:
+    """Return whether a subject is measured in a round: what the artifacts are compared with is, in only a few."""
+    if subject is not NULL and subject.name != KERAS:
+        return True
+    few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1
+    return number * few % rounds < few
+
+
+@contextlib.contextmanager
+def scratch_directory(images: Sequence[Images]) -> Iterator[Path]:
+    """Yield a temporary directory that holds a few hundred inputs of each shape, spread over all of them."""
+    with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch:
+        for each in images:
+            np.save(Path(scratch, _inputs_file(each.shape[1:], each.dtype.name)), spread(each, SAMPLE_IMAGES))
+        # What the null runtime is given, whatever the others read.
+        usual = default_input()
+        found = (each for each in images if (each.shape[1:], each.dtype.name) == (usual.shape, usual.dtype))
+        np.save(Path(scratch, IMAGES_FILE), spread(next(found, usual.probes()), SAMPLE_IMAGES))
+        yield Path(scratch)
+
+
+def _inputs_file(shape: Sequence[int], dtype: str) -> str:
+    return f"{'x'.join(map(str, shape))}-{dtype}.npy"
+
+
+def request_for(
+    subject: Subject, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
+) -> WorkerRequest:
+    """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
+
+    Raises what `try_file` raises: no process that measures gets a file that has not been tried.
+    """
+    spec = subject.model.spec or default_input()
+    images = scratch / _inputs_file(spec.shape, spec.dtype)
+    return WorkerRequest(
+        runtime=subject.runtime,
+        path=str(subject.model.path),
+        spec=subject.model.spec,
+        numbers=subject.model.numbers,
+        threads=subject.threads,
+        cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
+        images=str(images if images.exists() else scratch / IMAGES_FILE),
+        # A scenario has one round.
+        samples=config.samples_a_round if scenario is None else config.samples,
+        nanoseconds=config.nanoseconds_a_round if scenario is None else round(1e9 * config.seconds),
+        batch_size=config.batch_size,
+        batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
+        most=_most_at_once(subject.model),
+        scenario=scenario,
+        report=str(scratch / "report.json"),
+    )
+
+
+def spread(images: Images, count: int) -> Images:
+    """Return up to `count` images, evenly spread over all: evaluation images may be sorted by class."""
+    if len(images) <= count:
+        return images
+    return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
+
+
+def latency(subject: Subject, rounds: Sequence[Measured[WorkerReport]], config: BenchConfig) -> Latency:
+    """Return the figures of what was measured."""
+    samples = [one.report.samples for one in rounds]
+    single = summarise(samples)
+    peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
+    blocks = [_block(one) for one in rounds]
+    return Latency(
+        name=subject.name,
+        runtime=subject.runtime,
+        threads=subject.threads,
+        batch_size=config.batch_size,
+        **single,
+        throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
+        load_ms=median([one.report.load for one in rounds]) / 1e6,
+        cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
+        peak_rss_mb=max(peaks) / 1e6 if peaks else None,
+        bytes=subject.model.bytes,
+        first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
+        steps=call_steps([one.report.steps for one in rounds], single["p50_us"]),
+        histogram=histogram(samples),
+        blocks=blocks,
+        warnings=quality_warnings(single["samples"], blocks),
+        sha256=subject.model.sha256,
+    )
+
+
+def _block(measured: Measured[WorkerReport]) -> Block:
+    after = measured.report.watch.after
+    return Block(
+        samples=len(measured.report.samples),
+        p50_us=median(measured.report.samples) / 1e3,
+        reference_us=median(measured.report.reference) / 1e3,
+        mhz=None if after.khz is None else after.khz / 1e3,
+        celsius=after.celsius,
+        attempts=measured.attempts,
+        taints=list(measured.taints),
+    )
+
+
+def in_microseconds(
+    subjects: Sequence[Subject],
+    measured: Mapping[str, Sequence[Measured[WorkerReport]]],
+    series: Callable[[WorkerReport], Sequence[int]],
+) -> dict[str, list[list[float]]]:
+    """Return one series of each round, such as its samples, by `Subject.key`."""
+    return {
+        subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]
+        for subject in subjects
+    }

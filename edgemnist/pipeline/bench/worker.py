@@ -1,0 +1,204 @@
+"""One measurement, in a process of its own: `python -m edgemnist.pipeline.bench.worker` reads the request from stdin.
+
+What is imported here counts in the cold start, so it is little; NumPy and the runtime come after the process has been
+pinned, because they start as many threads as they see CPUs.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import msgspec
+
+from edgemnist.board.machine import Sleeper, peak_rss, pin, watched
+from edgemnist.errors import EdgemnistError, MeasurementError
+from edgemnist.model.runtimes import RUNTIMES, known_options
+from edgemnist.pipeline.bench import timing
+from edgemnist.pipeline.bench.protocol import (
+    OFFLINE,
+    SERVER,
+    Failure,
+    Outcome,
+    ScenarioConfig,
+    ScenarioReport,
+    Trial,
+    WorkerReport,
+    WorkerRequest,
+)
+from edgemnist.pipeline.bench.timing import BATCHES, time_fixed_work, timed_calls
+
+if TYPE_CHECKING:
+    from edgemnist.ground.arrays import Images
+    from edgemnist.model.runtimes.interface import Classifier
+
+T = TypeVar("T")
+
+WARMUP_CALLS = 20
+WARMUP_NANOSECONDS = 100_000_000
+"""Calls before the timed ones, at the least: enough for a clock that was asleep to wake up."""
+STEP_CALLS = 1_000
+"""Timed calls of each step of a call."""
+
+
+def main() -> None:
+    """Measure what the standard input asks for, and write the outcome to the file that it names."""
+    request = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)
+    outcome: Outcome
+    try:
+        ready = get_ready(request)
+        outcome = measure(request, ready) if request.scenario is None else play(request.scenario, request, ready)
+    except EdgemnistError as error:
+        outcome = Failure(message=error.message, hint=error.hint)
+    Path(request.report).write_bytes(msgspec.json.encode(outcome))
+
+
+class Ready(NamedTuple):
+    """A classifier that has warmed up."""
+
+    load: Callable[[Path], Classifier]
+    classifier: Classifier
+    ask: Callable[[Any], object]
+    images: Images
+    single: Sequence[Images]
+    answered_at: int
+    warmup: list[int]
+
+
+def get_ready(request: WorkerRequest) -> Ready:
+    """Load the classifier, answer once, and warm up."""
+    pin(request.cpus)
+    import numpy as np
+
+    images = np.load(request.images)
+    single = [images[index : index + 1] for index in range(len(images))]
+    runtime = RUNTIMES[request.runtime].load()
+
+    def load(path: Path) -> Classifier:
+        classifier: Classifier = runtime.load(
+            path,
+            threads=request.threads,
+            **known_options(request.spec, numbers=request.numbers),
+        )
+        if request.most is not None:
+            classifier.most = min(classifier.most, request.most)
+        return classifier
+
+    classifier = load(Path(request.path))
+    # The way for one image that asks nothing else.
+    ask = classifier.answer if classifier.answers_numbers else classifier.predict_proba
+    first = timed_calls(ask, single, samples=1, nanoseconds=0)
+    answered_at = time.perf_counter_ns()
+    warmup = timed_calls(ask, single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
+    # A collection in the midst of a call would be timed as part of it.
+    gc.collect()
+    gc.disable()
+    return Ready(
+        load=load,
+        classifier=classifier,
+        ask=ask,
+        images=images,
+        single=single,
+        answered_at=answered_at,
+        warmup=[*first, *warmup],
+    )
+
+
+def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
+    """Time single images, then batches, then the steps of a call, and last of all another loading."""
+    samples, around = under_watch(
+        request,
+        ready,
+        lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
+    )
+    # Before the batches, whose memory is no part of what a board needs for one image.
+    peak = peak_rss()
+    batches = time_batches(request, ready)
+    steps = time_steps(ready)
+    # The first loading also imported the runtime, which no second model would have to wait for.
+    loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
+    return WorkerReport(
+        load=loads[0],
+        warmup=ready.warmup,
+        samples=list(samples),
+        batches=batches,
+        steps=steps,
+        peak_rss=peak,
+        **around,
+    )
+
+
+def under_watch(
+    request: WorkerRequest, ready: Ready, work: Callable[[], T], sleeper: Sleeper | None = None
+) -> tuple[T, dict[str, Any]]:
+    """Return what a function returns, and the fields of a report that say what went on meanwhile."""
+    before = time_fixed_work()
+    # The fixed work has taken the model's place in the caches.
+    timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
+    done, watch = watched(request.cpus, work, sleeper)
+    if sleeper is not None and sleeper.slept:
+        # Else the fixed work would tell of a clock that is still asleep.
+        timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
+    return done, {
+        "answered_at": ready.answered_at,
+        "watch": watch,
+        "reference": [before, time_fixed_work()],
+    }
+
+
+def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
+    """Time whole batches. Raises MeasurementError if there is not enough memory for one."""
+    import numpy as np
+
+    try:
+        batch = np.resize(ready.images, (request.batch_size, *ready.images.shape[1:]))
+        ready.ask(batch)
+        return list(timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds))
+    except MemoryError:
+        raise MeasurementError(
+            f"there is not enough memory for a batch of {request.batch_size:,} images",
+            hint="Choose a smaller --batch-size.",
+        ) from None
+
+
+def time_steps(ready: Ready) -> dict[str, list[int]]:
+    """Time what a call consists of, each step alone, and as a measure of the measuring, a step that does nothing."""
+    steps = ready.classifier.steps()
+    if steps is None:
+        return {}
+    calls: dict[str, Callable[[Any], object]] = {
+        "prepare": steps.prepare,
+        "invoke": lambda _: steps.invoke(),
+        "finish": lambda _: steps.finish(),
+        "nothing": lambda _: None,
+    }
+    return {
+        name: list(timed_calls(call, ready.single, samples=STEP_CALLS, nanoseconds=0)) for name, call in calls.items()
+    }
+
+
+def play(scenario: ScenarioConfig, request: WorkerRequest, ready: Ready) -> ScenarioReport:
+    """Run a scenario."""
+    typical = timing.typical_call(ready.warmup)
+    sleeper = Sleeper()
+
+    def trials() -> list[Trial]:
+        calls = (ready.ask, ready.single, typical)
+        common: dict[str, Any] = {"nanoseconds": request.nanoseconds, "sleep": sleeper.sleep}
+        if scenario.name == OFFLINE:
+            return timing.offline(ready.ask, ready.images, request.nanoseconds)
+        if scenario.name == SERVER:
+            limit = scenario.limit_us or 0.0
+            return timing.server(*calls, rate=scenario.rate, limit_us=limit, samples=request.samples, **common)
+        return timing.duty_cycle(*calls, rate=scenario.resolved_rate or 1.0, **common)
+
+    played, around = under_watch(request, ready, trials, sleeper)
+    return ScenarioReport(trials=played, typical=typical, **around)
+
+
+if __name__ == "__main__":
+    main()

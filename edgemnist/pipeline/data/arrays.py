@@ -1,0 +1,360 @@
+"""Arrays and tables become a data set: NumPy's `.npz` and `.npy`, and `.csv` with a column of labels.
+
+Everything that a file holds is checked, and its room is known, before an array is made; objects are never unpickled.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, Final, NamedTuple, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import DataError, reason_of
+from edgemnist.ground.arrays import DARK, WHITE, Labels, as_pixels
+from edgemnist.ground.formatting import count
+from edgemnist.ground.inputs import MOST_NUMBERS, InputSpec
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.model.task import Task
+from edgemnist.pipeline.data.dataset import (
+    MOST_BYTES,
+    SPLIT_SEED,
+    TEST_SHARE,
+    Dataset,
+    Inputs,
+    Split,
+    identified,
+    kept_to_evaluate,
+    random_order,
+    stratified_split,
+    without_copies,
+)
+from edgemnist.pipeline.data.tables import MOST_ROWS, check_classes, check_name, in_float32, in_order, read_table
+
+SUFFIXES: Final = (".npz", ".npy", ".csv", ".tsv")
+MOST_RANK: Final = 4
+"""Of one input."""
+MOST_LABEL: Final = 1 << 53
+"""Whole numbers up to here are the same in float64."""
+_ROLES: Final = ("x_train", "y_train", "x_test", "y_test")
+_KEYS: Final = "Name its arrays x_train, y_train, x_test and y_test, or x and y."
+_AGAIN: Final = "Save the file again, with numpy.savez or numpy.save."
+_CHANNELS: Final = (1, 3, 4)
+"""Of a picture: grey, colour, and colour with opacity."""
+
+Open: TypeAlias = Callable[[], IO[bytes]]
+
+
+class Part(NamedTuple):
+    """Inputs and their classes."""
+
+    inputs: Inputs
+    labels: Labels | None
+    """int64 [N], indices into `names`; None where the file has none."""
+    names: tuple[str, ...]
+    """Of the classes that occur, numbers in their order and before words."""
+
+
+class Contents(NamedTuple):
+    """What a file holds, before anything is kept for evaluation."""
+
+    train: Part
+    test: Part | None = None
+    columns: tuple[str, ...] = ()
+    """Names of the numbers of a row, where a table has them."""
+
+
+def read_arrays(
+    path: Path, reporter: Reporter = SILENT, *, task: Task | None = None, shape: tuple[int, ...] | None = None
+) -> Dataset:
+    """Return the data set in a `.npz`, a `.npy` that may have its labels beside it, or a `.csv` or `.tsv`.
+
+    Without a test part, a fifth of each class is kept for evaluation, the same one every time, and that is told; of
+    inputs without labels, a fifth of all. A task says whether they are pictures, and whether labels matter; without
+    one, rows of numbers may be given a shape.
+
+    Raises DataError as `read_contents` does, and where the classes are not those of a classifier.
+    """
+    is_labelled = task is None or not task.numbers
+    spec = None if task is None else task.input
+    contents = read_contents(path, reporter, spec=spec, shape=shape, labelled=is_labelled)
+    (inputs, labels, names), test = contents.train, contents.test
+    if is_labelled and test is not None and (labels is None) != (test.labels is None):
+        raise DataError(f"{path} has labels for one of its parts only", hint=_KEYS)
+    if len(names) == 1:
+        raise DataError(f"{path} has a single class, {names[0]}", hint="A classifier needs at least two.")
+    train, source = Split(inputs, labels), f"{_words(inputs).split()[0]} in {path.name}"
+    if test is None:
+        if labels is None:
+            order, kept = random_order(len(inputs), SPLIT_SEED), max(1, round(len(inputs) * TEST_SHARE))
+            first, second = order[kept:], order[:kept]
+        elif (sizes := np.bincount(labels)).min() == 1:
+            raise DataError(
+                f"Class {names[int(sizes.argmin())]} of {path} has a single row, which cannot serve both to train and "
+                "to evaluate",
+                hint="Add rows of this class; a column of other numbers than classes is no label.",
+            )
+        else:
+            first, second = stratified_split(labels, TEST_SHARE, SPLIT_SEED)
+        if not len(first):
+            raise DataError(f"{path} has a single row, which cannot serve both to train and to evaluate")
+        halves = without_copies(train.take(first), train.take(second), path, reporter)
+        reporter.notice(kept_to_evaluate(path, len(halves[1]), len(inputs), labelled=labels is not None))
+        dataset = identified(*halves, names, source=source, task=task)
+        return replace(dataset, columns=contents.columns if dataset.train.images.ndim == 2 else ())  # noqa: PLR2004 - [N, M]
+    places = None
+    if labels is not None and test.labels is not None:
+        if unknown := [name for name in test.names if name not in names]:
+            raise DataError(
+                f"The test part of {path} has classes that the training part lacks: {', '.join(unknown[:5])}",
+                hint="The parts come from different sets, or one of them is damaged.",
+            )
+        places = np.array([names.index(name) for name in test.names], dtype=np.int64)[test.labels]
+    return identified(train, Split(test.inputs, places), names, source=source, task=task)
+
+
+def read_contents(
+    path: Path,
+    reporter: Reporter = SILENT,
+    *,
+    spec: InputSpec | None = None,
+    shape: tuple[int, ...] | None = None,
+    labelled: bool = True,
+) -> Contents:
+    """Return the inputs and classes in a file, and tell what they were taken for.
+
+    Bytes [N, H, W], and numbers with 3 or 4 channels last or first, are pictures, whose fractions are of 0 to 1 or of
+    0 to 255; all else is numbers. `spec` says what is wanted where the caller knows, or `shape` how rows [N, M] are
+    arranged. A table's labels are in the column called label, class, target or y, or in the last, unless it has just as
+    many columns as inputs have numbers. Unless they are `labelled`, labels are not read.
+
+    Raises DataError, naming the array or line, for whatever is missing, damaged, too large, of another type, not
+    finite, or does not fit the rest.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} {'is not a file' if path.exists() else 'does not exist'}", hint=_KEYS)
+    pictures, shape = (None, shape) if spec is None else (spec.is_picture, spec.shape)
+    if (suffix := path.suffix.lower()) not in SUFFIXES:
+        raise DataError(f"{path} is none of {', '.join(SUFFIXES)}", hint="Save it as one of them.")
+    try:
+        if suffix == ".npz":
+            with zipfile.ZipFile(path) as archive:
+                members = {name.removesuffix(".npy"): partial(archive.open, name) for name in archive.namelist()}
+                contents = _read_members(members, path, reporter, pictures, shape, labelled=labelled)
+        elif suffix == ".npy":
+            beside = [file for file in path.parent.iterdir() if file.suffix == path.suffix and file.is_file()]
+            members = {file.stem: partial(open, file, "rb") for file in sorted(beside)}
+            contents = _read_members(members, path, reporter, pictures, shape, labelled=labelled)
+        else:
+            size = None if shape is None else math.prod(shape)
+            table = read_table(path, reporter, width=size, labelled=labelled)
+            numbers: Inputs = table.numbers
+            if (values := _arranged(numbers, shape)) is not numbers:
+                whole = bool((values % 1 == 0).all())
+                numbers = _inputs(values.astype(np.int64) if whole else values, str(path), reporter, pictures=pictures)
+            contents = Contents(Part(numbers, table.labels, table.names), columns=table.columns)
+    except DataError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
+    except Exception as error:  # broken bytes lead zip's and NumPy's headers to whatever they raise
+        raise DataError(f"{path} is damaged: {str(error) or type(error).__name__}", hint=_AGAIN) from error
+    for part in filter(None, (contents.train, contents.test)):
+        reporter.notice(f"{path} holds {len(part.inputs):,} {_words(part.inputs)}.")
+    return contents if spec is None else _fitting(contents, spec, path)
+
+
+def _arranged(values: npt.NDArray[Any], shape: tuple[int, ...] | None) -> npt.NDArray[Any]:
+    """Return rows [N, M] as [N, *shape] where that has as many numbers."""
+    if shape is None or values.ndim != 2 or len(shape) == 1 or math.prod(shape) != values.shape[1]:  # noqa: PLR2004 - [N, M]
+        return values
+    return values.reshape(-1, *shape)
+
+
+def _fitting(contents: Contents, spec: InputSpec, path: Path) -> Contents:
+    """Return inputs as `InputSpec.check` does. Raises DataError for those of another kind or shape."""
+
+    def fitted(part: Part) -> Part:
+        try:
+            return part._replace(inputs=spec.check(part.inputs))
+        except ValueError as error:
+            raise DataError(f"{path} holds {_words(part.inputs)}, not {spec.words()}: {error}") from error
+
+    return contents._replace(train=fitted(contents.train), test=contents.test and fitted(contents.test))
+
+
+def _read_members(
+    members: Mapping[str, Open],
+    path: Path,
+    reporter: Reporter,
+    pictures: bool | None,  # noqa: FBT001 - None is a third answer
+    shape: tuple[int, ...] | None,
+    *,
+    labelled: bool,
+) -> Contents:
+    roles = _roles(members, path)
+    if not labelled:
+        roles = {role: key for role, key in roles.items() if role.startswith("x")}
+    if path.suffix.lower() == ".npz":
+        if others := sorted(set(members).difference(roles.values())):
+            reporter.notice(f"Arrays of {path} were ignored: {', '.join(others)}")
+        names = {role: f"{key} in {path}" for role, key in roles.items()}
+    else:
+        names = {role: str(path.with_name(f"{key}{path.suffix}")) for role, key in roles.items()}
+    room = 0
+    for role, key in roles.items():
+        with members[key]() as file:
+            (rows, *axes), _, dtype = _header(file, names[role], labels=role.startswith("y"))
+        room += rows * math.prod(axes) * max(dtype.itemsize, 1 if dtype == np.uint8 and axes[1:] else 4)
+        if rows > MOST_ROWS or room > MOST_BYTES or math.prod(axes) > MOST_NUMBERS:
+            raise DataError(
+                f"{names[role]} is too large at {'×'.join(map(str, (rows, *axes)))}: {MOST_ROWS:,} rows, "
+                f"{MOST_NUMBERS:,} numbers in each and {MOST_BYTES:,} bytes in all are the limits",
+                hint="Use part of it.",
+            )
+    parts: list[Part] = []
+    for side in ("train", "test")[: 1 + ("x_test" in roles)]:
+        x, y = f"x_{side}", f"y_{side}"
+        values = _arranged(_values(members[roles[x]], names[x]), shape)
+        inputs = _inputs(values, names[x], reporter, pictures=pictures)
+        if y not in roles:
+            parts.append(Part(inputs, None, ()))
+            continue
+        labels, classes = _labels(_values(members[roles[y]], names[y], labels=True), names[y], all_used=not parts)
+        if len(labels) != len(inputs):
+            lengths = f"{count(len(inputs), 'row')}, and {names[y]} {count(len(labels), 'label')}"
+            raise DataError(f"{names[x]} has {lengths}", hint="They come from different sets, or one is incomplete.")
+        parts.append(Part(inputs, labels, classes))
+    first, last = parts[0].inputs, parts[-1].inputs
+    if (first.shape[1:], first.dtype) != (last.shape[1:], last.dtype):
+        kinds = f"{_words(first)}, and {names['x_test']} {_words(last)}"
+        raise DataError(f"{names['x_train']} holds {kinds}", hint="Prepare both in the same way.")
+    return Contents(parts[0], parts[1] if "x_test" in roles else None)
+
+
+def _roles(keys: Mapping[str, Open], path: Path) -> dict[str, str]:
+    """Return which array is which of `_ROLES`."""
+    lowered = {key.lower(): key for key in keys}
+    found: dict[str, str] = {role: lowered[role] for role in _ROLES if role in lowered}
+    x, stem = "x", path.stem.lower()
+    if path.suffix.lower() == ".npy" and stem not in _ROLES:
+        found, x = {}, stem
+    if not found and x in lowered:
+        found["x_train"] = lowered[x]
+        beside = (f"y{x[1:]}" if x.startswith("x") else "", f"{x}_labels", "labels")
+        found.update([("y_train", lowered[key]) for key in beside if key in lowered][:1])
+    if set(found) not in ({"x_train"}, {"x_train", "y_train"}, {"x_train", "x_test"}, set(_ROLES)):
+        held = ", ".join(sorted(keys)[:10]) or "nothing"
+        raise DataError(f"{path} has no complete set of arrays, but {held}", hint=_KEYS)
+    return found
+
+
+def _header(file: IO[bytes], name: str, *, labels: bool = False) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Read the shape, whether columns come first, and the type of an array."""
+    version = np.lib.format.read_magic(file)
+    if version != (1, 0):
+        raise DataError(f"{name} has a header of version {version[0]}, which no numbers need", hint=_AGAIN)
+    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
+    if dtype.hasobject:
+        raise DataError(
+            f"{name} holds Python objects, which are never unpickled",
+            hint="Give numpy.array a dtype; rows of different lengths make objects, too.",
+        )
+    if dtype.kind not in ("biufUS" if labels else "biuf"):
+        raise DataError(f"{name} holds {dtype}, not numbers{' or names' if labels else ''}", hint=_AGAIN)
+    if not labels and not 1 <= len(shape) - 1 <= MOST_RANK:
+        raise DataError(f"{name} has the shape {list(shape)}, and [N, …] is needed, in 2 to {MOST_RANK + 1} dimensions")
+    if min(shape, default=0) < 1:
+        raise DataError(f"{name} is empty, of shape {list(shape)}")
+    return shape, by_columns, dtype
+
+
+def _values(opened: Open, name: str, *, labels: bool = False) -> npt.NDArray[Any]:
+    with opened() as file:
+        shape, by_columns, dtype = _header(file, name, labels=labels)
+        size = math.prod(shape) * dtype.itemsize
+        data = file.read(size)
+        if len(data) < size or file.read(1):
+            held = f"{len(data):,}" if len(data) < size else "more"
+            raise DataError(f"{name} promises {size:,} bytes, and {held} are there", hint=_AGAIN)
+    return np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if by_columns else "C")
+
+
+def _inputs(values: npt.NDArray[Any], name: str, reporter: Reporter, *, pictures: bool | None) -> Inputs:
+    shape = values.shape[1:]
+    is_first = len(shape) == 3 and shape[0] in _CHANNELS and shape[2] not in _CHANNELS  # noqa: PLR2004 - [C, H, W]
+    channels = {2: 1, 3: shape[0 if is_first else -1]}.get(len(shape), 0)
+    if pictures is None:
+        pictures = channels in _CHANNELS and (channels > 1 or _are_levels(values))
+    pictures = pictures and channels in _CHANNELS
+    if pictures and is_first:
+        values = np.moveaxis(values, 1, -1)
+    if len(shape) == 3 and values.shape[-1] == 1:  # noqa: PLR2004 - [H, W, 1]
+        values = values[..., 0]
+
+    def place(row: int, *index: int) -> str:
+        return f"{name}, row {row:,}, at {list(index)},"
+
+    if not pictures:
+        return np.ascontiguousarray(in_float32(values, place, reporter))
+    if values.dtype.kind == "f":
+        in_float32(values, place)
+    try:
+        return np.ascontiguousarray(as_pixels(values))
+    except ValueError as error:
+        raise DataError(f"{name} holds pictures, and {error}", hint="Turn back what was standardized.") from error
+    except DataError as error:
+        raise DataError(f"{name} holds pictures of unknown white. {error.message}", hint=error.hint) from error
+
+
+def _are_levels(values: npt.NDArray[Any]) -> bool:
+    is_byte = values.dtype == np.uint8
+    return is_byte or (values.dtype.kind in "iu" and bool(values.min() >= 0 and DARK <= values.max() <= WHITE))
+
+
+def _labels(values: npt.NDArray[Any], name: str, *, all_used: bool) -> tuple[Labels, tuple[str, ...]]:
+    """Return the classes of rows and their names; `all_used` asks for a row of each class of a one-hot array."""
+    if values.ndim == 2 and values.shape[1] == 1:  # noqa: PLR2004 - [N, 1], as Keras has it
+        values = values[:, 0]
+    elif values.ndim == 2 and values.dtype.kind not in "US" and _is_one_hot(values):  # noqa: PLR2004 - [N, C]
+        if all_used and not (used := values.any(axis=0)).all():
+            raise DataError(f"{name} has no row of class {used.argmin()}", hint="Add some, or leave the class out.")
+        values = values.argmax(axis=1)
+    if values.ndim != 1:
+        raise DataError(f"{name} has the shape {list(values.shape)}, and one class for each row is needed, [N]")
+    if values.dtype.kind == "S":
+        values = np.char.decode(values, "utf-8")
+    if values.dtype.kind == "U":
+        values = np.char.strip(values)
+    else:
+        # Written so that NaN misses.
+        is_class = (values >= 0) & (values <= MOST_LABEL) & (values % 1 == 0)
+        if not is_class.all():
+            row = int(is_class.argmin())
+            what = f"{name} is {values[row]} in row {row:,}, and classes are names or whole numbers from 0 on"
+            raise DataError(what, hint="Number the classes, or leave out rows without one.")
+        values = values.astype(np.int64)
+    distinct, codes = np.unique(values, return_inverse=True)
+    check_classes(len(distinct), name)
+    for value in map(str, distinct):
+        check_name(value, name)
+    return in_order([str(value) for value in distinct], codes.astype(np.int64), name)
+
+
+def _is_one_hot(values: npt.NDArray[Any]) -> bool:
+    return bool(((values == 0) | (values == 1)).all() and (np.count_nonzero(values, axis=1) == 1).all())
+
+
+def _words(inputs: Inputs) -> str:
+    """Return what rows are: `pictures of 20×32 in colour`, the width first, or `rows of 13 numbers`."""
+    is_picture = inputs.dtype == np.uint8
+    sides = "×".join(map(str, inputs.shape[2:0:-1] if is_picture else inputs.shape[1:]))
+    if is_picture:
+        return f"pictures of {sides}" + ("", " in colour", " with opacity")[_CHANNELS.index((*inputs.shape, 1)[3])]
+    return f"rows of {sides} number{'s' * (math.prod(inputs.shape[1:]) > 1)}"

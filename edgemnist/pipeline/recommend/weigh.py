@@ -1,0 +1,198 @@
+"""`edgemnist recommend`: which artifact to ship to this board, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from edgemnist.board.machine import host_facts
+from edgemnist.errors import UsageError
+from edgemnist.ground.formatting import kilobytes, microseconds
+from edgemnist.ground.inputs import noun_of
+from edgemnist.ground.results.bench import BenchResult
+from edgemnist.ground.results.pipeline import Candidate, RecommendResult
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Verdict, listed
+from edgemnist.ground.results.verify import SIGNIFICANT, VerifyResult
+from edgemnist.model.exports import CURRENT, Exports
+from edgemnist.model.exports.findings import NOISE, choose
+from edgemnist.model.exports.questions import questions
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.pipeline.bench.quality import host_warnings
+from edgemnist.pipeline.verify.gate import own_gates
+
+DOT_PRODUCTS: Final = {
+    "asimddp": "Arm dot products",
+    "i8mm": "Arm matrix products of int8",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "amx_int8": "AMX",
+}
+"""CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
+COMPILED: Final = frozenset(name for name, entry in RUNTIMES.items() if {".c", ".html"} & set(entry.suffixes))
+_UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
+
+
+def recommend(exports: Exports) -> RecommendResult:
+    """Weigh what `verify` and `bench` found out about the models of a directory.
+
+    The packaged reference, which keeps no measurements, has one artifact to recommend. Raises UsageError where one of
+    the two has not been run yet for the model and the artifacts that are there now, and ManifestError where what they
+    wrote there cannot be read.
+    """
+    place, verified, benched = exports.directory, exports.findings.verify, exports.findings.bench
+    if exports.mismatch:
+        raise UsageError(f"Nothing in {place} can be recommended: {exports.mismatch}")
+    if verified is None or not verified.current:
+        # The hint has the command.
+        reason = f"{place} has not been verified" if verified is None else verified.reason.partition(": run ")[0]
+        raise UsageError(reason, hint=f"Run: {exports.command('verify')}")
+    if exports.is_reference:
+        return _of_reference(exports)
+    if benched is None or not benched.current:
+        reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
+        raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
+    result = weigh(verified.result, benched.result, host_facts())
+    unusable = [f"{one.name} is not a candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
+    return msgspec.structs.replace(result, warnings=[*unusable, *questions(exports), *result.warnings])
+
+
+def _of_reference(exports: Exports) -> RecommendResult:
+    """Return the one artifact that comes with the package, in whose directory no measurement is kept."""
+    choice, host = exports.best(), host_facts()
+    name = choice.model.name if choice.verified else None
+    verified = exports.findings.verify
+    return RecommendResult(
+        verdict=Verdict() if verified is None else _verdict(verified.result, name, ""),
+        recommended=name,
+        reason=f"{choice.model.name} comes with edgemnist and has passed its gate. To choose among several, make your "
+        f"own: edgemnist all. To see its latency here: {exports.command('bench')}.",
+        facts=[_instruction_fact(host)],
+        candidates=[],
+        host=dict(host),
+        warnings=host_warnings(host),
+    )
+
+
+def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any]) -> RecommendResult:
+    """Return the artifact to ship from a host, what speaks for it, and what all the candidates cost."""
+    name, reason = choose(verified.artifacts, benched.results)
+    latencies = {(one.name, one.sha256): one for one in benched.results}
+    candidates = [
+        Candidate(
+            name=parity.name,
+            bytes=latency.bytes,
+            accuracy=parity.accuracy,
+            merit=msgspec.UNSET if parity.accuracy is not None else parity.merit_words,
+            closeness=msgspec.UNSET if parity.accuracy is not None else parity.merit,
+            passed=parity.passed,
+            outcome=parity.verdict.outcome,
+            p50_us=latency.p50_us,
+            # What is compiled first is in no cache as it stands in its file.
+            fits_in=None if parity.runtime in COMPILED else fitting_cache(latency.bytes, host.get("caches", {})),
+            tainted=latency.tainted,
+        )
+        for parity in verified.artifacts
+        if (latency := latencies.get((parity.name, parity.sha256)))
+    ]
+    candidates.sort(key=lambda one: one.p50_us)
+    sources = {parity.name for parity in verified.artifacts if parity.runtime in COMPILED}
+    chosen = [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]
+    return RecommendResult(
+        verdict=_verdict(verified, name, reason),
+        recommended=name,
+        reason=reason,
+        facts=[
+            *_accuracy_facts(verified, name),
+            *own_gates(verified.artifacts, noun_of(verified.input)),
+            *_cache_facts([one for one in candidates if one.name not in sources], name),
+            _instruction_fact(host),
+            *_quantization_facts(benched),
+        ],
+        candidates=candidates,
+        host=dict(host),
+        warnings=[*host_warnings(host), *chosen],
+    )
+
+
+def _verdict(verified: VerifyResult, name: str | None, reason: str) -> Verdict:
+    found = {one.name: one.verdict for one in verified.artifacts}
+    if name is not None:
+        return found[name]
+    missed = found and all(one.outcome == MISSED for one in found.values())
+    return Verdict(outcome=MISSED if missed else UNKNOWN, reasons=[reason])
+
+
+def fitting_cache(size: int, caches: Mapping[str, str]) -> str | None:
+    """Return the smallest cache that holds `size` bytes, such as `L2`; None where none does or none is known."""
+    # As Linux writes it: 512K.
+    sizes = {name: re.fullmatch(r"(\d+)([KMG]?)", text) for name, text in caches.items() if "instruction" not in name}
+    limits = [(int(found[1]) * _UNITS.get(found[2], 1), name) for name, found in sizes.items() if found]
+    return min((one for one in limits if one[0] >= size), default=(0, None))[1]
+
+
+def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
+    """Say what the quantization cost in accuracy, and whether that means anything."""
+    chosen = next((one for one in verified.artifacts if one.name == name), None)
+    if chosen is None:
+        return []
+    lost = chosen.accuracy_drop_points
+    if lost is None:
+        spread = "" if chosen.values is None else f", {100 * chosen.values.largest:.2g} % at most"
+        against = f"Compared with the {verified.reference}, it is {chosen.merit_words}{spread}"
+        return [f"{against}; nobody has said the labels, so its accuracy is unknown." if not spread else f"{against}."]
+    against = (
+        "as accurate as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} accurate than"
+    )
+    chance = ""
+    if lost and chosen.mcnemar_p is not None:
+        chance = ", no more than chance explains" if chosen.mcnemar_p >= SIGNIFICANT else ", more than chance explains"
+        chance += f" (McNemar's exact test, p {chosen.mcnemar_p:.2g})"
+    # Nothing else is chosen with such a loss.
+    allowed = f", and within your limit of {chosen.gate['max_drop_points'].limit:g}" if chosen.loss else ""
+    changed = f"{chosen.flips:,} of {verified.images:,} labels changed"
+    left_out = [one for one in verified.artifacts if one.passed and not one.shippable]
+    return [
+        f"It is {against} the {verified.reference}{chance}{allowed}: {changed}.",
+        *(f"{one.name} passed its gate, but is no candidate: it is {one.loss}." for one in left_out),
+    ]
+
+
+def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
+    chosen = next((one for one in candidates if one.name == name), None)
+    if chosen is None:
+        return []
+    if chosen.fits_in is None:
+        return ["None of the caches found here holds its file: its weights come from memory at every call."]
+    larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
+    names = listed(larger)
+    comparison = f", which {names} do{'es' if len(larger) == 1 else ''} not" if larger else ""
+    return [f"Its {kilobytes(chosen.bytes)} fit in the {chosen.fits_in} cache{comparison}."]
+
+
+def _instruction_fact(host: Mapping[str, Any]) -> str:
+    found = [words for flag, words in DOT_PRODUCTS.items() if flag in host.get("flags", [])]
+    if found:
+        return f"This CPU has instructions for int8 ({', '.join(found)})."
+    return "This CPU has no dot-product instructions for int8 that edgemnist knows of: int8 gains only from its size."
+
+
+def _quantization_facts(benched: BenchResult) -> list[str]:
+    """Say for each format how int8 compares with float32, and plainly where it does not pay, unless it is unknown."""
+    by_name = {one.name: one for one in benched.results}
+    facts = []
+    for format_name in dict.fromkeys(one.name.partition("-")[0] for one in benched.results):
+        int8, float32 = by_name.get(f"{format_name}-int8"), by_name.get(f"{format_name}-float32")
+        if int8 is not None and float32 is not None:
+            gain = int8.times_as_fast_as(float32)
+            if gain is None:
+                continue
+            times = f"{microseconds(int8.p50_us)} against {microseconds(float32.p50_us)}"
+            if gain > 1 + NOISE:
+                facts.append(f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times}).")
+            else:
+                slower = "no faster than" if gain > 1 / (1 + NOISE) else "slower than"
+                facts.append(f"int8 does not pay here: {int8.name} is {slower} {float32.name} ({times}).")
+    return facts

@@ -1,0 +1,195 @@
+"""One network from training to measurement, in an export directory of its own, and a picture of all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgemnist.errors import ManifestError, StorageError
+from edgemnist.ground.formatting import DISTURBED
+from edgemnist.ground.progress import Reporter
+from edgemnist.ground.results import UNREADABLE, read_result
+from edgemnist.ground.results.bench import BenchResult
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.results.verify import VerifyResult
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.findings import TRAINING_FILE
+from edgemnist.model.exports.manifest import read_manifest
+from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import bench
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
+from edgemnist.pipeline.export.run import export_model
+from edgemnist.pipeline.figures import new_figure, png
+from edgemnist.pipeline.train.recipes import TrainConfig, plan_for
+from edgemnist.pipeline.train.run import train
+from edgemnist.pipeline.verify.run import verify
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from edgemnist.ground.results.pipeline import SearchResult, SearchRow
+    from edgemnist.pipeline.train.distillation import Teachers
+
+
+@dataclass(frozen=True, kw_only=True)
+class MadeNetwork:
+    """What is known about one network."""
+
+    directory: Path
+    trained: TrainResult
+    verified: VerifyResult
+    benched: BenchResult
+
+
+def make_network(
+    dataset: Dataset,
+    training: TrainConfig,
+    artifact: ArtifactSpec,
+    directory: Path,
+    *,
+    timing: BenchConfig,
+    teachers: Teachers,
+    reporter: Reporter,
+) -> MadeNetwork:
+    """Do everything that is not done yet for one network, in a directory of its own.
+
+    The artifact is verified and measured in every runtime that can execute it here. An interrupted training continues
+    from its checkpoint, if that is whole and of this very training. Raises what the stages raise, and KeyboardInterrupt
+    after a training that is interrupted now.
+    """
+    trained = finished_training(dataset, training, directory)
+    if trained is None:
+        trained = train(dataset, training, directory, reporter, resume=None, teachers=teachers)
+        if trained.interrupted:
+            raise KeyboardInterrupt
+    exported = [
+        record
+        for record in read_manifest(directory).artifacts
+        if record.name == artifact.name and record.model_sha256 == trained.sha256 and (directory / record.file).exists()
+    ]
+    if not exported:
+        export_model(ExportConfig(specs=(artifact,)), dataset, directory, reporter)
+    exports = Exports.open(directory)
+    names = [model.name for model in exports.select()]
+    if not all(exports.findings.parity(name) for name in names):
+        exports.findings.save_verification(verify(exports, names, reporter=reporter), reporter)
+    if not all(exports.findings.latency(name) for name in names):
+        exports.findings.save_bench(bench(exports, names, timing, reporter), reporter)
+    verified, benched = exports.findings.verify, exports.findings.bench
+    if verified is None or benched is None:
+        raise StorageError(
+            f"The results cannot be saved in {directory}", hint="Choose another directory with --to DIR."
+        )
+    return MadeNetwork(directory=directory, trained=trained, verified=verified.result, benched=benched.result)
+
+
+def finished_training(dataset: Dataset, training: TrainConfig, directory: Path) -> TrainResult | None:
+    """Return the record of the training if the one that was asked for is done."""
+    try:
+        trained = read_result(TrainResult, (directory / TRAINING_FILE).read_bytes())
+        model = read_manifest(directory).model
+    except (OSError, ManifestError, *UNREADABLE):
+        return None
+    network, classes = training.resolved_network, len(dataset.labels)
+    plan = plan_for(training, images=len(dataset.train), parameters=network.parameters(classes))
+    asked = (training.recipe, plan.recipe_version, str(network), training.seed, dataset.identity.sha256)
+    found = (trained.recipe, trained.recipe_version, trained.network, trained.seed, trained.data.sha256)
+    done = not trained.interrupted and (training.epochs is None or training.epochs == trained.epochs)
+    return trained if done and found == asked and model is not None and model.sha256 == trained.sha256 else None
+
+
+def warnings_of(networks: Sequence[MadeNetwork]) -> list[str]:
+    """Return what speaks against the figures, each once: of a network that only guesses, with its name."""
+    of_networks = [
+        f"{network.directory.name}: {warning}" for network in networks for warning in network.verified.warnings
+    ]
+    of_machine = {
+        warning
+        for network in networks
+        for warning in network.benched.warnings
+        if warning not in network.verified.warnings
+    }
+    return [*of_networks, *sorted(of_machine)]
+
+
+def undominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
+    """Return for each choice whether no other costs as little, is worth as much, and is better in one of the two."""
+    choices = list(zip(costs, values, strict=True))
+    return [
+        not any(
+            other_cost <= cost and other_value >= value and (other_cost < cost or other_value > value)
+            for other_cost, other_value in choices
+        )
+        for cost, value in choices
+    ]
+
+
+LEAST_ERROR: Final = 1e-5
+"""An axis of errors that grow by their logarithm has no 0."""
+HALF: Final = 0.5
+"""Half of the width. A name points to the middle: it ends at dots on the right, and begins at the others."""
+LINE_POINTS: Final = 10.0
+"""Distance from one name to the next above it."""
+
+
+def search_png(result: SearchResult) -> bytes:
+    """Return a PNG of accuracy against bytes and against latency: what a search tried, in grey, and the best."""
+    rows = [row for row in result.rows if row.passed] or result.rows
+    figure = new_figure(10, 4.4)
+    figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test images")
+    by_bytes, by_latency = figure.subplots(1, 2, sharey=True)
+    _draw(by_bytes, result, rows, cost=lambda made: made.bytes / 1000, label=lambda row: row.network)
+    _draw(by_latency, result, rows, cost=lambda made: made.p50_us, label=_marked)
+    by_bytes.set(xlabel="weights (KB)", ylabel="accuracy (%)")
+    marked = f"; {DISTURBED} on a disturbed machine" if any(row.tainted for row in rows) else ""
+    by_latency.set(xlabel=f"one image, p50 (µs){marked}")
+    by_bytes.legend(loc="lower right", fontsize=8.5)
+    return png(figure)
+
+
+def _draw(
+    axes: Axes,
+    result: SearchResult,
+    rows: Sequence[SearchRow],
+    *,
+    cost: Callable[[Any], float | None],
+    label: Callable[[SearchRow], str],
+) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    tried = [trial for trial in result.trials if cost(trial) is not None]
+    if tried:
+        errors = [_error(trial.accuracy) for trial in tried]
+        label_of_tried = "tried, on the selection images"
+        axes.scatter([cost(trial) or 0 for trial in tried], errors, color="0.75", s=12, label=label_of_tried, zorder=1)
+    best = sorted((cost(row) or 0.0, _error(row.accuracy), label(row)) for row in rows)
+    costs, errors = [place[0] for place in best], [place[1] for place in best]
+    joined = undominated(costs, [-error for error in errors])
+    line = [(place[0], place[1]) for place, is_best in zip(best, joined, strict=True) if is_best]
+    axes.plot(*zip(*line, strict=True), color="0.6", linewidth=1.2, zorder=2)
+    axes.scatter(costs, errors, color="tab:blue", s=28, label="best, on the test images", zorder=3)
+    # An error of 1 % is as far from 2 % as 0.1 % is from 0.2 %.
+    axes.set(xscale="log", yscale="log")
+    axes.yaxis.set_inverted(True)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_major_formatter(lambda error, _: f"{100 * (1 - error):.6g}")
+    axes.margins(x=0.12, y=0.18)
+    axes.grid(alpha=0.3)
+    for above, (x, y, name) in enumerate(best):
+        side = "right" if axes.transLimits.transform(axes.transScale.transform((x, y)))[0] > HALF else "left"
+        offset = (0.0, 5.0 + LINE_POINTS * above)
+        axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", ha=side, fontsize=8, color="0.25")
+
+
+def _marked(row: SearchRow) -> str:
+    return f"{row.network}{DISTURBED if row.tainted else ''}"
+
+
+def _error(accuracy: float) -> float:
+    return max(LEAST_ERROR, 1 - accuracy)

@@ -1,0 +1,374 @@
+"""`edgemnist train`: from a data set to `model.keras`, `training.json` and the curves."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+from msgspec import UNSET
+
+from edgemnist import __version__
+from edgemnist.errors import TrainingError
+from edgemnist.ground.arrays import Images, Probabilities, batches
+from edgemnist.ground.formatting import percent
+from edgemnist.ground.inputs import UNIT
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.registry import Entry, Package
+from edgemnist.ground.results import UNREADABLE, read_result
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.sheet import DETAIL, MOST, TEXT, Section, Tile, sheet_png, short
+from edgemnist.ground.storage import check_writable, commit_files, recover, sha256
+from edgemnist.model.exports.findings import TRAINING_FILE
+from edgemnist.model.exports.manifest import (
+    MANIFEST_FILE,
+    MODEL_FILE,
+    PREVIOUS_MODEL_FILE,
+    FileRecord,
+    Manifest,
+    ModelRecord,
+    kept_model,
+    read_manifest,
+    record_of,
+    way_back,
+)
+from edgemnist.model.exports.questions import (
+    IMAGES_FILE,
+    SOURCE_FILE,
+    DataSource,
+    chance_question,
+    encode_training_images,
+)
+from edgemnist.model.runtimes.keras import model_bytes
+from edgemnist.model.task import TASKS, default_input, default_task, is_usual
+from edgemnist.pipeline.data.dataset import Dataset, Split, split_sha256
+from edgemnist.pipeline.figures import draw_curves, new_figure, png
+from edgemnist.pipeline.train.model import weights_sha256
+from edgemnist.pipeline.train.network import short_name, short_name_of
+from edgemnist.pipeline.train.profiles import spec_of
+from edgemnist.pipeline.train.recipes import Plan, TrainConfig, plan_for
+
+if TYPE_CHECKING:
+    import keras
+
+    from edgemnist.ground.inputs import InputSpec
+    from edgemnist.pipeline.train.checkpoint import Checkpoint, FitResult
+    from edgemnist.pipeline.train.distillation import Teachers
+
+CHECKPOINT_FILE = "checkpoint.npz"
+CURVES_FILE = "curves.png"
+MISTAKES_FILE = "mistakes.png"
+
+BATCH_SIZE = 1_000
+"""Images that the finished model is shown at a time."""
+COPIES = 6
+"""Copies of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with
+averages and two slots."""
+OVERHEAD_BYTES = 2_000_000
+"""Room for everything beside the weights: file headers, history, pictures, teacher."""
+
+_LOOP = Entry(
+    target="edgemnist.pipeline.train.loop:fit",
+    summary="Training",
+    requires=(Package("tensorflow", "tensorflow"), Package("keras", "keras"), Package("matplotlib", "matplotlib")),
+    extra="train",
+)
+
+
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    exports: Path,
+    reporter: Reporter = SILENT,
+    *,
+    resume: bool | None = False,
+    teachers: Teachers | None = None,
+) -> TrainResult:
+    """Train a model, and write it with its record into the directory `exports`, all files or none.
+
+    Artifacts of an earlier model stay; their records say which model they belong to. The earlier model itself is kept
+    as `previous.keras`. About every second a checkpoint is written, from which `resume` continues to the same model as
+    without the interruption; with None it does so only if there is one of this very training. `teachers` are those to
+    learn from if the recipe has a teacher; None for those of `exports`. The test images are looked at once, after the
+    training.
+
+    On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never
+    replaced by an unfinished one. In that case, and before the end of the first epoch, the interruption is passed on.
+
+    Raises TrainingError if the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
+    cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
+    MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
+    """
+    config = replace(config, task=dataset.task)
+    network, classes = config.resolved_network, len(dataset.labels)
+    parameters, spec = network.parameters(classes), spec_of(dataset.train.images)
+    plan = plan_for(config, images=len(dataset.train), parameters=parameters, spec=spec)
+    check_learnable(dataset, plan.batch_size)
+    read_or_none(exports)
+    check_writable(exports, COPIES * parameters * np.dtype(np.float32).itemsize + OVERHEAD_BYTES)
+    # To import TensorFlow takes seconds.
+    _LOOP.load()
+    from edgemnist.pipeline.train.calibration import calibrated
+    from edgemnist.pipeline.train.checkpoint import fit_resumably
+    from edgemnist.pipeline.train.families import student_of
+
+    student, checkpoint = student_of(network, classes, config.seed, spec), _checkpoint(exports, dataset, config, plan)
+    if resume and checkpoint.load() is None:
+        # Raised before a teacher is trained if the checkpoint cannot be used.
+        reporter.notice(f"{exports} has no checkpoint, so the training starts from the beginning.")
+    teacher, schedule = None, None
+    if plan.recipe.distillation is not None:
+        from edgemnist.pipeline.train.distillation import Teachers
+
+        path, copies = (teachers or Teachers(exports)).copies(
+            plan.recipe.distillation,
+            dataset.train,
+            classes=classes,
+            seed=config.resolved_teacher_seed,
+            resume=resume,
+            reporter=reporter,
+        )
+        teacher, schedule = path.name, copies.schedule(config.seed)
+    fitted = fit_resumably(
+        student.forward,
+        student.weights,
+        dataset.train,
+        plan,
+        checkpoint,
+        name="Training",
+        schedule=schedule,
+        resume=resume,
+        reporter=reporter,
+    )
+    if fitted.interrupted:
+        epochs = f"after epoch {len(fitted.history)} of {plan.epochs}"
+        if has_finished_model(exports):
+            reporter.notice(
+                f"Interrupted {epochs}. {exports / MODEL_FILE} is still the earlier, finished model. "
+                "Continue this training with --resume."
+            )
+            raise KeyboardInterrupt
+        reporter.notice(f"Interrupted {epochs}: the model was saved as it is. Continue with --resume.")
+    fitted = replace(fitted, weights=student.finished(fitted.weights, dataset.train.images))
+    if (distortion := plan.recipe.calibration) is not None:
+        weights, temperature = calibrated(
+            fitted.weights, dataset.train, distortion, config.seed, student.logits, spec=spec
+        )
+        fitted = replace(fitted, weights=weights, temperature=temperature)
+    student.model.set_weights(fitted.weights)
+    result, files = describe(student.model, fitted, dataset, config, plan=plan, teacher=teacher)
+    source = DataSource(directory=dataset.directory, sha256=dataset.identity.sha256)
+    files[SOURCE_FILE] = msgspec.json.encode(source) + b"\n"
+    files[IMAGES_FILE] = encode_training_images(dataset.train.images)
+    files[MANIFEST_FILE] = updated_manifest(exports, dataset, result, files).encode()
+    kept, earlier = kept_model(exports, files[MODEL_FILE]), _training_of(exports)
+    replaced, before = has_finished_model(exports), read_or_none(exports)
+    commit_files(exports, {**kept, **files})
+    if kept and replaced:
+        right = ""
+        if earlier is not None and earlier.sha256 == sha256(kept[PREVIOUS_MODEL_FILE]):
+            right = f" ({percent(earlier.test_accuracy)} of the test images right)"
+        way = way_back(exports, (before.model.input_range if before and before.model else None) or UNIT)
+        reporter.notice(f"The earlier model{right} is kept as {exports / PREVIOUS_MODEL_FILE}. To get it back: {way}")
+    if not fitted.interrupted:
+        checkpoint.path.unlink(missing_ok=True)
+        for doubted in chance_question(
+            result.test_accuracy, len(dataset.labels), len(dataset.test.labels), noun=dataset.task.input.noun
+        ):
+            reporter.notice(doubted)
+    return result
+
+
+def check_learnable(dataset: Dataset, batch_size: int) -> None:
+    """Raise TrainingError if the images teach nothing, or if nobody could tell what was learned."""
+    train, test, noun = dataset.train, dataset.test, dataset.task.input.noun
+    present = {name: set(np.unique(split.labels).tolist()) for name, split in (("training", train), ("test", test))}
+    for name, indices in present.items():
+        if not indices:
+            raise TrainingError(f"The data set has no {name} {noun}s", hint=f"List its {noun}s with: edgemnist data")
+    if len(present["training"]) == 1:
+        (only,) = present["training"]
+        raise TrainingError(
+            f"All {len(train):,} training {noun}s are of one class, {dataset.labels[only]!r}",
+            hint="A classifier needs at least two classes.",
+        )
+    for name, other in (("training", "test"), ("test", "training")):
+        if missing := sorted(present[other] - present[name]):
+            raise TrainingError(
+                f"The {name} {noun}s lack classes that the {other} {noun}s have: "
+                f"{', '.join(dataset.labels[index] for index in missing)}",
+                hint=f"Put {noun}s of every class into both splits, or leave those classes out.",
+            )
+    if len(train) < batch_size:
+        raise TrainingError(
+            f"The training {noun}s do not fill one batch: {len(train):,} of {batch_size:,}",
+            hint=f"Add {noun}s, or make smaller batches with: edgemnist train --batch-size {max(1, len(train) // 8)}",
+        )
+
+
+def has_finished_model(exports: Path) -> bool:
+    """Return whether a directory has a Keras model that no interrupted training left there."""
+    manifest, trained = read_or_none(exports), _training_of(exports)
+    model = manifest.model if manifest else None
+    unfinished = trained is not None and trained.interrupted and model is not None and trained.sha256 == model.sha256
+    return (exports / MODEL_FILE).exists() and not unfinished
+
+
+def _training_of(exports: Path) -> TrainResult | None:
+    """Return the record of the training that a directory has; None if it has none that can be read."""
+    try:
+        return read_result(TrainResult, (exports / TRAINING_FILE).read_bytes())
+    except (OSError, *UNREADABLE):
+        return None
+
+
+def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
+    from edgemnist.pipeline.train.checkpoint import Checkpoint
+
+    network = config.resolved_network
+    identity = {
+        "recipe": config.recipe,
+        "network": short_name(network, len(dataset.labels)),
+        "number of epochs": str(plan.epochs),
+        "batch size": str(plan.batch_size),
+        "seed": str(config.seed),
+        "teacher's seed": str(config.resolved_teacher_seed),
+        "data": split_sha256(dataset.train)[:16],
+        "version of the recipe": plan.recipe_version,
+    }
+    return Checkpoint(exports / CHECKPOINT_FILE, identity)
+
+
+def describe(
+    model: keras.Model, fitted: FitResult, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
+) -> tuple[TrainResult, dict[str, bytes]]:
+    """Evaluate the finished model, and return the result with the files to write, by name."""
+    saved, test, task = model_bytes(model), dataset.test, dataset.task
+    pictures = {"curves": CURVES_FILE}
+    if task.input.is_picture:
+        pictures[f"wrong test {TASKS[task.name or default_task().name].noun}s"] = MISTAKES_FILE
+    probabilities = predict_proba(model, test.images, plan.spec)
+    answers = probabilities.argmax(axis=1)
+    result = TrainResult(
+        recipe=config.recipe,
+        recipe_version=plan.recipe_version,
+        hidden=list(config.resolved_network.hidden),
+        network=str(config.resolved_network),
+        parameters=model.count_params(),
+        epochs=len(fitted.history),
+        batch_size=plan.batch_size,
+        seed=config.seed,
+        interrupted=fitted.interrupted,
+        data=dataset.identity,
+        labels=list(dataset.labels),
+        train_accuracy=accuracy(model, dataset.train, plan.spec),
+        test_accuracy=float(np.mean(answers == test.labels)),
+        fit_seconds=fitted.seconds,
+        history=list(fitted.history),
+        model=MODEL_FILE,
+        sha256=sha256(saved),
+        weights_sha256=weights_sha256(fitted.weights),
+        pictures=pictures,
+        versions={
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "edgemnist": __version__,
+            **_LOOP.versions(),
+        },
+        planned_epochs=plan.epochs,
+        teacher=teacher,
+        teacher_seed=config.resolved_teacher_seed if teacher is not None else None,
+        temperature=fitted.temperature,
+        input=UNSET if plan.spec == default_input() else plan.spec,
+    )
+    files = {
+        MODEL_FILE: saved,
+        TRAINING_FILE: result.to_json().encode() + b"\n",
+        CURVES_FILE: curves_png(result),
+    }
+    if MISTAKES_FILE in pictures.values():
+        files[MISTAKES_FILE] = mistakes_png(test, probabilities, dataset.labels)
+    return result, files
+
+
+def curves_png(result: TrainResult) -> bytes:
+    """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
+    figure = new_figure(9, 3.6)
+    figure.suptitle(f"{result.recipe}, {short_name_of(result)}, seed {result.seed}")
+    draw_curves(figure, result)
+    return png(figure)
+
+
+def mistakes_png(test: Split, probabilities: Probabilities, labels: Sequence[str]) -> bytes:
+    """Return a PNG of the images with a wrong answer, the most confident mistakes first.
+
+    `probabilities` are float32 [N, C]. Below each image are its true class » the answer, the probability of each, and
+    its index.
+    """
+    answers = probabilities.argmax(axis=1)
+    wrong = np.flatnonzero(answers != test.labels)
+    wrong = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")]
+    tiles = [
+        Tile(
+            image=test.images[index],
+            answer=f"{short(labels[test.labels[index]])} » {short(labels[answers[index]])}",
+            details=(
+                f"{probabilities[index, test.labels[index]]:.2f} » {probabilities[index, answers[index]]:.2f}",
+                f"#{index}",
+            ),
+        )
+        for index in wrong[:MOST]
+    ]
+    shown = f" (the {MOST} most confident)" if len(wrong) > MOST else ""
+    heading = f"{len(wrong):,} of {len(test):,} test images wrong{shown}"
+    return sheet_png([Section(((heading, TEXT), ("true class » answer, with their probabilities", DETAIL)), tiles)])
+
+
+def predict_proba(model: keras.Model, inputs: Images, spec: InputSpec | None = None) -> Probabilities:
+    """Return the model's answers to inputs, [N, *shape], float32 [N, C]; `spec` says what they stand for."""
+    spec = spec or default_input()
+    shown = batches(inputs, spec.at_once(BATCH_SIZE))
+    return np.concatenate([np.asarray(model(spec.real(batch))) for batch in shown])
+
+
+def accuracy(model: keras.Model, split: Split, spec: InputSpec | None = None) -> float:
+    """Return the share of the inputs, 0 to 1, that the model gets right."""
+    return float(np.mean(predict_proba(model, split.images, spec).argmax(axis=1) == split.labels))
+
+
+def read_or_none(exports: Path) -> Manifest | None:
+    """Return the manifest of a directory, or None if it has none yet. Raises ManifestError if it is broken."""
+    recover(exports)
+    return read_manifest(exports) if (exports / MANIFEST_FILE).exists() else None
+
+
+def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, files: Mapping[str, bytes]) -> Manifest:
+    """Return the manifest with the new model in it.
+
+    The golden pack and the artifacts stay recorded: `model_sha256` shows that they belong to another model.
+    """
+    previous = read_or_none(exports) or Manifest(labels=[])
+
+    def exists(record: FileRecord) -> bool:
+        return (exports / record.file).exists()
+
+    return msgspec.structs.replace(
+        previous,
+        labels=list(dataset.labels),
+        task=UNSET if is_usual(dataset.task) else dataset.task,
+        data=dataset.identity,
+        model=ModelRecord(
+            file=MODEL_FILE,
+            bytes=len(files[MODEL_FILE]),
+            sha256=result.sha256,
+            parameters=result.parameters,
+            takes=result.input,
+        ),
+        training_images=record_of(IMAGES_FILE, files[IMAGES_FILE]),
+        golden=previous.golden if previous.golden and exists(previous.golden) else None,
+        artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
+    )

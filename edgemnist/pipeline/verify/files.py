@@ -1,0 +1,437 @@
+"""Model files of any origin, compared with each other without a manifest."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.ground.arrays import Images, Labels
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.data import DataIdentity
+from edgemnist.ground.results.verdict import FEWEST_IMAGES, Basis
+from edgemnist.ground.results.verify import VerifyResult, verdict_on
+from edgemnist.ground.storage import sha256
+from edgemnist.model.exports import Exports, basis_of
+from edgemnist.model.exports.golden import GoldenPack, check_finite
+from edgemnist.model.exports.manifest import MANIFEST_FILE, Artifact
+from edgemnist.model.exports.models import (
+    Model,
+    Subject,
+    file_model,
+    in_its_range,
+    models_of,
+    random_inputs,
+    recorded_beside,
+    understood,
+)
+from edgemnist.model.exports.questions import check_unseen, seen_question
+from edgemnist.model.formats import FORMATS
+from edgemnist.model.runtimes import RUNTIMES, onnxgraph
+from edgemnist.model.runtimes.tflite import Graph, read_graph
+from edgemnist.model.task import default_input, unnamed_task
+from edgemnist.pipeline.data.sources import find_dataset, read_inputs
+from edgemnist.pipeline.verify.gate import DROP, GATES, IMAGES, INTEGER_DIFF, GateTable
+from edgemnist.pipeline.verify.run import examine, is_comparable, joint_result
+from edgemnist.pipeline.verify.vote import INTEGER
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evaluation:
+    """Images with known classes, that no model was trained on."""
+
+    images: Images
+    """[N, ...], as the models read them."""
+    labels: Labels | None
+    """int64 [N]; None where nobody has said them."""
+    class_labels: Sequence[str] | None
+    """None for those of the reference."""
+    identity: DataIdentity
+
+
+def find_evaluation(
+    exports: Path,
+    data: Path | None = None,
+    *,
+    download: bool = True,
+    skip_broken: bool = False,
+    reporter: Reporter = SILENT,
+) -> Evaluation:
+    """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
+
+    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged.
+    """
+    if data is None and (exports / MANIFEST_FILE).exists():
+        opened = Exports.open(exports)
+        if opened.manifest.golden is not None:
+            pack = opened.read_golden()
+            return Evaluation(images=pack.images, labels=pack.truth, class_labels=pack.class_labels, identity=pack.data)
+    dataset = find_dataset(data, task=unnamed_task(), download=download, skip_broken=skip_broken, reporter=reporter)
+    return Evaluation(
+        images=dataset.test.images, labels=dataset.test.truth, class_labels=dataset.labels, identity=dataset.identity
+    )
+
+
+def evaluation_for(
+    reference: str,
+    exports: Path,
+    data: Path | None = None,
+    *,
+    download: bool = True,
+    skip_broken: bool = False,
+    reporter: Reporter = SILENT,
+) -> Evaluation:
+    """Return what to compare files with `reference` on: as `find_evaluation` where it reads what digits are given.
+
+    A model of anything else is given the inputs that are named, or random ones: it never loads MNIST. Raises what
+    `find_evaluation`, `inputs_for` and `understood` raise.
+    """
+    model = understood(file_model(reference))
+    if model.numbers or not default_input().takes_the_same(model.spec or default_input()):
+        return inputs_for(understood(file_model(reference), reporter), data, reporter)
+    return find_evaluation(exports, data, download=download, skip_broken=skip_broken, reporter=reporter)
+
+
+RANDOM_INPUTS: Final = FEWEST_IMAGES
+"""As many as a gate needs: the integer reference takes 30 ms for one of MobileNet at 96×96."""
+
+
+def inputs_for(model: Model, data: Path | None, reporter: Reporter = SILENT) -> Evaluation:
+    """Return inputs for a model that is understood: those of a file or directory, or random ones, which is told.
+
+    Raises DataError where they are not what the model reads.
+    """
+    spec = model.spec or default_input()
+    labels = None
+    if data is not None:
+        images, labels = read_inputs(data, spec, reporter)
+        source = f"inputs in {data.name}"
+    else:
+        images, source = random_inputs(model, RANDOM_INPUTS), f"{RANDOM_INPUTS} random inputs"
+        reporter.notice(f"{model.artifact} is given {source}, which have no labels. Name others with --data.")
+    found = sha256(np.ascontiguousarray(images).tobytes())
+    return Evaluation(
+        images=images,
+        labels=labels,
+        class_labels=None,
+        identity=DataIdentity(source=source, train=0, test=len(images), sha256=found, reduced=False),
+    )
+
+
+def verify_alone(
+    names: Sequence[str],
+    data: Path | None = None,
+    *,
+    gates: GateTable | None = None,
+    rounding: bool = False,
+    reporter: Reporter = SILENT,
+) -> VerifyResult:
+    """Compare full-int8 TFLite files, each `FILE[@RUNTIME]`, with the integer reference of the same file.
+
+    One that is named without a runtime runs in each that takes it here. Runtimes that promise every bit must keep that;
+    others may differ by a step, or by what a rounding rule explains. Nothing is known of what the network has learnt.
+
+    Raises UsageError for a file of another kind, and what `file_model`, `inputs_for` and `Model.load` raise.
+    """
+    groups: dict[Path, list[Model]] = {}
+    for name in names:
+        for model in models_of(name, reporter):
+            groups.setdefault(model.path, []).append(model)
+    table, started = gates or GateTable(), time.perf_counter()
+    results = []
+    for models in groups.values():
+        first = models[0]
+        if first.path.suffix not in RUNTIMES[INTEGER].suffixes or guess_quantization(first.path) != "int8":
+            raise UsageError(
+                f"{first.artifact} is no full-int8 TFLite file, and nothing is named to compare it with",
+                hint=f"Name the other one: edgemnist verify --reference theirs.onnx {first.artifact}",
+            )
+        judged = [model for model in models if model.runtime != INTEGER]
+        if not judged:
+            raise UsageError(
+                f"{first.artifact} is compared with the runtime {INTEGER}, and with nothing else here",
+                hint="Name another runtime, such as FILE@tflm. See: edgemnist runtimes",
+            )
+        reference = replace(first, runtime=INTEGER)
+        pack = _pack(reference, inputs_for(first, data, reporter))
+        named = f"integer reference of {first.artifact}"
+        gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers)
+        limits = (INTEGER_DIFF, IMAGES) if pack.truth is None else (INTEGER_DIFF, IMAGES, DROP)
+        examined = [
+            examine(_subject(pack, model, "int8", logits=True), pack, gate.only(*limits), reporter,
+                    rounding=rounding, reference=named, by_itself=True)
+            for model in {model.name: model for model in judged}.values()
+        ]  # fmt: skip
+        results.append(joint_result(examined, pack, started, reference=named, warnings=_said_of(pack)))
+    first_of, *others = results
+    if not others:
+        return first_of
+    artifacts = [one for result in results for one in result.artifacts]
+    verdict = verdict_on(artifacts)
+    return msgspec.structs.replace(
+        first_of,
+        verdict=verdict,
+        passed=verdict.passed,
+        model_sha256="",
+        artifacts=artifacts,
+        reference_accuracy=None,
+        reference="integer reference of each file",
+        rounding=[one for result in results for one in result.rounding],
+        vote=None,
+        warnings=list(dict.fromkeys(words for result in results for words in result.warnings)),
+    )
+
+
+def _said_of(pack: GoldenPack) -> list[str]:
+    if pack.task.numbers:
+        return []
+    if pack.truth is None:
+        return ["Nobody has said the labels of these inputs: nothing is known of the accuracy."]
+    return []
+
+
+def _pack(reference: Model, evaluation: Evaluation) -> GoldenPack:
+    """Return what a reference answers. Raises ArtifactError for other classes, and for what is not finite."""
+    classifier = replace(reference, labels=None).load() if evaluation.class_labels is None else reference.load()
+    names = evaluation.class_labels
+    if names is not None and len(classifier.classes_) != len(names):
+        raise ArtifactError(
+            f"{reference.artifact} knows {len(classifier.classes_)} classes, but the images have {len(names)}"
+        )
+    labels = evaluation.labels
+    if labels is not None and names is None and labels.max(initial=0) >= len(classifier.classes_):
+        labels = None
+    answers = classifier.answer(evaluation.images)
+    check_finite(answers, reference.artifact, "edgemnist verify --reference ANOTHER")
+    task = reference.task or unnamed_task()
+    return GoldenPack(
+        images=evaluation.images,
+        truth=labels,
+        probabilities=answers,
+        class_labels=tuple(names if names is not None else classifier.labels),
+        data=evaluation.identity,
+        model_sha256=reference.sha256,
+        task=task if evaluation.class_labels is None else unnamed_task(),
+    )
+
+
+def verify_files(
+    reference: str,
+    files: Sequence[str],
+    evaluation: Evaluation,
+    *,
+    gates: GateTable | None = None,
+    quantization: str | None = None,
+    reporter: Reporter = SILENT,
+) -> VerifyResult:
+    """Compare model files with a reference file, each `FILE[@RUNTIME]`, over all images of an evaluation.
+
+    `quantization` says whose gate applies; by default each file tells, see `guess_quantization`. Any file will do that
+    some runtime takes, that reads what the evaluation has, and that answers with as much as the reference. In which
+    range a file takes pixels is found by what it answers, where nothing says it and the classes are known.
+
+    Raises ArtifactError where a file cannot be used or the reference answers with numbers that are not finite,
+    DataError where the manifest beside a file says that it was trained on the images, UsageError where files read
+    something else, and MissingDependencyError where its runtime is not installed.
+    """
+    named_models = [file_model(file) for file in (reference, *files)]
+    if evaluation.labels is not None and evaluation.class_labels is not None:
+        specs: dict[str, InputSpec | None] = {}
+        for model in named_models:
+            if model.sha256 not in specs:
+                shown, truth, names = evaluation.images, evaluation.labels, evaluation.class_labels
+                ranged = in_its_range(model, shown, truth, reporter, names=names, noun="evaluation images")
+                specs[model.sha256] = ranged.spec
+        named_models = [replace(model, spec=specs[model.sha256]) for model in named_models]
+    yardstick_model, *models = (understood(model, reporter) for model in named_models)
+    quantizations = [quantization or _quantization_of(model.path, reporter) for model in models]
+    table, task = gates or GateTable(), yardstick_model.task or unnamed_task()
+    limited = [
+        table.of(model.path.stem, name, numbers=task.numbers) for model, name in zip(models, quantizations, strict=True)
+    ]
+    seen = {}
+    for model in (yardstick_model, *models):
+        spec = model.spec or default_input()
+        if spec.shape != evaluation.images.shape[1:]:
+            raise UsageError(
+                f"{model.artifact} reads {spec.words()}, and the inputs are of {list(evaluation.images.shape[1:])}",
+                hint=f"All files must read the same. Name inputs of {list(spec.shape)} with --data.",
+            )
+        seen[model.artifact] = _check_unseen(model, evaluation.images)
+        model.entry.load()
+    started = time.perf_counter()
+    pack = _pack(yardstick_model, evaluation)
+    named = f"reference ({reference})"
+    logits = yardstick_model.load().answers_logits
+    examined = [
+        examine(_subject(pack, model, name, logits=logits), pack, gate, reporter, reference=named)
+        for model, name, gate in zip(models, quantizations, limited, strict=True)
+    ]
+    warnings = _said_of(pack)
+    noun = pack.task.input.noun
+    warnings += [words for name, number in seen.items() for words in seen_question(number, len(pack), noun, name)]
+    return joint_result(examined, pack, started, reference=reference, warnings=warnings)
+
+
+def _check_unseen(model: Model, images: Images) -> int | None:
+    """Return how many of the images, [N, ...], a model was trained on; None if that is unknown.
+
+    Raises DataError if the manifest beside the file says that they are more than a few.
+    """
+    beside = recorded_beside(model.path, model.sha256)
+    if beside is None:
+        return None
+    manifest, record = beside
+    made_from = record.model_sha256 if isinstance(record, Artifact) else record.sha256
+    # What an artifact of an earlier model was trained on is not known any more.
+    if manifest.model is None or manifest.model.sha256 != made_from:
+        return None
+    return check_unseen(model.path.parent, manifest, images)
+
+
+def _quantization_of(file: Path, reporter: Reporter) -> str:
+    """Return the quantization whose limits hold for a file: the strictest ones, with a notice, where it tells none."""
+    found = guess_quantization(file)
+    if found is None:
+        found = next(iter(GATES))
+        reporter.notice(
+            f"{file} does not say how it is quantized, so the limits of {found} hold. Name others with --as."
+        )
+    return found
+
+
+def guess_quantization(file: Path) -> str | None:
+    """Return the quantization of a model file, from its operators and the types of its weights; None if it has neither.
+
+    Of a file that mixes several it is the one that most weights have, the strictest of those that equally many have.
+    Raises ArtifactError where the file cannot be read. A Keras file is float32.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise ArtifactError(f"{file} cannot be read: {error.strerror}") from error
+    if file.suffix not in {*RUNTIMES["onnxruntime"].suffixes, *RUNTIMES["litert"].suffixes}:
+        # A format of one quantization says it by its ending.
+        offered = [entry.quantizations for entry in FORMATS.values() if entry.suffix == file.suffix]
+        return offered[0][0] if offered else "float32"
+    is_onnx = file.suffix in RUNTIMES["onnxruntime"].suffixes
+    try:
+        weights = Counter[str]()
+        for quantization, size in _of_onnx(onnxgraph.read_graph(data)) if is_onnx else _of_tflite(read_graph(data)):
+            weights[quantization] += size
+    except ValueError as error:
+        raise ArtifactError(f"{file} is not {'an ONNX' if is_onnx else 'a TFLite'} file: {error}") from error
+    # Gates are listed from the strictest on.
+    return max((name for name in GATES if weights[name]), key=lambda name: weights[name], default=None)
+
+
+_INTEGER: Final = frozenset({"int8", "uint8"})
+_FOUR_BITS: Final = frozenset({"int4", "uint4"})
+
+
+def _quantization(weight: str, *, integer_inputs: bool) -> str:
+    """Return the quantization of a weight, empty for a type that no weight has."""
+    if weight in _INTEGER:
+        return "int8" if integer_inputs else "dynamic"
+    return {"float32": "float32", "float16": "float16", "bfloat16": "float16"}.get(
+        weight, "int4" if weight in _FOUR_BITS else ""
+    )
+
+
+def _of_tflite(graph: Graph) -> Iterator[tuple[str, int]]:
+    """Yield the quantization of each weight, which has two dimensions or more, and its size."""
+    # A float16 file turns its weights into float32 by an operator before the layer.
+    dequantized = {one.outputs[0]: one.inputs[0] for one in graph.operators if one.kind == "DEQUANTIZE"}
+    for operator in graph.operators:
+        inputs = [graph.tensors[dequantized.get(one, one)] for one in operator.inputs if one >= 0]
+        integers = any(one.dtype in _INTEGER for one in inputs if not one.constant)
+        for one in inputs:
+            if one.constant and len(one.shape) > 1 and operator.kind != "DEQUANTIZE":
+                yield _quantization(one.dtype, integer_inputs=integers), math.prod(one.shape)
+
+
+_IN_INTEGERS: Final = frozenset({"QLinearConv", "QLinearMatMul", "QGemm"})
+"""Layers that take and give integers."""
+_PASSING: Final = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape", "Identity"})
+"""What a weight may pass through on its way to the layer that it is a part of."""
+
+
+def _of_onnx(graph: onnxgraph.Graph) -> Iterator[tuple[str, int]]:
+    """Yield the quantization of each weight, which has two dimensions or more, and its size."""
+    made_by = {name: one for one in graph.operators for name in one.outputs if name}
+
+    def way_of(name: str) -> tuple[str, set[str]]:
+        """Return where a tensor comes from, and what it has passed through."""
+        passed: set[str] = set()
+        for _ in graph.operators:
+            if name in graph.constants or (node := made_by.get(name)) is None or node.kind not in _PASSING:
+                break
+            passed.add(node.kind)
+            name = (*node.inputs, "")[0]
+        return name, passed
+
+    for node in graph.operators:
+        if node.kind in _PASSING:
+            continue
+        ways = [way_of(name) for name in node.inputs if name]
+        integers = node.kind in _IN_INTEGERS or any(
+            "DequantizeLinear" in passed for name, passed in ways if name not in graph.constants
+        )
+        for name, passed in ways:
+            weight = graph.constants.get(name)
+            if weight is None or len(weight.shape) < 2:  # noqa: PLR2004 - a vector is a bias
+                continue
+            dtype = "int8" if "QuantizeLinear" in passed else "int4" if node.bits in range(1, 5) else weight.dtype
+            yield _quantization(dtype, integer_inputs=integers), weight.size
+
+
+def _is_logits_export(model: Model) -> bool:
+    """Return whether the manifest beside a file says that its softmax was left out on purpose."""
+    beside = recorded_beside(model.path, model.sha256)
+    return beside is not None and isinstance(beside[1], Artifact) and beside[1].logits
+
+
+def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool) -> Subject:
+    """Return a file to compare with a reference, which answers with logits or not."""
+    # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
+    classifier = replace(model, labels=None).load()
+    mistakes = []
+    own, classes = len(classifier.classes_), len(pack.class_labels)
+    if classifier.answers_numbers != pack.task.numbers:
+        kinds = ("classes", "numbers")
+        own_kind, kind = kinds[not pack.task.numbers], kinds[pack.task.numbers]
+        mistakes = [f"it answers with {own_kind} where the reference answers with {kind}"]
+    elif own != classes:
+        mistakes = [f"it knows {own} classes where the reference has {classes}"]
+    elif not is_comparable(classifier, pack):
+        mistakes = [f"it answers with other numbers than the {list(pack.answers.shape[1:])} of the reference"]
+    if not mistakes and classifier.answers_logits and not logits and not _is_logits_export(model):
+        mistakes.append("it answers with logits where the reference answers with probabilities: its softmax is missing")
+    known = Basis(artifact=model.sha256, model=pack.model_sha256, golden=pack.data.sha256, images=len(pack))
+    return Subject(
+        model=model,
+        classifier=classifier,
+        format=model.path.suffix.lstrip("."),
+        quantization=quantization,
+        rests_on=basis_of(model.runtime, known),
+        mistakes=mistakes,
+        output_scale=_output_scale(model) if pack.task.numbers else None,
+    )
+
+
+def _output_scale(model: Model) -> float | None:
+    """Return the step of a quantized output of a TFLite file; None for any other."""
+    if model.path.suffix not in RUNTIMES[INTEGER].suffixes:
+        return None
+    graph = read_graph(model.path.read_bytes())
+    scales = graph.tensors[graph.outputs[0]].scales
+    return float(scales[0]) if scales.size else None

@@ -1,0 +1,523 @@
+"""How far from the Keras model an artifact may be: for each quantization, and as a person says it in a gate file.
+
+The built-in limits were set from nine models trained on MNIST (784-512-10 four times from all images, of both recipes,
+and twice from 4,000; 784-64-10, 784-256-128-10 and a small convolutional network), each in all eight artifacts, over
+the 10,000 test images. The largest value measured is given beside each limit, which is about twice that: what differs
+by more is not rounding. `benchmarks/verify/limits.py` measures them again. A network that has hardly learned (90 %
+right) is close to many ties, and may miss the gate of int8 with as much as 0.4 % of its labels changed. A few bytes
+changed among the weights of an int8 artifact move the answers less than quantization does: that the manifest's hash
+shows.
+
+Those of numbers were set from MLPerf Tiny's autoencoder (640 numbers of noise), a dense regression of 13 numbers and a
+convolutional one of 20×20 pixels in colour, each converted in four ways, over 500 inputs.
+
+A gate file is TOML, by quantization or by artifact. Its limits are a person's, and hold to the letter:
+
+[int8]                        # every int8 artifact
+max_flips_percent = 0.1
+
+[tflite-int8]                 # this one only
+max_drop_points = 0.05
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from edgemnist.errors import UnknownNameError, UsageError, check_range
+from edgemnist.ground.formatting import count
+from edgemnist.ground.results.verdict import BUILT_IN, COMMAND_LINE, FEWEST_IMAGES, GATE_FILE, UNKNOWN, Measurement
+from edgemnist.ground.results.verify import ArtifactParity, IntegerCheck, Limit
+from edgemnist.ground.storage import sha256
+from edgemnist.model.formats import artifact_names
+from edgemnist.pipeline.verify.parity import Parity, ValueParity
+
+SETTLED_KEY: Final = "settled_images"
+"""What an earlier edgemnist wrote into each gate file."""
+SETTLED_IMAGES: Final = 10_000
+"""How many images the limits were set on: MNIST's test set."""
+FALSE_ALARMS: Final = 1 / 200
+"""How often a model right at a limit may fail on fewer images."""
+MOST_BY_CHANCE: Final = 0.01
+"""Share of the images that may be labelled worse on balance, however few they are."""
+SLIGHT: Final = 0.5
+"""Of the built-in drop limit: a loss up to this, even one that chance does not explain, misses no gate. It is about the
+most that sound models lost (5 of 10,000 images in int8, 13 in int4); six broken images alone are significant."""
+
+
+class Kind(NamedTuple):
+    """What a limit is about."""
+
+    meaning: str
+    """For the comment in `--show-gate`."""
+    largest: float = 1.0
+    counts: bool = False
+    """Whether it is a percentage of the images."""
+
+
+FLIPS: Final = "max_flips_percent"
+DROP: Final = "max_drop_points"
+ABS_DIFF: Final = "max_abs_diff"
+MEAN_DIFF: Final = "max_mean_diff"
+BATCH_FLIPS: Final = "max_batch_flips_percent"
+BATCH_DIFF: Final = "max_batch_diff"
+SUM_ERROR: Final = "max_sum_error"
+INTEGER_DIFF: Final = "max_integer_diff"
+VALUE_DIFF: Final = "max_value_diff"
+VALUE_MEAN: Final = "max_value_mean_diff"
+VALUES_DIFFERING: Final = "max_values_differing_percent"
+IMAGES: Final = "min_images"
+LIMITS: Final[Mapping[str, Kind]] = {
+    FLIPS: Kind("labels that differ from the Keras model's", 100.0, counts=True),
+    DROP: Kind("accuracy lost, in percentage points", 100.0, counts=True),
+    ABS_DIFF: Kind("of one probability"),
+    MEAN_DIFF: Kind("of all probabilities on average"),
+    BATCH_FLIPS: Kind("labels that depend on the size of the batch", 100.0, counts=True),
+    BATCH_DIFF: Kind("of one probability, between a batch of 1 and of N"),
+    SUM_ERROR: Kind("of the probabilities' sum, a class"),
+    INTEGER_DIFF: Kind("of one probability, between runtime and integer reference"),
+    VALUE_DIFF: Kind("of one number, as a share of the spread of the reference's", 1e9),
+    VALUE_MEAN: Kind("of all numbers on average, as such a share", 1e9),
+    VALUES_DIFFERING: Kind("numbers that are not the reference's to the last bit", 100.0),
+    IMAGES: Kind("evaluation images below which nothing is known", 1e9),
+}
+"""Of a gate, by their names in a gate file."""
+OF_CLASSES: Final = {
+    FLIPS: VALUE_DIFF, DROP: VALUE_MEAN, ABS_DIFF: VALUE_DIFF, MEAN_DIFF: VALUE_MEAN, BATCH_FLIPS: BATCH_DIFF,
+    SUM_ERROR: VALUE_DIFF,
+}  # fmt: skip
+"""Limits that only classes have, and which one says the same of numbers."""
+OF_NUMBERS: Final = {VALUE_DIFF: ABS_DIFF, VALUE_MEAN: MEAN_DIFF, VALUES_DIFFERING: FLIPS}
+"""Limits that only numbers have, and which one says the same of classes."""
+
+
+def allowed(share: float, images: int, *, to_the_letter: bool = False) -> int:
+    """Return how many of `images` may be affected if a share of them, 0 to 1, may be.
+
+    A model that changes exactly 0.3 % of all labels changes more than 3 of 1,000 every third time. So on fewer than
+    `SETTLED_IMAGES` the count is allowed that such a model exceeds once in 200 times (a quantile of the Poisson
+    distribution), but no more than of `SETTLED_IMAGES`.
+    """
+    exact = math.floor(share * images + 1e-9)
+    if to_the_letter or images >= SETTLED_IMAGES:
+        return exact
+    ceiling = math.floor(share * SETTLED_IMAGES + 1e-9)
+    return max(exact, min(ceiling, poisson_quantile(share * images, 1.0 - FALSE_ALARMS)))
+
+
+def poisson_quantile(mean: float, probability: float) -> int:
+    """Return the least count that a Poisson variable stays at or below with `probability`, 0 to 1."""
+    number = 0
+    cumulative = math.exp(-mean)
+    while cumulative < probability:
+        number += 1
+        # In logarithms, because exp(-mean) and mean ** number leave the range of a float.
+        cumulative += math.exp(number * math.log(mean) - mean - math.lgamma(number + 1))
+    return number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """The limits of one quantization."""
+
+    limits: Mapping[str, float]
+    """By name, see `LIMITS`; `max_integer_diff` only with an integer reference."""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where the limits come from that a person gave; the others are built in."""
+    sha256: str = field(default="", compare=False)
+    """Hash of what a person gave, such as a gate file; empty where that is nothing."""
+
+    def __getitem__(self, name: str) -> float:
+        return self.limits[name]
+
+    def allowed(self, name: str, images: int) -> int:
+        """Return how many of `images` a limit that is a percentage of them allows."""
+        return allowed(self[name] / 100, images, to_the_letter=not self.is_built_in(name))
+
+    def given(self, limits: Mapping[str, float], origin: str) -> Gate:
+        """Return the gate with limits of a person."""
+        origins = {**self.origins, **dict.fromkeys(limits, origin)}
+        return replace(self, limits={**self.limits, **limits}, origins=origins)
+
+    def of_answers(self, name: str, *, numbers: bool) -> Gate:
+        """Return the limits for a model that answers with numbers, or with classes.
+
+        Raises UsageError, which names the right one, where a person gave one that is of the other.
+        """
+        others = OF_CLASSES if numbers else OF_NUMBERS
+        if wrong := next((limit for limit in others if limit in self.origins), None):
+            kinds = ("classes", "numbers")
+            raise UsageError(
+                f"{OPTIONS.get(wrong, wrong) if self.origins[wrong] == COMMAND_LINE else wrong} is a limit for "
+                f"{kinds[not numbers]}, and {name} answers with {kinds[numbers]}",
+                hint=f"Write {others[wrong]} to a gate file instead, and name it with --gate.",
+            )
+        return replace(self, limits={limit: most for limit, most in self.limits.items() if limit not in others})
+
+    def only(self, *names: str) -> Gate:
+        """Return these limits, and those that a person gave."""
+        kept = {limit: most for limit, most in self.limits.items() if limit in names or limit in self.origins}
+        return replace(self, limits=kept)
+
+    def measure(self, name: str, value: float, reason: str, most: float | None = None) -> Measurement:
+        """Return a measurement beside one of the limits, or what that amounts to: `most`."""
+        return Measurement(name, value, reason, most=self[name] if most is None else most, origin=self.origin(name))
+
+    def origin(self, name: str) -> str:
+        """Return where a limit comes from."""
+        return self.origins.get(name, BUILT_IN)
+
+    def is_built_in(self, *names: str) -> bool:
+        """Return whether no person gave any of these limits."""
+        return self.origins.keys().isdisjoint(names)
+
+
+# Half a unit in the last place of a float32 is 6e-8; measured 3e-7 for the sum of ten.
+_FLOAT_SUM_ERROR: Final = 1e-6
+# The int8 softmax rounds each class to a step of 1/256; measured 0.016 for the sum of ten.
+_INT8_SUM_ERROR: Final = 0.5 / 256
+
+GATES: Final[dict[str, Gate]] = {
+    # All numbers may differ, unless a person says otherwise.
+    quantization: Gate(limits={**limits, VALUES_DIFFERING: 100.0, IMAGES: float(FEWEST_IMAGES)})
+    for quantization, limits in {
+        "float32": {
+            FLIPS: 0.0,  # measured 0
+            DROP: 0.0,  # follows from the flips
+            ABS_DIFF: 1e-4,  # measured 2.2e-6: another order of summation and another exp()
+            MEAN_DIFF: 1e-7,  # measured 1.2e-8; a single weight with a flipped exponent gives 3e-7
+            BATCH_FLIPS: 0.0,  # measured 0
+            BATCH_DIFF: 1e-5,  # measured 0; XNNPACK may pick another kernel for a batch of 1
+            SUM_ERROR: _FLOAT_SUM_ERROR,
+            VALUE_DIFF: 1e-3,  # measured 3.6e-4
+            VALUE_MEAN: 1e-5,  # measured 5.4e-6
+        },
+        "float16": {
+            FLIPS: 0.05,  # measured 1 of 10,000, a tie but for 1e-4
+            DROP: 0.05,  # measured 1 of 10,000
+            ABS_DIFF: 2e-3,  # measured 9.0e-4: weights with 11 bits of precision
+            MEAN_DIFF: 2e-5,  # measured 7.4e-6
+            BATCH_FLIPS: 0.0,  # measured 0: computed in float32
+            BATCH_DIFF: 1e-5,  # measured 0
+            SUM_ERROR: _FLOAT_SUM_ERROR,
+            VALUE_DIFF: 0.12,  # measured 0.061
+            VALUE_MEAN: 7e-3,  # measured 3.5e-3
+        },
+        "dynamic": {
+            FLIPS: 0.2,  # measured 11 of 10,000
+            DROP: 0.1,  # measured 2 of 10,000
+            ABS_DIFF: 0.15,  # measured 0.080 (ONNX) and 0.046 (TFLite)
+            MEAN_DIFF: 6e-4,  # measured 2.7e-4
+            # ONNX Runtime takes one activation range for the whole batch, so answers depend on their company.
+            BATCH_FLIPS: 0.2,  # measured 10 of 10,000
+            BATCH_DIFF: 0.1,  # measured 0.034
+            SUM_ERROR: _FLOAT_SUM_ERROR,
+            VALUE_DIFF: 4.0,  # measured 1.9
+            VALUE_MEAN: 0.25,  # measured 0.12
+        },
+        "int8": {
+            FLIPS: 0.3,  # measured 24 of 10,000
+            DROP: 0.2,  # measured 5 of 10,000
+            ABS_DIFF: 0.2,  # measured 0.097
+            MEAN_DIFF: 2e-3,  # measured 9.4e-4
+            BATCH_FLIPS: 0.05,  # measured 0; a tie may fall either way with another kernel
+            BATCH_DIFF: 2 / 256,  # measured 0; one step of the softmax is what kernels differ by
+            SUM_ERROR: _INT8_SUM_ERROR,
+            VALUE_DIFF: 6.0,  # measured 3.1
+            VALUE_MEAN: 0.26,  # measured 0.13
+            INTEGER_DIFF: 1 / 256,  # measured one step of the softmax, which the optimized kernels compute in float32
+        },
+        "int4": {
+            FLIPS: 1.0,  # measured 69 of 10,000 with 512 units
+            DROP: 0.3,  # measured 13 of 10,000; 784-64-10 loses 57 and the convolutional one 64, which is too much
+            ABS_DIFF: 0.7,  # measured 0.52: 16 levels a weight decide again wherever two digits are close
+            MEAN_DIFF: 3e-3,  # measured 1.3e-3 with 512 units; 784-64-10 has 3.4e-3
+            BATCH_FLIPS: 0.05,  # measured 0
+            BATCH_DIFF: 0.01,  # measured 0: LiteRT takes an activation range for each image
+            SUM_ERROR: _FLOAT_SUM_ERROR,
+            VALUE_DIFF: 6.0,
+            VALUE_MEAN: 0.26,  # as int8
+        },
+    }.items()
+}
+"""From the strictest on."""
+
+
+def gate_for(quantization: str) -> Gate:
+    """Return the gate of a quantization. Raises UnknownNameError if there is none."""
+    if quantization not in GATES:
+        raise UnknownNameError("parity gate for the quantization", quantization, GATES)
+    return GATES[quantization]
+
+
+OPTIONS: Final = {FLIPS: "--max-flips", DROP: "--max-drop", ABS_DIFF: "--max-diff"}
+"""The limits that have an option."""
+
+
+@dataclass(frozen=True)
+class GateTable:
+    """The gates of every quantization, and what a person changed. Raises UsageError for an option out of range."""
+
+    changes: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Limits, by quantization or artifact and name."""
+    sha256: str = ""
+    """Hash of the file; empty for the built-in limits."""
+    options: Mapping[str, float] = field(default_factory=dict)
+    """Limits of the command line, by name, which take the place of every other."""
+
+    def __post_init__(self) -> None:
+        for name, limit in self.options.items():
+            check_range(OPTIONS[name], limit, least=0, most=LIMITS[name].largest)
+
+    def of(self, name: str, quantization: str, *, numbers: bool | None = None) -> Gate:
+        """Return the gate of an artifact, with the limits of numbers, of classes or, for None, of both.
+
+        Raises UnknownNameError for a quantization without one, and UsageError as `Gate.of_answers` does.
+        """
+        gate = self._given(name, quantization)
+        return gate if numbers is None else gate.of_answers(name, numbers=numbers)
+
+    def _given(self, name: str, quantization: str) -> Gate:
+        gate = replace(gate_for(quantization), sha256=self.sha256)
+        for table in (quantization, name):
+            gate = gate.given(self.changes.get(table, {}), GATE_FILE)
+        if not self.options:
+            return gate
+        hashed = sha256(repr((self.sha256, sorted(self.options.items()))).encode())
+        return replace(gate.given(self.options, COMMAND_LINE), sha256=hashed)
+
+    def document(self) -> dict[str, Any]:
+        """Return all limits as a gate file would have them."""
+        own = {name: dict(table) for name, table in self.changes.items() if name not in GATES}
+        return {SETTLED_KEY: SETTLED_IMAGES, **{name: _ordered(self.of("", name)) for name in GATES}, **own}
+
+
+def _ordered(gate: Gate) -> dict[str, float]:
+    return {name: gate[name] for name in LIMITS if name in gate.limits}
+
+
+def read_gates(path: Path) -> GateTable:
+    """Read a gate file. What it does not mention keeps its built-in limit.
+
+    Raises UsageError where it is missing, no TOML, or has a limit out of range, UnknownNameError for a name in it that
+    means nothing.
+    """
+    try:
+        data = path.read_bytes()
+        document = tomllib.loads(data.decode())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(
+            f"{path} is not a gate file: {error}",
+            hint="See what a gate file may say with: edgemnist verify --show-gate",
+        ) from error
+    if (settled := document.pop(SETTLED_KEY, SETTLED_IMAGES)) != SETTLED_IMAGES:
+        raise UsageError(
+            f"{path}: {SETTLED_KEY} is {settled!r}, but is always {SETTLED_IMAGES:,}",
+            hint="Write limits of your own, which allow nothing for chance on any number of images.",
+        )
+    known = [*GATES, *artifact_names()]
+    changes: dict[str, dict[str, float]] = {}
+    for name, table in document.items():
+        if name not in known:
+            raise UnknownNameError(f"quantization or artifact, named in {path},", name, known)
+        if not isinstance(table, dict):
+            raise UsageError(f"{path}: {name} is {table!r}, not a table", hint=f"Write [{name}] with its limits below.")
+        changes[name] = {key: _checked(path, name, key, value) for key, value in table.items()}
+    return GateTable(changes=changes, sha256=sha256(data))
+
+
+def _checked(path: Path, name: str, key: str, value: object) -> float:
+    if key not in LIMITS:
+        raise UnknownNameError(f"limit, named in {path} at [{name}],", key, LIMITS)
+    # A bool is an int to Python, and no limit.
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= LIMITS[key].largest:
+        return float(value)
+    raise UsageError(
+        f"{path}: {key} of [{name}] must be a number between 0 and {LIMITS[key].largest:g} (got {value!r})"
+    )
+
+
+def gate_toml(gates: GateTable) -> str:
+    """Return a gate file that `read_gates` reads back to the same gates: all limits, the built-in ones behind a #."""
+    document = gates.document()
+    del document[SETTLED_KEY]
+    lines = ["# Limits behind a # are built in. Without the #, a limit is yours and holds to the letter."]
+    explained: set[str] = set()
+    for name, table in document.items():
+        lines += ["", f"[{name}]"]
+        for key, value in table.items():
+            comment = "" if key in explained else f"  # {LIMITS[key].meaning}"
+            explained.add(key)
+            mark = "" if key in gates.changes.get(name, {}) else "# "
+            lines.append(f"{mark}{key} = {value!r}{comment}")
+    return "\n".join(lines) + "\n"
+
+
+def held_limits(gate: Gate, quantization: str, images: int) -> dict[str, Limit]:
+    """Return the limits of a gate over this many images, by their names, beside the quantization's built-in ones."""
+    usual = gate_for(quantization).limits
+    return {
+        name: Limit(
+            limit=limit,
+            builtin=usual.get(name),
+            allowed=gate.allowed(name, images) if LIMITS[name].counts else None,
+            own=not gate.is_built_in(name),
+            origin=gate.origin(name),
+        )
+        for name, limit in _ordered(gate).items()
+    }
+
+
+def own_gates(artifacts: Iterable[ArtifactParity], noun: str = "image") -> list[str]:
+    """Return a sentence for each gate that is not the built-in one: what passed it might not have passed that."""
+    names: dict[str, list[str]] = {}
+    for parity in artifacts:
+        if limits := ", ".join(_own(name, limit, noun) for name, limit in parity.gate.items() if limit.own):
+            names.setdefault(limits, []).append(parity.name)
+    return [f"The gate of {', '.join(those)} is not the built-in one: {limits}." for limits, those in names.items()]
+
+
+def _own(name: str, limit: Limit, noun: str) -> str:
+    if limit.limit != limit.builtin:
+        return f"{name} {limit.limit:g}" + ("" if limit.builtin is None else f" instead of {limit.builtin:g}")
+    # The same amount, with nothing, or more or less, allowed for.
+    counted = "" if limit.allowed is None else f" ({count(limit.allowed, noun)})"
+    return f"{name} {limit.limit:g} to the letter{counted}"
+
+
+def value_measurements(
+    gate: Gate, parity: ValueParity, integer: IntegerCheck | None = None, noun: str = "image"
+) -> list[Measurement]:
+    """Return what is compared with each limit of a gate where answers are numbers; see `measurements`.
+
+    `integer` is the comparison with the integer reference, in steps of 1/256.
+    """
+    odd = f"{parity.unanswered:,} of {count(parity.images, noun)} got an answer that is not a finite number"
+    found = [Measurement("unanswered", parity.unanswered, odd, most=0)]
+    values = parity.values
+    alone = " between a batch of one and a large batch"
+    measured = {
+        VALUE_DIFF: (values.largest, "a value is off by {} times the spread, {} allowed"),
+        VALUE_MEAN: (values.mean, "values are off by {} times the spread on average, {} allowed"),
+        VALUES_DIFFERING: (100 * values.differing, "{} % of the values are not the same, {} % allowed"),
+        BATCH_DIFF: (
+            parity.max_batch_diff / values.spread,
+            f"a value changed{alone} by {{}} times the spread, {{}} allowed",
+        ),
+    }
+    if not parity.batches:
+        del measured[BATCH_DIFF]
+    if parity.unanswered < parity.images:
+        found += [gate.measure(name, *what) for name, what in measured.items() if name in gate.limits]
+    return [*found, *_integer(gate, integer), _few(gate, parity.images, noun)]
+
+
+def measurements(
+    gate: Gate, parity: Parity, integer: IntegerCheck | None = None, noun: str = "image"
+) -> list[Measurement]:
+    """Return what is compared with each limit of a gate, the plainest fault first.
+
+    Accuracy counts every image. Ties are flips too, and excused under the built-in limit only, see `excused_ties`.
+    `integer` is the comparison with the integer reference, if there is one; messages call one input `noun`.
+    """
+    images = parity.images
+    odd = f"{parity.unanswered:,} of {images:,} {noun}s got an answer that is not a finite number"
+    unanswered = Measurement("unanswered", parity.unanswered, odd, most=0)
+    if parity.unanswered == images:
+        # Every other limit is exceeded as well, and none of that says anything.
+        return [unanswered]
+    chance = f", more than chance explains (p = {parity.p_value:.2g})" if parity.significant_loss else ""
+    ties = excused_ties(gate, parity)
+    tied = f"; {parity.ties:,} of them {'is a tie' if parity.ties == 1 else 'are ties'}" * (parity.ties > ties)
+    alone = " between a batch of one and a large batch"
+
+    def changed(name: str, number: int, how: str = "", tied: str = "") -> Measurement:
+        most = gate.allowed(name, images)
+        limit = f"{most:,} allowed ({100.0 * most / images:.2f} %)" if most else "none allowed"
+        reason = f"{count(number, 'label')} changed{how} ({100.0 * number / images:.2f} %), {limit}{tied}"
+        return gate.measure(name, 100 * number / images, reason, 100 * most / images)
+
+    def drop() -> Measurement:
+        if not parity.labelled:
+            unknown = "the loss of accuracy is unknown: nobody has said the labels"
+            return Measurement(DROP, None, "", most=gate[DROP], origin=gate.origin(DROP), unknown=unknown)
+        reason = f"accuracy fell by {{}} points{chance}, {{}} allowed"
+        return gate.measure(DROP, 100 * parity.lost / images, reason, 100 * most_lost(gate, parity) / images)
+
+    off = "a probability changed between a batch of one and a large batch by {}, {} allowed"
+    measured: dict[str, Callable[[], Measurement]] = {
+        # Two more classes than there are, because the int8 softmax also saturates at 255/256.
+        SUM_ERROR: lambda: gate.measure(
+            SUM_ERROR, parity.max_sum_error, "probabilities add up to 1 ± {}, ± {} allowed",
+            gate[SUM_ERROR] * (parity.classes + 2),
+        ),
+        DROP: drop,
+        FLIPS: lambda: changed(FLIPS, parity.flips - ties, tied=tied),
+        ABS_DIFF: lambda: gate.measure(ABS_DIFF, parity.max_abs_diff, "a probability is off by {}, {} allowed"),
+        MEAN_DIFF: lambda: gate.measure(
+            MEAN_DIFF, parity.mean_abs_diff, "probabilities are off by {} on average, {} allowed"
+        ),
+        BATCH_FLIPS: lambda: changed(BATCH_FLIPS, parity.batch_flips, alone),
+        BATCH_DIFF: lambda: gate.measure(BATCH_DIFF, parity.max_batch_diff, off),
+    }  # fmt: skip
+    left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
+    if not parity.labelled and gate.is_built_in(DROP):
+        left_out.add(DROP)
+    found = [make() for name, make in measured.items() if name in gate.limits and name not in left_out]
+    return [unanswered, *found, *_integer(gate, integer), _few(gate, images, noun)]
+
+
+def _integer(gate: Gate, integer: IntegerCheck | None) -> list[Measurement]:
+    if integer is None or INTEGER_DIFF not in gate.limits:
+        return []
+    # What a rounding rule explains is within the limit.
+    off = integer.max_abs_diff if misses_integers(gate, integer) else min(integer.max_abs_diff, gate[INTEGER_DIFF])
+    reason = "the runtime differs from the integer reference by {} on the same file, {} allowed"
+    return [gate.measure(INTEGER_DIFF, off, reason)]
+
+
+def _few(gate: Gate, images: int, noun: str) -> Measurement:
+    few = f"only {count(images, noun)}, and {gate[IMAGES]:,.0f} are needed to judge"
+    return Measurement(IMAGES, images, few, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN)
+
+
+def most_lost(gate: Gate, parity: Parity) -> int:
+    """Return how many images may be labelled worse on balance.
+
+    Under the built-in limit no more than `MOST_BY_CHANCE` on few images, and of a loss that chance does not explain
+    only `SLIGHT` of the share.
+    """
+    most = gate.allowed(DROP, parity.images)
+    if not gate.is_built_in(DROP):
+        return most
+    if parity.images < SETTLED_IMAGES:
+        most = min(most, math.floor(MOST_BY_CHANCE * parity.images + 1e-9))
+    if parity.significant_loss:
+        most = min(most, math.floor(SLIGHT * gate[DROP] / 100 * parity.images + 1e-9))
+    return most
+
+
+def excused_ties(gate: Gate, parity: Parity) -> int:
+    """Return how many flips are ties that do not count: all of them or none.
+
+    They count where a person gave the limit, and where accuracy is lost: beyond its limit, or beyond chance.
+    """
+    lost = DROP in gate.limits and (parity.lost > most_lost(gate, parity) or parity.significant_loss)
+    return parity.ties if gate.is_built_in(FLIPS) and not lost else 0
+
+
+def misses_integers(gate: Gate, integer: IntegerCheck) -> bool:
+    """Return whether a runtime is further off the integer reference than allowed.
+
+    What a rounding rule explains is allowed, unless a person gave the limit.
+    """
+    if INTEGER_DIFF not in gate.limits or integer.max_abs_diff <= gate[INTEGER_DIFF]:
+        return False
+    return integer.rescaling is None or not gate.is_built_in(INTEGER_DIFF)

@@ -1,0 +1,394 @@
+"""Every model compared with the Keras model, on every evaluation image."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.ground.arrays import Images, Probabilities
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Measurement, fault, judge
+from edgemnist.ground.results.verify import (
+    KERAS_MODEL,
+    ArtifactLayers,
+    ArtifactParity,
+    IntegerCheck,
+    ModelRounding,
+    Replay,
+    Unusable,
+    VerifyResult,
+    verdict_on,
+)
+from edgemnist.ground.storage import write_file
+from edgemnist.model.exports import LIMITS_FILE, Exports
+from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.models import Model, Subject
+from edgemnist.model.exports.questions import golden_questions, reference_question, source_name
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.runtimes.untrusted import try_files
+from edgemnist.model.task import default_input
+from edgemnist.pipeline.verify.gate import (
+    ABS_DIFF,
+    BATCH_DIFF,
+    BATCH_FLIPS,
+    DROP,
+    FLIPS,
+    VALUE_DIFF,
+    Gate,
+    GateTable,
+    held_limits,
+    measurements,
+    misses_integers,
+    read_gates,
+    value_measurements,
+)
+from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
+from edgemnist.pipeline.verify.parity import (
+    Answers,
+    Parity,
+    ValueParity,
+    ask,
+    compare,
+    compare_values,
+    list_flips,
+    no_answers,
+)
+from edgemnist.pipeline.verify.statistics import expected_calibration_error
+from edgemnist.pipeline.verify.vote import (
+    INTEGER,
+    STEP,
+    Ballot,
+    check_integer,
+    count_votes,
+    explaining_rescaling,
+    find_rounding,
+    integer_answers,
+    replay,
+    replay_measurements,
+)
+from edgemnist.pipeline.verify.written import flips_png
+
+RENEW: Final = "export"
+MOSTLY: Final = 0.5
+"""From this share on, ties are the cause of the flips, and not an accident among them."""
+REFUSED: Final = "refused"
+"""Status of a model that its runtime refuses, or dies of."""
+
+
+class Examined(NamedTuple):
+    """What is found out about one model."""
+
+    parity: ArtifactParity
+    ballots: Sequence[Ballot] = ()
+    """The votes that come with it, for int8."""
+    rounding: ModelRounding | None = None
+    """Only if that was asked for, and its answers tell it."""
+
+
+def verify(
+    exports: Exports,
+    names: Sequence[str] | None = None,
+    reporter: Reporter = SILENT,
+    *,
+    gates: GateTable | None = None,
+    layers: bool = False,
+    rounding: bool = False,
+) -> VerifyResult:
+    """Compare models with the golden pack of an export directory: those named, or all that can be run here.
+
+    `gates` are what a person gave, see `gates_of`. `layers` also compares each TFLite file with
+    its float32 twin, layer by layer, and `rounding` finds the rounding rule of each int8 model. A gate that is missed
+    raises nothing: the verdict says so, with the reasons. Where nothing is named, a damaged or missing artifact is a
+    missed gate, too, and so is one that its runtime refuses; of one without a runtime here nothing is known.
+
+    Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise, and UsageError where
+    `layers` has no float32 twin.
+    """
+    table = gates_of(exports, gates or GateTable())
+    # Of the others the result tells what a notice would.
+    models, unusable = (exports.select(names, reporter), list[Unusable]()) if names else exports.runnable()
+    for model in models:
+        # Imported before the clock starts: what takes time below is the work.
+        model.entry.load()
+    golden = exports.read_golden(to_compare=True)
+    warnings = [*golden_questions(exports.manifest, golden), *_engine_fault()]
+    source = source_name(exports.manifest)
+    started = time.perf_counter()
+    examined: list[Examined] = []
+    try_files((model.path, model.runtime) for model in models if model.may_crash)
+    for model in models:
+        try:
+            subject = exports.subject(model, golden)
+            gate = table.of(model.artifact, subject.arithmetic, numbers=golden.task.numbers)
+            examined.append(examine(subject, golden, gate, reporter, rounding=rounding, reference=source))
+        except ArtifactError as error:
+            if names:
+                raise
+            unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
+    layered = _compare_layers(exports, models, golden, reporter) if layers else []
+    return joint_result(
+        examined, golden, started, unusable=unusable, layers=layered, warnings=warnings, reference=source
+    )
+
+
+def joint_result(
+    examined: Sequence[Examined],
+    golden: GoldenPack,
+    started: float,
+    *,
+    warnings: list[str],
+    reference: str = KERAS_MODEL,
+    unusable: Sequence[Unusable] = (),
+    layers: Sequence[ArtifactLayers] = (),
+) -> VerifyResult:
+    """Return the result on models that were compared with the same reference since `started`, of `perf_counter`."""
+    parities = [one.parity for one in examined]
+    verdict = verdict_on(parities, unusable)
+    return VerifyResult(
+        verdict=verdict,
+        passed=verdict.passed,
+        images=len(golden),
+        reference_accuracy=None if golden.truth is None or golden.task.numbers else golden.accuracy(),
+        data=golden.data,
+        model_sha256=golden.model_sha256,
+        artifacts=parities,
+        unusable=list(unusable),
+        vote=count_votes([ballot for one in examined for ballot in one.ballots]),
+        layers=list(layers),
+        rounding=[one.rounding for one in examined if one.rounding is not None],
+        seconds=time.perf_counter() - started,
+        reference=reference,
+        warnings=warnings,
+        input=msgspec.UNSET if default_input().takes_the_same(golden.task.input) else golden.task.input,
+    )
+
+
+def gates_of(exports: Exports, given: GateTable) -> GateTable:
+    """Return the limits that hold: those of a gate file that was given, else the directory's own, in `gate.toml`."""
+    if given.sha256 or not exports.gate_sha256:
+        return given
+    return replace(read_gates(exports.directory / LIMITS_FILE), options=given.options)
+
+
+def _engine_fault() -> list[str]:
+    """Return why the native engine, which is there, cannot be loaded and so verifies nothing; nothing if it can."""
+    from edgemnist.model.native.library import open_library
+
+    try:
+        if not RUNTIMES["native"].missing():
+            open_library()
+    except ArtifactError as error:
+        return [f"{error.message}, so nothing was verified in it. {error.hint}"]
+    return []
+
+
+def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SILENT) -> None:
+    """Save a result for the commands that choose by it; not one under other limits than the directory's own."""
+    gates = {one.verdict.rests_on.gate for one in result.artifacts if one.verdict.rests_on is not None}
+    if gates <= {exports.gate_sha256}:
+        exports.findings.save_verification(result, reporter)
+    elif not exports.is_reference:
+        reporter.notice(
+            "The verdict under these limits is not saved. To have every command and board go by them, write them to "
+            f"{exports.directory / LIMITS_FILE}."
+        )
+
+
+def write_flips(result: VerifyResult, images: Images, sheet: Path) -> VerifyResult:
+    """Write a PNG with every flip among `images`, [N, ...], and return the result. Raises StorageError."""
+    write_file(sheet, flips_png(result, images))
+    return msgspec.structs.replace(result, flip_sheet=str(sheet))
+
+
+def examine(
+    subject: Subject,
+    golden: GoldenPack,
+    gate: Gate,
+    reporter: Reporter = SILENT,
+    *,
+    rounding: bool = False,
+    reference: str = KERAS_MODEL,
+    by_itself: bool = False,
+) -> Examined:
+    """Return what is found out about a model that answers every image of a golden pack.
+
+    `reference` is what it is compared with; `by_itself` says that this is the integer reference of its own file.
+    """
+    model, classifier, is_int8 = subject.model, subject.classifier, subject.arithmetic == "int8"
+    if not is_comparable(classifier, golden):
+        return Examined(parity_of(subject, golden, None, gate, reference=reference))
+    with reporter.task(f"Verifying {model.name}", total=len(golden)) as task:
+        answers = ask(classifier, golden, task)
+    integer = golden.probabilities if by_itself else None
+    if integer is None and is_int8 and model.runtime != INTEGER:
+        integer = integer_answers(model, golden, reporter)
+    step = subject.output_scale if golden.task.numbers and subject.output_scale else STEP
+    explain = partial(explaining_rescaling, model, golden=golden, step=step)
+    parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
+    if not is_int8 or golden.task.numbers:
+        rule = find_rounding(model, answers.single, golden) if rounding and is_int8 else None
+        return Examined(parity, (), rule)
+    ballots = [Ballot(model.artifact, model.runtime, answers.single.argmax(axis=1))]
+    # A runtime that promises the reference's bits would vote twice.
+    if integer is not None and not model.entry.exact:
+        ballots.append(Ballot(model.artifact, INTEGER, integer.argmax(axis=1)))
+    rule = find_rounding(model, answers.single, golden) if rounding else None
+    if rounding and rule is None:
+        reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
+    return Examined(parity, ballots, rule)
+
+
+def is_comparable(classifier: Classifier, golden: GoldenPack) -> bool:
+    """Return whether a classifier answers with as much as the reference of a golden pack, and of the same kind."""
+    if classifier.answers_numbers != golden.task.numbers or classifier.spec.shape != golden.images.shape[1:]:
+        return False
+    answered = golden.probabilities.shape[1:]
+    if golden.task.numbers:
+        return classifier.answer(golden.images[:1]).shape[1:] == answered
+    return (len(classifier.classes_),) == answered
+
+
+def _compare_layers(
+    exports: Exports, models: Sequence[Model], golden: GoldenPack, reporter: Reporter
+) -> list[ArtifactLayers]:
+    if not any(one.name == FLOAT_TWIN for one in exports.manifest.artifacts):
+        raise UsageError(
+            f"--layers compares with {FLOAT_TWIN}, which {exports.directory} does not have",
+            hint=f"Make it with: {exports.command('export --format tflite --quantize float32')}",
+        )
+    (twin,) = exports.select([FLOAT_TWIN])
+    files = {model.artifact: model for model in models if model.path.suffix == twin.path.suffix}
+    files.pop(FLOAT_TWIN, None)
+    if not files:
+        reporter.notice(f"--layers has nothing to compare: it examines TFLite files other than {FLOAT_TWIN}.")
+    found = (compare_layers(model, twin, golden, reporter) for model in files.values())
+    return [one for one in found if one is not None]
+
+
+def parity_of(
+    subject: Subject,
+    golden: GoldenPack,
+    answers: Answers | None,
+    gate: Gate,
+    *,
+    integer: Probabilities | None = None,
+    explain: Callable[[Probabilities], str | None] = lambda _: None,
+    reference: str = KERAS_MODEL,
+) -> ArtifactParity:
+    """Compare a model's answers with the reference in `golden`; None for one whose classes are others.
+
+    What cannot be compared misses no further gate: the mistake says it all.
+
+    `integer` is what the integer reference answers, float32 [N, C], and `explain` finds the rounding rule under which
+    it gives the model's answers, if it does not under its own.
+    """
+    numbers, comparable = golden.task.numbers, answers is not None
+    answers = answers or no_answers(*golden.probabilities.shape)
+    parity = _compared(golden, answers)
+    step = subject.output_scale if numbers else None
+    check = None if integer is None else check_integer(answers.single, integer, numbers=numbers)
+    # A step of numbers is to them what one of the softmax is to probabilities.
+    judged = check and msgspec.structs.replace(check, max_abs_diff=check.max_abs_diff * (STEP / step if step else 1))
+    if judged is not None and check is not None and misses_integers(gate, judged):
+        rule = explain(answers.single)
+        judged, check = (msgspec.structs.replace(one, rescaling=rule) for one in (judged, check))
+    known = [fault("same_model", reason) for reason in subject.mistakes]
+    known += _measured(gate, parity, judged, golden.task.input.noun) if comparable else []
+    runtime, exported, replayed = subject.model.runtime, subject.exported, None
+    if exported is not None and exported.shape == answers.single.shape:
+        replayed = replay(
+            answers.single,
+            exported,
+            quantization=subject.quantization,
+            output_scale=subject.output_scale,
+            numbers=numbers,
+        )
+        spread = parity.values.spread if isinstance(parity, ValueParity) else 0.0
+        differing = replay_measurements(gate, replayed, spread, step)
+        same = judge(differing).passed
+        if same or not _rounds_otherwise(gate, runtime, judged, replayed, spread) or not explain(exported):
+            known += differing
+    if check is not None and check.differing and RUNTIMES[runtime].exact:
+        values = f"{check.differing:,} of {answers.single.size:,} {'numbers' if numbers else 'probabilities'}"
+        promised = f"{values} differ from the integer reference, but {runtime} promises every bit of it"
+        known.append(fault("every_bit", promised))
+    for doubt in reference_question(golden, reference=reference):
+        # The first sentence; the page has the others below.
+        proves = f"it proves nothing: {doubt[0].lower()}{doubt[1:].partition('. ')[0].rstrip('.')}"
+        known.append(fault("reference", proves, otherwise=UNKNOWN))
+    verdict = judge(known, msgspec.structs.replace(subject.rests_on, gate=gate.sha256))
+    cure = RENEW if subject.outdated else None
+    lost = {DROP, FLIPS} & {one.name for one in verdict.limits if one.outcome == MISSED}
+    # Shares of sigmoids are on no such grid: only of a softmax there is something to leave out.
+    on_grid = subject.output_scale == STEP and not np.any(answers.single % STEP)
+    if (
+        lost
+        and not subject.outdated
+        and on_grid
+        and isinstance(parity, Parity)
+        and parity.flips * MOSTLY <= parity.ties
+    ):
+        coarse = "its output has only 256 steps, too few to tell those labels apart: logits have more"
+        verdict = msgspec.structs.replace(verdict, reasons=[*verdict.reasons, coarse])
+        cure = f"{RENEW} --format {subject.format} --quantize {subject.quantization} --logits"
+    return ArtifactParity(
+        verdict=verdict,
+        name=subject.model.name,
+        format=subject.format,
+        quantization=subject.quantization,
+        runtime=runtime,
+        **parity.figures,
+        passed=verdict.passed,
+        reasons=verdict.reasons,
+        cure=None if verdict.passed else cure,
+        sha256=subject.model.sha256,
+        flipped=[] if numbers else list_flips(golden.probabilities, answers.single, golden.truth, golden.class_labels),
+        ece=_calibration_error(answers.single, golden),
+        reference_ece=_calibration_error(golden.probabilities, golden),
+        integer=check,
+        replay=replayed,
+        gate=held_limits(gate, subject.arithmetic, parity.images),
+    )
+
+
+def _compared(golden: GoldenPack, answers: Answers) -> Parity | ValueParity:
+    if golden.task.numbers:
+        return compare_values(golden.probabilities, answers.single, answers.batched)
+    return compare(golden.probabilities, golden.truth, answers.single, answers.batched)
+
+
+def _measured(gate: Gate, parity: Parity | ValueParity, check: IntegerCheck | None, noun: str) -> list[Measurement]:
+    if isinstance(parity, ValueParity):
+        return value_measurements(gate, parity, check, noun)
+    return measurements(gate, parity, check, noun)
+
+
+def _calibration_error(answers: Probabilities, golden: GoldenPack) -> float | None:
+    if golden.truth is None or golden.task.numbers:
+        return None
+    return expected_calibration_error(answers, golden.truth)
+
+
+def _rounds_otherwise(
+    gate: Gate, runtime: str, check: IntegerCheck | None, replayed: Replay, spread: float = 0.0
+) -> bool:
+    """Return whether another machine's rounding rule may be why the answers there were others.
+
+    Both answers are what the specification gives, each under a rule; two rules are no further apart than each may be
+    from the Keras model; and no person gave the limit.
+    """
+    checked = runtime == INTEGER or (check is not None and not misses_integers(gate, check))
+    if not checked or not gate.is_built_in(BATCH_FLIPS, BATCH_DIFF):
+        return False
+    if spread or ABS_DIFF not in gate.limits:
+        return replayed.max_abs_diff <= gate.limits.get(VALUE_DIFF, 0.0) * spread
+    return replayed.flips <= gate.allowed(FLIPS, replayed.images) and replayed.max_abs_diff <= gate[ABS_DIFF]

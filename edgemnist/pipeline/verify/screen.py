@@ -1,0 +1,332 @@
+"""The page of `edgemnist verify`."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from edgemnist.ground.console.tables import closing, outcome, quality, table
+from edgemnist.ground.formatting import count, percent, points
+from edgemnist.ground.inputs import noun_of
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN
+from edgemnist.ground.results.verify import (
+    KERAS_MODEL,
+    NOT_RUN,
+    SIGNIFICANT,
+    SOURCE_MODELS,
+    ArtifactLayers,
+    ArtifactParity,
+    Replay,
+    RoundingRule,
+    VerifyResult,
+    Vote,
+)
+from edgemnist.pipeline.verify.gate import own_gates
+from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
+from edgemnist.pipeline.verify.vote import IDENTICAL
+
+
+def next_words(result: VerifyResult, *, flips: bool, here: bool = True) -> str:
+    """Return the words of the command that comes next; `flips` says that the changed labels are listed already.
+
+    What removes the cause comes first, if the models are `here`, where they can be made.
+    """
+    if result.passed:
+        return "bench"
+    cures = [one.cure for one in result.artifacts if one.cure and not one.passed]
+    unusable = {one.status for one in result.unusable}
+    if here and (cures or unusable):
+        return cures[0] if cures else "runtimes" if unusable == {NOT_RUN} else "export"
+    changed = [one.name for one in result.artifacts if not one.passed and one.flipped]
+    return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
+
+
+def board_step(result: VerifyResult, on: str, *, flips: bool) -> str:
+    """Return the command that comes next on a board, which has no report; `on` is what names it behind `--on`."""
+    return f"edgemnist {next_words(result, flips=flips, here=False).replace('report', 'doctor')} --on {on}"
+
+
+def files_step(result: VerifyResult, given: Mapping[str, object], *, flips: bool) -> str:
+    """Return the command that comes next for model files, which have no bench and no report; or nothing.
+
+    `given` are the options that say what is compared with what, those that are None left out.
+    """
+    words = next_words(result, flips=flips)
+    options = [word for name, value in given.items() if value is not None for word in (name, str(value))]
+    return f"edgemnist {words} {shlex.join(options)}" if words.startswith("verify ") else ""
+
+
+def bench_step(result: VerifyResult, files: Sequence[str]) -> str:
+    """Return the command that comes next for files that were verified alone: `bench`, if they passed."""
+    return f"edgemnist bench {shlex.join(files)}" if result.passed else ""
+
+
+def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
+    """Draw the parity table, and below it why gates were missed, and which are the user's own.
+
+    With `flips`, each changed label follows. The last line is the verdict, with the command that comes next, `step`.
+    """
+    # Files may have long paths; the names of artifacts are short.
+    prose = [] if result.reference in {KERAS_MODEL, *SOURCE_MODELS.values()} else ["artifact"]
+    classes = [one for one in result.artifacts if one.values is None]
+    tables: list[RenderableType] = []
+    if classes or not result.artifacts:
+        page = table(
+            "artifact", "accuracy", "drop", "flips", "+ −", "p", "max |Δp|", "gate", left=["gate"], prose=prose
+        )
+        for parity in classes:
+            page.add_row(
+                parity.name,
+                percent(parity.accuracy),
+                points(parity.accuracy_drop_points),
+                f"{parity.flips:,}",
+                _balance(parity),
+                _p_value(parity.mcnemar_p),
+                f"{parity.max_abs_diff:.1e}",
+                outcome(parity.verdict.outcome),
+            )
+        tables.append(page)
+    if len(classes) < len(result.artifacts):
+        page = table("artifact", "largest", "on average", "differing", "gate", left=["gate"], prose=prose)
+        for parity in result.artifacts:
+            if (values := parity.values) is not None:
+                page.add_row(
+                    parity.name,
+                    f"{values.largest:.2g}",
+                    f"{values.mean:.2g}",
+                    percent(values.differing, 1),
+                    outcome(parity.verdict.outcome),
+                )
+        tables.append(page)
+    noun = noun_of(result.input)
+    asked: list[RenderableType] = [Text(sentence, style="dim") for sentence in _roundings(result)]
+    asked += [_layer_table(one, noun) for one in result.layers]
+    if result.layers:
+        asked.append(
+            Text(
+                "SQNR: of everything up to this output; range: what its own calibration costs; "
+                "clipped: values that its range cannot hold.",
+                style="dim",
+            )
+        )
+    asked += [_flip_table(parity, noun) for parity in result.artifacts if parity.flipped] if flips else []
+    return Group(Text(_heading(result)), *tables, *asked, *_notes(result), _closing(result, step))
+
+
+def _heading(result: VerifyResult) -> str:
+    """Say what models were compared with, on how many inputs, and what the columns mean."""
+    noun = noun_of(result.input)
+    inputs = count(result.images, noun)
+    if all(one.values is not None for one in result.artifacts) and result.artifacts:
+        return (
+            f"{inputs}. How far numbers are from those of the reference ({result.reference}), "
+            "one at most and all on average, in spreads (standard deviations of the reference's)."
+        )
+    if result.reference_accuracy is None:
+        return (
+            f"{inputs} without labels; flips are labels that differ from those of the reference ({result.reference})."
+        )
+    return (
+        f"{result.images:,} evaluation {noun}s; the reference ({result.reference}) is right on "
+        f"{percent(result.reference_accuracy)}. Drop in points; "
+        "+ −: flips that fixed and broke; p: McNemar's exact test."
+    )
+
+
+_NOTES: Final = 2
+"""Lines between the table and the verdict."""
+_REASONS: Final = 3
+"""Sets of reasons that are spelled out; `--json` has all of them."""
+
+
+def _notes(result: VerifyResult) -> list[Text]:
+    """Return what matters most about a result, a line each: what missed and why, doubts, then details."""
+    important = [_missed(result)] if not result.passed else []
+    doubts = [f"{one.name} is {one.loss}." for one in result.artifacts if one.passed and one.loss]
+    if doubts:
+        important.append(Text(" ".join(doubts), "bold yellow"))
+    if result.warnings:
+        important += quality([" ".join(result.warnings)])
+    important += map(Text, own_gates(result.artifacts, noun_of(result.input)))
+    if len(important) > _NOTES:
+        important = [*important[: _NOTES - 1], Text(" ").join(important[_NOTES - 1 :])]
+    details = [*_replays(result.artifacts), *_voters(result)]
+    return [*important, *(Text(sentence, style="dim") for sentence in details)][:_NOTES]
+
+
+def _missed(result: VerifyResult) -> Text:
+    """Say why models missed the gate: those that lost the most accuracy beyond chance first, alike ones together."""
+    worst = sorted(
+        result.artifacts, key=lambda one: (not one.loss, -(one.accuracy_drop_points or 0) if one.loss else 0)
+    )
+    groups: dict[str, list[str]] = {}
+    for one in worst:
+        if one.reasons:
+            groups.setdefault("; ".join(one.reasons), []).append(one.name)
+    for broken in result.unusable:
+        groups.setdefault(broken.reason, []).append(broken.name)
+    line = Text()
+    for reasons, names in list(groups.items())[:_REASONS]:
+        line.append(f"{', '.join(names)}: ", "bold red").append(f"{reasons}. ")
+    if more := [name for names in list(groups.values())[_REASONS:] for name in names]:
+        line.append(f"So did {', '.join(more)}; --json has the reasons.")
+    line.rstrip()
+    return line
+
+
+def _closing(result: VerifyResult, step: str) -> Text:
+    outcomes = [parity.verdict.outcome for parity in result.artifacts]
+    outcomes += [UNKNOWN if one.status == NOT_RUN else MISSED for one in result.unusable]
+    total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
+    if missed:
+        others = f"; {unknown} {'is' if unknown == 1 else 'are'} unknown" * bool(unknown)
+        return closing(f"{missed} of {count(total, 'model')} missed the gate{others}.", step, passed=False)
+    if unknown:
+        passes = "passes" if unknown == 1 else "pass"
+        return closing(f"Unknown whether {unknown} of {count(total, 'model')} {passes} the gate.", step, passed=False)
+    passing = {1: "It passes", 2: "Both models pass"}.get(total, f"All {total} models pass")
+    return closing(f"{passing} the gate.", step)
+
+
+def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
+    """Say how the models answer here, compared with how their artifacts answered on the machine that exported them."""
+    replayed = [(parity.name, parity.replay) for parity in artifacts if parity.replay is not None]
+    differing = [f"{name} ({_differing(one)})" for name, one in replayed if one.verdict != IDENTICAL]
+    if not replayed:
+        return
+    if len(differing) == len(replayed):
+        yield f"Not as on the exporting machine: {', '.join(differing)}."
+    else:
+        yield f"As on the exporting machine, to the last bit{', except ' * bool(differing)}{', '.join(differing)}."
+
+
+def _differing(replay: Replay) -> str:
+    # Of logits, a step is more than any probability is off.
+    size = count(replay.max_steps, "step") if replay.max_steps else f"{replay.max_abs_diff:.1e}"
+    flips = f"{count(replay.flips, 'label')} and " if replay.flips else ""
+    more = f", {replay.beyond_rounding:,} by more than rounding" if replay.beyond_rounding else ""
+    return f"{flips}{count(replay.differing, 'value')} by up to {size}{more}"
+
+
+_RESCALINGS = {
+    "single": "rounds once, as the reference does,",
+    "double": "rounds twice, as gemmlowp does,",
+    "float": "rounds in float32, as XNNPACK does,",
+}
+_SOFTMAXES = {"integer": "with the softmax in integers", "float": "with the softmax in float32"}
+
+
+def _roundings(result: VerifyResult) -> Iterator[str]:
+    """Name the rounding rule that fits each model's answers best, and how well the reference's own rule does."""
+    noun = noun_of(result.input)
+    for one in result.rounding:
+        best = one.rules[0]
+        equals = [rule for rule in one.rules[1:] if rule.differing == best.differing]
+        fit = _differ(best, noun) if best.differing else "equal in every bit"
+        own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
+        against = "" if own is best else f"; under the reference's own rule {_differ(own, noun)}"
+        also = f" ({' or '.join(map(_rule, equals))} would fit as well)" if equals else ""
+        yield f"{one.name} {_rule(best)}: {fit}{also}{against}."
+
+
+def _rule(rule: RoundingRule) -> str:
+    return f"{_RESCALINGS[rule.rescaling]} {_SOFTMAXES[rule.softmax]}"
+
+
+def _differ(rule: RoundingRule, noun: str) -> str:
+    values = count(rule.differing, "probability differs", "probabilities differ")
+    return f"{values} in {count(rule.images, noun)}, by up to {rule.max_abs_diff:.2g}"
+
+
+def _balance(parity: ArtifactParity) -> str:
+    if not parity.flipped or parity.accuracy is None:
+        return ""
+    return f"+{count_kind(parity.flipped, FIXED):,} −{count_kind(parity.flipped, BROKEN):,}"
+
+
+def _p_value(value: float | None) -> Text:
+    if value is None:
+        return Text("–")
+    text = f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"  # noqa: PLR2004 - two digits show nothing below
+    return Text(text, "bold" if value < SIGNIFICANT else "")
+
+
+def _voters(result: VerifyResult) -> Iterator[str]:
+    """Say what explains a difference or a flip, and who is the odd one out."""
+    # It is what a limit was not held for.
+    for parity in result.artifacts:
+        if parity.integer is not None and (rule := parity.integer.rescaling) is not None:
+            yield (
+                f"{parity.name} {_RESCALINGS[rule].rstrip(',')}: by up to {parity.integer.max_abs_diff:.2g} from the "
+                "integer reference, which answers the same under that rule."
+            )
+    if result.vote is not None and result.vote.agreed < result.images:
+        yield vote_sentence(result.vote, result.images)
+    if tied := [f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}" for parity in result.artifacts
+                if parity.ties]:  # fmt: skip
+        yield f"Ties, in which both labels are equally likely: {', '.join(tied)}."
+    if result.vote is not None and result.vote.agreed == result.images:
+        yield vote_sentence(result.vote, result.images)
+
+
+def vote_sentence(vote: Vote, images: int) -> str:
+    """Return who is the odd one out among the runtimes of one file, and on how many images."""
+    artifact, voters = vote.voters[0].artifact, len(vote.voters)
+    if vote.agreed == images:
+        return f"The {voters} runtimes of {artifact} agree on every label."
+    alone = ", ".join(f"{voter.runtime} {voter.alone:,}" for voter in vote.voters)
+    odd = "none is the odd one out" if vote.odd_one_out is None else f"the odd one out is {vote.odd_one_out}"
+    return (
+        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {count(images, 'label')}; {odd}. "
+        f"Alone against the others: {alone}."
+    )
+
+
+def _layer_table(layers: ArtifactLayers, noun: str) -> Table:
+    hurt = f"; layer {layers.hurt} is hurt by its calibration" if layers.hurt else ""
+    title = f"{layers.name} against {layers.reference}, {count(layers.images, noun)}{hurt}"
+    page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, prose=["output"])
+    for one in layers.layers:
+        style = "bold red" if one.layer == layers.hurt else ""
+        page.add_row(
+            f"{one.layer} {one.operator}",
+            _last(one.tensor),
+            _decibels(one.sqnr_db),
+            f"{one.cosine:.5f}",
+            _decibels(one.range_sqnr_db),
+            percent(one.clipped),
+            _decibels(one.weight_sqnr_db),
+            style=style,
+        )
+    return page
+
+
+def _flip_table(parity: ArtifactParity, noun: str) -> Table:
+    page = table(noun, "label", "reference", "artifact", "margins", "", title=parity.name, left=[""])
+    for flip in parity.flipped:
+        page.add_row(
+            f"{flip.index:,}",
+            "–" if flip.label is None else str(flip.label),
+            str(flip.reference),
+            "none" if flip.artifact is None else str(flip.artifact),
+            f"{flip.reference_margin:.3f} → {flip.artifact_margin:.3f}",
+            flip.kind,
+        )
+    return page
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} dB"
+
+
+def _last(name: str) -> str:
+    """Return what is telling in the name of a tensor, such as `dense_1/MatMul`."""
+    # What TensorFlow calls the output of a whole model.
+    if "PartitionedCall" in name:
+        return "output"
+    return "/".join(name.split(";", 1)[0].split("/")[-2:])

@@ -1,0 +1,236 @@
+"""Runtimes that execute the same file, compared: what they differ by, how they round, and who is the odd one out.
+
+Only answers to one file are compared: another file, such as ONNX beside TFLite, has activation ranges of its own. With
+three runtimes the odd one out can be named; the integer reference, which computes full-int8 TFLite files with NumPy, is
+always among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.errors import ArtifactError
+from edgemnist.ground.arrays import Labels, Probabilities
+from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.verdict import Measurement
+from edgemnist.ground.results.verify import IntegerCheck, ModelRounding, Replay, RoundingRule, Vote, Voter
+from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.models import Model
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
+from edgemnist.pipeline.verify.gate import BATCH_DIFF, BATCH_FLIPS, Gate, allowed
+from edgemnist.pipeline.verify.parity import BATCH_SIZE
+
+INTEGER: Final = "integer"
+_VOTERS: Final = 3
+"""Two that disagree need a third."""
+
+
+class Ballot(NamedTuple):
+    """The labels that one voter gives."""
+
+    artifact: str
+    runtime: str
+    labels: Labels
+    """int64 [N]."""
+
+
+def integer_answers(model: Model, golden: GoldenPack, reporter: Reporter = SILENT) -> Probabilities | None:
+    """Return what the integer reference answers to every image, float32 [N, C].
+
+    None for a file of another format, and, with a notice, for one that it cannot compute, such as dilated windows.
+    """
+    if model.twin is not None and model.twin.suffix not in RUNTIMES[INTEGER].suffixes:
+        return None
+    try:
+        return _answers_under(RULES[0], model, golden)
+    except ArtifactError as error:
+        reporter.notice(f"{error.message}, so the integer reference does not check it.")
+        return None
+
+
+def _answers_under(rule: Rounding, model: Model, golden: GoldenPack) -> Probabilities:
+    twin = model.twin
+    if twin is None:
+        raise ArtifactError(f"{model.path} was made with a TFLite file that is not beside it")
+    classifier = IntegerClassifier.load(twin, spec=model.spec, numbers=model.numbers, rounding=rule)
+    return np.concatenate([classifier.answer(batch) for batch in golden.batches(BATCH_SIZE)])
+
+
+def check_integer(answers: Probabilities, reference: Probabilities, *, numbers: bool = False) -> IntegerCheck:
+    """Compare a runtime's answers with those of the integer reference to the same file, both float32 [N, ...]."""
+    distance = np.abs(answers - reference)
+    return IntegerCheck(
+        differing=int(np.count_nonzero(distance)),
+        max_abs_diff=float(distance.max()),
+        flips=0 if numbers else int(np.count_nonzero(answers.argmax(axis=1) != reference.argmax(axis=1))),
+    )
+
+
+RULES: Final = tuple(Rounding(rescaling, softmax) for rescaling in RESCALINGS for softmax in SOFTMAXES)
+"""The reference's own first."""
+STEP: Final = 1 / 256
+"""Of the int8 softmax, which kernels compute in float32, too."""
+STEPPED: Final = 0.0001
+"""Share of the values that may be a step off under a rule that explains all others: 10 of 10,000 images × ten classes.
+
+LiteRT's answers are those of a rule to the last bit in all models that were tried, dense ones and convolutional ones;
+the softmax in float32, which another processor may compute otherwise, differs from the one in integers in up to 2.
+"""
+
+
+def find_rounding(model: Model, answers: Probabilities, golden: GoldenPack) -> ModelRounding | None:
+    """Return how `answers`, float32 [N, C], of a model to every image differ from the reference under each rule.
+
+    The rule that fits best comes first; of equals the one nearest to the reference. None for a file that the integer
+    reference cannot compute.
+    """
+    try:
+        rules = [_check(rule, _answers_under(rule, model, golden), answers, golden) for rule in RULES]
+    except ArtifactError:
+        return None
+    return ModelRounding(name=model.name, rules=sorted(rules, key=lambda rule: rule.differing))
+
+
+def explaining_rescaling(model: Model, answers: Probabilities, golden: GoldenPack, step: float = STEP) -> str | None:
+    """Return how a runtime rounds, see `RoundingRule`, if the reference gives its answers, float32 [N, ...], like that.
+
+    `STEPPED` of them may be a step apart, which is that of the softmax or of numbers. None if no rule explains them.
+    """
+    found = find_rounding(model, answers, golden)
+    most = allowed(STEPPED, answers.size)
+    near = (1 + 1e-6) * step
+    explaining = (one for one in found.rules if one.max_abs_diff <= near and one.differing <= most) if found else ()
+    return next((one.rescaling for one in explaining), None)
+
+
+def _check(rule: Rounding, expected: Probabilities, answers: Probabilities, golden: GoldenPack) -> RoundingRule:
+    images = int(np.count_nonzero((expected != answers).reshape(len(answers), -1).any(axis=1)))
+    figures = msgspec.structs.asdict(check_integer(answers, expected, numbers=golden.task.numbers))
+    return RoundingRule(**{**figures, "rescaling": rule.rescaling}, softmax=rule.softmax, images=images)
+
+
+def count_votes(ballots: Sequence[Ballot]) -> Vote | None:
+    """Return who stands alone on how many images; None where no artifact has three voters.
+
+    The first artifact that has is voted on, each runtime once.
+    """
+    voters = {(ballot.artifact, ballot.runtime): ballot for ballot in ballots}
+    artifacts = [name for name, _ in voters]
+    full = next((name for name in artifacts if artifacts.count(name) >= _VOTERS), None)
+    if full is None:
+        return None
+    ballots = [ballot for ballot in voters.values() if ballot.artifact == full]
+    labels = np.stack([ballot.labels for ballot in ballots])
+    agreed = np.all(labels == labels[0], axis=0)
+    alone = np.array([_stands_alone(labels, voter) for voter in range(len(ballots))])
+    counts = alone.sum(axis=1)
+    first, second = np.argsort(-counts, kind="stable")[:2]
+    odd = ballots[first] if counts[first] > counts[second] else None
+    return Vote(
+        voters=[
+            Voter(artifact=ballot.artifact, runtime=ballot.runtime, alone=int(count))
+            for ballot, count in zip(ballots, counts, strict=True)
+        ],
+        agreed=int(np.count_nonzero(agreed)),
+        undecided=int(np.count_nonzero(~agreed & ~alone.any(axis=0))),
+        odd_one_out=None if odd is None else f"{odd.runtime} ({odd.artifact})",
+    )
+
+
+def _stands_alone(labels: Labels, voter: int) -> npt.NDArray[np.bool_]:
+    others = np.delete(labels, voter, axis=0)
+    return np.asarray(np.all(others == others[0], axis=0) & (labels[voter] != others[0]))
+
+
+FLOAT_NOISE: Final = 1e-5
+"""Of a probability computed in float32; 7.6e-6 was the most that was seen between x86 and Arm."""
+HIDDEN_STEP: Final = 5e-3
+"""Of a probability, where float noise moved one hidden activation, half-way between two of its 8-bit values, to the
+other. Changing any one activation of 784-512-10 by its step, on each of MNIST's 10,000 test images, moves a probability
+by at most 3.1e-3 (`benchmarks/verify/hidden_step.py`); 1.5e-3 was the most that was seen between x86 and Arm."""
+HIDDEN_STEPS: Final = 0.001
+"""Share of the images on which that may happen; 1 of 10,000 was seen at most. Wrong arithmetic moves most of them."""
+
+_FLOAT: Final = frozenset({"float32", "float16"})
+"""Quantizations without quantized activations."""
+
+IDENTICAL: Final = "identical"
+ROUNDING: Final = "rounding"
+DRIFT: Final = "drift"
+FLIPS: Final = "flips"
+
+
+def _beyond_rounding(
+    distance: npt.NDArray[np.float32], output_scale: float | None, quantization: str
+) -> npt.NDArray[np.bool_]:
+    """Return which values rounding alone does not explain, bool [N, C], given by how much they differ."""
+    if output_scale:
+        # Half a step above one step: the values are floats again by now.
+        return distance > 1.5 * output_scale
+    noisy = distance > FLOAT_NOISE
+    if quantization in _FLOAT or np.count_nonzero(noisy.reshape(len(noisy), -1).any(axis=1)) > allowed(
+        HIDDEN_STEPS, len(distance)
+    ):
+        return noisy
+    return distance > HIDDEN_STEP
+
+
+def replay(
+    here: Probabilities,
+    there: Probabilities,
+    *,
+    quantization: str,
+    output_scale: float | None = None,
+    numbers: bool = False,
+) -> Replay:
+    """Compare an artifact's answers, float32 [N, ...], here with those on the exporting machine, image by image.
+
+    `quantization` is the artifact's, `output_scale` the step of a quantized output, None for a float one. `numbers`
+    have no labels that change; noise is measured by their spread.
+    """
+    distance = np.abs(here - there)
+    # An answer that is no number differs from everything.
+    distance = np.where(np.isfinite(distance), distance, np.float32(np.inf))
+    flips = 0 if numbers else int(np.count_nonzero(here.argmax(axis=1) != there.argmax(axis=1)))
+    largest = float(distance.max(initial=0.0))
+    spread = float(there.std()) if numbers and not output_scale else 1.0
+    unit = np.float32(spread if np.isfinite(spread) and spread > 0 else 1.0)
+    shares: npt.NDArray[np.float32] = (distance / unit).astype(np.float32)
+    beyond = int(np.count_nonzero(_beyond_rounding(shares, output_scale, quantization)))
+    return Replay(
+        verdict=FLIPS if flips else DRIFT if beyond else ROUNDING if largest else IDENTICAL,
+        images=len(here),
+        flips=flips,
+        differing=int(np.count_nonzero(distance)),
+        beyond_rounding=beyond,
+        max_abs_diff=largest,
+        max_steps=round(largest / output_scale) if output_scale and np.isfinite(largest) else None,
+    )
+
+
+def replay_measurements(gate: Gate, found: Replay, spread: float = 0.0, step: float | None = None) -> list[Measurement]:
+    """Return what is held against the limits of how differently an artifact may answer than where it was exported.
+
+    They are those between a batch of one and a large batch, which has another kernel for its cause, too. `spread` is
+    that of numbers, of which one `step` of a quantized output is no difference; 0 for classes.
+    """
+    if spread:
+        off = "a value differs by {} times the spread from the exporting machine's, {} allowed"
+        size, most_off = found.max_abs_diff / spread, max(gate[BATCH_DIFF], (step or 0.0) / spread)
+        return [Measurement("replay_diff", size, off, most=most_off, origin=gate.origin(BATCH_DIFF))]
+    most = gate.allowed(BATCH_FLIPS, found.images)
+    flips = f"{found.flips:,} of {found.images:,} labels differ from the exporting machine's, {most:,} allowed"
+    off = "a probability differs by {} from the exporting machine's, {} allowed"
+    if not np.isfinite(found.max_abs_diff):
+        off = "some probabilities are not numbers, here or on the exporting machine"
+    origins = gate.origin(BATCH_FLIPS), gate.origin(BATCH_DIFF)
+    return [
+        Measurement("replay_flips", found.flips, flips, most=most, origin=origins[0]),
+        Measurement("replay_diff", found.max_abs_diff, off, most=gate[BATCH_DIFF], origin=origins[1]),
+    ]

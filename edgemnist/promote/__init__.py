@@ -1,1 +1,0 @@
-"""`edgemnist promote`: the release in the shadow takes over."""

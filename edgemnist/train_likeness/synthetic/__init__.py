@@ -1,1 +1,0 @@
-"""Pictures as cameras, scanners and pens make them, from handwritten digits, fonts and seeds: the same ones always."""

@@ -1,1 +1,0 @@
-"""Two models in turns."""

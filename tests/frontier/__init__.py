@@ -1,1 +1,0 @@
-"""The frontier of sizes."""

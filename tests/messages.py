@@ -1,0 +1,54 @@
+"""What users are told, word by word, in tests/messages.txt: a test says that something is told, and there it is read.
+
+EDGEMNIST_MESSAGES=write python -m pytest FILE...
+
+writes what the tests of these files hear into it, and the diff shows what has changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgemnist.errors import EdgemnistError
+
+FILE = Path(__file__).with_name("messages.txt")
+WRITES = os.environ.get("EDGEMNIST_MESSAGES") == "write"
+
+Told = Callable[[], contextlib.AbstractContextManager[None]]
+
+
+def known() -> dict[str, str]:
+    """Return what is told, by the test or the command line that it is told in."""
+    return dict(re.findall(r"^== (.*)\n((?:(?!== ).*\n)*)", FILE.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def check(name: str, said: str) -> None:
+    """Compare what was said with what is to be said, or write it there."""
+    messages = known()
+    if WRITES and messages.get(name) != said:
+        messages[name] = said
+        FILE.write_text("".join(f"== {one}\n{messages[one]}" for one in sorted(messages)), encoding="utf-8")
+    assert said == messages.get(name), f"EDGEMNIST_MESSAGES=write would change {FILE.name}"
+
+
+@pytest.fixture
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
+    """Expect errors, each in a block of its own, with the sentences that tests/messages.txt has for this test."""
+    heard: list[str] = []
+
+    @contextlib.contextmanager
+    def expect() -> Iterator[None]:
+        with pytest.raises(EdgemnistError) as caught:
+            yield
+        error = caught.value
+        heard.append(f"{type(error).__name__}: {error.message}\n" + f"    {error.hint}\n" * bool(error.hint))
+
+    yield expect
+    said = "".join(heard).replace(str(tmp_path), "DIRECTORY").replace(str(FILE.parents[1]), "CHECKOUT")
+    check(request.node.nodeid, said)

@@ -1,0 +1,115 @@
+"""Which evidence lets a release take over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgemnist import __version__
+from edgemnist.errors import UsageError
+from edgemnist.field.shadow import Evidence, ShadowTally
+from edgemnist.fleet.deploy.run import MOST_WAIT_S
+from edgemnist.fleet.release.run import PromoteConfig, gate
+from edgemnist.ground.results.verdict import BUILT_IN, COMMAND_LINE, MISSED, PASSED, UNKNOWN, Basis
+
+
+def evidence(compared: int = 1_000, differing: int = 0, **fields: Any) -> Evidence:
+    tally = ShadowTally(release="2-b", beside="1-a", compared=compared, differing=differing)
+    usual = {"unlabelled": 0, "images": 0, "left_out": 0, "before": 0, "after": 0, "fixed": 0, "broken": 0}
+    return Evidence(release="2-b", tally=tally, **{**usual, **fields})
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        (evidence(), ""),
+        (evidence(differing=20), ""),
+        (evidence(differing=21), "21 of its 1,000 answers differ, at most 2.00 % may"),
+        # Labels decide, up to a limit of their own: six of six are beyond chance (p = 0.03), five of five are not.
+        (evidence(differing=200, images=20, fixed=6, broken=0), ""),
+        (evidence(differing=200, images=20, fixed=5, broken=0), "at most 2.00 % may, and the labels are too few"),
+        (evidence(differing=201, images=20, fixed=10, broken=0), "at most 20.00 % may, and labels speak for it"),
+        (evidence(differing=200, images=20, fixed=4, broken=2), "the labels are too few"),
+        # A version that takes what was learnt for evidence says nothing.
+        (evidence(differing=21, images=200, fixed=83, broken=0, left_out=None), "at most 2.00 % may"),
+        (evidence(images=20, fixed=2, broken=3), "not better on 20 samples with a label: 2 fixed, 3 broken"),
+        (evidence(images=20, fixed=3, broken=3), ""),
+        (evidence(compared=1, differing=1), "1 of its 1 answer differs, at most 2.00 % may"),
+        (evidence(images=1, broken=1), "not better on 1 sample with a label"),
+        (evidence(compared=99), "It has answered 99 images in the shadow, but --least asks for 100"),
+    ],
+)
+def test_the_gate(found: Evidence, said: str) -> None:
+    verdict = gate(found, PromoteConfig())
+    assert verdict.passed == (not said)
+    assert said in " ".join(verdict.reasons)
+    # Too little has been seen; all else has been seen, and is not good enough.
+    assert verdict.outcome == (PASSED if not said else UNKNOWN if "--least" in said else MISSED)
+    assert [one.origin for one in verdict.limits] == [BUILT_IN] * 3
+
+
+@pytest.mark.parametrize("given", [{}, {"least": 1}, {"least": 1, "max_differing": 1.0}])
+def test_a_release_that_has_answered_nothing_does_not_pass(given: dict[str, Any]) -> None:
+    nothing = Evidence(release="2-b", tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
+    verdict = gate(nothing, PromoteConfig(**given))
+    assert verdict.outcome == UNKNOWN
+    asked = f"It has answered 0 images in the shadow, but --least asks for {given.get('least', 100)}."
+    assert verdict.reasons == [
+        f"{asked} Wait, or lower --least.",
+        "None of its answers has been compared with those of the release that serves.",
+    ]
+
+
+def test_the_verdict_says_what_it_rests_on_and_a_miss_comes_before_what_is_unknown() -> None:
+    found = evidence(compared=20, differing=10, images=20, fixed=2, broken=3, sha256="b" * 64, beside="a" * 64)
+    verdict = gate(found, PromoteConfig(least=50, max_differing=0.1))
+    assert verdict.rests_on == Basis(artifact="b" * 64, model="a" * 64, edgemnist=__version__, images=20)
+    assert [(one.name, one.measured, one.limit, one.origin, one.outcome) for one in verdict.limits] == [
+        ("least", 20, 50, COMMAND_LINE, UNKNOWN),
+        ("broken", 3, 2, BUILT_IN, MISSED),
+        ("max-differing", 0.5, 0.1, COMMAND_LINE, MISSED),
+    ]
+    assert verdict.outcome == MISSED
+    assert verdict.reasons[-1].startswith("It has answered 20 images")
+
+
+@pytest.mark.parametrize(
+    ("limit", "differing", "said"),
+    [
+        (0.0, 0, ""),
+        (0.0, 1, "1 of its 1,000 answers differs, at most 0.00 % may, and --max-differing says so"),
+        (0.1, 100, ""),
+        (0.1, 101, "--max-differing says so"),
+        (1.0, 1_000, ""),
+    ],
+)
+def test_a_limit_that_somebody_gave_is_kept_whatever_labels_say(limit: float, differing: int, said: str) -> None:
+    found = evidence(differing=differing, images=200, fixed=83, broken=0)
+    verdict = gate(found, PromoteConfig(max_differing=limit))
+    assert verdict.passed == (not said)
+    assert said in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"least": 0}, "--least must be at least 1 (got 0)"),
+        ({"max_differing": 2.0}, "--max-differing must be between 0 and 1 (got 2)"),
+        ({"max_differing": -0.1}, "--max-differing must be between 0 and 1 (got -0.1)"),
+        ({"wait_s": -0.1}, f"--wait must be between 0 and {MOST_WAIT_S:,.10g} (got -0.1)"),
+        (
+            {"wait_s": MOST_WAIT_S + 1},
+            f"--wait must be between 0 and {MOST_WAIT_S:,.10g} (got {MOST_WAIT_S + 1:,.10g})",
+        ),
+    ],
+)
+def test_values_out_of_their_range_are_refused(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        PromoteConfig(**wrong)
+    assert caught.value.message == said
+
+
+def test_the_ends_of_the_ranges_are_allowed() -> None:
+    for ends in ({"least": 1, "max_differing": 0.0, "wait_s": 0.0}, {"max_differing": 1.0, "wait_s": MOST_WAIT_S}):
+        PromoteConfig(**ends)  # type: ignore[arg-type]  # of their own types

@@ -1,0 +1,1 @@
+"""Parity, gates and what is remembered of them."""

@@ -1,0 +1,180 @@
+"""Graphs that are not what they seem are refused by name, by the integer reference and the native engine alike."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import ArtifactError
+from edgemnist.model.exports import reference_directory
+from edgemnist.model.native.network import read_network
+from edgemnist.model.runtimes.integer import _KNOWN, IntegerClassifier, Rounding, chain, elementwise, step
+from edgemnist.model.runtimes.tflite import Graph, Operator, Table, read_graph
+from edgemnist.model.task import default_input
+from tests.native.networks import GraphBuilder, Options, spec_of
+from tests.runtimes.test_integer_steps import tensor
+
+
+def dense() -> Graph:
+    """Return a graph of one dense layer and a softmax: its pixels, outputs, weights, bias and probabilities."""
+    builder = GraphBuilder(1)
+    source = builder.activation(784, scale=1 / 255, plain=True)
+    return builder.ending_in(builder.softmax(builder.dense(source, 784, 10), 10))
+
+
+PIXELS, OUTPUTS, WEIGHTS, BIAS, PROBABILITIES = range(5)
+
+
+def changed(index: int, **properties: Any) -> Graph:
+    graph = dense()
+    tensors = [replace(one, **properties) if at == index else one for at, one in enumerate(graph.tensors)]
+    return replace(graph, tensors=tuple(tensors))
+
+
+def constant(values: Any, dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": np.shape(values), "content": np.asarray(values, dtype).reshape(-1).view(np.uint8)}
+
+
+def with_operators(*kinds: str) -> Graph:
+    graph = dense()
+    operators = [replace(one, kind=kind) for one, kind in zip(graph.operators, kinds, strict=False)]
+    return replace(graph, operators=tuple(operators))
+
+
+def scales(*values: float) -> dict[str, Any]:
+    return {"scales": np.array(values, np.float32)}
+
+
+NOT_INT8 = "the weights of a FULLY_CONNECTED are not a constant matrix of symmetric int8"
+NO_SCALE = "the weights of a FULLY_CONNECTED do not have one finite scale, or one for each output"
+NO_SOFTMAX = "the output of its SOFTMAX has another scale than 1/256"
+NOTHING = np.empty(0, np.uint8)
+
+REFUSED = {
+    "float bias": (changed(BIAS, **constant([1] * 10, "float32")), "not a constant of int32, but float32"),
+    "wide bias": (changed(BIAS, **constant([1] * 10, "int64")), "of int32, but int64"),
+    "computed bias": (changed(BIAS, content=NOTHING), "bias 'tensor 3' is not a constant of int32"),
+    "few biases": (changed(BIAS, **constant([1] * 9, "int32")), "has 9 biases 'tensor 3' for 10"),
+    "unsigned weights": (changed(WEIGHTS, dtype="uint8"), NOT_INT8),
+    "computed weights": (changed(WEIGHTS, content=NOTHING), NOT_INT8),
+    "asymmetric weights": (changed(WEIGHTS, zero_points=np.array([1])), NOT_INT8),
+    "weights in a row": (changed(WEIGHTS, shape=(7840,)), NOT_INT8),
+    "three scales": (changed(WEIGHTS, **scales(1, 2, 3)), NO_SCALE),
+    "negative scale": (changed(WEIGHTS, **scales(*[-1.0] * 10)), NO_SCALE),
+    "no number": (changed(WEIGHTS, **scales(*[np.nan] * 10)), NO_SCALE),
+    "endless scale": (changed(WEIGHTS, **scales(np.inf)), NO_SCALE),
+    "float outputs": (changed(OUTPUTS, dtype="float32"), "'tensor 1' is float32, not quantized to 8 bits"),
+    "two scales": (changed(OUTPUTS, **scales(1, 2)), "'tensor 1' is u?int8, not quantized to 8 bits"),
+    "scale of 0": (changed(OUTPUTS, **scales(0)), "the scale of its tensor 'tensor 1' is 0.0"),
+    "infinite": (changed(OUTPUTS, **scales(np.inf)), "the scale of its tensor 'tensor 1' is inf"),
+    "not a number": (changed(OUTPUTS, **scales(np.nan)), "the scale of its tensor 'tensor 1' is nan"),
+    "no zero point": (changed(OUTPUTS, zero_points=np.array([], np.int64)), "the zero point of its tensor 'tensor 1'"),
+    **{
+        f"{dtype} {zero}": (
+            changed(OUTPUTS, dtype=dtype, zero_points=np.array([zero])),
+            f"the zero point of its tensor 'tensor 1' is not of type {dtype}",
+        )
+        for dtype, zero in (("int8", 128), ("int8", -129), ("uint8", -1), ("uint8", 256))
+    },
+    "softmax of nothing": (
+        changed(OUTPUTS, **scales(1e-9)),
+        "the scale of its SOFTMAX, 1e-09, is too small for fixed point",
+    ),
+    "softmax in steps of 1/255": (changed(PROBABILITIES, **scales(1 / 255)), NO_SOFTMAX),
+    "softmax from 1 on": (changed(PROBABILITIES, dtype="int8", zero_points=np.array([-127])), NO_SOFTMAX),
+    "unknown operator": (
+        with_operators("SPACE_TO_BATCH_ND", "SOFTMAX"),
+        f"has the operator SPACE_TO_BATCH_ND, and only {', '.join(_KNOWN)} are known",
+    ),
+    "unconnected": (replace(dense(), operators=dense().operators[1:]), "SOFTMAX does not follow the operator before"),
+    "no way out": (with_operators("FULLY_CONNECTED"), "its last operator does not lead to the output"),
+    "two inputs": (replace(dense(), inputs=(0, 0)), "it has more than one input or output"),
+    "two outputs": (replace(dense(), outputs=(4, 4)), "it has more than one input or output"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_graph_is_refused_by_name(case: str) -> None:
+    graph, words = REFUSED[case]
+    for take in (read_network, lambda graph: IntegerClassifier(graph, Path("x.tflite"))):
+        with pytest.raises(ValueError, match=words):
+            take(graph)
+
+
+def test_the_same_graph_is_taken_as_it_was() -> None:
+    assert read_network(dense()).classes == 10
+    for zero in (-128, 127):
+        assert read_network(changed(OUTPUTS, dtype="int8", zero_points=np.array([zero]))).classes == 10
+
+
+def test_a_step_of_an_unknown_operator_is_refused_and_no_requantization() -> None:
+    graph = dense()
+    other = Operator(kind="ABS", inputs=(0,), outputs=graph.operators[0].outputs, options=None)
+    for take in (lambda: step(graph, other, Rounding()), lambda: elementwise(graph, other)):
+        with pytest.raises(ValueError, match="it has the operator ABS, and only FULLY_CONNECTED"):
+            take()
+
+
+@pytest.mark.parametrize("kind", ["MUL", "ADD", "SUB"])
+def test_numbers_of_two_tensors_are_no_table(kind: str) -> None:
+    source, target = tensor(scale=0.5, shape=(1, 2)), tensor(scale=1.0, shape=(1, 2))
+    operator = Operator(kind=kind, inputs=(0, 2), outputs=(1,), options=None)
+    for other in (tensor(values=np.array([3, 4], np.int8)), tensor(shape=(1,))):
+        graph = Graph(tensors=(source, target, other), operators=(operator,), inputs=(0,), outputs=(1,))
+        with pytest.raises(ValueError, match=f"^it has a {kind} of more than a single number$"):
+            elementwise(graph, operator)
+
+
+def test_a_chain_that_shares_its_weights_is_no_small_one() -> None:
+    """A file of a megabyte can have a matrix of half of it, and a thousand operators that use it."""
+    too_large = r"^it has more than 2,000 operators, or 16 MB of weights$"
+    layer = Operator(kind="FULLY_CONNECTED", inputs=(0, 1, -1), outputs=(0,), options=None)
+    for side, most in ((1024, 16), (1, 2000)):
+        weights = tensor(values=np.zeros((side, side), np.int8))
+        graph = Graph(tensors=(tensor(), weights), operators=(layer,) * most, inputs=(0,), outputs=(0,))
+        assert len(chain(graph)) == most
+        with pytest.raises(ValueError, match=too_large):
+            chain(replace(graph, operators=(layer,) * (most + 1)))
+
+
+def test_a_depthwise_convolution_that_would_be_gigabytes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two outputs a channel it becomes a plain one, whose weights grow with the square of the channels."""
+    builder = GraphBuilder(3)
+    source = builder.activation(784, scale=1 / 255, plain=True)
+    builder.tensors[source] = replace(builder.tensors[source], shape=(1, 14, 28, 2))
+    target = builder.activation(14 * 28 * 4)
+    weights = builder.add("int8", (1, 1, 1, 4), 0.01, 0, np.ones(4, np.int8))
+    builder.operate("DEPTHWISE_CONV_2D", source, target, weights, options=Options(1, 1, 1, 2))
+    graph = builder.ending_in(builder.dense(target, 14 * 28 * 4, 10))
+    monkeypatch.setattr("edgemnist.model.native.network.MOST_WEIGHTS", 8)
+    assert read_network(graph, spec_of(graph)).classes == 10
+    monkeypatch.setattr("edgemnist.model.native.network.MOST_WEIGHTS", 7)
+    with pytest.raises(ValueError, match="'tensor 2' needs 8 weights, and up to 7 are possible"):
+        read_network(graph, spec_of(graph))
+
+
+def test_a_tensor_before_the_first_is_not_the_last() -> None:
+    data = (reference_directory() / "tflite-int8.tflite").read_bytes()
+    assert read_graph(data).outputs[0] > 0
+    subgraph = Table.root(data, b"TFL3").tables(2)[0]
+    operator = subgraph.tables(3)[0]
+    for table, field, number in ((subgraph, 1, -1), (subgraph, 2, -1), (operator, 1, -2), (operator, 2, -1)):
+        broken, (start, _) = bytearray(data), table._vector(field)
+        broken[start : start + 4] = number.to_bytes(4, "little", signed=True)
+        with pytest.raises(ValueError, match="refers to a tensor before the first"):
+            read_graph(bytes(broken))
+
+
+def test_a_file_that_is_not_in_integers_or_of_other_images_is_refused_with_what_is_taken() -> None:
+    path = Path(__file__).parents[1] / "exports" / "made_by_0.1.0" / "tflite-float32.tflite"
+    with pytest.raises(
+        ArtifactError, match=r"tflite-float32\.tflite cannot be computed in integers: its ten"
+    ) as caught:
+        IntegerClassifier.load(path)
+    assert "full-int8 TFLite files of dense layers, convolutions and pooling" in caught.value.hint
+    with pytest.raises(ArtifactError, match=r"its input is an array of \[-1, 28, 29\]"):
+        IntegerClassifier(changed(PIXELS, shape=(-1, 28, 29)), path, spec=default_input())

@@ -1,1 +1,0 @@
-"""Models under a load."""

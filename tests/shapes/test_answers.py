@@ -1,0 +1,153 @@
+"""What is answered by models of every shape: pictures and numbers in, classes with their names or numbers out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import edgemnist
+from edgemnist.digits.predict.cli import picture_rows
+from edgemnist.digits.predict.run import predict_sources
+from edgemnist.digits.recognize import require_digits
+from edgemnist.errors import DataError, ImageError, UsageError
+from edgemnist.model.task import task_of
+from tests.conftest import Run
+from tests.notices import Notices
+from tests.shapes import SPECS
+from tests.shapes.made import LABELS, NAME, make_exports
+
+EACH = pytest.mark.parametrize("name", [name for name in SPECS if name != "digit"])
+PICTURES = [name for name, spec in SPECS.items() if spec.is_picture and name != "digit"]
+
+
+@EACH
+@pytest.mark.parametrize("numbers", [False, True])
+def test_a_file_of_one_input_or_of_several_is_answered(name: str, numbers: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    exports, spec = make_exports(tmp_path / "made", name, numbers=numbers), SPECS[name]
+    golden = exports.read_golden()
+    np.save(tmp_path / "one.npy", golden.images[3])
+    np.save(tmp_path / "some.npy", golden.images[:3])
+    result = predict_sources(exports, [tmp_path / "some.npy", tmp_path / "one.npy"], [7], show=True)
+    places = [f"{tmp_path / 'some.npy'}[{index}]" for index in range(3)]
+    places += [str(tmp_path / "one.npy"), f"evaluation {spec.noun} 7"]
+    assert [one.source for one in result.predictions] == places
+    for one, place in zip(result.predictions, (0, 1, 2, 3, 7), strict=True):
+        expected = golden.answers[place]
+        if numbers:
+            np.testing.assert_allclose(np.array(one.values), expected.ravel(), atol=1e-5)
+            assert (one.digit, one.probabilities) == (None, [])
+        else:
+            np.testing.assert_allclose(one.probabilities, expected, atol=1e-5)
+            assert (one.digit, one.verdict) == (LABELS[int(expected.argmax())], None)
+        np.testing.assert_array_equal(np.array(one.image, spec.dtype), golden.images[place])
+        assert len({len(row) for row in picture_rows(one.image or [])}) == 1
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_of_any_size_is_prepared_as_the_task_says(name: str, tmp_path: Path) -> None:
+    exports, spec = make_exports(tmp_path / "made", name), SPECS[name]
+    image = exports.read_golden().images[0]
+    Image.fromarray(image).save(tmp_path / "right.png")
+    Image.fromarray(image).resize((300, 200)).save(tmp_path / "large.jpg")
+    Image.new("RGB", (40, 40), (200, 30, 30)).save(tmp_path / "red.png")
+    notices = Notices()
+    shown = predict_sources(exports, sorted(tmp_path.glob("*.*g")), [0], show=True, reporter=notices).predictions
+    right, itself = shown[2], shown[3]
+    assert (right.image, right.digit) == (itself.image, itself.digit)
+    assert all(np.array(one.image).shape == spec.shape for one in shown)
+    assert ("Colours were turned into grey" in notices.heard) == (spec.channels == 1)
+    classifier = exports.load(NAME)
+    with Image.open(tmp_path / "large.jpg") as opened:
+        pixels = np.asarray(opened)
+    for given in (tmp_path / "large.jpg", (tmp_path / "large.jpg").read_bytes(), pixels):
+        np.testing.assert_array_equal(edgemnist.prepare(given, classifier), np.array(shown[0].image, np.uint8))
+
+
+def test_ten_classes_called_as_digits_are_no_digits_in_colour(tmp_path: Path) -> None:
+    """The recognizer would be shown pictures of another shape."""
+    exports = make_exports(tmp_path, "meter", labels=tuple("0123456789"))
+    classifier = exports.load(NAME)
+    assert (task_of(classifier).name, task_of(classifier).refuser) == ("pictures", "")
+    with pytest.raises(UsageError, match="`read` is for digits, and onnx answers 0, 1, 2 and 7 more"):
+        require_digits(classifier, "onnx", "read")
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "text.npy": (b"no array", "cannot be used"),
+    "empty.npy": (np.zeros((0, 13), np.float32), "empty one"),
+    "wide.npy": (np.zeros((2, 14), np.float32), r"must be \[N, 13\].*not \[2, 14\]"),
+    "nan.npy": (np.full((2, 13), np.nan, np.float32), "finite"),
+    "names.npy": (np.array(["a"] * 13), "must be numbers"),
+    "objects.npy": (np.array([{}] * 13), "cannot be used"),
+    "many.npy": (np.zeros((10_001, 13), np.float32), "more than 10,000 inputs"),
+    "picture.png": (b"", "takes 13 numbers, and .*picture.png is no .npy or .csv file"),
+    "short.csv": (b"1,2,3\n", r"not 13 numbers|13"),
+    "text.csv": (b"a;b\n1;x\n", "short|text"),
+    "missing.npy": (None, "does not exist"),
+}
+
+
+@pytest.mark.parametrize("file", BAD)
+def test_what_does_not_fit_the_model_is_a_sentence(file: str, tmp_path: Path) -> None:
+    exports = make_exports(tmp_path / "made", "row")
+    contents, expected = BAD[file]
+    if isinstance(contents, bytes):
+        (tmp_path / file).write_bytes(contents)
+    elif contents is not None:
+        np.save(tmp_path / file, contents, allow_pickle=True)
+    with pytest.raises(DataError, match=expected) as error:
+        predict_sources(exports, [tmp_path / file], [])
+    assert file in error.value.message
+
+
+def test_pixels_that_may_be_shares_of_white_are_asked_about(tmp_path: Path) -> None:
+    exports = make_exports(tmp_path / "made", "colour")
+    np.save(tmp_path / "x.npy", np.full((32, 32, 3), 0.1))
+    with pytest.raises(DataError, match="a share of white, or of 0 to 255"):
+        predict_sources(exports, [tmp_path / "x.npy"], [])
+    (tmp_path / "x.png").write_bytes(b"none")
+    with pytest.raises(ImageError, match="is not a picture"):
+        predict_sources(exports, [tmp_path / "x.png"], [])
+
+
+def test_the_command_shows_the_most_probable_of_many_classes_and_numbers_in_a_line(
+    edgemnist: Run, tmp_path: Path
+) -> None:
+    names = tuple(f"class {index}" for index in range(1000))
+    exports = make_exports(tmp_path / "many", "row", labels=names)
+    golden = exports.read_golden()
+    np.save(tmp_path / "row.npy", golden.images[:2])
+    done = edgemnist("predict", "--index", "0", "--exports", exports.directory)
+    lines = done.stdout.splitlines()
+    best = names[int(golden.answers[0].argmax())]
+    assert lines[0].startswith(f"evaluation row 0: {best}  ")
+    assert lines[1].startswith(best)
+    assert lines[11] == "and 990 less probable classes"
+    numbers = make_exports(tmp_path / "numbers", "long", numbers=True)
+    done = edgemnist("predict", "--index", "0", "--exports", numbers.directory)
+    assert done.stdout.startswith("evaluation row 0: 5 numbers, ")
+    done = edgemnist("predict", "--index", "0", "--exports", numbers.directory, "--json")
+    (answer,) = json.loads(done.stdout)["predictions"]
+    assert (len(answer["values"]), answer["digit"]) == (5, None)
+    for words in (("read", "x.png"), ("watch", ".", "--once")):
+        Image.new("L", (90, 90)).save(tmp_path / "x.png")
+        refused = edgemnist(*words, "--exports", numbers.directory)
+        assert refused.returncode == 2
+        assert f"`{words[0]}` is for digits, and {NAME} answers with numbers" in refused.stderr
+
+
+def test_a_file_without_a_record_is_told_as_what_it_is_taken_and_answers(tmp_path: Path) -> None:
+    """Its ten classes are called as digits are, and it reads pictures in colour."""
+    made = make_exports(tmp_path / "made", "colour", labels=tuple("0123456789"), int8=True)
+    golden, notices = made.read_golden(), Notices()
+    alone = tmp_path / "alone.tflite"
+    alone.write_bytes((made.directory / "tflite-int8.tflite").read_bytes())
+    np.save(tmp_path / "x.npy", golden.images[:3])
+    result = predict_sources(None, [tmp_path / "x.npy"], [], artifact=str(alone), reporter=notices)
+    assert [str(one.digit) for one in result.predictions] == [str(row.argmax()) for row in golden.answers[:3]]
+    assert "has no record: it is taken for a model that reads 32×32 images in colour" in notices.heard

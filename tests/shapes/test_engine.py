@@ -1,0 +1,466 @@
+"""What is exact is exact for every shape: the integer reference, the engine, its C files and its pages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+
+from edgemnist.errors import ArtifactError
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.storage import sha256
+from edgemnist.model.native.amalgamation import c_header, c_source, origin_of
+from edgemnist.model.native.classifier import NativeClassifier, kernel_names, require_origin
+from edgemnist.model.native.network import read_network
+from edgemnist.model.runtimes import integer, load
+from edgemnist.model.runtimes.integer import IntegerClassifier, chain, elementwise, plan
+from edgemnist.model.runtimes.tflite import Graph, read_graph
+from edgemnist.model.task import Task
+from edgemnist.pipeline.export.c import PROJECTS, write_project
+from edgemnist.pipeline.export.web import web_page
+from tests.browser import show, until
+from tests.native.conftest import origin, run_program
+from tests.native.networks import Options
+from tests.shapes import SPECS
+from tests.shapes.graphs import BRANCHED, CHAINS, CLASSES, Sketch, graph_of, write_tflite
+
+EACH = pytest.mark.parametrize("name", SPECS)
+
+
+def inputs_of(spec: InputSpec, count: int) -> npt.NDArray[Any]:
+    """Return noise of all contrasts on grounds of all levels, of which some is cut off, and some blank in part."""
+    generator = np.random.default_rng(5)
+    along = (count, *[1] * len(spec.shape))
+    noise = spec.random(count, low=-1, high=1).astype(np.float64)
+    least, most = (0.0, 255.0) if spec.dtype == "uint8" else (noise.min() * 5, noise.max() * 5)
+    inputs = generator.uniform(least, most, along) + (noise - noise.mean()) * generator.uniform(0, 3, along)
+    inputs[::4, : spec.shape[0] // 2 + 1] = least
+    inputs[0], inputs[-1] = least, most
+    clipped: npt.NDArray[Any] = np.clip(inputs, least, most).astype(spec.dtype)
+    return clipped
+
+
+def reference_kernels(path: Path, levels: npt.NDArray[np.int8], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """Return what LiteRT's reference kernels write to each of these tensors, int64 [N, values]."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True
+    )
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    answers = []
+    for one in levels:
+        interpreter.set_tensor(source, one[None])
+        interpreter.invoke()
+        answers.append([interpreter.get_tensor(index).astype(np.int64).reshape(-1) for index in tensors])
+    return [np.array(values) for values in zip(*answers, strict=True)]
+
+
+@EACH
+@pytest.mark.parametrize("kind", [*CHAINS, *BRANCHED])
+def test_every_tensor_of_a_graph_of_any_shape_has_the_bits_of_the_reference_kernels(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    spec, numbers = SPECS[name], kind == "numbers"
+    path = write_tflite(graph_of(spec, kind), tmp_path / "model.tflite")
+    graph = read_graph(path.read_bytes())
+    classifier = load(path, runtime="integer", spec=spec, numbers=numbers, trusted=True)
+    assert isinstance(classifier, IntegerClassifier)
+    inputs = inputs_of(spec, 24)
+    levels = np.empty(inputs.shape, np.uint8)
+    classifier._write(inputs, levels)
+    operators = [planned.operator for planned in plan(graph)[0]]
+    shape, tensors = graph.tensors[graph.inputs[0]].shape[1:], [operator.outputs[0] for operator in operators]
+    answers = reference_kernels(path, levels.view(np.int8).reshape(-1, *shape), tensors)
+    values = {graph.inputs[0]: levels.view(np.int8).astype(np.int64).reshape(len(inputs), -1)}
+    for planned, expected in zip(plan(graph)[0], answers, strict=True):
+        made = planned.run(*(values[index] for index in planned.reads))
+        values[planned.operator.outputs[0]] = made
+        np.testing.assert_array_equal(made.reshape(len(inputs), -1), expected, err_msg=planned.operator.kind)
+    # What is always the same proves little.
+    assert sum(len(np.unique(expected)) for expected in answers) > 10 * len(answers)
+    assert len(operators) == len(graph.operators)
+    np.testing.assert_array_equal(classifier.quantized(inputs), answers[-1])
+    assert classifier.answer(inputs).shape == answers[-1].shape
+
+
+@pytest.mark.parametrize("kind", ["QUANTIZE", "RELU", *BRANCHED])
+def test_a_table_has_the_bits_of_the_reference_kernels_for_each_number(kind: str, tmp_path: Path) -> None:
+    for seed in range(40):
+        sketch = Sketch(seed)
+        source = sketch.activation(256)
+        number: tuple[int, ...] = ()
+        scale = float(sketch.tensors[source].scales[0]) * 10 ** sketch.rng.uniform(-1, 1)
+        if kind in BRANCHED:
+            number = (sketch.add("int8", (1,), scale / 3, 9, sketch.rng.integers(-128, 128, 1).astype(np.int8)),)
+            scale *= scale * 20 if kind == "MUL" else 1
+        target = sketch.activation(256, scale=scale)
+        options = Options(0) if number else None
+        graph = sketch.ending_in(sketch.operate(kind, source, target, *number, options=options))
+        numbers = np.arange(-128, 128).astype(np.int8)[None]
+        expected = reference_kernels(write_tflite(graph, tmp_path / "table.tflite"), numbers, [target])
+        np.testing.assert_array_equal(elementwise(graph, graph.operators[0]), expected[0][0])
+
+
+def broken(graph: Graph, at: int, **changes: Any) -> Graph:
+    operators = [replace(one, **changes) if index == at else one for index, one in enumerate(graph.operators)]
+    return replace(graph, operators=tuple(operators))
+
+
+def test_a_graph_that_is_not_what_it_seems_is_refused_by_name() -> None:
+    spec = SPECS["row"]
+    graph = graph_of(spec, "ADD")
+    first, second, joined = (operator.outputs[0] for operator in graph.operators[:3])
+    constant = graph.operators[0].inputs[2]
+    cases = {
+        "its ADD does not follow the operator before it": (
+            broken(graph, 2, inputs=(first, graph.outputs[0])),
+            broken(graph, 2, inputs=(first, -1)),
+            broken(graph, 2, inputs=(constant, constant)),
+            replace(graph, operators=(graph.operators[2], *graph.operators)),
+        ),
+        "writes to what is there already": (broken(graph, 1, outputs=(first,)), broken(graph, 1, outputs=(constant,))),
+        "last operator does not lead to": (replace(graph, operators=graph.operators[:-1]),),
+        "its input is a constant": (replace(graph, inputs=(constant,)),),
+        "has 8 inputs, and there are 13": (broken(graph, 1, inputs=(0, *graph.operators[1].inputs[1:])),),
+        r"its ADD of \[1, 13\] and \[1, 8\] leads to an array of \[1, 8\]": (broken(graph, 2, inputs=(0, second)),),
+    }
+    for words, graphs in cases.items():
+        for one in graphs:
+            with pytest.raises(ValueError, match=words):
+                plan(one)
+    assert [planned.operator for planned in plan(graph)[0]] == [*graph.operators]
+    # What does not lead to the output is not computed.
+    idle = replace(graph, outputs=(joined,))
+    assert len(plan(idle)[0]) == 3
+    with pytest.raises(ValueError, match="its ADD joins two branches, which the engine in C does not"):
+        chain(graph)
+
+
+@pytest.mark.parametrize(("limit", "words"), [("_MOST_VALUES", "numbers at a time"), ("MOST_PRODUCTS", "products for")])
+def test_memory_and_time_have_a_bound(limit: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = graph_of(SPECS["large"], "ADD")
+    monkeypatch.setattr(integer, limit, 1)
+    with pytest.raises(ValueError, match=words) as caught:
+        plan(graph)
+    most = int(str(caught.value).split()[2 if limit == "_MOST_VALUES" else 3].replace(",", ""))
+    monkeypatch.setattr(integer, limit, most)
+    assert plan(graph)
+    monkeypatch.setattr(integer, limit, most - 1)
+    with pytest.raises(ValueError, match=words):
+        plan(graph)
+
+
+def check_engine(graph: Graph, spec: InputSpec, *, numbers: bool, count: int = 40) -> int:
+    """Every kernel answers as the reference does, in a batch and one at a time; return how many answers differ."""
+    expected = IntegerClassifier(graph, Path("shape"), spec=spec, numbers=numbers)
+    network, inputs = read_network(graph, spec), inputs_of(spec, count)
+    answers = expected.answer(inputs)
+    for kernel in kernel_names():
+        classifier = NativeClassifier(network, Path("shape"), kernel=kernel, numbers=numbers)
+        assert (classifier.spec, classifier.answers_numbers) == (spec, numbers)
+        np.testing.assert_array_equal(classifier.answer(inputs), answers, err_msg=kernel)
+        for index in range(3):
+            np.testing.assert_array_equal(classifier.answer(inputs[index : index + 1]), answers[index : index + 1])
+    return len(np.unique(answers, axis=0))
+
+
+@pytest.mark.needs("engine")
+@EACH
+@pytest.mark.parametrize("kind", CHAINS)
+def test_the_engine_has_every_bit_of_the_reference(name: str, kind: str) -> None:
+    graphs = (graph_of(SPECS[name], kind, seed) for seed in range(3))
+    # Answers that are always the same prove little.
+    assert sum(check_engine(graph, SPECS[name], numbers=kind == "numbers") for graph in graphs) > 10
+
+
+EDGES: Final = {
+    **{f"{size} inputs": (InputSpec(shape=(size,)), 10) for size in (1, 2, 3, 5, 783, 785, 1 << 20)},
+    **{f"{outputs} outputs": (SPECS["digit"], outputs) for outputs in (1, 2, 256, 257, 4096)},
+    **{f"sides of {side}": (InputSpec(shape=(side, side)), 10) for side in (2, 30, 32, 34)},
+    "long rows": (InputSpec(shape=(2, 40)), 10),
+    "high columns": (InputSpec(shape=(300, 32)), 10),
+    "colours": (InputSpec(shape=(9, 5, 4), scale=(1 / 255, 2 / 255, 0.5, -1 / 255), offset=(0, -1, 0, 1)), 10),
+    "four axes": (InputSpec(shape=(2, 3, 5, 7), dtype="float32", scale=(0.5,)), 10),
+}
+
+
+@pytest.mark.needs("engine")
+@pytest.mark.parametrize("edge", EDGES)
+def test_the_engine_is_exact_at_the_edges_of_its_sizes(edge: str) -> None:
+    spec, outputs = EDGES[edge]
+    for softmax in (True, False):
+        graph = graph_of(spec, "dense" if softmax and 1 < outputs < 4096 else "numbers", outputs=outputs)
+        check_engine(graph, spec, numbers=graph.operators[-1].kind != "SOFTMAX", count=3 if spec.size > 4096 else 70)
+
+
+@pytest.mark.needs("engine")
+def test_a_call_takes_one_input_of_its_shape_and_the_kinds_of_arrays_that_stand_for_it() -> None:
+    for name in ("digit", "colour", "spectrogram"):
+        spec = SPECS[name]
+        graph = graph_of(spec, "dense")
+        classifier, inputs = NativeClassifier(read_network(graph, spec), Path("shape")), inputs_of(spec, 4)
+        expected = IntegerClassifier(graph, Path("shape"), spec=spec).answer(inputs)
+        one = inputs[1:2]
+        for given in (one, inputs[1], one.reshape(1, -1), np.asfortranarray(one), one.astype(np.float64), one.tolist()):
+            np.testing.assert_array_equal(classifier.predict_proba(given), expected[1:2])
+        assert classifier.predict_proba(inputs[:0]).shape == (0, CLASSES)
+        for wrong in (np.zeros((1, 3, *spec.shape), spec.dtype), np.zeros((1, spec.size + 1), spec.dtype)):
+            with pytest.raises(ValueError, match="must be"):
+                classifier.predict_proba(wrong)
+        steps = classifier.steps()
+        steps.prepare(one)
+        steps.invoke()
+        np.testing.assert_array_equal(steps.finish(), expected[1:2])
+    numbers = NativeClassifier(read_network(graph_of(SPECS["digit"], "numbers")), Path("shape"), numbers=True)
+    with pytest.raises(ValueError, match=r"use answer\(\)"):
+        numbers.predict_proba(inputs_of(SPECS["digit"], 1))
+
+
+def test_the_engine_refuses_what_it_does_not_take_by_name() -> None:
+    colour = SPECS["colour"]
+    cases = {
+        r"its ADD joins two branches, which the engine in C does not take yet": (graph_of(colour, "ADD"), colour),
+        r"it takes \[32, 32, 3\], and its task is 28×28 images": (graph_of(colour, "dense"), SPECS["digit"]),
+        r"with the channels first": (turned(graph_of(colour, "dense")), colour),
+        r"it takes 4 inputs at a time": (turned(graph_of(colour, "dense"), (4, 32, 32, 3)), colour),
+    }
+    for words, (graph, spec) in cases.items():
+        with pytest.raises(ValueError, match=words):
+            read_network(graph, spec)
+
+
+def turned(graph: Graph, shape: tuple[int, ...] = (1, 3, 32, 32)) -> Graph:
+    first, *others = graph.tensors
+    return replace(graph, tensors=(replace(first, shape=shape), *others))
+
+
+def write_c(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool) -> Path:
+    """Write the C file of a graph; return its path."""
+    task = Task(name="numbers", input=spec, answers="numbers" if numbers else "classes")
+    network = read_network(graph, spec)
+    labels = [] if numbers else [f'class "{index}"' for index in range(network.classes)]
+    path.write_text(c_source(network, replace(origin(labels, task), source="ONNX model")))
+    assert origin_of(path.read_bytes()) == replace(origin(labels, task), source="ONNX model")
+    return path
+
+
+@pytest.mark.needs("cc")
+@EACH
+@pytest.mark.parametrize("kind", CHAINS)
+def test_a_c_file_has_every_bit_of_the_reference(name: str, kind: str, tmp_path: Path) -> None:
+    spec, numbers = SPECS[name], kind == "numbers"
+    graph, inputs = graph_of(spec, kind, seed=1), inputs_of(spec, 30)
+    path = write_c(graph, spec, tmp_path / "model.c", numbers=numbers)
+    classifier = load(path, trusted=True)
+    assert (classifier.spec, classifier.answers_numbers) == (spec, numbers)
+    assert numbers or classifier.labels[1] == 'class "1"'
+    expected = IntegerClassifier(graph, path, spec=spec, numbers=numbers)
+    np.testing.assert_array_equal(classifier.answer(inputs), expected.answer(inputs))
+    # As a stranger's file: only if it comes out of its twin.
+    with pytest.raises(ArtifactError, match="the TFLite file that it was made from is not beside it"):
+        load(path)
+    twin = write_tflite(graph, tmp_path / "twin.tflite")
+    text = path.read_text().replace("b" * 64, sha256(twin.read_bytes()))
+    require_origin(text.encode(), path)
+    with pytest.raises(ArtifactError, match="it is not what this version of edgemnist writes"):
+        require_origin(text.replace("[EDGEMNIST_INPUTS]", "[EDGEMNIST_INPUTS + 1]", 1).encode(), path)
+
+
+SANITIZED: Final = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-fsanitize=address,undefined")
+
+
+@pytest.mark.needs("gcc")
+@pytest.mark.parametrize("edge", [*EDGES, "meter", "spectrogram"])
+def test_the_program_of_a_c_file_answers_one_input(edge: str, tmp_path: Path) -> None:
+    spec, outputs = EDGES.get(edge, (SPECS.get(edge), 5))
+    assert spec is not None
+    numbers = outputs in {1, 4096}
+    graph, inputs = graph_of(spec, "numbers" if numbers else "dense", outputs=outputs), inputs_of(spec, 3)
+    path = write_c(graph, spec, tmp_path / "model.c", numbers=numbers)
+    subprocess.run(
+        ["gcc", *SANITIZED, "-fno-sanitize-recover=all", "-DEDGEMNIST_MAIN", path, "-o", tmp_path / "model"], check=True
+    )
+    classifier = IntegerClassifier(graph, path, spec=spec, numbers=numbers)
+    for given in inputs:
+        levels = (classifier.quantized(given[None]) + 128).reshape(-1).tolist()
+        data = given.tobytes() if spec.dtype == "uint8" else json.dumps(given.tolist()).encode()
+        told = json.loads(run_program(tmp_path / "model", "--json", given=data))
+        assert told["scores"] == levels
+        assert numbers or told["label"] == f'class "{int(np.argmax(levels))}"'
+        (tmp_path / "input").write_bytes(data)
+        lines = run_program(tmp_path / "model", tmp_path / "input").decode().splitlines()
+        assert len(lines) == outputs + (not numbers)
+    words = (b"nan ", b"1e999 ", b"1x ", b"1 " * 2)
+    others = (data[:-1],) if spec.dtype == "uint8" else tuple(word * spec.size for word in words)
+    for wrong in (b"", data + b" 1", *others):
+        done = subprocess.run([tmp_path / "model"], input=wrong, check=False, capture_output=True)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert done.stderr.startswith(b"standard input holds ")
+
+
+def write_page(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool, preparer: str = "resize") -> Path:
+    """Write the page of a graph; return its path."""
+    task = Task(name="x", input=spec, preparer=preparer, answers="numbers" if numbers else "classes")
+    labels = [] if numbers else ["<b>a</b>", "b", "c", "d", "e"]
+    network = read_network(graph, spec)
+    path.write_text(web_page(network, origin(labels, task), "web-int8", ends_with="probabilities"))
+    return path
+
+
+@pytest.mark.needs("chromium")
+@EACH
+def test_a_page_has_every_bit_of_the_reference(name: str, tmp_path: Path) -> None:
+    spec = SPECS[name]
+    for kind in ("cnn", "numbers"):
+        graph, inputs = graph_of(spec, kind, seed=1), inputs_of(spec, 30)
+        path = write_page(graph, spec, tmp_path / "model.html", numbers=kind == "numbers")
+        classifier = load(path, trusted=True)
+        assert (classifier.spec, classifier.answers_numbers) == (spec, kind == "numbers")
+        expected = IntegerClassifier(graph, path, spec=spec, numbers=kind == "numbers")
+        np.testing.assert_array_equal(classifier.answer(inputs), expected.answer(inputs))
+        assert classifier.answer(inputs[:0]).shape == (0, *expected.answer(inputs).shape[1:])
+
+
+def answered(browser: Any, page: Path, given: Path | str) -> tuple[str, list[str]]:
+    """Give a page a picture or numbers; return its answer, and the names and shares of its bars."""
+    show(browser, page.as_uri())
+    until(browser, lambda: browser.execute_script("return Boolean(globalThis.edgemnist)"))
+    if isinstance(given, Path):
+        browser.find_element("id", "ask-file").send_keys(str(given))
+    else:
+        browser.find_element("id", "ask-numbers").send_keys(given)
+        browser.find_element("css selector", "#ask-form button").click()
+    alert, status = (browser.find_element("id", name) for name in ("alert", "status"))
+    until(browser, lambda: alert.text or status.get_attribute("textContent"))
+    bars = [item.text for item in browser.find_elements("css selector", "#bars .label")]
+    return alert.text or status.get_attribute("textContent"), bars
+
+
+@pytest.mark.needs("chromium")
+def test_a_page_takes_a_picture_of_its_size_as_it_is_and_numbers_as_they_are(browser: Any, tmp_path: Path) -> None:
+    for name in ("meter", "odd", "row"):
+        spec = SPECS[name]
+        graph, inputs = graph_of(spec, "dense", seed=1), inputs_of(spec, 8)
+        page = write_page(graph, spec, tmp_path / f"{name}.html", numbers=False, preparer="none")
+        shares = IntegerClassifier(graph, page, spec=spec).answer(inputs[3:4])[0]
+        given: Path | str = " ".join(map(repr, inputs[3].tolist())) if name == "row" else tmp_path / f"{name}.png"
+        if isinstance(given, Path):
+            Image.fromarray(inputs[3]).save(given)
+        told, bars = answered(browser, page, given)
+        names = ["<b>a</b>", "b", "c", "d", "e"]
+        best = names[int(shares.argmax())]
+        assert told.startswith(f"Answered: {best}, {100 * shares.max():.1f} % sure")
+        assert bars[0] == best
+        assert sorted(bars) == sorted(names)
+    Image.new("RGB", (40, 64)).save(tmp_path / "other.png")
+    (tmp_path / "text.png").write_text("no picture")
+    page = tmp_path / "meter.html"
+    for given, words in (("other.png", "40×64 pixels, and the model reads 20×32"), ("text.png", "cannot read it")):
+        assert words in answered(browser, page, tmp_path / given)[0]
+    assert answered(browser, tmp_path / "row.html", "1, 2")[0] == "There are 2 numbers, and the model takes 13."
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.needs("chromium")
+@pytest.mark.parametrize("preparer", ["resize", "crop", "letterbox"])
+def test_a_page_prepares_a_picture_as_its_task_says(preparer: str, browser: Any, tmp_path: Path) -> None:
+    spec = SPECS["colour"]
+    page = write_page(graph_of(spec, "dense"), spec, tmp_path / "model.html", numbers=False, preparer=preparer)
+    smooth = np.add.outer(np.linspace(0, 120, 50), np.linspace(0, 120, 200))
+    picture = Image.fromarray(np.stack([smooth, 240 - smooth, smooth * 0 + 60], axis=-1).astype(np.uint8))
+    picture.save(tmp_path / "wide.png")
+    answered(browser, page, tmp_path / "wide.png")
+    seen = browser.execute_script(
+        "const seen = document.getElementById('seen');"
+        "return Array.from(seen.getContext('2d').getImageData(0, 0, 32, 32).data)"
+    )
+    found = np.array(seen).reshape(32, 32, 4)[..., :3]
+    expected = Task(name="x", input=spec, preparer=preparer).prepare(picture).image
+    assert np.abs(found - expected.astype(int)).max() <= 24
+    assert np.abs(found - expected.astype(int)).mean() < 3
+
+
+PICO: Final = """
+#include <stdlib.h>
+#define stdio_init_all() ((void)0)
+static int next(void) { const int byte = getchar(); if (byte == EOF) exit(0); return byte; }
+#define getchar next
+"""
+ARDUINO: Final = """
+#include <cstdio>
+#include <cstdlib>
+#include <stdint.h>
+struct Port {
+  void begin(long) {}
+  void setTimeout(long) {}
+  size_t readBytes(char *to, size_t size) {
+    const size_t got = fread(to, 1, size, stdin);
+    if (got == 0) exit(0);
+    return got;
+  }
+  void print(const char *text) { printf("%s", text); }
+  void print(char letter) { printf("%c", letter); }
+  void print(float value, int digits) { printf("%.*f", digits, value); }
+  void println(float value, int digits) { printf("%.*f\\n", digits, value); }
+} Serial;
+void setup(); void loop();
+int main() { setup(); for (;;) loop(); }
+"""
+"""What the boards' own libraries offer, as far as the projects use it."""
+
+
+@pytest.mark.needs("gcc")
+@pytest.mark.parametrize(("name", "kind"), [("meter", "cnn"), ("row", "dense"), ("long", "numbers")])
+def test_projects_answer_for_models_of_any_shape(name: str, kind: str, tmp_path: Path) -> None:
+    spec, numbers = SPECS[name], kind == "numbers"
+    graph, inputs = graph_of(spec, kind, seed=1), inputs_of(spec, 4)
+    source = write_c(graph, spec, tmp_path / "c-int8.c", numbers=numbers)
+    header = c_header(read_network(graph, spec), origin([] if numbers else ["a"], Task(name="x", input=spec)))
+    folders = {kind: write_project(kind, source.read_bytes(), header.encode(), tmp_path) for kind in PROJECTS}
+    assert not [path for path in tmp_path.rglob("*") if "digit" in path.name.lower()]
+    (tmp_path / "pico").mkdir()
+    (tmp_path / "pico" / "stdlib.h").write_text(PICO)
+    (tmp_path / "board.h").write_text(ARDUINO)
+    pico, arduino = folders["pico"], folders["arduino"]
+    strict = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1")
+    run_program("gcc", *strict, f"-I{tmp_path}", pico / "main.c", pico / "edgemnist.c", "-o", tmp_path / "on-pico")
+    run_program("gcc", *strict, "-c", arduino / "src" / "edgemnist.c", "-o", tmp_path / "edgemnist.o")
+    sketch = ("-x", "c++", "-include", tmp_path / "board.h", arduino / "examples" / "Model" / "Model.ino", "-x", "none")
+    run_program(
+        "g++",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        f"-I{arduino / 'src'}",
+        *sketch,
+        tmp_path / "edgemnist.o",
+        "-o",
+        tmp_path / "on-arduino",
+    )
+    expected = IntegerClassifier(graph, source, spec=spec, numbers=numbers).answer(inputs)
+    lines = [
+        " ".join(f"{value:.4f}" for value in answer)
+        if numbers
+        else f'class "{int(answer.argmax())}" {answer.max():.4f}'
+        for answer in expected
+    ]
+    for program in ("on-pico", "on-arduino"):
+        assert run_program(tmp_path / program, given=inputs.tobytes()).decode().splitlines() == lines
+    if shutil.which("cmake") is None:
+        return
+    run_program("cmake", "-S", folders["cmake"], "-B", tmp_path / "build")
+    run_program("cmake", "--build", tmp_path / "build")
+    given = inputs[0].tobytes() if spec.dtype == "uint8" else json.dumps(inputs[0].tolist()).encode()
+    told = run_program(tmp_path / "build" / "model", given=given).decode().splitlines()
+    assert float(told[0]) == pytest.approx(expected[0, 0], abs=1e-3) if numbers else lines[0].startswith(told[0])

@@ -1,0 +1,130 @@
+"""Models of every shape and origin become every format: recorded as what they are, and answering as they did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgemnist.errors import ModelError
+from edgemnist.ground.results.pipeline import ExportResult
+from edgemnist.model.exports import Exports
+from edgemnist.model.runtimes import load
+from edgemnist.pipeline.data.dataset import Dataset, Split, identified
+from edgemnist.pipeline.export.interface import ExportConfig
+from edgemnist.pipeline.export.run import export_model
+from tests.shapes import SPECS
+from tests.shapes.made import task_for, weights, write
+
+pytestmark = pytest.mark.all
+FURTHEST = {"float32": 1e-5, "dynamic": 0.2, "int8": 0.25}
+QUICK = {"quantizations": ["float32", "int8", "dynamic"]}
+
+
+def data_for(name: str, *, numbers: bool) -> Dataset:
+    inputs, labels = SPECS[name].random(240), np.arange(240) % 3
+    train, test = (Split(part, None if numbers else labels[: len(part)]) for part in (inputs[:40], inputs[40:]))
+    names = () if numbers else ("a", "b", "c")
+    return identified(train, test, names, source="random", task=task_for(name, numbers=numbers))
+
+
+def network(name: str, *, numbers: bool) -> Any:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(1)
+    end = layers.Dense(4) if numbers else layers.Dense(3, activation="softmax")
+    return keras.Sequential(
+        [keras.Input(SPECS[name].shape), layers.Flatten(), layers.Dense(24, activation="relu"), end]
+    )
+
+
+def exported(path: Path, data: Dataset | None, place: Path, **options: Any) -> tuple[ExportResult, Exports]:
+    config = dataclasses.replace(ExportConfig.of(model=path, **options), trusted=True)
+    return export_model(config, data, place), Exports.open(place)
+
+
+@pytest.mark.parametrize(
+    ("name", "numbers"),
+    [*((name, False) for name in SPECS if name not in {"digit", "large"}), ("odd", True), ("row", True)],
+)
+def test_a_keras_model_of_any_shape_becomes_every_format(name: str, numbers: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    network(name, numbers=numbers).save(tmp_path / "mine.keras")
+    more = {"numbers": numbers, **({"input_range": "0..1"} if SPECS[name].is_picture else {})}
+    result, exports = exported(
+        tmp_path / "mine.keras", data_for(name, numbers=numbers), tmp_path / "e", **QUICK, **more
+    )
+    assert {one.name for one in result.refused} <= {"tflite-dynamic"}
+    golden = exports.read_golden()
+    assert (golden.task.input.shape, golden.task.numbers) == (SPECS[name].shape, numbers)
+    assert (golden.truth is None) == numbers
+    for record in exports.manifest.artifacts:
+        assert record.model_sha256 == golden.model_sha256
+        path = exports.directory / record.file
+        found = load(path, spec=record.spec(exports.task), numbers=numbers, trusted=True).answer(golden.images)
+        apart = np.abs(found - golden.answers)
+        # Of a number beyond the range of the calibration int8 is at the end of it.
+        furthest = apart.mean() if numbers and record.quantization != "float32" else apart.max()
+        assert furthest <= FURTHEST[record.quantization], record.name
+
+
+def test_without_inputs_what_needs_none_is_made_and_the_rest_is_refused_by_name(tmp_path: Path) -> None:
+    network("row", numbers=False).save(tmp_path / "mine.keras")
+    result, exports = exported(tmp_path / "mine.keras", None, tmp_path / "e", **QUICK)
+    assert {"tflite-float32", "onnx-float32", "onnx-dynamic"} <= {one.name for one in result.artifacts}
+    said = {one.name: f"{one.reason} {one.hint}" for one in result.refused}
+    assert all(
+        "int8 needs inputs" in said[name] and "--data FILE" in said[name] for name in ("tflite-int8", "onnx-int8")
+    )
+    golden = exports.read_golden()
+    assert (golden.truth, golden.data.source, exports.manifest.labels) == (None, "random inputs", ["0", "1", "2"])
+
+
+@pytest.mark.parametrize("name", ["colour", "odd", "row", "spectrogram"])
+def test_an_onnx_file_is_its_own_float32_and_what_all_else_is_compared_with(name: str, tmp_path: Path) -> None:
+    spec = SPECS[name]
+    tensor = (3, 32, 32) if name == "colour" else spec.shape
+    path = write(tmp_path / "mine.onnx", tensor, weights(spec))
+    _, exports = exported(path, None, tmp_path / "e", quantizations=["float32"])
+    assert exports.model_path.name == "model.onnx"
+    assert (
+        (exports.directory / "onnx-float32.onnx").read_bytes() == path.read_bytes() == exports.model_path.read_bytes()
+    )
+    golden = exports.read_golden()
+    record = exports.manifest.artifact("tflite-float32")
+    found = load(exports.directory / record.file, spec=record.spec(exports.task), trusted=True).answer(golden.images)
+    assert np.abs(found - golden.answers).max() <= 1e-4
+
+
+def two(keras: Any) -> Any:
+    one, other = keras.Input((4,)), keras.Input((4,))
+    return keras.Model([one, other], keras.layers.Dense(2)(keras.layers.Concatenate()([one, other])))
+
+
+def remembering(keras: Any) -> Any:
+    return keras.Sequential([keras.Input(batch_shape=(1, 5, 4)), keras.layers.LSTM(4, stateful=True, name="memory")])
+
+
+def free(keras: Any) -> Any:
+    return keras.Sequential([keras.Input((None, 4)), keras.layers.GlobalAveragePooling1D(), keras.layers.Dense(2)])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (two, "does not map one input to one answer: it has 2 inputs and 1 output"),
+        (remembering, "keeps a state from one call to the next, in its layer 'memory'"),
+        (free, r"takes \[N, N, 4\], but beside the first size, one to 4 fixed ones must follow"),
+    ],
+)
+def test_what_cannot_fit_is_refused_by_name(make: Callable[[Any], Any], said: str, tmp_path: Path) -> None:
+    import keras
+
+    make(keras).save(tmp_path / "mine.keras")
+    with pytest.raises(ModelError, match=said):
+        exported(tmp_path / "mine.keras", None, tmp_path / "e")
+    assert not (tmp_path / "e").exists()

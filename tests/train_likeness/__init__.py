@@ -1,1 +1,0 @@
-"""Making the likeness network."""

@@ -1,0 +1,1 @@
+"""The ground of the services: who may ask, and how much."""
