@@ -237,19 +237,18 @@ def _check_size(graph: Graph, operators: Sequence[Operator]) -> None:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Planned:
-    """An operator of a graph, ready to compute."""
+class Needed:
+    """An operator that the output depends on."""
 
     operator: Operator
     reads: tuple[int, ...]
-    """The tensors whose values it takes."""
+    """The tensors whose computed values it takes."""
     last: tuple[int, ...]
     """Those of them that nothing reads afterwards."""
-    run: Callable[..., Quantized]
 
 
-def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
-    """Return the operators that lead to the output, in the file's order, and how many numbers one input holds at most.
+def needed(graph: Graph) -> list[Needed]:
+    """Return the operators that lead to the output, in the file's order.
 
     Raises ValueError where one is not known here or reads what has not been computed, and where the graph is too large.
     """
@@ -270,14 +269,30 @@ def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], 
     if graph.outputs[0] not in computed:
         raise ValueError("its last operator does not lead to the output")
     _check_size(graph, [operator for operator, _ in found])
-    needed, planned = {graph.outputs[0]}, []
+    wanted, kept = {graph.outputs[0]}, []
     for operator, reads in reversed(found):
-        if operator.outputs[0] in needed:
-            last = tuple(index for index in dict.fromkeys(reads) if index not in needed)
-            needed.update(reads)
-            planned.append(Planned(operator=operator, reads=reads, last=last, run=_run(graph, operator, rounding)))
-    planned.reverse()
-    return planned, _held(graph, planned)
+        if operator.outputs[0] in wanted:
+            last = tuple(index for index in dict.fromkeys(reads) if index not in wanted)
+            wanted.update(reads)
+            kept.append(Needed(operator=operator, reads=reads, last=last))
+    return kept[::-1]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Planned(Needed):
+    """The same, ready to compute."""
+
+    run: Callable[..., Quantized]
+
+
+def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
+    """Return what `needed` does, and how many numbers one input holds at most. Raises ValueError as it does."""
+    found = needed(graph)
+    held = _held(graph, found)
+    return [
+        Planned(operator=one.operator, reads=one.reads, last=one.last, run=_run(graph, one.operator, rounding))
+        for one in found
+    ], held
 
 
 def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
@@ -289,14 +304,14 @@ def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     return lambda values: values
 
 
-def _held(graph: Graph, planned: Sequence[Planned]) -> int:
+def _held(graph: Graph, plan: Sequence[Needed]) -> int:
     """Return how many numbers of one input are held at a time at most.
 
     Raises ValueError where they do not fit one another, or are too many, or take too many products.
     """
     sizes = {graph.inputs[0]: math.prod(graph.tensors[graph.inputs[0]].shape[1:])}
     most, products = sizes[graph.inputs[0]], 0
-    for one in planned:
+    for one in plan:
         operator = one.operator
         size, needed, meanwhile = _extent(graph, operator, sizes[one.reads[0]])
         products += needed
