@@ -287,12 +287,11 @@ class Planned(Needed):
 
 def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
     """Return what `needed` does, and how many numbers one input holds at most. Raises ValueError as it does."""
-    found = needed(graph)
-    held = _held(graph, found)
-    return [
+    planned = [
         Planned(operator=one.operator, reads=one.reads, last=one.last, run=_run(graph, one.operator, rounding))
-        for one in found
-    ], held
+        for one in needed(graph)
+    ]
+    return planned, _held(graph, planned)
 
 
 def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
