@@ -1,7 +1,5 @@
 """What the tests share: the command line as users run it, and one set of real artifacts."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import json

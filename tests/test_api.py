@@ -1,7 +1,5 @@
 """`import edgemnist`: what it offers, and that a picture goes in and a digit comes out."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The command line keeps its manners: help, exit codes, streams, and a start without anything heavy."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

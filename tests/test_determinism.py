@@ -1,7 +1,5 @@
 """The artifacts that the tests share are those that the commands make, and exporting twice gives the same files."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A little of `make fuzz` in every run: what it found stays repaired, and it finds what is planted."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.fuzz.run import fuzz

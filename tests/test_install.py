@@ -1,7 +1,5 @@
 """What a board installs: the wheel with one runtime, no TensorFlow, and everything a board is for works."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 `== edgemnist WORDS` begins one; see tests/messages.py.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 import shutil

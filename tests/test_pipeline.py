@@ -1,7 +1,5 @@
 """`edgemnist all` finds out everything that the report has room for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from edgemnist.model.exports import Exports

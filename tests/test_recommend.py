@@ -1,7 +1,5 @@
 """The choice for a board names what it rests on, and what does not pay."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Files are replaced as a whole or not at all, whatever happens to the command, the disk and its file system."""
 
-from __future__ import annotations
-
 import errno
 import itertools
 import json

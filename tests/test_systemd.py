@@ -1,7 +1,5 @@
 """Units that systemd itself takes, and that leave a service with next to nothing to break."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import subprocess

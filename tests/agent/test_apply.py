@@ -1,7 +1,5 @@
 """What a board does with a bundle, step by step; the environment, its self-test and the service are stand-ins."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """What a board takes: one encoding, one record, and who signed it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """On a board, nothing is seen before it is on the disk."""
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which virtual environment does for a bundle: one with all that it needs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

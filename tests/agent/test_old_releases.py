@@ -3,8 +3,6 @@
 `tests/deploy/test_old_boards.py` does the same with the code of that time.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

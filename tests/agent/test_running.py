@@ -1,7 +1,5 @@
 """What a board answers, line by line, whether or not anybody listens, and what it says of a program that failed."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

@@ -1,7 +1,5 @@
 """When a board's service counts as healthy, and what `board.toml` may say."""
 
-from __future__ import annotations
-
 import json
 import os
 import threading

@@ -1,7 +1,5 @@
 """Which releases a board keeps."""
 
-from __future__ import annotations
-
 import json
 import os
 import stat

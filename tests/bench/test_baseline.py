@@ -1,7 +1,5 @@
 """A slowdown is caught, noise is not taken for one, and both are said with how sure that is."""
 
-from __future__ import annotations
-
 import itertools
 import math
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A gate that would compare nothing is wrong usage: a job that forgot an option must not go green."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

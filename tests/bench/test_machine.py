@@ -1,7 +1,5 @@
 """CPUs, facts and conditions are found on a PC and on every Raspberry Pi, and are left out where they are not."""
 
-from __future__ import annotations
-
 import json
 import os
 import sys

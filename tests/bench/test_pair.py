@@ -1,7 +1,5 @@
 """Two files side by side: ours or not, and the slower one is named."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Each measurement is a process of its own: what it reports, how it may die, and what is left of it."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

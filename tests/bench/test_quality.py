@@ -1,7 +1,5 @@
 """Figures agree with samples computed by hand; a run that something disturbed says so, a clean one is left in peace."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

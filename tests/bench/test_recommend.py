@@ -1,7 +1,5 @@
 """The recommendation follows from the numbers, and says so."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 

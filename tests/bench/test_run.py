@@ -1,7 +1,5 @@
 """`bench` on real artifacts in real processes, with few samples."""
 
-from __future__ import annotations
-
 import math
 import sys
 from dataclasses import replace

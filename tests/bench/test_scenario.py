@@ -1,7 +1,5 @@
 """The scenarios with real artifacts in real processes, and on the command line."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

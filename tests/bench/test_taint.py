@@ -1,7 +1,5 @@
 """A figure of a disturbed machine carries its mark wherever it is shown, and no ratio is formed with it."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from pathlib import Path

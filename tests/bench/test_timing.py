@@ -1,7 +1,5 @@
 """The loops call as often and as long as they were asked to; queries come when they are due, and waits are counted."""
 
-from __future__ import annotations
-
 import time
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A bundle is one file that is always the same, and every byte of it counts."""
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A bundle for a board has the native engine for its processor, and 32-bit boards are led to what runs there."""
 
-from __future__ import annotations
-
 import base64
 import dataclasses
 import hashlib

@@ -1,7 +1,5 @@
 """Small data sets in files, and mirrors on loopback."""
 
-from __future__ import annotations
-
 import gzip
 import struct
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """Arrays and tables as people have them become a data set, or one sentence says what is wrong, and where."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """What is in a data set, in numbers; drawing evenly over the classes, and the same images every time."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Downloads, from real servers on loopback that fail in every way that servers do."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import random

@@ -1,7 +1,5 @@
 """Folders of pictures as people have them become a data set, or a sentence says why not."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """IDX files: what is written is read, and whatever else is read is refused in a sentence."""
 
-from __future__ import annotations
-
 import gzip
 import itertools
 import struct

@@ -1,7 +1,5 @@
 """Four IDX files become one data set, or a sentence says why not."""
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Pictures of any size, colour mode and orientation become what a model takes, and what is lost on the way is told."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

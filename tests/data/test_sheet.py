@@ -1,7 +1,5 @@
 """Looking at the images."""
 
-from __future__ import annotations
-
 import io
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where the images come from, in which order, and what is said about it."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A server, boards and bundles that the tests of a deployment share."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A board's answer is read as a stranger's: typed, and without anything that a terminal would obey."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """A deployment over a real SSH connection: the way there, the way back, and what is told about it."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

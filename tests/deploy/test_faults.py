@@ -1,7 +1,5 @@
 """Everything that goes wrong on the way or on the board: the old release serves, and the next try succeeds."""
 
-from __future__ import annotations
-
 import os
 import random
 import shutil

@@ -1,7 +1,5 @@
 """Many boards: canaries first, a stop where too many fail, one result for each."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,7 +1,5 @@
 """What is printed to repair a login works as it is printed, for an address with a port as for an alias."""
 
-from __future__ import annotations
-
 import getpass
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Boards and services that are broken, or mean harm: each costs itself, and nobody else."""
 
-from __future__ import annotations
-
 import json
 import socket
 import subprocess

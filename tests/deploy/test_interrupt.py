@@ -1,7 +1,5 @@
 """Ctrl-C stops a deployment before the switch, lets a switch come to its end, and says which of the two it was."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -5,8 +5,6 @@ audit hook of Python counts; so every state that a crash can leave is reached, w
 run next, to put that in order, is killed as well, at a step drawn at random.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

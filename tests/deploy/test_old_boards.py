@@ -1,7 +1,5 @@
 """Boards of the version before stay usable: they are updated, listed, examined, rolled back."""
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

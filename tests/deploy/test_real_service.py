@@ -1,7 +1,5 @@
 """`edgemnist serve` itself on a board: from a bundle of its own, through a switch of the release, and back."""
 
-from __future__ import annotations
-
 import urllib.request
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Counts and samples of a board over ssh: `health --on` and `review --on`."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A release in the shadow on a board: it changes nothing, takes over when told to, and gives way again."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A board gets models of other shapes as it gets those of digits: tested there, answering, looked after, taken back."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

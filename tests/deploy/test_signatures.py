@@ -1,7 +1,5 @@
 """A board that was told whom to trust takes bundles from nobody else."""
 
-from __future__ import annotations
-
 import platform
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A transfer ends, and takes little memory, whatever the other side does."""
 
-from __future__ import annotations
-
 import os
 import tracemalloc
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Boards whose answers have the right form and wrong contents: a sentence for each, and the rest of a fleet is told."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What the blocks of the book need."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

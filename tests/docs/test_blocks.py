@@ -1,7 +1,5 @@
 """Every console block of the README and the book runs as written."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

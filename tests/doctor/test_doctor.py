@@ -1,7 +1,5 @@
 """The doctor finds what is wrong, says what it means and how to fix it, and is never brought down by it."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import json

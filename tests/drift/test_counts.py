@@ -1,7 +1,5 @@
 """The file of counts: small, mergeable, and told from what is none."""
 
-from __future__ import annotations
-
 import json
 from itertools import permutations
 from pathlib import Path

@@ -1,7 +1,5 @@
 """An alarm comes soon after a change, and not without one."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the ink of a digit is said to be like."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Counting beside the answering, and what becomes of a file that cannot be used."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

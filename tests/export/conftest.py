@@ -1,7 +1,5 @@
 """Keras models to export."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """What the options of `edgemnist export` stand for."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

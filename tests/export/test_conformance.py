@@ -1,7 +1,5 @@
 """Every registered format and quantization is what was asked for, deterministic, and close to the Keras model."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A convolutional network is held against the integer reference, and what its runtime rounds otherwise is no fault."""
 
-from __future__ import annotations
-
 import msgspec
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """A model is never evaluated on the images that it was trained on, whatever data set they come from."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil

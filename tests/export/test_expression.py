@@ -1,7 +1,5 @@
 """What a format cannot express is an error that names the layer, and what it can express stays the same function."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

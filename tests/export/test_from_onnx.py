@@ -1,7 +1,5 @@
 """An ONNX file of any tool becomes a Keras model that gives the same answers, or is refused by operator and node."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

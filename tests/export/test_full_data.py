@@ -1,7 +1,5 @@
 """The sizes and losses that are promised for 784-512-10, on the 10,000 test images of MNIST."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """The range in which a model takes pixels is found, told with the next best, and asked for where two are close."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace

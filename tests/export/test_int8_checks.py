@@ -1,7 +1,5 @@
 """A file that was asked for in int8 is int8 from its input to its output, constants included."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Models of other origins stay the same function: other input ranges, other ends, layers with a state of their own."""
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A model whose probabilities the 256 steps of an int8 softmax cannot tell apart, and its cure: `export --logits`."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

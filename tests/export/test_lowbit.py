@@ -1,7 +1,5 @@
 """Of a network that was trained for few levels, those levels are in the files, and nothing is lost on the way."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

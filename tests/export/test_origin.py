@@ -1,7 +1,5 @@
 """An export starts from the model that is recorded, or from one that was named, and from nothing else."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil

@@ -1,7 +1,5 @@
 """An artifact that cannot be made costs no other one, and making one takes neither a compiler nor a browser."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """On a terminal nothing of the libraries is seen, also while a bar is drawn."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

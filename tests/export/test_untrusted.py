@@ -1,7 +1,5 @@
 """A stranger's model file ends in a sentence: in time, and within a limit of memory."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

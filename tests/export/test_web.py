@@ -1,7 +1,5 @@
 """The web page in a real Chromium and Firefox, from disk: every bit of the reference, drawn on, without a network."""
 
-from __future__ import annotations
-
 import base64
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Whatever state an export directory is in, every command and endpoint says the same about its artifacts."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

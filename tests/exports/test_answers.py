@@ -1,7 +1,5 @@
 """The exporting machine's answers, and how far a machine may be from them."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

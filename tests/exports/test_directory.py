@@ -1,7 +1,5 @@
 """What an export directory says about its artifacts, and which model of it answers."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

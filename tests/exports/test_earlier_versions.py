@@ -1,7 +1,5 @@
 """Exports that an earlier version made are opened without a word, and asked for again is only what nobody can know."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A saved result counts for the very files that it was found out about, and a later one replaces no better one."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

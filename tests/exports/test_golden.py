@@ -1,7 +1,5 @@
 """The golden pack comes back as it was written, or not at all."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import time

@@ -1,7 +1,5 @@
 """The manifest is the only way into an export directory, and believes nothing that it cannot check."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A model file of unknown origin is given pixels in the range in which it reads digits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

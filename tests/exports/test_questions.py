@@ -1,7 +1,5 @@
 """A reference that only guesses is questioned by every command that shows a figure, as is data of another source."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from pathlib import Path

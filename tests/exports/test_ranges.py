@@ -1,7 +1,5 @@
 """A range in which a model is merely as sure as it should be is not clearly better than its own."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Digits stay what they are: what is recorded, hashed and computed of them, to the byte, whatever else is taken."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import zipfile

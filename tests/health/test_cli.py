@@ -1,7 +1,5 @@
 """How the command says what is said about a model."""
 
-from __future__ import annotations
-
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

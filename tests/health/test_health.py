@@ -1,7 +1,5 @@
 """What is said about a model from its counts and samples."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import permutations

@@ -1,7 +1,5 @@
 """What a model has learnt from, as its export directory says."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

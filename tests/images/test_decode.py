@@ -1,7 +1,5 @@
 """Picture files: read as they were meant, or refused in a sentence that names them."""
 
-from __future__ import annotations
-
 import io
 import os
 import struct

@@ -1,7 +1,5 @@
 """The engine in C and NumPy find and frame a digit alike, to the last byte, and Pillow's reductions are those of C."""
 
-from __future__ import annotations
-
 import ctypes
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Colour modes: every way to store a digit gives the same digit."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Any picture of one digit comes to MNIST's conditions."""
 
-from __future__ import annotations
-
 import contextlib
 
 import numpy as np

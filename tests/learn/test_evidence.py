@@ -1,7 +1,5 @@
 """The gate, the folds, the lesson and the doubts, on numbers that a person can check."""
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

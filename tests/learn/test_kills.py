@@ -1,7 +1,5 @@
 """`kill -9` in the middle of `edgemnist learn`: no label is lost, and the new directory is whole or not there."""
 
-from __future__ import annotations
-
 import json
 import os
 import random

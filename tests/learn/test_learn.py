@@ -1,7 +1,5 @@
 """The whole walk: a model that meets digits it misreads, learns from some, and reads the others."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What can learn, what cannot, and how what has learnt is written."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What `edgemnist learn` prints."""
 
-from __future__ import annotations
-
 import io
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What fine-tuning is given, and what becomes of the weights that it finds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Random networks written once, and the driver compiled as a test asks for it."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The engine is compiled if there is a compiler, and nothing else depends on one."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import subprocess

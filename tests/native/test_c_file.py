@@ -1,7 +1,5 @@
 """The C file answers every bit of the integer reference, on this machine and on emulated microcontrollers."""
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

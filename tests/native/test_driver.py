@@ -1,7 +1,5 @@
 """The C engine under sanitizers, and on processors that this machine emulates, against the NumPy reference."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path

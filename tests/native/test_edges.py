@@ -1,7 +1,5 @@
 """What C reads holds what Python writes, to the last number of each field, and memory ends where both say it does."""
 
-from __future__ import annotations
-
 import ctypes
 from collections.abc import Callable
 from pathlib import Path

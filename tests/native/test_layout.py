@@ -1,7 +1,5 @@
 """Where weights and outputs lie: as `engine.h` has it, and nowhere twice at a time."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 

@@ -1,7 +1,5 @@
 """Every limit of the engine is where it says: classes, products, and the softmax at its ends."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

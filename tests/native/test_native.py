@@ -1,7 +1,5 @@
 """The native runtime gives every bit of the integer reference, with every kernel of this processor."""
 
-from __future__ import annotations
-
 import gc
 import sys
 import weakref

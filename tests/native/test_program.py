@@ -1,7 +1,5 @@
 """The C file as a program: it reads a PGM of any size as `edgemnist predict` does, and nothing harms it."""
 
-from __future__ import annotations
-
 import io
 import json
 import random

@@ -1,7 +1,5 @@
 """Projects around the C file that can be built here are built; of the others, what is C is compiled."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

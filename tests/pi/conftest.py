@@ -1,7 +1,5 @@
 """An emulated Raspberry Pi with the product installed in it, and artifacts to try on both sides."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

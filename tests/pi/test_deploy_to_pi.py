@@ -5,8 +5,6 @@ on the processor of a Pi 3, 4 or 5 as QEMU has it; the kernel, the disk and the 
 nothing and are not looked at.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """On the processors of a Raspberry Pi 3, 4 and 5, the product answers as it does on the machine that exported."""
 
-from __future__ import annotations
-
 import os
 import platform
 import shutil

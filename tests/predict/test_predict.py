@@ -1,7 +1,5 @@
 """What `predict` says of pictures: digits, what is none, several, directories and standard input."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Ten classes called 0 to 9 may be anything: a model is asked whether it reads digits before pictures are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """When a picture is one digit, none, or several."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

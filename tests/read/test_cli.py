@@ -1,7 +1,5 @@
 """`edgemnist read` and `edgemnist predict` on pictures of the real world, as users run them."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

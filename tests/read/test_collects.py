@@ -1,7 +1,5 @@
 """`read --collect` and `watch --collect`: the crops that the model was given, once for each thing that was shown."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event

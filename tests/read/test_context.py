@@ -1,7 +1,5 @@
 """What is around a reading decides with it."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Lines, their order and the numbers in them, at the very distances that decide it."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given

@@ -1,7 +1,5 @@
 """The likeness network, what it and a classifier say together, and the threshold that both were measured for."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import string

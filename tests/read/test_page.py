@@ -1,7 +1,5 @@
 """Pages of handwritten numbers are read as a person reads them."""
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Pieces of ink become digits: what stands side by side stays two, what is broken becomes one."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import numpy.typing as npt

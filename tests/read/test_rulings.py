@@ -1,7 +1,5 @@
 """Rulings go, and what is written across them stays."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 import pytest

@@ -1,7 +1,5 @@
 """Frames, combs, grids and tables: found as they are, and read cell by cell."""
 
-from __future__ import annotations
-
 import csv
 import itertools
 import json

@@ -1,7 +1,5 @@
 """Pages that lie on their side or upside down."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

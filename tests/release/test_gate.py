@@ -1,7 +1,5 @@
 """Which evidence lets a release take over."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The last line of a command is its verdict and the next step, and figures are written in one way."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

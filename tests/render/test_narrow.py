@@ -1,7 +1,5 @@
 """On a narrow terminal a table folds its words, and loses no name, no mark and no figure."""
 
-from __future__ import annotations
-
 import io
 import re
 import time

@@ -1,7 +1,5 @@
 """An export directory with everything known about it."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

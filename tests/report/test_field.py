@@ -1,7 +1,5 @@
 """How a model does in the field, in the report."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

@@ -1,7 +1,5 @@
 """The report in a real Chromium, on a desk and on a phone: complete, quiet, within its window, and readable."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

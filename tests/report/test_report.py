@@ -1,7 +1,5 @@
 """What goes into a report and what does not, and the form for a pull request."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil

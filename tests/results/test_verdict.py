@@ -1,7 +1,5 @@
 """Nothing that is not known has passed, whatever the figures are."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """`kill -9` in the middle of `edgemnist review`: every label that was taken is there afterwards, once."""
 
-from __future__ import annotations
-
 import random
 import shutil
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What a reviewer is shown, and what first."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 import pytest

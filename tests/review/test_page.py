@@ -1,7 +1,5 @@
 """The page in a real Chromium: keys, thumbs, undo, and labels that differ."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import subprocess

@@ -1,7 +1,5 @@
 """The review without a browser: which requests it takes, and into which store."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import shutil

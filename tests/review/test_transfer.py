@@ -1,7 +1,5 @@
 """Labelled samples as data sets, and data sets as labelled samples."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A runtime is one file and one entry, and then works in every command that takes a model."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Every registered runtime keeps the contract: uint8 images in, float32 probabilities out, whatever the file holds."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

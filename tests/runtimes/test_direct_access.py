@@ -1,7 +1,5 @@
 """LiteRT's memory is kept between calls only where it stays in its place."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pytest

@@ -1,7 +1,5 @@
 """Fixed-point numbers behave like the real numbers that they stand for."""
 
-from __future__ import annotations
-
 import math
 from fractions import Fraction
 

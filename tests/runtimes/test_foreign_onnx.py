@@ -1,7 +1,5 @@
 """ONNX files of other people's tools, PyTorch's for example, give the answers of the network they hold."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

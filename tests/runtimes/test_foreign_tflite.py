@@ -1,7 +1,5 @@
 """TFLite files that other people's scripts wrote give the same answers as the Keras model they were made from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

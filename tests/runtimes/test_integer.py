@@ -1,7 +1,5 @@
 """The integer reference is LiteRT's arithmetic, bit for bit, and answers where no runtime is installed."""
 
-from __future__ import annotations
-
 import os
 import random
 import struct

@@ -1,7 +1,5 @@
 """The steps of the integer reference, on graphs of a few numbers, against real arithmetic."""
 
-from __future__ import annotations
-
 import struct
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Keras model files of any origin are answered with, or refused by name; their code is never run."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

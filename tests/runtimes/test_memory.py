@@ -1,7 +1,5 @@
 """The runtimes answer in memory of their own, for any number of callers and images, and survive damaged files."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import threading

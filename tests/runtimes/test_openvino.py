@@ -1,7 +1,5 @@
 """OpenVINO computes in float32, where its own default is whatever is fastest; `verify` would notice."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Quantization follows its definition, for every scale and zero point."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Graphs that are not what they seem are refused by name, by the integer reference and the native engine alike."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """TFLM takes full-int8 files and nothing else, and rounds as it says: twice, as gemmlowp does."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Windows of the integer reference: their geometry, and what is refused. `test_integer.py` has their bits."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """What is kept while answers go on, and that they go on whatever becomes of the store."""
 
-from __future__ import annotations
-
 import shutil
 import threading
 import time

@@ -1,7 +1,5 @@
 """Samples that travel: to a desk, labelled there, and back, once or twice, without a label lost."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

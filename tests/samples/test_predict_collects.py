@@ -1,7 +1,5 @@
 """`edgemnist predict --collect`: what was misread is there to be reviewed."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is kept of a stream: an even draw, and shares for days, classes and writers."""
 
-from __future__ import annotations
-
 import random
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The store: what is kept stays, whatever happens to the process, the disk and the file."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import os

@@ -1,7 +1,5 @@
 """A small data set, a search that takes seconds, and workers that count what they are asked."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Which of the networks that were tried are trained to the end."""
 
-from __future__ import annotations
-
 from edgemnist.pipeline.search.limits import Costs, Limits, Tried, best_so_far, choose
 
 

@@ -1,7 +1,5 @@
 """Trials on a Ray cluster come out as they do here, whatever dies."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Iterator
 from pathlib import Path

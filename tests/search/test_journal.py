@@ -1,7 +1,5 @@
 """The journal of a search holds whole lines, and one search writes it at a time."""
 
-from __future__ import annotations
-
 import errno
 import json
 import os

@@ -1,7 +1,5 @@
 """A search that is killed at any moment loses what was in training, and nothing else."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import random

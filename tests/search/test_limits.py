@@ -1,7 +1,5 @@
 """Limits are read as users write them, and refused in a sentence where they cannot be met."""
 
-from __future__ import annotations
-
 import optuna
 import pytest
 

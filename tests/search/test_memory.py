@@ -1,7 +1,5 @@
 """The RAM that a search goes by is that of the C file, and follows from a line of text."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

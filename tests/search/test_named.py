@@ -1,7 +1,5 @@
 """Networks that are named are made, compared, and gone on with where it was interrupted."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import replace
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A search trains what is within the limits, goes on where it was, and reads the test images for the best alone."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A study keeps what was tried through kills and full disks, and the same seed tries the same networks."""
 
-from __future__ import annotations
-
 import warnings
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Workers that cannot start or do not fit are a sentence, whatever Ray raises."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import sys
 from types import SimpleNamespace

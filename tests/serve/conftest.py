@@ -1,7 +1,5 @@
 """One service for all tests that only ask."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The endpoints answer what the command line answers, and refuse in words what they cannot answer."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

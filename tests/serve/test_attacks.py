@@ -1,7 +1,5 @@
 """What a client that means harm may try: it costs a bounded amount of memory and time, and nobody else waits."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client

@@ -1,7 +1,5 @@
 """`edgemnist serve --collect`: what is kept while it answers, and corrections from the page and from programs."""
 
-from __future__ import annotations
-
 import itertools
 import json
 import shutil

@@ -1,7 +1,5 @@
 """A service that nobody asks takes no more memory than its model: the processes for pictures come and go with them."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

@@ -1,7 +1,5 @@
 """`kill -9` of a service that keeps samples: every correction that it has answered is stored."""
 
-from __future__ import annotations
-
 import itertools
 import random
 import shutil

@@ -1,7 +1,5 @@
 """Too much, too often, too slow, too many: told, and over within a time."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Many clients, and pictures that were made to take long: everybody else is answered, and the end comes in time."""
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import http.client

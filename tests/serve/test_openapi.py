@@ -1,7 +1,5 @@
 """The OpenAPI document is what the service does: a fuzzer asks what it allows and what it forbids, and compares."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The page in a real Chromium: draws, reads, compares, on a phone and on a desk, by day and by night."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The process: how it starts, what it says when it cannot, and that it goes without losing anybody."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json

@@ -1,7 +1,5 @@
 """The release in the shadow is asked beside the answering: within its budget, and without harm to anything."""
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

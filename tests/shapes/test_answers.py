@@ -1,7 +1,5 @@
 """What is answered by models of every shape: pictures and numbers in, classes with their names or numbers out."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

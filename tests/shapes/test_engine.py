@@ -1,7 +1,5 @@
 """What is exact is exact for every shape: the integer reference, the engine, its C files and its pages."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

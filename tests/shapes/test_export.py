@@ -1,7 +1,5 @@
 """Models of every shape and origin become every format: recorded as what they are, and answering as they did."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path

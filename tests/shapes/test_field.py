@@ -1,7 +1,5 @@
 """What models of other shapes meet in the field: samples, their review, counts, and the release in the shadow."""
 
-from __future__ import annotations
-
 import json
 import sqlite3
 from pathlib import Path

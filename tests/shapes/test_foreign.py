@@ -1,7 +1,5 @@
 """What a file without a record reads and answers with is guessed from its tensors, and told."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

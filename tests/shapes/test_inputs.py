@@ -1,7 +1,5 @@
 """What a model reads: said once, recorded, and checked."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The pages of models of other shapes in a real Chromium: what is asked, corrected and reviewed."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What is proved of models of every shape: classes by their labels, numbers by their values, files by themselves."""
 
-from __future__ import annotations
-
 import json
 import os
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is recorded of models of other shapes than digits: read as it was written, and never taken for digits."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every runtime answers models of every shape, with what their inputs stand for."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The service with models of other shapes than digits: pictures in colour, and numbers in JSON."""
 
-from __future__ import annotations
-
 import io
 import json
 from collections.abc import Iterator

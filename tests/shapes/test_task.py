@@ -1,7 +1,5 @@
 """What a model is for: registered by whoever knows it, recorded, and asked for how a picture is prepared."""
 
-from __future__ import annotations
-
 import re
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Networks for inputs of every shape compute in training as their Keras models do, and distort pictures alike."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What makes the files that ship with `read`: weights, record and threshold."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

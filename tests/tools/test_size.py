@@ -1,7 +1,5 @@
 """What counts as a line of what, and when there are too many."""
 
-from __future__ import annotations
-
 import subprocess
 from collections import Counter
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Small data sets of real digits, and a recipe that takes seconds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 

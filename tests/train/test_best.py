@@ -1,7 +1,5 @@
 """The recipe `best`: a teacher that is kept, a student that is plain Keras, and what is wrong with a teacher's file."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace

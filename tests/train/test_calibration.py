@@ -1,7 +1,5 @@
 """Temperatures are those that the labels ask for, and rounding while training is that of the exporters."""
 
-from __future__ import annotations
-
 import numpy as np
 import numpy.typing as npt
 import pytest

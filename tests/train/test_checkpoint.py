@@ -1,7 +1,5 @@
 """A training that was cut short goes on to the same model, and a checkpoint that cannot be used is refused."""
 
-from __future__ import annotations
-
 import shutil
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Options out of range are refused by name; recipes fit the size of data and network."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

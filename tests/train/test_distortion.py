@@ -1,7 +1,5 @@
 """Where a distortion reads each pixel, against a reading that goes pixel by pixel, and what it does to a digit."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

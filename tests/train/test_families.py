@@ -1,7 +1,5 @@
 """A network of the families is in the end what it was while it trained, as a plain Keras model."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

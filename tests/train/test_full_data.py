@@ -1,7 +1,5 @@
 """The accuracy gates, on the 10,000 test images of MNIST."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

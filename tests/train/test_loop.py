@@ -1,7 +1,5 @@
 """The compiled loop does what Keras does with the same batches, for any number of images."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

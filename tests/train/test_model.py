@@ -1,7 +1,5 @@
 """The Keras model is the classic, and the arithmetic of loop and optimizers is that of Keras."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

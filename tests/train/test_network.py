@@ -1,7 +1,5 @@
 """A line of text names a network, and says what it costs before it is trained."""
 
-from __future__ import annotations
-
 import pytest
 
 from edgemnist.errors import UsageError

@@ -1,7 +1,5 @@
 """What a training leaves in the export directory, and what it leaves alone."""
 
-from __future__ import annotations
-
 import io
 import shutil
 import subprocess

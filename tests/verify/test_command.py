@@ -1,7 +1,5 @@
 """What `edgemnist verify` writes besides its table, and which options go together."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

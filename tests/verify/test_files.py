@@ -1,7 +1,5 @@
 """Any two classifiers of 28×28 images can be compared, ours or not, without a manifest."""
 
-from __future__ import annotations
-
 import dataclasses
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Every changed label is listed, with what became of it, and drawn."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Every limit of every quantization can be missed, and set in a file, and says so in words that a user understands."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import replace

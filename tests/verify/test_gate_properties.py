@@ -1,7 +1,5 @@
 """No comparison passes a gate of which a figure is missing, and no tighter limit of a person's lets one pass."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 from typing import Any

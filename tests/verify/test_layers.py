@@ -1,7 +1,5 @@
 """A bad calibration shows as the layer that it hurt, and as no other."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

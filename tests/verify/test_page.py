@@ -1,7 +1,5 @@
 """The page says what matters most, once, in three lines."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

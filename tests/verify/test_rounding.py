@@ -1,7 +1,5 @@
 """The rule by which a runtime rounds is found from its answers alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path

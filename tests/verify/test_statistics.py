@@ -1,7 +1,5 @@
 """The tests of significance say what their definitions say."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A tie is told apart from a flip, and a limit from the value that exceeds it."""
 
-from __future__ import annotations
-
 import math
 import re
 from pathlib import Path

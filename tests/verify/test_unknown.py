@@ -1,7 +1,5 @@
 """What is not known has not passed: other evaluation images, too few, no runtime, a reference that proves nothing."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Good artifacts pass, and each kind of wrong one is caught: real files, real runtimes, all evaluation images."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Where runtimes disagree, the report names the one that is wrong."""
 
-from __future__ import annotations
-
 import dataclasses
 from itertools import permutations
 from pathlib import Path

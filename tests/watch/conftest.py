@@ -1,7 +1,5 @@
 """Videos that the tests make, and a model that reads them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`edgemnist watch`, as users run it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

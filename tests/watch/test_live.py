@@ -1,7 +1,5 @@
 """Live sources: cameras that are faster than the reader, hang, go away and come back."""
 
-from __future__ import annotations
-
 import sys
 import threading
 from collections.abc import Generator

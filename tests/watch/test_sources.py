@@ -1,7 +1,5 @@
 """What is printed of a source."""
 
-from __future__ import annotations
-
 import pytest
 
 from edgemnist.digits.watch.capture import open_source

@@ -1,7 +1,5 @@
 """What several frames agree on."""
 
-from __future__ import annotations
-
 import pytest
 
 from edgemnist.digits.watch.run import Steadier, TableSteadier

@@ -1,7 +1,5 @@
 """What one client may ask for, counted without a service."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import os

@@ -1,7 +1,5 @@
 """Which tokens, addresses and limits a service is started with, and which it refuses."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
