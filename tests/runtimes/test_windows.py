@@ -200,21 +200,29 @@ def with_source(graph: Graph, *shape: int) -> Graph:
     return replace(graph, tensors=(replace(graph.tensors[0], shape=shape), *graph.tensors[1:]))
 
 
+SIDES = r"or its steps are not 1 to 32 rows and columns"
 UNEQUAL = r"the output of its {} has another scale than the input"
 
 
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (conv(Options(VALID, 1, 1, 0, 2, 1)), r"its CONV_2D is dilated"),
-        (conv(Options(VALID, 1, 1, 0, 1, 2)), r"its CONV_2D is dilated"),
-        (depthwise(Options(VALID, 1, 1, 2, 0, 2, 1)), r"its DEPTHWISE_CONV_2D is dilated"),
-        (depthwise(Options(VALID, 1, 1, 2, 0, 1, 2)), r"its DEPTHWISE_CONV_2D is dilated"),
+        (conv(Options(VALID, 1, 1, 0, 2, 1)), r"the window of its CONV_2D is larger than its image"),
+        (conv(Options(VALID, 1, 1, 0, 1, 2)), r"the window of its CONV_2D is larger than its image"),
+        (conv(Options(VALID, 1, 1, 0, 0, 1)), rf"the window of its CONV_2D {SIDES}"),
+        (depthwise(Options(VALID, 1, 1, 2, 0, 1, 33)), rf"the window of its DEPTHWISE_CONV_2D {SIDES}"),
         (conv(None), r"its CONV_2D has no options"),
         (conv(Options(VALID, 1, 1), shape=(2, 9, 1)), r"the weights of its CONV_2D are an array of \[2, 9, 1\]"),
         (conv(Options(VALID, 1, 1), shape=(2, 5, 3, 1)), r"the window of its CONV_2D is larger than its image"),
         (conv(Options(VALID, 1, 1), shape=(2, 3, 5, 1)), r"the window of its CONV_2D is larger than its image"),
-        (conv(Options(VALID, 1, 1), shape=(2, 3, 3, 2)), r"its CONV_2D has weights for 2 channels, and there are 1"),
+        (
+            conv(Options(VALID, 1, 1), shape=(2, 3, 3, 2)),
+            r"its CONV_2D has 2 outputs and weights for 2 channels, and there are 1",
+        ),
+        (
+            conv(Options(VALID, 1, 1), channels=3),
+            r"its CONV_2D has 2 outputs and weights for 1 channels, and there are 3",
+        ),
         (depthwise(Options(VALID, 1, 1), shape=(1, 3, 3, 3)), r"its DEPTHWISE_CONV_2D has 3 outputs of 2 channels"),
         (depthwise(Options(VALID, 1, 1), shape=(2, 3, 3, 4)), r"its DEPTHWISE_CONV_2D has 4 outputs of 2 channels"),
         (with_source(pool(), 1, 16), r"its MAX_POOL_2D is of an array of \[1, 16\]"),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes.tflite import IDENTIFIER, OPERATORS, TYPES, Graph
@@ -105,26 +106,12 @@ def _joined(sketch: Sketch, kind: str, first: int, second: int, shape: Sequence[
     return sketch.operate(kind, first, target, second, options=Options(int(sketch.rng.integers(0, 2))))
 
 
-_FIELDS: Final = {
-    "CONV_2D": "padding strideW strideH fusedActivationFunction",
-    "DEPTHWISE_CONV_2D": "padding strideW strideH depthMultiplier fusedActivationFunction",
-    "MAX_POOL_2D": "padding strideW strideH filterWidth filterHeight fusedActivationFunction",
-    "AVERAGE_POOL_2D": "padding strideW strideH filterWidth filterHeight fusedActivationFunction",
-    "STRIDED_SLICE": "beginMask endMask",
-    "SOFTMAX": "beta",
-    **dict.fromkeys(("FULLY_CONNECTED", *BRANCHED), "fusedActivationFunction"),
-}
-"""Of an operator's options, in the order of the schema."""
 _OPTIONS: Final = {
-    "CONV_2D": "Conv2D",
-    "DEPTHWISE_CONV_2D": "DepthwiseConv2D",
-    "MAX_POOL_2D": "Pool2D",
-    "AVERAGE_POOL_2D": "Pool2D",
-    "STRIDED_SLICE": "StridedSlice",
-    "SOFTMAX": "Softmax",
-    "FULLY_CONNECTED": "FullyConnected",
-    **{kind: kind.capitalize() for kind in BRANCHED},
+    **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D"), "Pool2D"),
+    **dict.fromkeys(("MEAN", "REDUCE_MAX"), "Reducer"),
+    "PADV2": "PadV2",
 }
+"""What the schema calls an operator's options, where that is not its own name."""
 
 
 def write_tflite(graph: Graph, path: Path) -> Path:
@@ -135,9 +122,9 @@ def write_tflite(graph: Graph, path: Path) -> Path:
     kinds = sorted({operator.kind for operator in graph.operators})
     model, subgraph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.buffers = 3, [subgraph], [schema.BufferT()]
-    model.operatorCodes = [_made(schema.OperatorCodeT, builtinCode=OPERATORS.index(kind), version=3) for kind in kinds]
+    model.operatorCodes = [_made(schema.OperatorCodeT, builtinCode=OPERATORS.index(kind), version=1) for kind in kinds]
     for code in model.operatorCodes:
-        code.deprecatedBuiltinCode = code.builtinCode
+        code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     types = {name: code for code, name in TYPES.items()}
     subgraph.inputs, subgraph.outputs, subgraph.tensors, subgraph.operators = [*graph.inputs], [*graph.outputs], [], []
     for tensor in graph.tensors:
@@ -166,15 +153,15 @@ def write_tflite(graph: Graph, path: Path) -> Path:
             inputs=[*operator.inputs],
             outputs=[*operator.outputs],
         )
-        if operator.kind in _OPTIONS:
-            name = f"{_OPTIONS[operator.kind]}Options"
-            given: Any = operator.options
-            fields = zip(_FIELDS[operator.kind].split(), (1.0,) if given is None else given.fields, strict=False)
-            made.builtinOptionsType = getattr(schema.BuiltinOptions, name)
-            made.builtinOptions = _made(getattr(schema, f"{name}T"), **dict(fields))
-            for field in ("dilationWFactor", "dilationHFactor"):
-                if hasattr(made.builtinOptions, field):
-                    setattr(made.builtinOptions, field, 1)
+        camel = "".join(map(str.capitalize, operator.kind.split("_"))).replace("2d", "2D")
+        name = f"{_OPTIONS.get(operator.kind, camel)}Options"
+        if hasattr(schema, f"{name}T"):
+            given: Any = operator.options or Options(*[1.0] * (operator.kind == "SOFTMAX"))
+            options = getattr(schema, f"{name}T")()
+            # Its fields are in the order of the schema.
+            for field, value in zip(vars(options), given.fields, strict=False):
+                setattr(options, field, value)
+            made.builtinOptionsType, made.builtinOptions = getattr(schema.BuiltinOptions, name), options
         subgraph.operators.append(made)
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), IDENTIFIER)
@@ -187,3 +174,20 @@ def _made(kind: Any, **fields: Any) -> Any:
     for name, value in fields.items():
         setattr(made, name, value)
     return made
+
+
+def reference_kernels(path: Path, levels: npt.NDArray[np.int8], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+    """Return what LiteRT's reference kernels write to each of these tensors, int64 [N, values]."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    interpreter = Interpreter(
+        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True
+    )
+    interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    answers = []
+    for one in levels:
+        interpreter.set_tensor(source, one[None])
+        interpreter.invoke()
+        answers.append([interpreter.get_tensor(index).astype(np.int64).reshape(-1) for index in tensors])
+    return [np.array(values) for values in zip(*answers, strict=True)]

@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +28,7 @@ from tests.browser import show, until
 from tests.native.conftest import origin, run_program
 from tests.native.networks import Options
 from tests.shapes import SPECS
-from tests.shapes.graphs import BRANCHED, CHAINS, CLASSES, Sketch, graph_of, write_tflite
+from tests.shapes.graphs import BRANCHED, CHAINS, CLASSES, Sketch, graph_of, reference_kernels, write_tflite
 
 EACH = pytest.mark.parametrize("name", SPECS)
 
@@ -45,23 +44,6 @@ def inputs_of(spec: InputSpec, count: int) -> npt.NDArray[Any]:
     inputs[0], inputs[-1] = least, most
     clipped: npt.NDArray[Any] = np.clip(inputs, least, most).astype(spec.dtype)
     return clipped
-
-
-def reference_kernels(path: Path, levels: npt.NDArray[np.int8], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
-    """Return what LiteRT's reference kernels write to each of these tensors, int64 [N, values]."""
-    from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
-    interpreter = Interpreter(
-        str(path), experimental_op_resolver_type=OpResolverType.BUILTIN_REF, experimental_preserve_all_tensors=True
-    )
-    interpreter.allocate_tensors()
-    source = interpreter.get_input_details()[0]["index"]
-    answers = []
-    for one in levels:
-        interpreter.set_tensor(source, one[None])
-        interpreter.invoke()
-        answers.append([interpreter.get_tensor(index).astype(np.int64).reshape(-1) for index in tensors])
-    return [np.array(values) for values in zip(*answers, strict=True)]
 
 
 @EACH

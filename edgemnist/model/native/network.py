@@ -211,6 +211,9 @@ class _Building:
         """Add a layer with a window. Raises ValueError if it follows no image of its shape."""
         window = window_of(graph, operator)
         image = (window.height, window.width, window.channels)
+        of_group = operator.kind == "CONV_2D" and graph.tensors[operator.inputs[1]].shape[3] < window.channels
+        if of_group or window.reach != (window.kernel_height, window.kernel_width):
+            raise ValueError(f"its {operator.kind} is grouped or dilated, which the engine in C does not take yet")
         if self.layers and self.image is None:
             raise ValueError(f"its {operator.kind} follows a FULLY_CONNECTED")
         if image != self.image if self.layers else math.prod(image) != self.inputs:

@@ -341,11 +341,10 @@ def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, in
             raise ValueError(
                 f"its {operator.kind} takes an image of {list(image)}, which the layer before does not make"
             )
-        covered = window.kernel_height * window.kernel_width
+        covered, padded = window.kernel_height * window.kernel_width, math.prod(window.padded_sides)
         if operator.kind == "CONV_2D":
-            return made, made * covered * window.channels, 0
-        outputs = made // (window.out_height * window.out_width)
-        return made, made * covered, window.height * window.width * outputs
+            return made, made * covered * graph.tensors[operator.inputs[1]].shape[3], padded * window.channels
+        return made, made * covered, padded * made // (window.out_height * window.out_width)
     return (made if operator.kind in SCALING else inputs), inputs, 0
 
 

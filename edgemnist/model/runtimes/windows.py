@@ -30,7 +30,7 @@ from edgemnist.model.runtimes.fixedpoint import (
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
 MAX_SIDE: Final = 32
-"""Of a window, and of the steps it moves by: more than small pictures need."""
+"""Of a window, of the steps it moves by, and of those between what it covers: more than small pictures need."""
 
 _PATCH_VALUES: Final = 2**22
 """Of the patches that are multiplied at once, if it is not a single one: 16 MB in float32."""
@@ -55,19 +55,35 @@ class Window:
     kernel_width: int
     stride_height: int = 1
     stride_width: int = 1
+    dilation_height: int = 1
+    dilation_width: int = 1
+    """Of how many rows and columns it covers one."""
     top: int = 0
     left: int = 0
     """How far the first place lies beyond the image's first row and column."""
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """How many rows and columns there are from the first it covers to the last."""
+        return _reach(self.kernel_height, self.dilation_height), _reach(self.kernel_width, self.dilation_width)
+
+    @property
+    def padded_sides(self) -> tuple[int, int]:
+        """How many rows and columns there are on an image and beyond its edges."""
+        rows, columns = self.reach
+        return (
+            max(self.top + self.height, self.stride_height * (self.out_height - 1) + rows),
+            max(self.left + self.width, self.stride_width * (self.out_width - 1) + columns),
+        )
 
     def patches(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what each place covers, [N, out_height, out_width, kernel_height, kernel_width, channels], as a view.
 
         `images` are such as `padded` returns.
         """
-        sides = (self.kernel_height, self.kernel_width)
-        seen = np.lib.stride_tricks.sliding_window_view(images, sides, axis=(1, 2))
+        seen = np.lib.stride_tricks.sliding_window_view(images, self.reach, axis=(1, 2))
         places = seen[:, :: self.stride_height, :: self.stride_width][:, : self.out_height, : self.out_width]
-        return places.transpose(0, 1, 2, 4, 5, 3)
+        return places[..., :: self.dilation_height, :: self.dilation_width].transpose(0, 1, 2, 4, 5, 3)
 
     def taps(self, images: npt.NDArray[Any]) -> Iterator[tuple[int, int, npt.NDArray[Any]]]:
         """Yield each row and column of the window, and what it covers there, [N, out_height, out_width, channels]."""
@@ -77,9 +93,9 @@ class Window:
 
     def padded(self, images: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
         """Return images, [N, height, width, channels], with `fill` wherever the window reaches beyond their edges."""
-        below = self.stride_height * (self.out_height - 1) + self.kernel_height - self.top - self.height
-        beyond = self.stride_width * (self.out_width - 1) + self.kernel_width - self.left - self.width
-        edges = ((0, 0), (self.top, max(below, 0)), (self.left, max(beyond, 0)), (0, 0))
+        rows, columns = self.padded_sides
+        below, beyond = rows - self.top - self.height, columns - self.left - self.width
+        edges = ((0, 0), (self.top, below), (self.left, beyond), (0, 0))
         return np.pad(images, edges, constant_values=fill)
 
     def images(self, values: Quantized) -> Quantized:
@@ -107,7 +123,7 @@ def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: i
 def window_of(graph: Graph, operator: Operator) -> Window:
     """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image, and see `cropping`.
 
-    Raises ValueError where it is dilated, too large, or does not lead to the output's shape, for weights of other
+    Raises ValueError where it is too large, or does not lead to the output's shape, for weights of other
     channels, for pooling that would have to rescale, and for a MEAN of anything but rows and columns.
     """
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
@@ -137,11 +153,14 @@ def window_of(graph: Graph, operator: Operator) -> Window:
 def _check_filters(shape: Sequence[int], kind: str, channels: int) -> int:
     """Return how many outputs a convolution has. Raises ValueError if its weights are not for this many channels.
 
-    Weights are [outputs, height, width, channels], or [1, height, width, outputs] with those of a channel side by side.
+    Weights are [outputs, height, width, channels], of which each of several groups of outputs may have its own, or
+    [1, height, width, outputs] with those of a channel side by side.
     """
     if kind == "CONV_2D":
-        if shape[3] != channels:
-            raise ValueError(f"its CONV_2D has weights for {shape[3]} channels, and there are {channels}")
+        if shape[3] < 1 or channels % shape[3] or shape[0] % (channels // shape[3]):
+            raise ValueError(
+                f"its CONV_2D has {shape[0]} outputs and weights for {shape[3]} channels, and there are {channels}"
+            )
         return shape[0]
     if shape[0] != 1 or shape[3] % channels:
         raise ValueError(f"its DEPTHWISE_CONV_2D has {shape[3]} outputs of {channels} channels")
@@ -177,6 +196,7 @@ def _sliding(graph: Graph, operator: Operator) -> Window:
     options = operator.options
     if options is None:
         raise ValueError(f"its {operator.kind} has no options")
+    dilation_width = dilation_height = 1
     # padding, stride_w, stride_h; then of pooling filter_width, filter_height, and of a convolution the dilations last
     if operator.kind in {"MAX_POOL_2D", "AVERAGE_POOL_2D"}:
         kernel_width, kernel_height = options.integer(3), options.integer(4)
@@ -186,14 +206,14 @@ def _sliding(graph: Graph, operator: Operator) -> Window:
             raise ValueError(f"the weights of its {operator.kind} are an array of {list(shape)}")
         kernel_height, kernel_width = shape[1:3]
         first = 4 if operator.kind == "CONV_2D" else 5
-        if any(options.integer(field, "i", 1) != 1 for field in (first, first + 1)):
-            raise ValueError(f"its {operator.kind} is dilated")
+        dilation_width, dilation_height = (options.integer(field, "i", 1) for field in (first, first + 1))
     stride_width, stride_height = options.integer(1), options.integer(2)
-    if not all(1 <= side <= MAX_SIDE for side in (kernel_height, kernel_width, stride_height, stride_width)):
+    sides = (kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width)
+    if not all(1 <= side <= MAX_SIDE for side in sides):
         raise ValueError(f"the window of its {operator.kind} or its steps are not 1 to {MAX_SIDE} rows and columns")
     same = options.integer(0, "b") == _SAME
-    out_height, top = _places(height, kernel_height, stride_height, same=same)
-    out_width, left = _places(width, kernel_width, stride_width, same=same)
+    out_height, top = _places(height, _reach(kernel_height, dilation_height), stride_height, same=same)
+    out_width, left = _places(width, _reach(kernel_width, dilation_width), stride_width, same=same)
     if min(out_height, out_width) < 1:
         raise ValueError(f"the window of its {operator.kind} is larger than its image")
     return Window(
@@ -206,17 +226,23 @@ def _sliding(graph: Graph, operator: Operator) -> Window:
         kernel_width=kernel_width,
         stride_height=stride_height,
         stride_width=stride_width,
+        dilation_height=dilation_height,
+        dilation_width=dilation_width,
         top=top,
         left=left,
     )
 
 
-def _places(size: int, kernel: int, stride: int, *, same: bool) -> tuple[int, int]:
+def _reach(kernel: int, dilation: int) -> int:
+    return (kernel - 1) * dilation + 1
+
+
+def _places(size: int, reach: int, stride: int, *, same: bool) -> tuple[int, int]:
     """Return how many places a window has along a side, and how far the first lies beyond the edge."""
     if not same:
-        return (size - kernel + stride) // stride, 0
+        return (size - reach + stride) // stride, 0
     places = -(-size // stride)
-    return places, max((places - 1) * stride + kernel - size, 0) // 2
+    return places, max((places - 1) * stride + reach - size, 0) // 2
 
 
 def windowed(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
@@ -249,12 +275,19 @@ def mean_multiplier(source: Tensor, target: Tensor, count: int) -> tuple[int, in
 
 def _convolution_sums(window: Window, sums: Sums, source: Tensor) -> Step:
     exact = exact_matrix(sums.weights.reshape(len(sums.weights), -1), source)
+    channels = sums.weights.shape[3]
+    groups = window.channels // channels
+    units = len(sums.weights) // groups
 
     def run(images: Quantized) -> Quantized:
         covered = window.patches(window.padded(images.astype(exact.dtype)))
         made = np.empty((*covered.shape[:3], len(sums.weights)), np.int64)
         for part in _parts(covered.shape[:3], max(1, _PATCH_VALUES // len(exact))):
-            made[part] = (covered[part].reshape(-1, len(exact)) @ exact).reshape(made[part].shape)
+            for group in range(groups):
+                of_group = slice(group * units, (group + 1) * units)
+                taken = covered[part][..., group * channels : (group + 1) * channels].reshape(-1, len(exact))
+                target = made[(*part, of_group)]
+                target[...] = (taken @ exact[:, of_group]).reshape(target.shape)
         return made
 
     return run
