@@ -19,7 +19,7 @@ from hypothesis import settings
 
 from edgemnist.board.machine import usable_cpus
 from edgemnist.model.runtimes import untrusted
-from edgemnist.pipeline.bench import process
+from edgemnist.pipeline.bench import run as process
 from tests.browser import browser
 from tests.firefox import firefox
 from tests.forking import FORKS_MEASURING

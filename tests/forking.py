@@ -39,7 +39,7 @@ _ALSO = ("ai_edge_litert.interpreter", "jinja2", "typer.rich_utils")
 
 def measures_without_doubt() -> None:
     """Let nothing disturb a measurement: where no figure matters, a busy machine must not make a test fail."""
-    from edgemnist.pipeline.bench import process
+    from edgemnist.pipeline.bench import run as process
 
     for name in ("taints", "slowness_taints"):
         setattr(process, name, lambda *_: [])
@@ -172,7 +172,7 @@ def main() -> None:
     import tensorflow as tf
 
     from edgemnist.model.runtimes import untrusted
-    from edgemnist.pipeline.bench import process
+    from edgemnist.pipeline.bench import run as process
 
     import_all()
     place = sys.argv[1]

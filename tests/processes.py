@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from edgemnist.model.runtimes import untrusted
-from edgemnist.pipeline.bench import process
+from edgemnist.pipeline.bench import run as process
 from tests import calling, forking
 
 _OWN = [sys.executable, "-m", "edgemnist"]

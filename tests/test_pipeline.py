@@ -7,7 +7,7 @@ from edgemnist.pipeline.all import run_pipeline
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.data.sources import find_dataset
 from edgemnist.pipeline.export.interface import ExportConfig
-from edgemnist.pipeline.report.data import read_report_data
+from edgemnist.pipeline.report.page import read_report_data
 from edgemnist.pipeline.train.recipes import TrainConfig
 
 

@@ -27,7 +27,7 @@ from benchmarks.learn.digits import pictures
 from edgemnist.board.machine import host_facts
 from edgemnist.field.drift import Record, count
 from edgemnist.field.drift.monitor import BATCH, Tally, no_counts
-from edgemnist.field.health.verdict import estimated, judge_counts, measured
+from edgemnist.field.health.run import estimated, judge_counts, measured
 from edgemnist.field.samples import now
 from edgemnist.ground.arrays import Images, Labels
 from edgemnist.model.exports import REFERENCE, Exports

@@ -23,7 +23,7 @@ import numpy as np
 from edgemnist.board.machine import host_facts
 from edgemnist.field.samples import now
 from edgemnist.field.samples.collector import Collector
-from edgemnist.field.samples.quota import Quota
+from edgemnist.field.samples.store import Quota
 
 RESULTS = Path(__file__).with_suffix(".json")
 KEPT, NOT_KEPT = 500, 200_000

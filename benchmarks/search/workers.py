@@ -25,8 +25,7 @@ import numpy as np
 
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.search import workers as module
-from edgemnist.pipeline.search.journal import Journal
-from edgemnist.pipeline.search.study import NAME, WINDOW
+from edgemnist.pipeline.search.study import NAME, WINDOW, Journal
 from edgemnist.pipeline.search.trials import Job, Outcome, TrialData
 
 REPEATS = 200

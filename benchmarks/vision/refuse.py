@@ -20,8 +20,7 @@ from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.digits.images import normalize_digit
 from edgemnist.digits.images.grey import Grey
-from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.digits.read.likeness import verdicts_of
+from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, verdicts_of
 from edgemnist.digits.read.page import read_page
 from tools.likeness.fonts import font_file
 from tools.likeness.strokes import draw_letter, print_text, scribble

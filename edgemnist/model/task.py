@@ -140,11 +140,11 @@ TASKS: Final[OpenRegistry[TaskEntry]] = OpenRegistry(
         "pictures": TaskEntry(
             summary="Pictures of any size, grey or in colour",
             preparer="resize",
-            training="edgemnist.pipeline.train.profiles:for_pictures",
+            training="edgemnist.pipeline.train.recipes:for_pictures",
         ),
         "numbers": TaskEntry(
             summary="Any numbers, such as the values of sensors",
-            training="edgemnist.pipeline.train.profiles:for_numbers",
+            training="edgemnist.pipeline.train.recipes:for_numbers",
             noun="row",
         ),
     },

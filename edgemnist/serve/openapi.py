@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from edgemnist import __version__
-from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE
 from edgemnist.ground.results.pictures import (
     ArtifactsResponse,
     CorrectionBody,

@@ -20,7 +20,7 @@ from starlette.routing import Route, Router
 
 from edgemnist import __version__
 from edgemnist.digits.predict.run import Sourced, answers_of, tell
-from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
+from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE
 from edgemnist.digits.recognize import require_digits
 from edgemnist.errors import UsageError, check_range
 from edgemnist.field.samples import CLIENT, NOT_A_DIGIT

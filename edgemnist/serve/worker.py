@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import LARGER, SMALLEST, read_page
 from edgemnist.errors import DataError, EdgemnistError
 from edgemnist.ground.arrays import Probabilities

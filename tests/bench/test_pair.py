@@ -8,7 +8,7 @@ import pytest
 from edgemnist.errors import UsageError
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.pair import compare_models as compare
+from edgemnist.pipeline.bench.run import compare_models as compare
 from tests.notices import Notices
 
 pytestmark = pytest.mark.usefixtures("undisturbed")

@@ -15,9 +15,9 @@ import pytest
 
 from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import MeasurementError
-from edgemnist.pipeline.bench import process
-from edgemnist.pipeline.bench.process import Measured
+from edgemnist.pipeline.bench import run as process
 from edgemnist.pipeline.bench.protocol import ScenarioConfig, ScenarioReport, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.run import Measured
 from tests.patience import PATIENCE_S, comes_true
 
 pytestmark = pytest.mark.usefixtures("measuring_starts")
@@ -162,7 +162,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
 @linux_only
 def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tmp_path: Path) -> None:
     code = (
-        "import sys, msgspec, edgemnist.pipeline.bench.process as p\n"
+        "import sys, msgspec, edgemnist.pipeline.bench.run as p\n"
         "from edgemnist.pipeline.bench.protocol import WorkerReport, WorkerRequest\n"
         "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest), WorkerReport)\n"
     )

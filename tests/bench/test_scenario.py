@@ -14,8 +14,7 @@ from edgemnist.model.exports import Exports
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.protocol import ScenarioConfig
 from edgemnist.pipeline.bench.scenario import early_stopping_bound, run_scenario, scenario_table, tolerated_misses
-from edgemnist.pipeline.report.data import read_report_data
-from edgemnist.pipeline.report.page import html_page
+from edgemnist.pipeline.report.page import html_page, read_report_data
 from tests.conftest import Run
 
 pytestmark = pytest.mark.usefixtures("undisturbed")

@@ -30,11 +30,11 @@ from edgemnist.ground.results.pipeline import PipelineResult, PipelineRow
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.findings import choose
 from edgemnist.pipeline.all import pipeline_page
-from edgemnist.pipeline.bench import process
+from edgemnist.pipeline.bench import run as process
 from edgemnist.pipeline.bench.baseline import compare_with_baseline
 from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.pair import compare_models
 from edgemnist.pipeline.bench.protocol import SCENARIOS, SERVER
+from edgemnist.pipeline.bench.run import compare_models
 from edgemnist.pipeline.bench.screen import bench_page, fleet_page, pair_page, scenario_page
 from edgemnist.pipeline.recommend.cli import recommend_page
 from edgemnist.pipeline.recommend.weigh import weigh
@@ -179,7 +179,7 @@ def test_the_report_marks_them_too(exports: Path) -> None:
     rows = {one.name: one.sha256 for one in Exports.open(exports).manifest.artifacts}
     results = [msgspec.structs.replace(measured(NAME, tainted=True), sha256=rows[NAME], p99_us=8.0)]
     Exports.open(exports).findings.save_bench(BenchResult(host=host_facts(), results=results))
-    from edgemnist.pipeline.report.data import read_report_data
+    from edgemnist.pipeline.report.page import read_report_data
 
     facts = read_report_data(Exports.open(exports))
     for page in (html_page(facts), markdown_page(facts)):

@@ -16,8 +16,7 @@ from edgemnist.board.agent.bundle import EXPORTS, Archive, encode_archive, read_
 from edgemnist.board.agent.install import needs, venv_key
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.fleet.bundle.cli import bundle_page
-from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
-from edgemnist.fleet.bundle.package import WheelsConfig, package_wheel, read_metadata
+from edgemnist.fleet.bundle.pack import BundleConfig, WheelsConfig, make_bundle, package_wheel, read_metadata
 from edgemnist.fleet.deploy.run import open_bundle
 from edgemnist.fleet.deploy.target import make_agent
 from edgemnist.model.exports import Exports

@@ -18,9 +18,8 @@ from edgemnist.board.agent.bundle import Archive
 from edgemnist.board.agent.facts import program_machine
 from edgemnist.board.agent.install import needs
 from edgemnist.errors import DeployError, MissingDependencyError
-from edgemnist.fleet.bundle import package as bundle_package
-from edgemnist.fleet.bundle.pack import BundleConfig, board_engines, make_bundle
-from edgemnist.fleet.bundle.package import WheelsConfig, pinned, read_metadata
+from edgemnist.fleet.bundle import pack as bundle_package
+from edgemnist.fleet.bundle.pack import BundleConfig, WheelsConfig, board_engines, make_bundle, pinned, read_metadata
 from edgemnist.fleet.deploy.run import LocalBundle, open_bundle, require_fit
 from edgemnist.fleet.doctor.checks import check_board
 from edgemnist.ground.results.boards import Level

@@ -8,7 +8,7 @@ import pytest
 
 from edgemnist.errors import BundleError
 from edgemnist.fleet.bundle import pack
-from edgemnist.fleet.bundle.package import WheelsConfig
+from edgemnist.fleet.bundle.pack import WheelsConfig
 from edgemnist.fleet.deploy.remote import releases_on, rollback_on
 from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.ground.results.boards import BoardResult

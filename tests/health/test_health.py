@@ -11,8 +11,17 @@ import pytest
 from edgemnist import __version__
 from edgemnist.field.drift import Record, Window
 from edgemnist.field.drift.monitor import Tally
-from edgemnist.field.health.run import Place, evidence_of, labelled, mean_of, mixture_evidence, report_on
-from edgemnist.field.health.verdict import LEAST, estimated, judge_counts
+from edgemnist.field.health.run import (
+    LEAST,
+    Place,
+    estimated,
+    evidence_of,
+    judge_counts,
+    labelled,
+    mean_of,
+    mixture_evidence,
+    report_on,
+)
 from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.marks import image_hashes

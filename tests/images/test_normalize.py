@@ -10,8 +10,7 @@ from edgemnist.digits.images import normalize_digit
 from edgemnist.digits.images.find import find_digit
 from edgemnist.digits.images.grey import Grey, quadruple
 from edgemnist.digits.images.mnist import MIN_STROKE, fit_digit
-from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE
-from edgemnist.digits.read.likeness import verdicts_of
+from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, verdicts_of
 from edgemnist.errors import ImageError
 from edgemnist.model.runtimes.interface import Classifier
 from tests.images.drawing import digit

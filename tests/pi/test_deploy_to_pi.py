@@ -21,8 +21,7 @@ from PIL import Image
 from edgemnist.board.agent import SelfTestLimits
 from edgemnist.digits.predict.run import predict_on
 from edgemnist.errors import GateMissedError
-from edgemnist.fleet.bundle.pack import can_build
-from edgemnist.fleet.bundle.package import WheelsConfig
+from edgemnist.fleet.bundle.pack import WheelsConfig, can_build
 from edgemnist.fleet.deploy.remote import doctor_on, releases_on, rollback_on
 from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.fleet.deploy.target import BoardAddress

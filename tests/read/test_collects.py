@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.run import read_file
 from edgemnist.digits.watch import run as module
 from edgemnist.digits.watch.run import watch

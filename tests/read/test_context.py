@@ -23,7 +23,7 @@ from edgemnist.digits.read.assemble import (
     speaks,
     specks,
 )
-from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet
 from edgemnist.digits.read.recognize import Reading
 from edgemnist.ground.results.pictures import DIGITS, Box

@@ -16,15 +16,16 @@ from PIL import Image
 from benchmarks.vision.refuse import FONTS
 from edgemnist.digits.images import normalize_digit
 from edgemnist.digits.images.mnist import fit_digit
-from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.likeness import (
     CALIBRATION_FILE,
     CLASSES,
+    DEFAULT_MIN_CONFIDENCE,
     EXACT,
     RECORD_FILE,
     SHARPNESS,
     WEIGHTS_FILE,
     LikenessNetwork,
+    ReadConfig,
     Verdicts,
     read_record,
     shipped_network,

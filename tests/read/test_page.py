@@ -16,8 +16,8 @@ from PIL import Image
 
 from benchmarks.vision.scoring import Score, score
 from edgemnist.digits.read.assemble import AMONG_SURE
-from edgemnist.digits.read.config import ReadConfig
 from edgemnist.digits.read.find import MAX_PIECES
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.recognize import MAX_TRIED
 from edgemnist.model.runtimes.interface import Classifier

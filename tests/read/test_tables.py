@@ -16,8 +16,8 @@ from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
 from edgemnist.digits.images.grey import Grey, to_grey
 from edgemnist.digits.read.assemble import Assembled
-from edgemnist.digits.read.config import ReadConfig
 from edgemnist.digits.read.find import find_sheet
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.piece import Piece
 from edgemnist.digits.read.recognize import Reading

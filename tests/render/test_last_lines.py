@@ -43,7 +43,7 @@ from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench.screen import bench_page, fleet_page
 from edgemnist.pipeline.recommend.cli import recommend_page
 from edgemnist.pipeline.report.page import write_report
-from edgemnist.pipeline.search.journal import locked
+from edgemnist.pipeline.search.study import locked
 from tests.bench import machine
 from tests.conftest import Run
 from tests.messages import Told

@@ -9,8 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 from edgemnist.model.exports import Exports
-from edgemnist.pipeline.report.data import read_report_data
-from edgemnist.pipeline.report.page import write_report
+from edgemnist.pipeline.report.page import read_report_data, write_report
 from tests.browser import WINDOWS, console, show
 from tests.patience import PATIENCE_S
 

@@ -11,9 +11,8 @@ import pytest
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.model.exports import Exports
-from edgemnist.pipeline.report.data import read_report_data
 from edgemnist.pipeline.report.figures import apart
-from edgemnist.pipeline.report.page import html_page, write_report
+from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from tests.conftest import Run
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
 

@@ -13,8 +13,7 @@ import pytest
 from edgemnist.field.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
 from edgemnist.field.samples import collector as module
 from edgemnist.field.samples.collector import Collector, Kept
-from edgemnist.field.samples.quota import Quota
-from edgemnist.field.samples.store import FILE, SampleStore
+from edgemnist.field.samples.store import FILE, Quota, SampleStore
 from edgemnist.ground.progress import Reporter
 from tests.notices import Notices
 from tests.patience import PATIENCE_S

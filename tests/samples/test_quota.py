@@ -7,7 +7,7 @@ import pytest
 
 from edgemnist.errors import UsageError
 from edgemnist.field.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM
-from edgemnist.field.samples.quota import Quota, crowded_out, is_drawn
+from edgemnist.field.samples.store import Quota, crowded_out, is_drawn
 
 STREAM, SIZE, RUNS = 60, 5, 1000
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 import pytest
 
 from edgemnist.errors import StorageError, UsageError
-from edgemnist.pipeline.search.journal import JOURNAL_FILE, LOCK_FILE, Journal, locked
+from edgemnist.pipeline.search.study import JOURNAL_FILE, LOCK_FILE, Journal, locked
 
 
 def lines_of(directory: Path) -> list[Any]:

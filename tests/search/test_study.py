@@ -8,9 +8,8 @@ from optuna.trial import FixedTrial
 
 from edgemnist.digits.training import KNOWN
 from edgemnist.errors import UsageError
-from edgemnist.pipeline.search.journal import JOURNAL_FILE
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parameters_of
-from edgemnist.pipeline.search.study import WINDOW, Asked, Study
+from edgemnist.pipeline.search.study import JOURNAL_FILE, WINDOW, Asked, Study
 from edgemnist.pipeline.search.trials import Job
 from edgemnist.pipeline.train.network import Network
 from tests.search.conftest import Formula

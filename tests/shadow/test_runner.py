@@ -11,8 +11,7 @@ import pytest
 from edgemnist.board.agent.store import DEPLOYED_FILE, Store
 from edgemnist.field.samples import CORRECTION, DISAGREEMENT, NOT_A_DIGIT, Label, Sample
 from edgemnist.field.samples.collector import Collector
-from edgemnist.field.samples.quota import Quota
-from edgemnist.field.samples.store import SampleStore
+from edgemnist.field.samples.store import Quota, SampleStore
 from edgemnist.field.shadow import FILE, Evidence, ShadowTally, read_tally, write_tally
 from edgemnist.field.shadow import runner as module
 from edgemnist.field.shadow.__main__ import evidence

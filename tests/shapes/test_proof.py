@@ -17,8 +17,7 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, record_of
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.run import choose_subjects
-from edgemnist.pipeline.report.data import read_report_data, rows
-from edgemnist.pipeline.report.page import html_page, markdown_page
+from edgemnist.pipeline.report.page import html_page, markdown_page, read_report_data, rows
 from edgemnist.pipeline.verify.files import evaluation_for, verify_alone, verify_files
 from edgemnist.pipeline.verify.gate import GateTable, read_gates
 from edgemnist.pipeline.verify.parity import compare_values

@@ -24,8 +24,7 @@ from edgemnist.pipeline.train.augment import Distortion, distorted, recolour, wa
 from edgemnist.pipeline.train.families import Finished, Forward, finished, first_weights, student_of
 from edgemnist.pipeline.train.loop import real
 from edgemnist.pipeline.train.network import Network, short_name
-from edgemnist.pipeline.train.profiles import spec_of
-from edgemnist.pipeline.train.recipes import TrainConfig, training_of
+from edgemnist.pipeline.train.recipes import TrainConfig, spec_of, training_of
 from edgemnist.pipeline.train.run import train
 from tests.shapes import SPECS
 

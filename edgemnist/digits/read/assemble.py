@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.digits.read.config import ReadConfig
 from edgemnist.digits.read.grid import Bools, Cell, Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import Reading
 from edgemnist.ground.arrays import as_digit

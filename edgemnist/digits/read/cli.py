@@ -51,7 +51,7 @@ def read(
 ) -> None:
     """Read every digit on a page, line by line, and the numbers and tables that they form."""
     options.limit_numpy_threads()
-    from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.digits.read.run import read_file, write_tables
     from edgemnist.ground.console import TerminalReporter, quiet_libraries, show
     from edgemnist.model.answers import observing

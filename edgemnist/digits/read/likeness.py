@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.results import Part
 from edgemnist.ground.storage import sha256
@@ -133,3 +133,27 @@ def verdicts_of(classifier: Classifier, images: Images, network: LikenessNetwork
     share = weighed.max(axis=1) / np.maximum(weighed.sum(axis=1), np.finfo(np.float32).tiny)
     confidences = likeness.sum(axis=1) * share**SHARPNESS
     return Verdicts(classes, confidences, np.take_along_axis(alone, classes[:, None], axis=1)[:, 0])
+
+
+DEFAULT_MIN_CONFIDENCE: Final = read_record(CALIBRATION_FILE, ShippedThreshold).min_confidence
+"""What `tools/likeness` found on held-out training digits, for the reference model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadConfig:
+    """Options of reading. Raises UsageError for values out of range."""
+
+    min_confidence: float = DEFAULT_MIN_CONFIDENCE
+    """Below this a digit is refused, 0 to 1."""
+    max_side: int = 2048
+    """Longer side, in pixels, to which larger pictures are scaled first: an A4 sheet at 175 dots per inch."""
+    join_gap: float = 0.6
+    """Digits of a line belong to one number where the gap between them is at most this share of their height."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_confidence <= 1:
+            raise UsageError(
+                f"--min-confidence {self.min_confidence} is not a probability", hint="Give a number from 0 to 1."
+            )
+        if self.max_side < 1 or self.join_gap < 0:
+            raise UsageError("max_side must be at least 1, and join_gap at least 0")

@@ -15,8 +15,7 @@ from PIL import Image
 from edgemnist.digits.images.grey import Grey, to_grey
 from edgemnist.digits.images.mnist import fit_digit
 from edgemnist.digits.read.assemble import SLENDER, Assembled
-from edgemnist.digits.read.config import ReadConfig
-from edgemnist.digits.read.likeness import verdicts_of
+from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
 from edgemnist.ground.registry import Entry, Package

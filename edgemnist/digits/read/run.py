@@ -12,7 +12,7 @@ import msgspec
 from PIL import Image, ImageDraw, ImageFont
 
 from edgemnist.digits.images.grey import to_grey
-from edgemnist.digits.read.config import ReadConfig
+from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import FINDER, read_page
 from edgemnist.digits.recognize import require_digits
 from edgemnist.errors import ImageError, UsageError

@@ -60,7 +60,7 @@ def watch(
     opened again. SIGTERM and Ctrl-C end it with exit code 0.
     """
     options.limit_numpy_threads()
-    from edgemnist.digits.read.config import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.digits.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
@@ -80,7 +80,7 @@ def watch(
     observers = observing(collect, collect_max, counts=True, health=health)
     reporter = TerminalReporter()
     if systemd:
-        from edgemnist.digits.watch.unit import watch_unit
+        from edgemnist.digits.watch.sources import watch_unit
         from edgemnist.model.exports import find_exports
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}

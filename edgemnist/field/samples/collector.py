@@ -33,8 +33,7 @@ from edgemnist.field.samples import (
     kind_of,
     now,
 )
-from edgemnist.field.samples.quota import Quota, is_drawn
-from edgemnist.field.samples.store import MovedError, SampleStore
+from edgemnist.field.samples.store import MovedError, Quota, SampleStore, is_drawn
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter

@@ -36,8 +36,13 @@ def bundle(
 
     The same export directory and package give the same bytes.
     """
-    from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
-    from edgemnist.fleet.bundle.package import RASPBERRY_PI_MACHINE, RASPBERRY_PI_PYTHONS, WheelsConfig
+    from edgemnist.fleet.bundle.pack import (
+        RASPBERRY_PI_MACHINE,
+        RASPBERRY_PI_PYTHONS,
+        BundleConfig,
+        WheelsConfig,
+        make_bundle,
+    )
     from edgemnist.model.exports import Exports
     from edgemnist.model.exports.outputs import ZIP, check_output
 

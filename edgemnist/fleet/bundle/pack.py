@@ -1,10 +1,23 @@
-"""`edgemnist bundle`: an export directory becomes one file for a board."""
+"""`edgemnist bundle`: an export directory becomes one file for a board.
+
+The wheel of edgemnist is made from the package that is running: a board gets exactly the code that was tried here, and
+the same code gives the same bytes, without a build tool or a network. Those it depends on are fetched with pip, for the
+board's processor and Python.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import importlib.metadata
 import importlib.util
+import re
+import shlex
+import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,22 +25,16 @@ from typing import Final
 import msgspec
 import numpy as np
 
+import edgemnist
 from edgemnist.board.agent import bundle as layout
-from edgemnist.board.agent.bundle import EXPORTS, RECORD_FILE, WHEELS, BundledFile, BundleRecord
-from edgemnist.errors import ArtifactError, BundleError, MissingDependencyError
-from edgemnist.fleet.bundle.package import (
-    Installed,
-    WheelsConfig,
-    fetch_wheels,
-    package_wheel,
-    pinned,
-    read_metadata,
-)
+from edgemnist.board.agent.bundle import EXPORTS, RECORD_FILE, WHEELS, BundledFile, BundleRecord, encode_archive
+from edgemnist.board.agent.install import with_extras
+from edgemnist.errors import ArtifactError, BundleError, MissingDependencyError, UsageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.boards import BundleResult
 from edgemnist.ground.results.verdict import MISSED
 from edgemnist.ground.storage import sha256, write_file
-from edgemnist.model.exports import LIMITS_FILE, Exports
+from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
 from edgemnist.model.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
 from edgemnist.model.exports.models import split_name
@@ -35,6 +42,218 @@ from edgemnist.model.native import BOARDS, ZIG, CompilerError, board_library, co
 from edgemnist.model.native import WHEELS as WHEEL_TARGETS
 from edgemnist.model.runtimes import RUNTIMES, default_runtime
 from edgemnist.pipeline.verify.gate import read_gates
+
+NAME = "edgemnist"
+_DATA = (".py", ".c", ".h", ".typed", ".json", ".tflite", ".html", ".css", ".js", ".svg", ".webmanifest")
+"""Endings of what the package consists of, pages, the likeness network and the sources of the engine included."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What pip has to know about the package."""
+
+    version: str
+    requires_python: str
+    extras: tuple[str, ...]
+    requires: tuple[str, ...]
+    """Requirements as `Requires-Dist` has them, those of extras with their marker."""
+
+    def encode(self) -> bytes:
+        """Return the contents of `METADATA`."""
+        lines = [
+            "Metadata-Version: 2.1",
+            f"Name: {NAME}",
+            f"Version: {self.version}",
+            f"Requires-Python: {self.requires_python}",
+            *(f"Provides-Extra: {extra}" for extra in self.extras),
+            *(f"Requires-Dist: {requirement}" for requirement in self.requires),
+        ]
+        return "\n".join(lines).encode() + b"\n"
+
+
+def read_metadata() -> Metadata:
+    """Return the metadata of the running package, of its checkout or as installed. Raises BundleError for neither."""
+    project_file = Path(edgemnist.__file__).parents[1] / "pyproject.toml"
+    # An editable install keeps the metadata of the day it was made, so the checkout comes first.
+    if project_file.is_file():
+        project = tomllib.loads(project_file.read_text(encoding="utf-8"))["project"]
+        if project["name"] == NAME:
+            extras: dict[str, list[str]] = project["optional-dependencies"]
+            optional = [_of_extra(needed, extra) for extra, all_ in extras.items() for needed in all_]
+            requires = [*project["dependencies"], *optional]
+            return Metadata(edgemnist.__version__, project["requires-python"], tuple(extras), tuple(requires))
+    try:
+        installed = importlib.metadata.metadata(NAME)
+    except importlib.metadata.PackageNotFoundError:
+        raise BundleError("edgemnist is not installed, so it cannot be bundled", hint="Install it with pip.") from None
+    return Metadata(
+        edgemnist.__version__,
+        installed["Requires-Python"],
+        tuple(installed.get_all("Provides-Extra") or ()),
+        tuple(installed.get_all("Requires-Dist") or ()),
+    )
+
+
+def _of_extra(requirement: str, extra: str) -> str:
+    name, _, marker = (part.strip() for part in requirement.partition(";"))
+    return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
+
+
+def package_wheel(metadata: Metadata, engines: Mapping[str, bytes] | None = None) -> tuple[str, bytes]:
+    """Return file name and contents of the wheel; `engines` are further files, by path within the package."""
+    info = f"{NAME}-{metadata.version}.dist-info"
+    files = {**dict(_code()), **{f"{NAME}/{path}": data for path, data in (engines or {}).items()}}
+    files[f"{info}/METADATA"] = metadata.encode()
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: edgemnist\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.__main__:main\n"
+    files |= {f"{info}/licenses/{name}": data for name, data in _licences()}
+    rows = [f"{name},sha256={_url_hash(data)},{len(data)}" for name, data in sorted(files.items())]
+    files[f"{info}/RECORD"] = "\n".join([*rows, f"{info}/RECORD,,", ""]).encode()
+    return f"{NAME}-{metadata.version}-py3-none-any.whl", encode_archive(files)
+
+
+def _code() -> Iterator[tuple[str, bytes]]:
+    package = Path(edgemnist.__file__).parent
+    reference = reference_directory()
+    for path in package.rglob("*"):
+        if path.suffix in _DATA and not path.is_relative_to(reference):
+            yield f"{NAME}/{path.relative_to(package).as_posix()}", path.read_bytes()
+    if reference.is_dir():
+        for path in reference.iterdir():
+            if not path.name.startswith("."):
+                yield f"{NAME}/reference/{path.name}", path.read_bytes()
+
+
+def _licences() -> Iterator[tuple[str, bytes]]:
+    """Yield licence and notice, of the checkout or else of the installed package."""
+    root = Path(edgemnist.__file__).parents[1]
+    installed = sorted(root.glob(f"{NAME}-*.dist-info/licenses"))
+    for name in ("LICENSE", "NOTICE"):
+        for place in (root, *installed):
+            if (place / name).is_file():
+                yield name, (place / name).read_bytes()
+                break
+
+
+def _url_hash(data: bytes) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+
+
+def pinned(metadata: Metadata, extras: Iterable[str]) -> list[str]:
+    """Return `name==version` of everything that edgemnist with `extras` depends on, as it is installed here.
+
+    What is not installed here is left to pip. A pin that the board does not need does no harm.
+    """
+    wanted = _closure(metadata.requires, set(extras))
+    pins = set()
+    while wanted:
+        name = wanted.pop()
+        try:
+            found = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        pin = f"{_normal(found.metadata['Name'])}=={found.version}"
+        if pin not in pins:
+            pins.add(pin)
+            wanted |= _closure(found.requires or (), set())
+    return sorted(pins)
+
+
+def _closure(requires: Iterable[str], extras: set[str]) -> set[str]:
+    """Return the names of requirements without a marker for an extra, and of those of `extras`."""
+    names = set()
+    for requirement in requires:
+        name = re.match(r"[A-Za-z0-9._-]+", requirement)
+        marker = re.search(r"extra\s*==\s*['\"]([^'\"]+)", requirement)
+        if name and name[0] != NAME and (marker is None or marker[1] in extras):
+            names.add(_normal(name[0]))
+    return names
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+RASPBERRY_PI_MACHINE = "aarch64"
+RASPBERRY_PI_PYTHONS = ("3.11", "3.13")
+"""Of the two current releases of Raspberry Pi OS, Bookworm and Trixie."""
+MACHINES = ("aarch64", "x86_64", "armv7l", "armv6l")
+PIWHEELS = "https://www.piwheels.org/simple"
+"""Has wheels for 32-bit Raspberry Pis of what the package index has none of; their own system looks there, too."""
+_PIWHEELS_MACHINES = ("armv7l", "armv6l")
+_OLDEST_GLIBC = 17
+_NEWEST_GLIBC = 36
+"""manylinux_2_17 is manylinux2014; Bookworm has glibc 2.36, Trixie a newer one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WheelsConfig:
+    """Which boards the wheels are for."""
+
+    machine: str = RASPBERRY_PI_MACHINE
+    pythons: tuple[str, ...] = RASPBERRY_PI_PYTHONS
+
+    def __post_init__(self) -> None:
+        if self.machine not in MACHINES:
+            raise UsageError(f"There are no wheels for {self.machine}", hint=f"Known: {', '.join(MACHINES)}.")
+        for python in self.pythons:
+            if not re.fullmatch(r"3\.\d+", python):
+                raise UsageError(
+                    f"--python must be a version of Python (got {python})", hint="Write it as 3.11 or 3.13."
+                )
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What a board installs: edgemnist's own wheel with some extras, and what they depend on in these versions."""
+
+    file_name: str
+    wheel: bytes
+    extras: Sequence[str]
+    constraints: Sequence[str]
+
+
+def fetch_wheels(installed: Installed, config: WheelsConfig, reporter: Reporter) -> Iterator[tuple[str, bytes]]:
+    """Yield name and contents of every wheel that edgemnist's own depends on.
+
+    Raises BundleError where pip cannot get them, MissingDependencyError if there is no pip.
+    """
+    if importlib.util.find_spec("pip") is None:
+        # An environment that uv makes has none unless it is asked for.
+        python = shlex.quote(sys.executable)
+        cure = f"{python} -m ensurepip   or: uv pip install --python {python} pip"
+        raise MissingDependencyError("bundle --wheels", ["pip"], cure)
+    with tempfile.TemporaryDirectory(prefix="edgemnist-wheels-") as directory:
+        own, pins, target = (Path(directory) / name for name in (installed.file_name, "constraints.txt", "wheels"))
+        own.write_bytes(installed.wheel)
+        pins.write_text("\n".join(installed.constraints))
+        words = ["--dest", str(target), "--constraint", str(pins), with_extras(own, installed.extras)]
+        with reporter.task(f"Fetching wheels for {config.machine}", len(config.pythons)) as task:
+            for done, python in enumerate(config.pythons):
+                task.update(done, f"Python {python}")
+                _download(words, python, config.machine)
+        for path in sorted(target.iterdir()):
+            if path.name != installed.file_name:
+                yield path.name, path.read_bytes()
+
+
+def _download(words: Sequence[str], python: str, machine: str) -> None:
+    platforms = [f"manylinux_2_{minor}_{machine}" for minor in range(_OLDEST_GLIBC, _NEWEST_GLIBC + 1)]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
+    if machine in _PIWHEELS_MACHINES:
+        command += ["--extra-index-url", PIWHEELS]
+    for platform in (*platforms, f"manylinux2014_{machine}", f"linux_{machine}"):
+        command += ["--platform", platform]
+    done = subprocess.run([*command, *words], check=False, capture_output=True, text=True)
+    if done.returncode != 0:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        lines = [line for line in said if line.startswith("ERROR")] or said
+        raise BundleError(
+            f"pip found no wheels for Python {python} on {machine}: {lines[0] if lines else 'it gave no reason'}",
+            hint="Is the network up? Does every package have a wheel for this Python? Choose another with --python.",
+        )
+
 
 NATIVE: Final = "native"
 SERVE_EXTRAS: Final = ("serve", "vision")

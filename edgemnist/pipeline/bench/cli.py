@@ -88,10 +88,9 @@ def bench(
     """Time one image and a batch, for each artifact in its runtime and for Keras, each in a fresh process."""
     from edgemnist.model.exports.outputs import JSON, check_output
     from edgemnist.pipeline.bench import baseline as baselines
-    from edgemnist.pipeline.bench import pair as pairs
     from edgemnist.pipeline.bench.config import BenchConfig
     from edgemnist.pipeline.bench.protocol import ScenarioConfig
-    from edgemnist.pipeline.bench.run import bench_against
+    from edgemnist.pipeline.bench.run import PAIR_ROUNDS, bench_against, compare_models
     from edgemnist.pipeline.bench.scenario import run_scenario
     from edgemnist.pipeline.bench.screen import bench_page, pair_page, scenario_page
 
@@ -115,7 +114,7 @@ def bench(
     compared = load is None and (save is not None or baseline is not None)
     if rounds is None:
         # To tell two runs apart takes more than to look at one.
-        rounds = pairs.ROUNDS if pair else baselines.ROUNDS if compared else BenchConfig().rounds
+        rounds = PAIR_ROUNDS if pair else baselines.ROUNDS if compared else BenchConfig().rounds
     config = BenchConfig(
         threads=first,
         threads_to=last,
@@ -131,7 +130,7 @@ def bench(
     opened = _opened(context, names, exports, reporter)
     step: Callable[[str], str] = opened.command if opened is not None else lambda _: ""
     if pair:
-        of_pair = pairs.compare_models(
+        of_pair = compare_models(
             opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter
         )
         show(of_pair, lambda: pair_page(of_pair, step("recommend")), json=json)

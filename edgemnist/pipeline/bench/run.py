@@ -3,35 +3,62 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
+import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 import numpy as np
 
 from edgemnist.board.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
-from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
+from edgemnist.errors import ArtifactError, MeasurementError, MissingDependencyError, UsageError, check_range
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, with_speedups
+from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, PairResult, with_speedups
+from edgemnist.ground.results.verdict import COMMAND_LINE, judge
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.manifest import check_recorded
-from edgemnist.model.exports.models import Model, is_file, models_of, random_inputs, require_runtime
+from edgemnist.model.exports.models import (
+    Model,
+    file_model,
+    is_file,
+    models_of,
+    random_inputs,
+    require_runtime,
+    understood,
+)
 from edgemnist.model.exports.questions import questions
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.untrusted import try_file, try_files
 from edgemnist.model.task import default_input
-from edgemnist.pipeline.bench.baseline import check_in_common, compare_with_baseline, read_baseline
+from edgemnist.pipeline.bench.baseline import (
+    check_in_common,
+    compare_rounds,
+    compare_with_baseline,
+    read_baseline,
+    slowdown,
+)
 from edgemnist.pipeline.bench.config import KERAS_RUNTIMES, NULL, BenchConfig, Subject
-from edgemnist.pipeline.bench.process import Measured, measure
-from edgemnist.pipeline.bench.protocol import ScenarioConfig, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.protocol import (
+    Failure,
+    Outcome,
+    ScenarioConfig,
+    ScenarioReport,
+    WorkerReport,
+    WorkerRequest,
+)
 from edgemnist.pipeline.bench.quality import (
     call_steps,
     histogram,
@@ -39,8 +66,94 @@ from edgemnist.pipeline.bench.quality import (
     images_a_second,
     quality_warnings,
     quieter,
+    slowness_taints,
     summarise,
+    taints,
 )
+
+# What a signal that ended a process usually means here.
+_SIGNALS = {
+    "SIGILL": "This CPU lacks an instruction that the runtime uses: install a build of the runtime for this board.",
+    "SIGKILL": "The system may have run out of memory: try a smaller --batch-size.",
+}
+# -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
+_COMMAND: Final = [sys.executable, "-P", "-m", "edgemnist.pipeline.bench.worker"]
+
+ReportT = TypeVar("ReportT", bound=WorkerReport | ScenarioReport)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured(Generic[ReportT]):
+    """What a process reported, and what was seen from outside."""
+
+    report: ReportT
+    cold_start: int
+    """Nanoseconds from before the process was started to its first answer."""
+    attempts: int
+    """How often it was measured until nothing disturbed it, or the limit was reached."""
+    taints: tuple[str, ...]
+    """What disturbed the last attempt, in words."""
+
+
+def measure(
+    subject: str,
+    request: WorkerRequest,
+    kind: type[ReportT],
+    *,
+    repeats: int = 0,
+    quietest: float | None = None,
+) -> Measured[ReportT]:
+    """Measure in a fresh process, and again while something disturbs it, up to `repeats` times; the last one counts.
+
+    `subject` is what errors call it, `kind` what the request is answered with, and `quietest` the shortest time that
+    the fixed work has taken so far, in nanoseconds; the calm end of a report counts, too. Raises MeasurementError where
+    the process could not measure, or died.
+    """
+    for attempt in itertools.count(1):
+        report, started = _run_worker(subject, request, kind)
+        calmest = quieter(report.reference, quietest)
+        found = (*taints(report.watch), *slowness_taints(report.reference, calmest))
+        if not found or attempt > repeats:
+            break
+    return Measured(report=report, cold_start=report.answered_at - started, attempts=attempt, taints=found)
+
+
+def _run_worker(subject: str, request: WorkerRequest, kind: type[ReportT]) -> tuple[ReportT, int]:
+    """Return what a fresh process reports, and when it was started."""
+    with tempfile.TemporaryFile() as log:
+        started = time.perf_counter_ns()
+        ended = subprocess.run(  # noqa: S603 - our own code
+            _COMMAND,
+            input=msgspec.json.encode(request),
+            stdout=subprocess.DEVNULL,
+            stderr=log,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
+            check=False,
+        )
+        log.seek(0)
+        words = log.read().decode(errors="replace").strip().splitlines()
+    report = Path(request.report)
+    if ended.returncode != 0 or not report.exists():
+        raise _death(subject, ended.returncode, words[-1] if words else "")
+    outcome: Outcome = msgspec.json.decode(report.read_bytes(), type=Outcome)
+    report.unlink()
+    if isinstance(outcome, Failure):
+        raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
+    if not isinstance(outcome, kind):
+        raise TypeError(f"the process for {subject} answered with a {type(outcome).__name__}")
+    return outcome, started
+
+
+def _death(subject: str, status: int, last_words: str) -> MeasurementError:
+    if status >= 0:
+        return MeasurementError(
+            f"{subject} could not be measured: its process ended with status {status}", hint=last_words
+        )
+    name = signal.Signals(-status).name
+    return MeasurementError(
+        f"{subject} could not be measured: its process was killed by {name}", hint=_SIGNALS.get(name, last_words)
+    )
+
 
 T = TypeVar("T")
 
@@ -381,3 +494,66 @@ def in_microseconds(
         subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]
         for subject in subjects
     }
+
+
+FEWEST_ROUNDS: Final = 3
+PAIR_ROUNDS: Final = 10
+"""Rounds where no number is given."""
+
+
+def compare_models(
+    exports: Exports | None,
+    names: Sequence[str],
+    config: BenchConfig,
+    *,
+    max_slowdown: float | None = None,
+    save: Path | None = None,
+    data: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> PairResult:
+    """Measure two models side by side: names of the export directory or paths, with `@RUNTIME` or without.
+
+    The first must not be slower than the second by more than `max_slowdown`, where that is given: where a side is
+    tainted there is no ratio, and no limit is met. `save` gets the raw samples, which the returned result lacks.
+
+    Raises UsageError for another number of models, fewer than three rounds or a range of threads, and whatever
+    `Exports.model`, `measure_all` and `write_file` raise.
+    """
+    if len(names) != 2:  # noqa: PLR2004 - a pair
+        raise UsageError(f"--pair times two models ({len(names)} named)", hint="Name two: edgemnist bench A B --pair")
+    if config.threads_to is not None:
+        raise UsageError("--pair takes one number of threads, not a range", hint="Such as --threads 2.")
+    check_range("--rounds", config.rounds, least=FEWEST_ROUNDS)
+    check_range("--max-slowdown", max_slowdown, least=1)
+    models = [file_model(name) if exports is None else exports.model(name, reporter) for name in names]
+    ours, theirs = (Subject(model=understood(one, reporter), threads=config.threads) for one in models)
+    if theirs.key == ours.key:
+        # A file against itself shows how large the noise is.
+        theirs = replace(theirs, model=replace(theirs.model, artifact=f"{theirs.model.artifact} again"))
+    sides = (ours, theirs)
+    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, reporter)
+    first, second = (latency(side, measured[side.key], config) for side in sides)
+    samples = in_microseconds(sides, measured, lambda report: report.samples)
+    ratio = None
+    if not (first.tainted or second.tainted):
+        ratio = compare_rounds(*samples.values(), limit=max_slowdown or 1.0, paired=True)
+    verdict = None
+    if max_slowdown is not None:
+        disturbed = "one of the two was disturbed in most of its rounds"
+        verdict = judge([slowdown(ratio, limit=max_slowdown, origin=COMMAND_LINE, unknown=disturbed)])
+    host = host_facts()
+    result = PairResult(
+        host=host,
+        first=first,
+        second=second,
+        ratio=ratio,
+        max_slowdown=max_slowdown,
+        verdict=verdict,
+        passed=verdict is None or verdict.passed,
+        rounds=config.rounds,
+        warnings=host_warnings(host),
+        samples_us=samples,
+    )
+    if save is not None:
+        write_file(save, result.to_json().encode())
+    return msgspec.structs.replace(result, samples_us=None)

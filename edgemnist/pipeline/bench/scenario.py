@@ -23,7 +23,6 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.exports.findings import without_samples
 from edgemnist.model.exports.questions import question
 from edgemnist.pipeline.bench.config import BenchConfig, Subject
-from edgemnist.pipeline.bench.process import measure
 from edgemnist.pipeline.bench.protocol import (
     DUTY_CYCLE,
     OFFLINE,
@@ -38,6 +37,7 @@ from edgemnist.pipeline.bench.run import (
     bench_inputs,
     choose_subjects,
     latency,
+    measure,
     measure_all,
     request_for,
     scratch_directory,

@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgemnist.errors import MissingDependencyError
-from edgemnist.field.health.run import ACCURACY, QUANTITIES, accuracies, quantities
-from edgemnist.ground.formatting import host_fact, microseconds, percent
+from edgemnist.errors import MissingDependencyError, UsageError
+from edgemnist.field.health.run import ACCURACY, QUANTITIES, accuracies, places_here, quantities, report_on
+from edgemnist.ground.formatting import (
+    DISTURBED,
+    DISTURBED_LEGEND,
+    host_fact,
+    kilobytes,
+    microseconds,
+    percent,
+    points,
+    ratio,
+)
+from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.registry import Package
-from edgemnist.ground.results.bench import KERAS
-from edgemnist.ground.results.pipeline import ReportResult, TrainResult
-from edgemnist.ground.results.samples import HealthReport
+from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, ScenarioResult
+from edgemnist.ground.results.pipeline import RecommendResult, ReportResult, TrainResult
+from edgemnist.ground.results.samples import UNCHANGED, HealthReport
+from edgemnist.ground.results.verdict import UNKNOWN
+from edgemnist.ground.results.verify import ArtifactParity, VerifyResult
 from edgemnist.ground.storage import write_file
-from edgemnist.model.exports import Exports
+from edgemnist.model.exports import CURRENT, Exports
+from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.manifest import Artifact, Manifest
+from edgemnist.model.exports.models import split_name
+from edgemnist.model.exports.questions import questions
 from edgemnist.pipeline.bench.scenario import scenario_table
-from edgemnist.pipeline.report.data import ReportData, field_sentence, read_field, read_report_data, rows
+from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import (
     confusion,
     curves_svg,
@@ -27,6 +45,216 @@ from edgemnist.pipeline.report.figures import (
     trade_off_svg,
 )
 from edgemnist.pipeline.train.network import short_name_of
+from edgemnist.pipeline.verify.gate import own_gates
+from edgemnist.pipeline.verify.layers import FLOAT_TWIN
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReportData:
+    """What a report is made of; None for what no command has found yet."""
+
+    exports: Exports
+    manifest: Manifest
+    training: TrainResult | None
+    golden: GoldenPack | None
+    verified: VerifyResult | None
+    benched: BenchResult | None
+    scenarios: list[ScenarioResult]
+    advice: RecommendResult | None
+    """None unless artifacts have been both verified and measured."""
+    unfit: Mapping[str, str]
+    """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
+    field: HealthReport | None = None
+    """How a model does where it is used; None unless counts were named."""
+    questions: Sequence[str] = ()
+    """What speaks against relying on the figures, a sentence each."""
+
+    @property
+    def recommended(self) -> str | None:
+        """Name of the artifact to ship."""
+        return self.advice.recommended if self.advice else None
+
+    @property
+    def batch_size(self) -> int | None:
+        """Images a call behind all throughputs; None where they differ, or where nothing was measured."""
+        sizes = {one.batch_size for one in self.benched.results} if self.benched else set()
+        return sizes.pop() if len(sizes) == 1 else None
+
+    @property
+    def numbers(self) -> bool:
+        """Whether the models answer with numbers, and not with classes."""
+        return self.exports.task.numbers
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether a figure carries the mark of a disturbed machine."""
+        played = [run.tainted for one in self.scenarios for run in one.results]
+        return any([*played, *(one.tainted for one in (self.benched.results if self.benched else []))])
+
+    def headline(self) -> str:
+        """Return the answer in a few words."""
+        if self.advice is None:
+            names = {artifact.name for artifact in self.manifest.artifacts}
+            return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
+        return f"Ship {self.recommended}" if self.recommended else "Nothing to ship"
+
+    def parity(self, name: str) -> ArtifactParity | None:
+        """Return what `verify` says about a model."""
+        return next((one for one in self.verified.artifacts if one.name == name), None) if self.verified else None
+
+    def latency(self, name: str) -> Latency | None:
+        """Return what `bench` says about a model."""
+        return next((one for one in self.benched.results if one.name == name), None) if self.benched else None
+
+    def models(self) -> list[tuple[str, Artifact]]:
+        """Return each artifact under its own name, and under that of each further runtime that was tried with it."""
+        tried = [one.name for one in (self.verified.artifacts if self.verified else [])]
+        tried += [one.name for one in (self.benched.results if self.benched else [])]
+        return [
+            (name, artifact)
+            for artifact in self.manifest.artifacts
+            for name in dict.fromkeys([artifact.name, *(one for one in tried if split_name(one)[0] == artifact.name)])
+        ]
+
+    def missing(self) -> list[str]:
+        """Return the commands that would complete the report."""
+        tflite = {artifact.name for artifact in self.manifest.artifacts if artifact.format == "tflite"}
+        # Where `verify --layers` has something to compare.
+        verified, layered = self.verified, FLOAT_TWIN in tflite and len(tflite) > 1
+        absent = {
+            # A model that was not trained here is not to be replaced by one that is.
+            "train": self.training is None and self.manifest.model is None,
+            "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
+            f"verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
+            "bench": self.benched is None,
+        }
+        return [self.exports.command(words) for words, missing in absent.items() if missing]
+
+    def gates(self) -> list[str]:
+        """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""
+        if not self.verified or self.advice:
+            return []
+        return own_gates(self.verified.artifacts, noun_of(self.verified.input))
+
+    def warnings(self) -> list[str]:
+        """Return a sentence for each reason why artifacts cannot be shipped, or figures be relied on."""
+        names: dict[str, list[str]] = {}
+        for name, reason in self.unfit.items():
+            names.setdefault(reason, []).append(name)
+        unshippable = [f"{', '.join(those)} cannot be shipped: {reason}." for reason, those in names.items()]
+        return [*unshippable, *self.questions, *([DISTURBED_LEGEND] if self.disturbed else [])]
+
+
+def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
+    """Return what directories of samples, or files of counts, say of an artifact; None if none is named.
+
+    Raises UsageError if they are of a model that the export directory does not have, and what `places_here` raises.
+    """
+    if not places:
+        return None
+    found = report_on(places_here(places, exports.directory))
+    if found.sha256 not in {one.sha256 for one in exports.manifest.artifacts}:
+        raise UsageError(
+            f"The counts come from a model that is not in {exports.directory}: {found.artifact}",
+            hint="Name the export directory that the board has, with --exports DIR.",
+        )
+    return found
+
+
+def field_sentence(found: HealthReport) -> str:
+    """Return in one sentence whether a model does in the field as it did in the first week."""
+    where = f"{found.artifact} on {len(found.boards)} boards" if len(found.boards) > 1 else found.artifact
+    if found.state == UNCHANGED:
+        return f"{where}: nothing has changed beyond chance."
+    return f"{where}: {found.state}. {' '.join(found.reasons)}"
+
+
+def read_report_data(exports: Exports, field: HealthReport | None = None) -> ReportData:
+    """Return what is known about the files and the model that are in an export directory now.
+
+    Raises ManifestError and ArtifactError where a result or the golden pack is broken.
+    """
+    findings = exports.findings
+    verified = findings.verify.result if findings.verify is not None and findings.verify.current else None
+    benched = findings.bench.result if findings.bench is not None and findings.bench.current else None
+    training = findings.training.result if findings.training is not None and findings.training.current else None
+    has_golden = exports.manifest.golden is not None and not exports.mismatch
+    return ReportData(
+        exports=exports,
+        manifest=exports.manifest,
+        training=training,
+        golden=exports.read_golden() if has_golden else None,
+        verified=verified,
+        benched=benched,
+        scenarios=findings.scenarios,
+        # What a board is worth is known where it was measured, which need not be where the report is written.
+        advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
+        unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
+        field=field,
+        questions=questions(exports),
+    )
+
+
+def _values(parity: ArtifactParity) -> dict[str, str]:
+    """Return what stands in the places of accuracy, drop and flips where answers are numbers."""
+    if (values := parity.values) is None:
+        return {}
+    return {
+        "accuracy": f"{values.mean:.2g}",
+        "drop": f"{values.largest:.2g}",
+        "flips": percent(values.differing, 1),
+    }
+
+
+def _judged(parity: ArtifactParity) -> dict[str, str]:
+    """Return the word for a gate, and what a sentence says of its model; earlier versions knew pass and fail alone."""
+    if parity.passed:
+        return {"gate": "pass"}
+    if parity.verdict.reasons and parity.verdict.outcome == UNKNOWN:
+        return {"gate": "unknown", "judged": "is not known to pass its gate"}
+    return {"gate": "fail", "judged": "missed its gate"}
+
+
+_FIGURES = ("accuracy", "drop", "flips", "gate", "p50", "p99", "speedup", "throughput", "memory", "cold_start")
+
+
+def rows(facts: ReportData) -> list[dict[str, Any]]:
+    """Return what is known about each model, in words for a person: the fastest first, the unmeasured last."""
+    models = []
+    for name, artifact in facts.models():
+        row: dict[str, Any] = {
+            "name": name,
+            "file": artifact.file,
+            "size": kilobytes(artifact.bytes),
+            **dict.fromkeys(_FIGURES, "–"),
+        }
+        row |= {"chosen": name == facts.recommended, "reasons": [], "speed": math.inf}
+        if (parity := facts.parity(name)) is not None:
+            row |= {
+                "accuracy": percent(parity.accuracy),
+                "drop": points(parity.accuracy_drop_points),
+                "flips": f"{parity.flips:,}",
+                **_values(parity),
+                **_judged(parity),
+                "reasons": parity.reasons,
+            }
+        if (latency := facts.latency(name)) is not None:
+            mark = DISTURBED if latency.tainted else ""
+            each = "" if facts.batch_size is not None else f" in batches of {latency.batch_size:,}"
+            row |= {
+                "speed": latency.p50_us,
+                "p50": microseconds(latency.p50_us, tainted=latency.tainted),
+                "p99": microseconds(latency.p99_us, tainted=latency.tainted),
+                "speedup": ratio(latency.speedup) or "–",
+                "throughput": f"{latency.throughput_per_s:,.0f}{mark}{each}",
+                "memory": f"{latency.peak_rss_mb:.0f} MB" if latency.peak_rss_mb else "–",
+                "cold_start": f"{latency.cold_start_ms:,.0f} ms{mark}",
+            }
+        if artifact.name in facts.unfit:
+            row["gate"] = "fail"
+        models.append(row)
+    return sorted(models, key=lambda row: row["speed"])
+
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"

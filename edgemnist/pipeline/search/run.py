@@ -31,10 +31,9 @@ from edgemnist.model.task import Task, default_task
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.data.dataset import Dataset, identified
 from edgemnist.pipeline.export.interface import ArtifactSpec
-from edgemnist.pipeline.search.journal import locked
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, best_so_far, choose
 from edgemnist.pipeline.search.networks import MadeNetwork, make_network, search_png, undominated, warnings_of
-from edgemnist.pipeline.search.study import WINDOW, Asked, Study
+from edgemnist.pipeline.search.study import WINDOW, Asked, Study, locked
 from edgemnist.pipeline.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of
 from edgemnist.pipeline.search.workers import Workers, compute_alike
 from edgemnist.pipeline.train.network import Network

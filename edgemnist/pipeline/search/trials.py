@@ -16,8 +16,7 @@ from edgemnist.ground.formatting import percent
 from edgemnist.model.task import Task, default_task
 from edgemnist.pipeline.data.dataset import Dataset, Split, stratified_indices
 from edgemnist.pipeline.train.network import Network
-from edgemnist.pipeline.train.profiles import spec_of
-from edgemnist.pipeline.train.recipes import TrainConfig, plan_for
+from edgemnist.pipeline.train.recipes import TrainConfig, plan_for, spec_of
 
 if TYPE_CHECKING:
     from edgemnist.ground.inputs import InputSpec

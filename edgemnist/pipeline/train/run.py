@@ -49,8 +49,7 @@ from edgemnist.pipeline.data.dataset import Dataset, Split, split_sha256
 from edgemnist.pipeline.figures import draw_curves, new_figure, png
 from edgemnist.pipeline.train.model import weights_sha256
 from edgemnist.pipeline.train.network import short_name, short_name_of
-from edgemnist.pipeline.train.profiles import spec_of
-from edgemnist.pipeline.train.recipes import Plan, TrainConfig, plan_for
+from edgemnist.pipeline.train.recipes import Plan, TrainConfig, plan_for, spec_of
 
 if TYPE_CHECKING:
     import keras
