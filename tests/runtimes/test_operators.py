@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from edgemnist.model.runtimes.integer import plan
+from edgemnist.model.runtimes.activations import CUT
+from edgemnist.model.runtimes.integer import _KNOWN, plan
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from tests.native.networks import Options
 from tests.shapes.graphs import Sketch, reference_kernels, write_tflite
@@ -24,9 +28,8 @@ class Operators(Sketch):
         """Add an activation of a shape, perhaps with the scale of another one; return its index."""
         index = self.shaped(self.activation(1), shape)
         if like is not None:
-            self.tensors[index] = self.tensors[index].__class__(
-                **{**vars(self.tensors[like]), "name": self.tensors[index].name, "shape": (1, *shape)}
-            )
+            other = self.tensors[like]
+            self.tensors[index] = replace(self.tensors[index], scales=other.scales, zero_points=other.zero_points)
         return index
 
     def numbers(self, *values: int) -> int:
@@ -63,18 +66,195 @@ def convolution(sketch: Operators, kind: str) -> int:
     return sketch.operate(kind, source, target, *constants, options=options)
 
 
+def reduced(sketch: Operators, kind: str) -> int:
+    shape = [sketch.between(1, 7) for _ in range(sketch.between(1, 4))]
+    first = sketch.between(1, len(shape))
+    axes = range(first, sketch.between(first, len(shape)) + 1)
+    source = sketch.image(shape)
+    kept = [size for axis, size in enumerate(shape, start=1) if axis not in axes]
+    keeps = sketch.between(0, 1)
+    made = [1 if axis in axes else size for axis, size in enumerate(shape, start=1)] if keeps else kept
+    # A mean may have the scale of its input, too.
+    target = sketch.image(made, like=source if kind == "REDUCE_MAX" or sketch.between(0, 3) == 0 else None)
+    given = [axis - (len(shape) + 1) * sketch.between(0, 1) for axis in axes]
+    return sketch.operate(kind, source, target, sketch.numbers(*sketch.rng.permutation(given)), options=Options(keeps))
+
+
+def pooled(sketch: Operators, kind: str) -> int:
+    height, width, channels = (sketch.between(2, 9) for _ in range(3))
+    source = sketch.image((height, width, channels))
+    made, shape = sketch.window(source, (height, width, channels), kind)
+    return sketch.shaped(made, shape)
+
+
+def padded(sketch: Operators, kind: str) -> int:
+    shape = [sketch.between(1, 5) for _ in range(sketch.between(1, 4))]
+    pads = [(sketch.between(0, 3), sketch.between(0, 3)) for _ in shape]
+    source = sketch.image(shape)
+    target = sketch.image([size + sum(pad) for size, pad in zip(shape, pads, strict=True)], like=source)
+    places = sketch.add("int32", (len(shape) + 1, 2), [], 0, np.array([(0, 0), *pads], "<i4"))
+    tensor = sketch.tensors[source]
+    number = sketch.add("int8", (1,), tensor.scales, int(tensor.zero_points[0]), np.array([77], np.int8))
+    return sketch.operate(kind, source, target, places, *([number] if kind == "PADV2" else []))
+
+
+def sliced(sketch: Operators, kind: str) -> int:
+    shape = [sketch.between(1, 7) for _ in range(sketch.between(1, 3))]
+    source, taken = sketch.image(shape), np.arange(np.prod(shape)).reshape(1, *shape)
+    begins, ends, steps, masks = [0], [1], [1], [0, 0, 0]
+    slices: list[slice | int] = [slice(None)]
+    for axis, size in enumerate(shape, start=1):
+        step = int(sketch.rng.choice([-2, -1, 1, 1, 2, 3]))
+        begin, end = sorted((sketch.between(0, size - 1), sketch.between(0, size - 1)))[:: 1 if step > 0 else -1]
+        end += 1 if step > 0 else -1
+        hidden = [sketch.between(0, 3) == 0 for _ in range(2)]
+        single = sketch.between(0, 4) == 0 and len(shape) > 1 and axis > 1
+        if single:
+            step, hidden = 1, [False, False]
+        # What is below 0 counts from the end.
+        begins.append(begin - size * sketch.between(0, 1))
+        ends.append(end - size if end < 0 or (end < size and sketch.between(0, 1)) else end)
+        if end < 0:
+            hidden[1] = True
+        steps.append(step)
+        for mask, is_set in enumerate((*hidden, single)):
+            masks[mask] |= is_set << axis
+        shown = [None if hide else place for hide, place in zip(hidden, (begin, end), strict=True)]
+        slices.append(begin if single else slice(shown[0], shown[1], step))
+    made = taken[tuple(slices)]
+    target = sketch.image(made.shape[1:], like=source)
+    places = (sketch.numbers(*each) for each in (begins, ends, steps))
+    return sketch.operate(kind, source, target, *places, options=Options(masks[0], masks[1], 0, 0, masks[2]))
+
+
+def resized(sketch: Operators, kind: str) -> int:
+    *sizes, channels = shape = [sketch.between(1, 13) for _ in range(3)]
+    made = [sketch.between(1, 29) for _ in sizes]
+    source = sketch.image(shape)
+    target = sketch.image((*made, channels), like=source)
+    # The kernels take the one or the other.
+    manner = [(0, 0), (1, 0), (0, 1)][sketch.between(0, 2)]
+    return sketch.operate(kind, source, target, sketch.numbers(*made), options=Options(*manner))
+
+
+def transposed(sketch: Operators, kind: str) -> int:
+    longer = [sketch.between(2, 5) for _ in range(sketch.between(1, 2))]
+    shape = [1] * 3
+    for place, size in zip(sorted(sketch.rng.choice(3, len(longer), replace=False)), longer, strict=True):
+        shape[place] = size
+    orders = [
+        order
+        for order in itertools.permutations(range(1, 4))
+        if [shape[axis - 1] for axis in order if shape[axis - 1] > 1] == longer
+        and sorted(axis for axis in order if shape[axis - 1] > 1) == [axis for axis in order if shape[axis - 1] > 1]
+    ]
+    order = (0, *orders[sketch.between(0, len(orders) - 1)])
+    source = sketch.image(shape)
+    target = sketch.image([shape[axis - 1] for axis in order[1:]], like=source)
+    return sketch.operate(kind, source, target, sketch.numbers(*order))
+
+
+def joined(sketch: Operators, kind: str) -> int:
+    shape = [sketch.between(1, 5) for _ in range(sketch.between(1, 4))]
+    axis = sketch.between(1, len(shape))
+    source = sketch.image(shape)
+    tensor = sketch.tensors[source]
+    others = []
+    for _ in range(sketch.between(1, 3)):
+        size = [sketch.between(1, 4) if at == axis else one for at, one in enumerate(shape, start=1)]
+        content = sketch.rng.integers(-128, 128, size).astype(np.int8)
+        others.append(sketch.add("int8", (1, *size), tensor.scales, int(tensor.zero_points[0]), content))
+    parts = [*others[:1], source, *others[1:], source]
+    whole = sum(sketch.tensors[part].shape[axis] for part in parts)
+    target = sketch.image([whole if at == axis else one for at, one in enumerate(shape, start=1)], like=source)
+    given = axis - (len(shape) + 1) * sketch.between(0, 1)
+    return sketch.operate(kind, parts[0], target, *parts[1:], options=Options(given))
+
+
+def combined(sketch: Operators, kind: str) -> int:
+    """Draw a constant and a source, one of which may be broadcast along any axes."""
+    shape = [sketch.between(1, 6) for _ in range(3)]
+    narrow = [size if sketch.between(0, 1) else 1 for size in shape][sketch.between(0, 2) :]
+    source_is_narrow = kind != "PRELU" and sketch.between(0, 3) == 0
+    source = sketch.image([*[1] * (3 - len(narrow)), *narrow] if source_is_narrow else shape)
+    size = (1, *(shape if source_is_narrow else [*[1] * (3 - len(narrow)), *narrow]))
+    if not source_is_narrow and sketch.between(0, 1):
+        size = tuple(narrow)
+    scale = float(sketch.tensors[source].scales[0])
+    unit = float(10 ** sketch.rng.uniform(-3, -1))
+    content = sketch.rng.integers(-128, 128, size).astype(np.int8)
+    other = sketch.add("int8", size, unit, sketch.between(-128, 127), content)
+    basis = scale * unit * 64 if kind == "MUL" else scale if kind == "PRELU" else max(scale, unit)
+    target = sketch.image(shape)
+    sketch.tensors[target] = replace(sketch.tensors[target], scales=np.array([tied(sketch, basis)], np.float32))
+    options = None if kind == "PRELU" else Options(sketch.between(0, 3))
+    inputs = (other, source) if source_is_narrow or (kind != "PRELU" and sketch.between(0, 1)) else (source, other)
+    return sketch.operate(kind, inputs[0], target, inputs[1], options=options)
+
+
+def tied(sketch: Operators, scale: float) -> float:
+    """Return an output's scale in which many numbers lie between two steps, so that the last bit of a ratio decides."""
+    return scale / (sketch.between(1, 200) / 2.0 ** sketch.between(4, 8)) if sketch.between(0, 2) else scale
+
+
+def mapped(sketch: Operators, kind: str) -> int:
+    scale = float(10 ** sketch.rng.uniform(-3, 0))
+    if sketch.between(0, 9) == 0:
+        scale = float(sketch.rng.choice([1e-30, 1e-6, 30.0, 1e10, 1e30]))
+    if kind == "HARD_SWISH":
+        scale = float(np.clip(scale, 1e-6, 30))
+    dtype, other = ("int8" if sketch.between(0, 2) else "uint8" for _ in range(2))
+    other = other if kind == "QUANTIZE" else dtype
+    lowest = int(np.iinfo(other).min)
+    source = sketch.add(dtype, (1, 256), scale, int(np.iinfo(dtype).min) + sketch.between(0, 255))
+    made = {"LOGISTIC": (1 / 256, lowest), "TANH": (1 / 128, lowest + 128)}.get(kind)
+    least = 1 if kind == "HARD_SWISH" else 0.2
+    made = made or (max(tied(sketch, scale), scale * least / 127), lowest + sketch.between(0, 255))
+    if kind in CUT and kind != "RELU" and sketch.between(0, 1):
+        # Its end lies between two steps.
+        made = (6 / (sketch.between(1, 150) + 0.5), made[1])
+    slope, by_tanh = float(np.float32(sketch.rng.uniform(-0.1, 1.2))), sketch.between(0, 1)
+    options = {"LEAKY_RELU": Options(slope), "GELU": Options(by_tanh)}
+    target = sketch.add(other, (1, 256), *made)
+    return sketch.operate(kind, source, target, options=options.get(kind))
+
+
+def softmaxed(sketch: Operators, kind: str) -> int:
+    shape = [sketch.between(1, 6) for _ in range(sketch.between(1, 3))]
+    source = sketch.image(shape)
+    target = sketch.shaped(sketch.add("int8", (1,), 1 / 256, -128), shape)
+    return sketch.operate(kind, source, target, options=Options(float(np.float32(sketch.rng.uniform(0.5, 2)))))
+
+
+CURVED = ("LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU")
 DRAWN: dict[str, Callable[[Operators, str], int]] = {
-    "CONV_2D": convolution,
-    "DEPTHWISE_CONV_2D": convolution,
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), convolution),
+    **dict.fromkeys(("MAX_POOL_2D", "AVERAGE_POOL_2D"), pooled),
+    **dict.fromkeys(("MEAN", "REDUCE_MAX"), reduced),
+    **dict.fromkeys(("PAD", "PADV2"), padded),
+    "STRIDED_SLICE": sliced,
+    "RESIZE_NEAREST_NEIGHBOR": resized,
+    "TRANSPOSE": transposed,
+    "CONCATENATION": joined,
+    **dict.fromkeys(("ADD", "SUB", "MUL", "PRELU"), combined),
+    **dict.fromkeys((*CUT, *CURVED), mapped),
+    "SOFTMAX": softmaxed,
 }
 
 
-def inputs_of(graph: Graph, count: int = 6) -> np.ndarray[Any, np.dtype[np.int8]]:
+def test_every_operator_that_is_known_is_drawn() -> None:
+    assert set(_KNOWN) == {*DRAWN, "FULLY_CONNECTED", "RESHAPE", "SQUEEZE", "EXPAND_DIMS"}
+
+
+def inputs_of(graph: Graph, count: int = 6) -> npt.NDArray[Any]:
     """Return noise, and both ends of the range."""
-    shape = graph.tensors[graph.inputs[0]].shape[1:]
+    source = graph.tensors[graph.inputs[0]]
+    shape = source.shape[1:]
     inputs = np.random.default_rng(0).integers(-128, 128, (count, *shape)).astype(np.int8)
     inputs[0], inputs[1] = -128, 127
-    return inputs
+    if shape == (256,):
+        inputs[2] = np.arange(-128, 128)
+    return inputs.view(source.dtype)
 
 
 def assert_same_bits(graph: Graph, path: Path, note: str = "") -> None:

@@ -176,7 +176,7 @@ def _made(kind: Any, **fields: Any) -> Any:
     return made
 
 
-def reference_kernels(path: Path, levels: npt.NDArray[np.int8], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
+def reference_kernels(path: Path, levels: npt.NDArray[Any], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
     """Return what LiteRT's reference kernels write to each of these tensors, int64 [N, values]."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

@@ -37,7 +37,7 @@ _LEVELS = np.arange(256, dtype=np.int64)
 _LEAST_TERM = 2**11
 """Exponentials below this are 0 in Q12.19, and so is their share of any sum in steps of 1/256."""
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
-_POOLING: Final = {"MAX_POOL_2D": Kind.MAXIMUM, "AVERAGE_POOL_2D": Kind.AVERAGE}
+_POOLING: Final = {"MAX_POOL_2D": Kind.MAXIMUM, "REDUCE_MAX": Kind.MAXIMUM, "AVERAGE_POOL_2D": Kind.AVERAGE}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -264,7 +264,7 @@ def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     lowest = _lowest(numbers_of(source))
     if operator.kind == "MEAN":
-        mantissa, exponent = mean_multiplier(source, target, window.height * window.width)
+        mantissa, exponent = mean_multiplier(source, target, window.kernel_height * window.kernel_width)
         sums = Summing(
             weights=None,
             bias=np.zeros(window.channels, dtype=np.int64),

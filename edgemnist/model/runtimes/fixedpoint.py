@@ -60,6 +60,16 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
     return (0, 0) if exponent < -31 else (mantissa, exponent)  # noqa: PLR2004
 
 
+def ratio(*scales: float, over: float, in_double: bool) -> float:
+    """Return a product of scales over another, each step rounded to float32 unless it is computed `in_double`."""
+    kind = np.float64 if in_double else np.float32
+    product = kind(scales[0])
+    with np.errstate(over="ignore", under="ignore"):
+        for scale in scales[1:]:
+            product = product * kind(scale)
+        return float(product / kind(over))
+
+
 def multiply_by_quantized_multiplier(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
     """Return `values` times mantissa / 2^31 * 2^exponent, rounded once, halves up, as LiteRT's reference kernels do.
 
@@ -172,6 +182,16 @@ _WEIGHTS: Final = {
 """Of an operator with weights: what they are, their dimensions, and the axis of its outputs."""
 
 
+_ENDS: Final = {
+    "none": (-math.inf, math.inf),
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "relu_n1_to_1": (-1.0, 1.0),
+    "relu_0_to_1": (0.0, 1.0),
+}
+"""Real numbers that an activation leaves."""
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sums:
     """An operator that adds up products, checked: Σ weights * (input - zero) + bias, rescaled and cut off."""
@@ -265,14 +285,14 @@ def activation_range(target: Tensor, activation: str) -> tuple[int, int]:
     """Return the lowest and the highest quantized value that a fused activation leaves."""
     scale, zero_point = affine(target)
     low, high = BOUNDS[target.dtype]
-    ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
-    if activation not in ranges:
+    if activation not in _ENDS:
         raise ValueError(f"it has a fused {activation}")
-    real_low, real_high = ranges[activation]
+    real_low, real_high = _ENDS[activation]
+    # In float32, as the kernels have it: between two steps the one or the other.
     if real_low > -math.inf:
-        low = max(low, zero_point + _round(real_low / scale))
+        low = max(low, zero_point + _round(ratio(real_low, over=scale, in_double=False)))
     if real_high < math.inf:
-        high = min(high, zero_point + _round(real_high / scale))
+        high = min(high, zero_point + _round(ratio(real_high, over=scale, in_double=False)))
     return low, high
 
 

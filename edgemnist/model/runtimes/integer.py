@@ -19,6 +19,7 @@ import numpy.typing as npt
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import fixedpoint
+from edgemnist.model.runtimes.activations import CUT, curved, hard_swish
 from edgemnist.model.runtimes.fixedpoint import (
     BOUNDS,
     Quantized,
@@ -31,6 +32,7 @@ from edgemnist.model.runtimes.fixedpoint import (
     sums_of,
 )
 from edgemnist.model.runtimes.interface import ChunkedClassifier, infer_spec, not_a_classifier
+from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved, only_names_axes
 from edgemnist.model.runtimes.pixels import decoder, encoder
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
 from edgemnist.model.runtimes.windows import window_of, windowed
@@ -58,19 +60,34 @@ class Rounding:
     softmax: str = "integer"
     """One of `SOFTMAXES`."""
 
+    @property
+    def in_double(self) -> bool:
+        """Whether ratios of scales are computed in double precision throughout, as TFLM does."""
+        return self.rescaling == "double"
+
 
 _REFERENCE: Final = Rounding()
 
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
 them."""
-_RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-WINDOWED: Final = ("CONV_2D", "DEPTHWISE_CONV_2D", "MAX_POOL_2D", "AVERAGE_POOL_2D", "MEAN", "STRIDED_SLICE")
-"""What slides a window over an image; see `runtimes.windows`."""
+_RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"})
+WINDOWED: Final = (
+    "CONV_2D",
+    "DEPTHWISE_CONV_2D",
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "MEAN",
+    "REDUCE_MAX",
+    "STRIDED_SLICE",
+)
+"""What slides a window over an image, see `runtimes.windows`; a STRIDED_SLICE if it crops."""
 SCALING: Final = ("MUL", "ADD", "SUB")
 """Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
-_ELEMENTWISE: Final = ("RELU", "QUANTIZE", *SCALING)
-_KNOWN = ("FULLY_CONNECTED", *WINDOWED, "RELU", "SOFTMAX", "QUANTIZE", *SCALING, *sorted(_RESHAPING))
+_OF_TWO: Final = (*SCALING, "PRELU")
+_ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *_OF_TWO)
+_OTHERS: Final = ("FULLY_CONNECTED", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
+_KNOWN: Final = tuple(dict.fromkeys((*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)))
 
 _MOST_OPERATORS: Final = 2000
 """Of a graph, as of the layers of a Keras model."""
@@ -212,7 +229,7 @@ def chain(graph: Graph) -> list[Operator]:
 
 def _terms(operator: Operator) -> int:
     """Return how many of an operator's first inputs may be computed."""
-    return 2 if operator.kind in SCALING else 1
+    return len(operator.inputs) if operator.kind == "CONCATENATION" else 2 if operator.kind in SCALING else 1
 
 
 def _computing(graph: Graph) -> Iterator[Operator]:
@@ -223,9 +240,17 @@ def _computing(graph: Graph) -> Iterator[Operator]:
         if operator.kind in _SHAPE_ARITHMETIC and of_shapes:
             continue
         if operator.kind not in _KNOWN:
-            raise _unknown(operator)
+            raise placed(graph, operator, _unknown(operator))
+        if operator.kind == "TRANSPOSE" and not only_names_axes(graph, operator):
+            raise placed(graph, operator, ValueError("its TRANSPOSE moves axes of more than one place"))
         computed.add(operator.outputs[0])
         yield operator
+
+
+def placed(graph: Graph, operator: Operator, error: ValueError) -> ValueError:
+    """Return an error about an operator that says where it is."""
+    name = graph.tensors[operator.outputs[0]].name
+    return ValueError(f"{error} (operator {graph.operators.index(operator)}, which makes {name!r})")
 
 
 def _check_size(graph: Graph, operators: Sequence[Operator]) -> None:
@@ -287,19 +312,20 @@ class Planned(Needed):
 
 def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
     """Return what `needed` does, and how many numbers one input holds at most. Raises ValueError as it does."""
-    planned = [
-        Planned(operator=one.operator, reads=one.reads, last=one.last, run=_run(graph, one.operator, rounding))
-        for one in needed(graph)
-    ]
+    planned = []
+    for one in needed(graph):
+        try:
+            run = _run(graph, one.operator, rounding)
+        except ValueError as error:
+            raise placed(graph, one.operator, error) from error
+        planned.append(Planned(operator=one.operator, reads=one.reads, last=one.last, run=run))
     return planned, _held(graph, planned)
 
 
 def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
     if operator.kind not in _RESHAPING:
         return step(graph, operator, rounding)
-    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    if (source.dtype, affine(source)) != (target.dtype, affine(target)):
-        raise ValueError(f"the output of its {operator.kind} has another scale than the input")
+    check_same_scale(operator, graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]])
     return lambda values: values
 
 
@@ -312,7 +338,12 @@ def _held(graph: Graph, plan: Sequence[Needed]) -> int:
     most, products = sizes[graph.inputs[0]], 0
     for one in plan:
         operator = one.operator
-        size, needed, meanwhile = _extent(graph, operator, sizes[one.reads[0]])
+        try:
+            for index in one.reads:
+                _check_fits(graph, operator, index, sizes[index])
+            size, needed, meanwhile = _extent(graph, operator, sizes[one.reads[0]])
+        except ValueError as error:
+            raise placed(graph, operator, error) from error
         products += needed
         sizes[operator.outputs[0]] = size
         most = max(most, sum(sizes.values()) + meanwhile)
@@ -325,6 +356,13 @@ def _held(graph: Graph, plan: Sequence[Needed]) -> int:
     return most
 
 
+def _check_fits(graph: Graph, operator: Operator, index: int, count: int) -> None:
+    """Raise ValueError where an operator that looks at the shape of an input is given another number of values."""
+    shape = graph.tensors[index].shape[1:]
+    if operator.kind in {*WINDOWED, *MOVING, *SCALING, "PRELU", "CONCATENATION"} and math.prod(shape) != count:
+        raise ValueError(f"its {operator.kind} takes an image of {list(shape)}, which the layer before does not make")
+
+
 def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, int]:
     """Return how many numbers an operator makes of `inputs`, by how many products, and how many it holds meanwhile."""
     if operator.kind == "FULLY_CONNECTED":
@@ -334,22 +372,17 @@ def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, in
             raise ValueError(f"its layer {weights.name!r} has {taken} inputs, and there are {inputs}")
         return inputs // taken * units, inputs * units, 0
     made = math.prod(graph.tensors[operator.outputs[0]].shape[1:])
-    if operator.kind in WINDOWED:
+    if operator.kind in WINDOWED and operator.kind not in MOVING:
         window = window_of(graph, operator)
-        image = (window.height, window.width, window.channels)
-        if math.prod(image) != inputs:
-            raise ValueError(
-                f"its {operator.kind} takes an image of {list(image)}, which the layer before does not make"
-            )
         covered, padded = window.kernel_height * window.kernel_width, math.prod(window.padded_sides)
         if operator.kind == "CONV_2D":
             return made, made * covered * graph.tensors[operator.inputs[1]].shape[3], padded * window.channels
         return made, made * covered, padded * made // (window.out_height * window.out_width)
-    return (made if operator.kind in SCALING else inputs), inputs, 0
+    return (made if operator.kind in {*SCALING, *MOVING, "CONCATENATION"} else inputs), max(made, inputs), 0
 
 
 def _unknown(operator: Operator) -> ValueError:
-    return ValueError(f"it has the operator {operator.kind}, and only {', '.join(_KNOWN)} are known")
+    return ValueError(f"it has the operator {operator.kind}, which is not known")
 
 
 def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
@@ -361,21 +394,23 @@ def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "FULLY_CONNECTED":
         return _fully_connected(graph, operator, dense_rescale)
+    if operator.kind in {*MOVING, "CONCATENATION"}:
+        return moved(graph, operator)
     if operator.kind in WINDOWED:
         return windowed(graph, operator, rescale)
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         return _softmax(source, target, beta, rounding.softmax)
-    if operator.kind in SCALING and not _is_single(graph.tensors[operator.inputs[1]]):
-        return _combined(graph, operator, rescale)
-    table, lowest = elementwise(graph, operator, rescale), BOUNDS[source.dtype][0]
+    if operator.kind in _OF_TWO and not _is_single(graph.tensors[operator.inputs[1]]):
+        return _combined(graph, operator, rounding)
+    table, lowest = elementwise(graph, operator, rounding), BOUNDS[source.dtype][0]
     return lambda values: table[values - lowest]
 
 
-def elementwise(graph: Graph, operator: Operator, rescale: Rescale = fixedpoint.multiply_rounding_twice) -> Quantized:
+def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENCE) -> Quantized:
     """Return what an operator makes of each number of its type, from the lowest on, int64 [256].
 
-    Raises ValueError for one that is not in `_ELEMENTWISE`.
+    Raises ValueError for one that is not in `_ELEMENTWISE`, or that the reference kernels do not take.
     """
     if operator.kind not in _ELEMENTWISE:
         raise _unknown(operator)
@@ -383,15 +418,39 @@ def elementwise(graph: Graph, operator: Operator, rescale: Rescale = fixedpoint.
     (scale, zero_point), (target_scale, target_zero_point) = affine(source), affine(target)
     lowest, highest = BOUNDS[source.dtype]
     levels = np.arange(lowest, highest + 1, dtype=np.int64) - zero_point
-    if operator.kind in SCALING:
-        activation, other = operator.activation, graph.tensors[operator.inputs[1]]
+    rescale, activation = RESCALINGS[rounding.rescaling][1], operator.activation
+    if operator.kind in _OF_TWO:
+        other = graph.tensors[operator.inputs[1]]
         if not _is_single(other):
             raise ValueError(f"it has a {operator.kind} of more than a single number")
-        numbers = _of_two(operator.kind, (levels, scale), _levels(other), target_scale, rescale)
+        numbers = _of_two(operator.kind, (levels, scale), _levels(other), target_scale, rounding)
+    elif operator.kind in CUT:
+        activation = CUT[operator.kind]
+        in_double = rounding.in_double or operator.kind == "QUANTIZE"
+        numbers = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double))
+    elif operator.kind == "LEAKY_RELU":
+        slope = 0.0 if operator.options is None else float(operator.options.scalar(0, "f"))
+        numbers = _leaking(levels, scale, (np.ones(1, np.int64), slope), target_scale, rounding)
+    elif operator.kind == "HARD_SWISH":
+        numbers = hard_swish(levels, scale, target_scale)
     else:
-        activation = "relu" if operator.kind == "RELU" else "none"
-        numbers = rescale(levels, *fixedpoint.quantized_multiplier(scale / target_scale))
+        by_tanh = operator.kind == "GELU" and operator.options is not None and operator.options.integer(0, "b")
+        numbers = curved("GELU by TANH" if by_tanh else operator.kind, levels, scale, target_scale)
     return np.clip(numbers + target_zero_point, *activation_range(target, activation))
+
+
+def _multiplier(*scales: float, over: float, in_double: bool) -> tuple[int, int]:
+    return fixedpoint.quantized_multiplier(fixedpoint.ratio(*scales, over=over, in_double=in_double))
+
+
+def _leaking(
+    levels: Quantized, scale: float, slopes: tuple[Quantized, float], target_scale: float, rounding: Rounding
+) -> Quantized:
+    """Return levels in the output's scale, those below 0 times slopes, which have a scale, too."""
+    rescale, in_double = RESCALINGS[rounding.rescaling][1], rounding.in_double
+    above = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double))
+    below = rescale(levels * slopes[0], *_multiplier(scale, slopes[1], over=target_scale, in_double=in_double))
+    return np.where(levels >= 0, above, below)
 
 
 def _is_single(tensor: Tensor) -> bool:
@@ -405,10 +464,12 @@ def _levels(constant: Tensor) -> tuple[Quantized, float]:
     return (levels.reshape(-1) if levels.size == 1 else levels), scale
 
 
-def _combined(graph: Graph, operator: Operator, rescale: Rescale) -> Callable[..., Quantized]:
+def _combined(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
     """Return what takes the values of two tensors, or of the one that is no constant, to those of the output."""
     target = graph.tensors[operator.outputs[0]]
     tensors = [graph.tensors[index] for index in operator.inputs[:2]]
+    if operator.kind == "PRELU" and not tensors[1].constant:
+        raise ValueError("its PRELU has slopes that are computed")
     target_scale, target_zero_point = affine(target)
     low, high = activation_range(target, operator.activation)
     constants = [_levels(tensor)[0] if tensor.constant else None for tensor in tensors]
@@ -436,19 +497,22 @@ def _combined(graph: Graph, operator: Operator, rescale: Rescale) -> Callable[..
             else:
                 terms.append((constant, scale))
         first, second = terms
-        numbers = _of_two(operator.kind, first, second, target_scale, rescale)
+        numbers = _of_two(operator.kind, first, second, target_scale, rounding)
         return np.clip(numbers + target_zero_point, low, high)
 
     return run
 
 
 def _of_two(
-    kind: str, first: tuple[Quantized, float], second: tuple[Quantized, float], target_scale: float, rescale: Rescale
+    kind: str, first: tuple[Quantized, float], second: tuple[Quantized, float], target_scale: float, rounding: Rounding
 ) -> Quantized:
-    """Return products, sums or differences of levels, each with its scale, in the output's scale."""
+    """Return what an operator in `_OF_TWO` makes of levels, each with its scale, in the output's scale."""
     (levels, scale), (other, other_scale) = first, second
+    if kind == "PRELU":
+        return _leaking(levels, scale, second, target_scale, rounding)
     if kind == "MUL":
-        return rescale(levels * other, *fixedpoint.quantized_multiplier(scale * other_scale / target_scale))
+        factor = _multiplier(scale, other_scale, over=target_scale, in_double=rounding.in_double)
+        return RESCALINGS[rounding.rescaling][1](levels * other, *factor)
     # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
     common = 2 * max(scale, other_scale)
     terms = (

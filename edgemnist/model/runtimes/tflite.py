@@ -219,8 +219,9 @@ class Operator:
 
     @property
     def activation(self) -> str:
-        """What an operator of `ACTIVATION_FIELDS` does to its own output, see `ACTIVATIONS`."""
-        code = 0 if self.options is None else self.options.integer(ACTIVATION_FIELDS[self.kind], "b")
+        """What an operator does to its own output, see `ACTIVATIONS`; nothing if it is not in `ACTIVATION_FIELDS`."""
+        field = ACTIVATION_FIELDS.get(self.kind)
+        code = 0 if self.options is None or field is None else self.options.integer(field, "b")
         return ACTIVATIONS.get(code, f"activation {code}")
 
 

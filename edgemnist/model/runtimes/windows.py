@@ -1,4 +1,4 @@
-"""Convolutions, pooling and crops of the NumPy reference: what a window sees as it slides over an image.
+"""Convolutions, pooling and means of the NumPy reference: what a window sees as it slides over an image.
 
 Images are [N, height, width, channels]. Whatever a window covers beyond an edge adds nothing to a sum, is no candidate
 for a maximum and is not counted in a mean, as in TFLite's reference kernels
@@ -27,6 +27,7 @@ from edgemnist.model.runtimes.fixedpoint import (
     exact_matrix,
     sums_of,
 )
+from edgemnist.model.runtimes.moves import check_same_scale, constant_integers, selection_of
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
 MAX_SIDE: Final = 32
@@ -38,6 +39,7 @@ _SAME: Final = 0
 """Padding in TFLite's schema; 1 is VALID."""
 _IMAGE_DIMENSIONS: Final = 4
 _CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
+_REDUCING: Final = ("MEAN", "REDUCE_MAX")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,28 +123,22 @@ def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: i
 
 
 def window_of(graph: Graph, operator: Operator) -> Window:
-    """Return the window of an operator in `WINDOWED`; that of a MEAN is the whole image, and see `cropping`.
+    """Return the window of an operator in `WINDOWED`; see `_reduced` and `cropping` for those that slide over nothing.
 
-    Raises ValueError where it is too large, or does not lead to the output's shape, for weights of other
-    channels, for pooling that would have to rescale, and for a MEAN of anything but rows and columns.
+    Raises ValueError where it is too large, or does not lead to the output's shape, for weights of other channels, for
+    pooling that would have to rescale, and for a MEAN or REDUCE_MAX over axes that are not side by side.
     """
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    if len(source.shape) != _IMAGE_DIMENSIONS or min(source.shape[1:]) < 1:
+    reducing = operator.kind in _REDUCING
+    if (len(source.shape) != _IMAGE_DIMENSIONS and not reducing) or min(source.shape[1:], default=0) < 1:
         raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
-    _, height, width, channels = source.shape
-    if operator.kind == "MEAN":
-        axes = graph.tensors[operator.inputs[1]].values().reshape(-1).tolist()
-        if sorted(axis % _IMAGE_DIMENSIONS for axis in axes) != [1, 2]:
-            raise ValueError(f"its MEAN is over the axes {axes}, and only rows and columns are known")
-        whole = {"kernel_height": height, "kernel_width": width, "out_height": 1, "out_width": 1}
-        window = Window(height=height, width=width, channels=channels, **whole)
-    elif operator.kind == "STRIDED_SLICE":
-        window = _cropped(graph, operator)
+    if operator.kind not in {"MEAN", *_CONVOLUTIONS}:
+        check_same_scale(operator, source, target)
+    if reducing:
+        window = _reduced(graph, operator)
     else:
-        window = _sliding(graph, operator)
-    if operator.kind not in {"MEAN", *_CONVOLUTIONS} and affine(source) != affine(target):
-        raise ValueError(f"the output of its {operator.kind} has another scale than the input")
-    outputs = channels
+        window = (_cropped if operator.kind == "STRIDED_SLICE" else _sliding)(graph, operator)
+    outputs = channels = window.channels
     if operator.kind in _CONVOLUTIONS:
         outputs = _check_filters(graph.tensors[operator.inputs[1]].shape, operator.kind, channels)
     if math.prod(target.shape[1:]) != window.out_height * window.out_width * outputs:
@@ -167,27 +163,39 @@ def _check_filters(shape: Sequence[int], kind: str, channels: int) -> int:
     return shape[3]
 
 
+def _reduced(graph: Graph, operator: Operator) -> Window:
+    """Return the window of a MEAN or REDUCE_MAX: the whole image, or all that is reduced at each place before it."""
+    shape = graph.tensors[operator.inputs[0]].shape
+    given = constant_integers(graph, operator, 1)
+    axes = sorted({axis + len(shape) * (axis < 0) for axis in given}) or [0]
+    first, end = axes[0], axes[-1] + 1
+    if axes != list(range(first, end)) or not 0 < first < end <= len(shape):
+        raise ValueError(f"its {operator.kind} is over the axes {given}, and only some side by side are known")
+    before, over, after = (math.prod(part) for part in (shape[1:first], shape[first:end], shape[end:]))
+    rows = shape[first] if before == 1 else 1
+    return Window(
+        height=before * rows,
+        width=over // rows,
+        channels=after,
+        out_height=before,
+        out_width=1,
+        kernel_height=rows,
+        kernel_width=over // rows,
+    )
+
+
 def _cropped(graph: Graph, operator: Operator) -> Window:
-    """Return the window of a STRIDED_SLICE that takes all images, some of their rows and columns, and all channels."""
-    source, *places = (graph.tensors[index] for index in operator.inputs)
-    if [(place.dtype, place.content.size) for place in places] != [("int32", 4 * _IMAGE_DIMENSIONS)] * 3:
-        raise ValueError("its STRIDED_SLICE has no constant places")
-    begins, ends, steps = (place.values().reshape(-1).tolist() for place in places)
-    # begin_mask, end_mask, ellipsis_mask, new_axis_mask, shrink_axis_mask, offset
-    fields = [0] * 6 if operator.options is None else [operator.options.integer(at, "iiiiib"[at]) for at in range(6)]
-    if any(fields[2:]) or set(steps) != {1}:
-        raise ValueError("its STRIDED_SLICE is more than a crop")
-    sizes = (max(source.shape[0], 1), *source.shape[1:])
-    taken = [
-        range(size)[None if fields[0] >> axis & 1 else begin : None if fields[1] >> axis & 1 else end]
-        for axis, (size, begin, end) in enumerate(zip(sizes, begins, ends, strict=True))
-    ]
-    if not all(taken) or any(len(taken[axis]) != sizes[axis] for axis in (0, 3)):
-        raise ValueError("its STRIDED_SLICE crops more than rows and columns")
-    (top, below), (left, beyond) = ((taken[axis].start, sizes[axis] - taken[axis].stop) for axis in (1, 2))
+    """Return the window of a STRIDED_SLICE that takes some rows and columns, side by side, and all channels."""
+    selection = selection_of(graph, operator)
+    rows, columns, channels = selection.places
+    steps = {int(step) for places in selection.places for step in np.diff(places)}
+    if steps - {1} or len(channels) != selection.shape[2]:
+        raise ValueError("its STRIDED_SLICE takes more than rows and columns side by side")
+    top, left = int(rows[0]), int(columns[0])
     if max(top, left) >= MAX_SIDE:
         raise ValueError(f"its STRIDED_SLICE crops {MAX_SIDE} rows or columns, or more")
-    return cropping(sizes[1:], top=top, left=left, below=below, beyond=beyond)
+    below, beyond = selection.shape[0] - 1 - int(rows[-1]), selection.shape[1] - 1 - int(columns[-1])
+    return cropping(selection.shape, top=top, left=left, below=below, beyond=beyond)
 
 
 def _sliding(graph: Graph, operator: Operator) -> Window:
@@ -251,10 +259,8 @@ def windowed(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "MEAN":
         return _mean(window, source, target, rescale)
-    if operator.kind == "STRIDED_SLICE":
-        return lambda values: window.patches(window.images(values))[..., -1, -1, :]
     low, high = activation_range(target, operator.activation)
-    if operator.kind == "MAX_POOL_2D":
+    if operator.kind in {"MAX_POOL_2D", "REDUCE_MAX"}:
         return _max_pool(window, low, high)
     if operator.kind == "AVERAGE_POOL_2D":
         return _average_pool(window, low, high)
@@ -345,13 +351,13 @@ def _average_pool(window: Window, low: int, high: int) -> Step:
 
 
 def _mean(window: Window, source: Tensor, target: Tensor, rescale: Rescale) -> Step:
-    count = window.height * window.width
+    count = window.kernel_height * window.kernel_width
     (_, zero), (_, target_zero) = affine(source), affine(target)
     mantissa, exponent = mean_multiplier(source, target, count)
     low, high = activation_range(target, "none")
 
     def run(values: Quantized) -> Quantized:
-        sums = window.images(values).sum(axis=(1, 2)) - zero * count
+        sums = window.patches(window.images(values)).sum(axis=(3, 4)) - zero * count
         return np.clip(rescale(sums, mantissa, exponent) + target_zero, low, high)
 
     return run
