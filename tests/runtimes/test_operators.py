@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.activations import CUT
-from edgemnist.model.runtimes.integer import _KNOWN, plan
+from edgemnist.model.runtimes.integer import _KNOWN, Rounding, plan
+from edgemnist.model.runtimes.interface import shares
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from tests.native.networks import Options
+from tests.shapes import SPECS
 from tests.shapes.graphs import Sketch, reference_kernels, write_tflite
 
 SAME, VALID = 0, 1
@@ -226,6 +229,14 @@ def softmaxed(sketch: Operators, kind: str) -> int:
     return sketch.operate(kind, source, target, options=Options(float(np.float32(sketch.rng.uniform(0.5, 2)))))
 
 
+def edged(sketch: Operators, kind: str) -> int:
+    """Draw real numbers that become quantized ones and real ones again."""
+    source = sketch.add("float32", (1, 3, 5), [], 0)
+    made = sketch.shaped(sketch.activation(1), (3, 5))
+    again = sketch.add("float32", (1, 3, 5), [], 0)
+    return sketch.operate(kind, sketch.operate("QUANTIZE", source, made), again)
+
+
 CURVED = ("LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU")
 DRAWN: dict[str, Callable[[Operators, str], int]] = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), convolution),
@@ -239,6 +250,7 @@ DRAWN: dict[str, Callable[[Operators, str], int]] = {
     **dict.fromkeys(("ADD", "SUB", "MUL", "PRELU"), combined),
     **dict.fromkeys((*CUT, *CURVED), mapped),
     "SOFTMAX": softmaxed,
+    "DEQUANTIZE": edged,
 }
 
 
@@ -254,19 +266,30 @@ def inputs_of(graph: Graph, count: int = 6) -> npt.NDArray[Any]:
     inputs[0], inputs[1] = -128, 127
     if shape == (256,):
         inputs[2] = np.arange(-128, 128)
+    if source.dtype == "float32":
+        # Half the steps of a scale, of which every other one is between two numbers.
+        return np.float32(graph.tensors[graph.operators[0].outputs[0]].scales[0] / 2) * inputs.astype(np.float32)
     return inputs.view(source.dtype)
 
 
 def assert_same_bits(graph: Graph, path: Path, note: str = "") -> None:
     """Every tensor that is computed has the values that the reference kernels write there."""
     graph = read_graph(write_tflite(graph, path).read_bytes())
-    planned, inputs = plan(graph)[0], inputs_of(graph)
-    expected = reference_kernels(path, inputs, [one.operator.outputs[0] for one in planned])
-    values = {graph.inputs[0]: inputs.astype(np.int64).reshape(len(inputs), -1)}
-    for one, wanted in zip(planned, expected, strict=True):
-        made = one.run(*(values[index] for index in one.reads))
-        values[one.operator.outputs[0]] = made
-        np.testing.assert_array_equal(made.reshape(len(inputs), -1), wanted, err_msg=f"{one.operator.kind} {note}")
+    inputs = inputs_of(graph)
+    made = computed(graph, inputs)
+    expected = reference_kernels(path, inputs, [*made])
+    for (index, found), wanted in zip(made.items(), expected, strict=True):
+        name = graph.tensors[index].name
+        np.testing.assert_array_equal(found.reshape(len(inputs), -1), wanted, err_msg=f"{name} {note}")
+
+
+def computed(graph: Graph, inputs: npt.NDArray[Any], rounding: Rounding = Rounding()) -> dict[int, npt.NDArray[Any]]:  # noqa: B008 - frozen
+    """Return the values of every tensor that is computed."""
+    values = {graph.inputs[0]: inputs if inputs.dtype.kind == "f" else inputs.astype(np.int64)}
+    for one in plan(graph, rounding)[0]:
+        values[one.operator.outputs[0]] = one.run(*(values[index] for index in one.reads))
+    del values[graph.inputs[0]]
+    return values
 
 
 @pytest.mark.parametrize("kind", DRAWN)
@@ -274,3 +297,18 @@ def test_an_operator_has_the_bits_of_the_reference_kernels(kind: str, tmp_path: 
     for seed in range(40):
         sketch = Operators(seed)
         assert_same_bits(sketch.ending_in(DRAWN[kind](sketch, kind)), tmp_path / "model.tflite", f"of seed {seed}")
+
+
+def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_kernels(tmp_path: Path) -> None:
+    """As a converter leaves them that is not told otherwise: inputs in steps of which half are between two numbers."""
+    sketch, spec = Operators(3), SPECS["row"]
+    source = sketch.add("float32", (1, *spec.shape), [], 0)
+    inner = sketch.operate("QUANTIZE", source, sketch.activation(spec.size, scale=0.05))
+    answers = sketch.softmax(sketch.dense(inner, spec.size, 5), 5)
+    graph = sketch.ending_in(sketch.operate("DEQUANTIZE", answers, sketch.add("float32", (1, 5), [], 0)))
+    path = write_tflite(graph, tmp_path / "model.tflite")
+    inputs = np.random.default_rng(0).integers(-200, 200, (50, *spec.shape)) * np.float32(0.025)
+    (expected,) = reference_kernels(path, inputs, [graph.outputs[0]])
+    found = load(path, runtime="integer", spec=spec).predict_proba(inputs)
+    np.testing.assert_array_equal(found, shares(expected))
+    np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=1.01 / 256)

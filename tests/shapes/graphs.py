@@ -176,8 +176,8 @@ def _made(kind: Any, **fields: Any) -> Any:
     return made
 
 
-def reference_kernels(path: Path, levels: npt.NDArray[Any], tensors: Sequence[int]) -> list[npt.NDArray[np.int64]]:
-    """Return what LiteRT's reference kernels write to each of these tensors, int64 [N, values]."""
+def reference_kernels(path: Path, levels: npt.NDArray[Any], tensors: Sequence[int]) -> list[npt.NDArray[np.float64]]:
+    """Return what LiteRT's reference kernels write to each of these tensors, float64 [N, values]."""
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
     interpreter = Interpreter(
@@ -189,5 +189,5 @@ def reference_kernels(path: Path, levels: npt.NDArray[Any], tensors: Sequence[in
     for one in levels:
         interpreter.set_tensor(source, one[None])
         interpreter.invoke()
-        answers.append([interpreter.get_tensor(index).astype(np.int64).reshape(-1) for index in tensors])
+        answers.append([interpreter.get_tensor(index).astype(np.float64).reshape(-1) for index in tensors])
     return [np.array(values) for values in zip(*answers, strict=True)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,7 +34,7 @@ from edgemnist.model.runtimes.fixedpoint import (
 )
 from edgemnist.model.runtimes.interface import ChunkedClassifier, infer_spec, not_a_classifier
 from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved, only_names_axes
-from edgemnist.model.runtimes.pixels import decoder, encoder
+from edgemnist.model.runtimes.pixels import Numbers, decoder, encoder
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
 from edgemnist.model.runtimes.windows import window_of, windowed
 
@@ -86,7 +87,9 @@ SCALING: Final = ("MUL", "ADD", "SUB")
 """Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
 _OF_TWO: Final = (*SCALING, "PRELU")
 _ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *_OF_TWO)
-_OTHERS: Final = ("FULLY_CONNECTED", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
+_EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
+"""Where real numbers become quantized ones, or the other way round, as a converter leaves it at both ends."""
+_OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
 _KNOWN: Final = tuple(dict.fromkeys((*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)))
 
 _MOST_OPERATORS: Final = 2000
@@ -129,7 +132,7 @@ class IntegerClassifier(ChunkedClassifier):
         if len(graph.inputs) != 1 or len(graph.outputs) != 1:
             raise ValueError("it has more than one input or output")
         source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
-        held = numbers_of(source)
+        held = _held_by(source)
         if spec is None:
             spec, self.guesses = infer_spec(source.shape[1:], held)
         self.spec = spec
@@ -138,10 +141,12 @@ class IntegerClassifier(ChunkedClassifier):
         self._source, self._target = graph.inputs[0], graph.outputs[0]
         self._plan, held_at_once = plan(graph, rounding)
         self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
-        self._output = numbers_of(target)
+        kinds = (planned.operator.kind for planned in reversed(self._plan))
+        self._last = next((kind for kind in kinds if kind not in {*_EDGES, *_RESHAPING}), "")
+        self._output = _held_by(target)
         self._decode = decoder(self._output)
         self._shape = target.shape[1:] if numbers is not False and min(target.shape[1:], default=0) > 0 else (-1,)
-        self._set_up(path, labels, numbers=numbers, last=lambda: graph.operators[-1].kind)
+        self._set_up(path, labels, numbers=numbers, last=lambda: self._last)
 
     @classmethod
     def load(
@@ -168,11 +173,15 @@ class IntegerClassifier(ChunkedClassifier):
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise not_in_integers(path, error, "integer") from error
 
-    def quantized(self, inputs: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        """Return the values of the output tensor, int64 [N, ...], for up to `most` inputs, [N, *shape]."""
+    def quantized(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values of the output tensor, int64 [N, ...], for up to `most` inputs, [N, *shape].
+
+        Where the file turns them into real numbers, those are returned, float32.
+        """
         written = np.empty(inputs.shape, self._numbers.storage)
         self._write(inputs, written)
-        values = {self._source: written.view(self._numbers.dtype).reshape(len(inputs), -1).astype(np.int64)}
+        held = written.view(self._numbers.dtype).reshape(len(inputs), -1)
+        values = {self._source: held if held.dtype.kind == "f" else held.astype(np.int64)}
         for planned in self._plan:
             made = planned.run(*(values[index] for index in planned.reads))
             for index in planned.last:
@@ -181,7 +190,7 @@ class IntegerClassifier(ChunkedClassifier):
         return values[self._target].reshape(len(inputs), *self._shape)
 
     def _scores(self, images: Images) -> Probabilities:
-        return self._decode(self.quantized(images).astype(self._output.dtype).view(np.uint8))
+        return self._decode(self.quantized(images).astype(self._output.dtype).view(self._output.storage))
 
 
 def check_input(source: Tensor, path: Path, spec: InputSpec) -> None:
@@ -322,11 +331,28 @@ def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], 
     return planned, _held(graph, planned)
 
 
-def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
+def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Any]:
+    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    if operator.kind == "QUANTIZE" and source.dtype == "float32":
+        return partial(_quantized, *affine(target), BOUNDS[target.dtype])
+    if operator.kind == "DEQUANTIZE":
+        scale, zero_point = affine(source)
+        return lambda values: np.float32(scale) * (values - zero_point).astype(np.float32)
     if operator.kind not in _RESHAPING:
         return step(graph, operator, rounding)
-    check_same_scale(operator, graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]])
+    check_same_scale(operator, source, target)
     return lambda values: values
+
+
+def _quantized(scale: float, zero_point: int, ends: tuple[int, int], reals: npt.NDArray[np.float32]) -> Quantized:
+    """Return the nearest numbers that stand for reals, halves away from zero, computed in float32."""
+    steps = (reals / np.float32(scale)).astype(np.float64)
+    return np.clip(np.copysign(np.floor(np.abs(steps) + 0.5), steps) + zero_point, *ends).astype(np.int64)
+
+
+def _held_by(tensor: Tensor) -> Numbers:
+    """Return how an input or output stands for real numbers: as they are, or as any activation does."""
+    return Numbers(np.dtype(np.float32)) if tensor.dtype == "float32" else numbers_of(tensor)
 
 
 def _held(graph: Graph, plan: Sequence[Needed]) -> int:
@@ -419,6 +445,9 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENC
     lowest, highest = BOUNDS[source.dtype]
     levels = np.arange(lowest, highest + 1, dtype=np.int64) - zero_point
     rescale, activation = RESCALINGS[rounding.rescaling][1], operator.activation
+    if operator.kind == "RELU6" and rounding.in_double:
+        # TFLM takes it for granted that the output has the input's scale.
+        return np.clip(levels + zero_point, *activation_range(source, "relu6"))
     if operator.kind in _OF_TWO:
         other = graph.tensors[operator.inputs[1]]
         if not _is_single(other):
@@ -436,6 +465,11 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENC
     else:
         by_tanh = operator.kind == "GELU" and operator.options is not None and operator.options.integer(0, "b")
         numbers = curved("GELU by TANH" if by_tanh else operator.kind, levels, scale, target_scale)
+        if rounding.in_double and operator.kind != "GELU":
+            # TFLM computes the same numbers in Q4.27, and takes what is beyond for infinite.
+            radius = math.floor(15 / 2.0 ** math.frexp(scale)[1])
+            numbers = np.where(levels >= radius, 256, numbers)
+            numbers = np.where(levels <= -radius, -256, numbers)
     return np.clip(numbers + target_zero_point, *activation_range(target, activation))
 
 

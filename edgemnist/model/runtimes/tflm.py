@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy.typing as npt
 
@@ -10,6 +10,9 @@ from edgemnist.errors import ArtifactError
 from edgemnist.model.runtimes import TFLITE, tflite
 from edgemnist.model.runtimes.fixedpoint import numbers_of
 from edgemnist.model.runtimes.interface import Signature, Tensor, TensorClassifier
+
+_LEAST_ARENA: Final = 1 << 23
+"""Bytes of address space: memory is taken as it is written to."""
 
 
 class TFLMClassifier(TensorClassifier):
@@ -31,7 +34,8 @@ class TFLMClassifier(TensorClassifier):
                 f"{self._file} cannot be executed by TFLM: {error}",
                 hint="The tflm runtime takes full-int8 TFLite files, such as tflite-int8.",
             ) from error
-        self._interpreter = runtime.Interpreter.from_bytes(model)
+        # By default it has ten times the file for its activations, of which a convolution of few weights has more.
+        self._interpreter = runtime.Interpreter.from_bytes(model, arena_size=max(_LEAST_ARENA, 10 * len(model)))
         return Signature(inputs=inputs, outputs=outputs)
 
     def _execute(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
