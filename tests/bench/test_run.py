@@ -20,7 +20,8 @@ from edgemnist.pipeline.bench.config import NULL, BenchConfig, Subject
 from edgemnist.pipeline.bench.run import bench, choose_subjects, interleave, spread, takes_part
 from tests.messages import Told
 from tests.notices import Notices
-from tests.verify.damage import edit_manifest, empty_golden_pack, flip_bits_in_the_middle
+from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
+from tests.verify.test_unknown import first, with_golden
 
 pytestmark = pytest.mark.usefixtures("measuring_starts", "undisturbed")
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
@@ -154,7 +155,7 @@ def test_what_cannot_be_measured_is_told(exports: Path, told: Told) -> None:
     path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
     with told():
         bench(Exports.open(exports), ["tflite-int8"], QUICK)
-    empty_golden_pack(exports)
+    with_golden(exports, first(0))
     with told():
         bench(Exports.open(exports), ["onnx-int8"], QUICK)
 

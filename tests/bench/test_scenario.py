@@ -73,12 +73,6 @@ def test_a_rate_that_cannot_be_reached_ends_and_is_doubted(scenario: ScenarioCon
     assert one.warnings[0].startswith("1,000,000,000 a second cannot be reached: calls without a pause achieve ")
 
 
-def test_a_call_after_a_sleep_is_held_against_calls_without(made_exports: Path) -> None:
-    (one,) = run(made_exports, ScenarioConfig(name="duty-cycle", rate=50)).results
-    assert [point.setting for point in one.points] == [0, 50]
-    assert one.points[1].samples == 10
-
-
 @pytest.mark.all
 def test_the_command_line_plays_scenarios_keeps_them_and_the_report_shows_them(
     exports: Path, edgemnist: Run, tmp_path: Path

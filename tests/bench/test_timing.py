@@ -5,16 +5,13 @@ import time
 import numpy as np
 import pytest
 
-from edgemnist.pipeline.bench.quality import quality_warnings, summarise
 from edgemnist.pipeline.bench.timing import (
     answer_poisson,
     calls_for,
     duty_cycle,
-    offline,
     server,
     timed_calls,
     typical_call,
-    wait_until,
 )
 
 IMAGES = np.zeros((4, 28, 28), np.uint8)
@@ -38,24 +35,6 @@ def test_calls_are_as_many_and_take_as_long_as_was_asked_for() -> None:
     # The last call is the one in which the time runs out.
     assert sum(taken[:-1]) < 20 * MS
     assert min(taken) >= MS
-
-
-def test_a_tail_of_rare_slow_calls_shows_in_the_99th_percentile_and_the_mean_and_is_no_fault() -> None:
-    naps = [0.0] * 49 + [0.003]
-    single = summarise([timed_calls(time.sleep, naps, samples=1_000, nanoseconds=0)])
-    assert single["p99_us"] is not None
-    assert single["p99_us"] >= 3_000
-    assert single["p50_us"] < 1_500
-    assert single["mean_us"] >= 60
-    assert quality_warnings(single["samples"], []) == []
-
-
-def test_batches_have_the_sizes_that_were_asked_for() -> None:
-    seen: list[int] = []
-    trials = offline(lambda batch: seen.append(len(batch)), IMAGES, 0, sizes=(1, 6))
-    assert [trial.setting for trial in trials] == [1, 6]
-    assert set(seen) == {1, 6}
-    assert all(len(trial.samples) >= 5 for trial in trials)
 
 
 def test_queries_arrive_at_their_rate_and_have_taken_as_long_as_they_waited() -> None:
@@ -103,13 +82,6 @@ def test_a_rate_that_cannot_be_reached_takes_no_longer_than_calls_without_a_paus
     assert calls_for(1e9, typical=MS, samples=10, nanoseconds=1_000 * MS) == 1_000
     assert calls_for(1e300, typical=MS, samples=10, nanoseconds=0) == 10
     assert len(duty_cycle(lambda _: None, SINGLE, MS, rate=1e9, nanoseconds=50 * MS)[1].samples) == 50
-
-
-def test_waiting_ends_when_it_is_time_and_not_before() -> None:
-    for wait in (0, 200_000, 5 * MS):
-        due = time.perf_counter_ns() + wait
-        wait_until(due)
-        assert time.perf_counter_ns() >= due
 
 
 def test_the_typical_call_is_taken_from_the_end_of_the_warm_up() -> None:

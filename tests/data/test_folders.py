@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -164,39 +163,6 @@ def folder(root: Path, classes: dict[str, tuple[int, int, int]], suffix: str = "
         for index in range(5):
             disc(colour, 4 + index).save(root / name / f"{index}{suffix}")
     return root
-
-
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
-def test_colours_that_models_do_not_see_are_told_with_their_number(suffix: str, tmp_path: Path) -> None:
-    listener = Listener()
-    read(folder(tmp_path, ALIKE, suffix), listener)
-    assert "Colours were turned into grey levels, and what differs in colour alone looks the same," in listener.heard
-    assert f"in 15 of the 15 pictures in {tmp_path}." in listener.heard
-
-
-@pytest.mark.parametrize("convert", [
-    lambda picture: picture.convert("L"),
-    lambda picture: picture.convert("L").convert("RGB"),
-    lambda picture: picture.convert("L").convert("RGB").convert("CMYK"),
-    lambda picture: Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257),
-    lambda picture: Image.merge("RGBA", [*picture.split()[:1] * 3, picture.convert("L")]),
-], ids=["grey", "rgb", "cmyk", "16 bits", "alpha"])  # fmt: skip
-def test_grey_pictures_of_any_kind_are_read_alike_and_have_no_colours(
-    convert: Callable[[Image.Image], Image.Image], tmp_path: Path
-) -> None:
-    folder(tmp_path / "grey", {"a": (200, 200, 200), "b": (220, 220, 220)})
-    expected = read(tmp_path / "grey")
-    for path in sorted((tmp_path / "grey").rglob("*.png")):
-        found = convert(Image.open(path))
-        path.unlink()
-        if found.mode == "CMYK":
-            found.save(path.with_suffix(".jpg"), quality=100)
-        else:
-            found.save(path)
-    listener = Listener()
-    dataset = read(tmp_path / "grey", listener)
-    assert "colours" not in listener.heard
-    assert np.abs(dataset.train.images.astype(int) - expected.train.images.astype(int)).mean() < 8
 
 
 def test_all_pictures_that_cannot_be_read_are_named_and_skipped_if_asked(tmp_path: Path) -> None:

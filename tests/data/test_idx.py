@@ -5,6 +5,7 @@ import itertools
 import struct
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from edgemnist.errors import DataError
-from edgemnist.pipeline.data.idx import decode_idx, decode_images, decode_labels
-from tests.data.conftest import encode_idx
+from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.data.idx import decode_idx, decode_images, decode_labels, find_idx_files, read_idx_directory
+from tests.conftest import MNIST
+from tests.data.conftest import WriteSet, encode_idx, small_set
 
 IMAGES = np.arange(3 * 28 * 28, dtype=np.uint64).astype(np.uint8).reshape(3, 28, 28)
 VALID = encode_idx(IMAGES)
@@ -41,13 +44,6 @@ def test_a_flipped_byte_in_a_gzip_file_never_changes_the_images(position: int, f
     # Flags and times in the gzip header carry nothing that is read.
     assert position < 10
     np.testing.assert_array_equal(read, IMAGES)
-
-
-@pytest.mark.parametrize("data", [VALID, PACKED], ids=["plain", "gzip"])
-def test_a_file_cut_anywhere_is_refused(data: bytes) -> None:
-    for length in range(0, len(data), 7):
-        with pytest.raises(DataError, match="images-file"):
-            decode_images(data[:length], "images-file")
 
 
 def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
@@ -106,3 +102,123 @@ def test_a_header_that_promises_too_much_allocates_nothing(pack: Callable[[bytes
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
         tracemalloc.stop()
+
+
+def read(directory: Path) -> Dataset:
+    dataset = read_idx_directory(directory)
+    assert dataset is not None
+    return dataset
+
+
+def renamed(directory: Path, pattern: str, old: str, new: str) -> None:
+    for path in list(directory.glob(pattern)):
+        path.rename(path.with_name(path.name.replace(old, new)))
+
+
+@pytest.mark.parametrize("name", ["{}", "{}.gz", "kmnist-{}", "emnist-balanced-{}.gz"])
+@pytest.mark.parametrize(("old", "new"), [("", ""), ("-idx", ".idx"), ("t10k", "test")])
+def test_the_usual_names_are_found_whatever_else_is_there(write_set: WriteSet, name: str, old: str, new: str) -> None:
+    directory = write_set(name=name)
+    renamed(directory, "*", old, new)
+    for other in ("README.txt", "._train-images-idx3-ubyte", "train-images-idx3-ubyte.gz.part", "train-images.npy"):
+        (directory / other).write_bytes(b"")
+    assert find_idx_files(directory).keys() == {"train-images", "train-labels", "test-images", "test-labels"}
+    dataset = read(directory)
+    assert (len(dataset.train), len(dataset.test)) == (40, 20)
+
+
+def test_a_directory_without_idx_files_is_no_set_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert read_idx_directory(tmp_path) is None
+
+
+def test_the_identity_is_that_of_the_images_and_not_of_files_and_places(write_set: WriteSet) -> None:
+    plain, packed = read(write_set(folder="plain")), read(write_set(folder="packed", name="some-{}.gz"))
+    assert plain.identity.source == "IDX files in plain/"
+    assert plain.identity.sha256 == packed.identity.sha256
+    for role, values in small_set().items():
+        values.flat[3] = (values.flat[3] + 1) % 10
+        assert read(write_set({role: values}, folder=role)).identity.sha256 != plain.identity.sha256
+
+
+@pytest.mark.parametrize(
+    ("values", "names"), [([1, 2, 3], ("1", "2", "3")), ([0, 5, 250], ("0", "5", "250")), ([7, 9], ("7", "9"))]
+)
+def test_classes_come_from_the_labels_whatever_their_values(
+    write_set: WriteSet, values: list[int], names: tuple[str, ...]
+) -> None:
+    labels = {role: np.resize(np.array(values, dtype=np.uint8), n) for role, n in (("train", 40), ("test", 20))}
+    dataset = read(write_set({f"{split}-labels": held for split, held in labels.items()}))
+    assert dataset.labels == names
+    for split, held in ((dataset.train, labels["train"]), (dataset.test, labels["test"])):
+        assert split.labels.dtype == np.int64
+        np.testing.assert_array_equal(np.array(names, dtype=int)[split.labels], held)
+
+
+def test_emnist_pictures_are_turned_upright(write_set: WriteSet) -> None:
+    plain, directory = read(write_set(folder="plain")), write_set(folder="emnist", name="emnist-letters-{}.gz")
+    np.testing.assert_array_equal(read(directory).test.images, plain.test.images.transpose(0, 2, 1))
+
+
+def swapped(directory: Path) -> None:
+    images, labels = directory / "train-images-idx3-ubyte", directory / "train-labels-idx1-ubyte"
+    contents = images.read_bytes(), labels.read_bytes()
+    labels.write_bytes(contents[0])
+    images.write_bytes(contents[1])
+
+
+def a_directory(directory: Path) -> None:
+    (directory / "train-images-idx3-ubyte").unlink()
+    (directory / "train-images-idx3-ubyte").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda place: (place / "t10k-labels-idx1-ubyte").unlink(), "none with the test-labels"),
+        (
+            lambda place: (place / "train-labels-idx1-ubyte.gz").touch(),
+            r"train-labels-idx1-ubyte and train-labels-idx1-ubyte\.gz",
+        ),
+        (lambda place: renamed(place, "t10k*", "t10k", "digits-t10k"), "more than one set: unnamed, digits"),
+        (swapped, "train-images-idx3-ubyte holds labels where images should be"),
+        (a_directory, "train-images-idx3-ubyte cannot be read"),
+    ],
+    ids=["missing", "two candidates", "two sets", "swapped", "a directory"],
+)
+def test_four_files_that_are_no_set_are_refused_by_name(
+    write_set: WriteSet, spoil: Callable[[Path], object], message: str
+) -> None:
+    directory = write_set()
+    spoil(directory)
+    with pytest.raises(DataError, match=message):
+        read_idx_directory(directory)
+
+
+@pytest.mark.parametrize(
+    ("role", "labels", "message"),
+    [
+        ("train", np.arange(39) % 10, r"-images-.* images, and .*-labels-.* 39 labels"),
+        ("test", np.arange(19) % 10, r"-images-.* images, and .*-labels-.* 19 labels"),
+        ("test", np.arange(20), r"t10k-labels-idx1-ubyte has classes that the training labels lack: 10, 11, .* 19$"),
+        ("train", np.ones(40), "has a single class, 1"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_by_name(
+    write_set: WriteSet, role: str, labels: np.ndarray, message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read_idx_directory(write_set({f"{role}-labels": labels.astype(np.uint8)}))
+
+
+@pytest.mark.needs("EDGEMNIST_DATA")
+def test_the_whole_of_mnist_is_read_and_recognized_whatever_holds_it(tmp_path: Path) -> None:
+    dataset = read(MNIST)
+    assert dataset.identity.source == "MNIST, IDX files in mnist/"
+    assert (dataset.identity.train, dataset.identity.test, dataset.identity.reduced) == (60_000, 10_000, False)
+    assert dataset.train.labels[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
+    for path in MNIST.glob("*.gz"):
+        (tmp_path / path.stem).write_bytes(gzip.decompress(path.read_bytes()))
+    unpacked = read(tmp_path)
+    assert unpacked.identity.sha256 == dataset.identity.sha256
+    assert encode_idx(unpacked.test.images) == (tmp_path / "t10k-images-idx3-ubyte").read_bytes()

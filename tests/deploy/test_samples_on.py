@@ -19,7 +19,7 @@ from edgemnist.model.exports import REFERENCE
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard
 from tests.drift.making import after_a_week
-from tests.learn.test_screen import result_of
+from tests.learn.test_present import result_of
 from tests.notices import Notices
 from tests.samples.making import sample_of
 

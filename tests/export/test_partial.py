@@ -1,16 +1,28 @@
 """An artifact that cannot be made costs no other one, and making one takes neither a compiler nor a browser."""
 
 import json
+import os
+import pty
+import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from edgemnist.model.exports import Exports
+from edgemnist.errors import ArtifactError
+from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.golden import answer_all, read_answers
 from edgemnist.model.runtimes import load
+from edgemnist.model.task import default_input
+from edgemnist.pipeline.export.tflite import TFLiteExporter
 from tests.conftest import Run
 from tests.needs import require
 
@@ -103,3 +115,78 @@ def test_a_package_that_is_missing_costs_no_other_format(bare: Path, edgemnist: 
     assert [one.name for one in Exports.open(bare).artifacts] == ["tflite-int8"]
     done = edgemnist("export", "--format", "onnx", "--offline", env=without)
     assert (done.returncode, done.stdout) == (3, "")
+
+
+INT8 = (reference_directory() / "tflite-int8.tflite").read_bytes()
+
+
+@pytest.fixture
+def exporter() -> TFLiteExporter:
+    source: Any = SimpleNamespace(path=Path("model.keras"), numbers=False, spec=default_input())
+    return TFLiteExporter(source, [str(digit) for digit in range(10)], np.zeros((1, 28, 28), np.uint8))
+
+
+def with_float(*, output: bool) -> bytes:
+    """Return the reference with a tensor in float32: a constant more, or its scores, as a converter has them."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(INT8, 0))
+    graph = model.subgraphs[0]
+    added = schema.TensorT()
+    added.name, added.type, added.shape = "added", schema.TensorType.FLOAT32, [1, 10] if output else [1]
+    graph.tensors.append(added)
+    if output:
+        code, operator = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DEQUANTIZE
+        model.operatorCodes.append(code)
+        operator.opcodeIndex, operator.inputs = len(model.operatorCodes) - 1, list(graph.outputs)
+        operator.outputs = graph.outputs = [len(graph.tensors) - 1]
+        graph.operators.append(operator)
+    else:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(np.float32(0.5).tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        added.buffer = len(model.buffers) - 1
+    model.signatureDefs = None
+    builder = flatbuffers.Builder()
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_an_output_or_a_constant_of_real_numbers_is_no_int8(exporter: TFLiteExporter) -> None:
+    with pytest.raises(ArtifactError, match="its output is float32 instead of int8"):
+        exporter.inspect(with_float(output=True), "int8")
+    assert exporter.departures(with_float(output=False), "int8") == ["its tensor 'added' is float32"]
+    with pytest.raises(ArtifactError, match="'added' is float32"):
+        exporter.inspect(with_float(output=False), "int8")
+
+
+@pytest.mark.all
+def test_nothing_of_tensorflow_reaches_a_terminal(exports: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "edgemnist", "export", "--exports", str(exports)),
+        *("--format", "tflite", "--quantize", "int8", "--golden", "20", "--calibration", "10", "--offline"),
+    ]
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=follower, stderr=follower, stdin=follower)
+    os.close(follower)
+    seen = b""
+    # Reading fails once the last process has closed the terminal.
+    while piece := _read(leader):
+        seen += piece
+    os.close(leader)
+    assert process.wait() == 0, seen.decode()
+    words = seen.decode()
+    assert "Exporting" in words
+    assert "tflite-int8" in words
+    # Nothing but colours and a line break stands between the words.
+    plain = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]|\s+", " ", words)
+    assert re.search(r"Wrote 1 artifact\. +Next: edgemnist verify --exports \S", plain), plain
+    for chatter in ("Saved artifact", "Captures", "TensorSpec", "WARNING", "fully_quantize", "I0000", "INFO"):
+        assert chatter not in words
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 1 << 16)
+    except OSError:
+        return b""

@@ -10,11 +10,11 @@ import msgspec
 import pytest
 
 from edgemnist.errors import ArtifactError, ManifestError, MissingDependencyError, UnknownNameError, UsageError
-from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.results.verdict import PASSED, Verdict
+from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.model import exports as module
 from edgemnist.model.exports import Exports, find_exports, model_for, open_for_answers, peek, reference_directory
-from edgemnist.model.exports.findings import BENCH_FILE, VERIFY_FILE, Findings
+from edgemnist.model.exports.findings import BENCH_FILE, VERIFY_FILE, Findings, read_saved
 from edgemnist.model.exports.manifest import MANIFEST_FILE
 from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry
@@ -211,24 +211,6 @@ def test_a_directory_without_artifacts_says_how_to_make_some(old_exports: Path) 
     assert failure.value.hint == f"Make some with: edgemnist export --exports {old_exports}"
 
 
-def test_an_artifact_is_loaded_with_the_names_of_its_directory(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    labels = [f"class {number}" for number in range(10)]
-    edit(old_exports, labels=labels)
-    exports = Exports.open(old_exports)
-    assert list(exports.load(INT8).labels) == labels
-    model = exports.model(INT8)
-    assert exports.labels_for(model) == labels
-    file = str(old_exports / f"{INT8}.tflite")
-    assert exports.labels_for(exports.model(file)) is None
-    asked = []
-    monkeypatch.setattr(Model, "load", lambda _, **options: asked.append(options))
-    exports.load(INT8)
-    exports.load(INT8, threads=3)
-    assert asked == [{"threads": 1, "labels": labels}, {"threads": 3, "labels": labels}]
-
-
 def rewrite_bench(directory: Path, **p50_us: float) -> None:
     saved = measured_here(OLD_EXPORTS)
     rows = [replaced(row, p50_us=p50_us[row.name.replace("-", "_")]) for row in saved.results]
@@ -291,16 +273,21 @@ def test_of_the_runtimes_of_one_artifact_the_exact_one_answers_unmeasured(
     assert exports.best().model is models[0]
 
 
-def test_unverified_models_answer_with_a_word(old_exports: Path) -> None:
+def test_unverified_models_answer_with_a_word_and_what_missed_last(old_exports: Path) -> None:
     rewrite_verify(old_exports)
-    exports = Exports.open(old_exports)
-    choice = exports.best()
+    choice = Exports.open(old_exports).best()
     passed = f"No artifact in {old_exports} has passed `edgemnist verify`"
     doubt = f"{passed}, so {choice.model.name} is used although it missed its gate."
     assert (choice.model.artifact, choice.reason, choice.verified, choice.doubt) == (INT8, "", False, doubt)
     notices = Notices()
-    exports.model(None, notices)
+    Exports.open(old_exports).model(None, notices)
     assert notices.messages == [doubt]
+    saved = read_saved(old_exports / VERIFY_FILE, VerifyResult, hint="")
+    assert saved is not None
+    (old_exports / VERIFY_FILE).write_text(replaced(saved, artifacts=saved.artifacts[:1]).to_json())
+    choice = Exports.open(old_exports).best()
+    assert choice.model.artifact != INT8
+    assert choice.doubt.endswith("is used unverified.")
 
 
 def test_what_is_current_answers_before_what_is_outdated(old_exports: Path) -> None:
@@ -438,30 +425,17 @@ def test_questionable_figures_are_told_to_whoever_opens_or_peeks(here: Path, mon
 
 
 def test_a_model_comes_with_the_names_of_its_classes(old_exports: Path) -> None:
+    labels = [f"class {number}" for number in range(10)]
+    edit(old_exports, labels=labels)
     exports = Exports.open(old_exports)
-    model, labels = model_for(exports, INT8)
-    assert (model.name, labels) == (INT8, exports.manifest.labels)
+    assert list(exports.load(INT8).labels) == exports.labels_for(exports.model(INT8)) == labels
+    model, found = model_for(exports, INT8)
+    assert (model.name, found) == (INT8, labels)
+    file = str(old_exports / f"{INT8}.tflite")
+    assert exports.labels_for(exports.model(file)) is None
     notices = Notices()
     rewrite_verify(old_exports)
-    model, _ = model_for(Exports.open(old_exports), None, notices)
+    model_for(Exports.open(old_exports), None, notices)
     assert len(notices.messages) == 1
-    model, labels = model_for(None, str(old_exports / f"{INT8}.tflite"))
-    assert (model.record, labels) == (None, None)
     with pytest.raises(ArtifactError):
         model_for(None, None)
-
-
-def test_the_range_of_a_file_is_looked_for_with_the_images_of_the_reference(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[Any, ...]] = []
-
-    def in_its_range(model: Model, images: Images, labels: Labels, reporter: Notices) -> Model:
-        asked.append((model.artifact, images.shape[1:], labels.shape == images.shape[:1], reporter))
-        return model
-
-    monkeypatch.setattr(module, "in_its_range", in_its_range)
-    file, notices = str(old_exports / f"{INT8}.tflite"), Notices()
-    assert model_for(None, file, notices)[0].path == Path(file)
-    assert Exports.open(old_exports).model(file, notices).path == Path(file)
-    assert asked == [(file, (28, 28), True, notices)] * 2

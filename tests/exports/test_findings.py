@@ -118,31 +118,24 @@ def test_what_was_found_out_about_these_files_counts(old_exports: Path) -> None:
     assert findings.fastest([]) == (None, "No artifact passed its gate.")
 
 
-def test_rows_about_other_bytes_do_not_count(old_exports: Path) -> None:
-    recorded_again(old_exports, FLOAT)
+@pytest.mark.parametrize(("name", "damaged"), [(FLOAT, False), (INT8, True)])
+def test_rows_about_other_bytes_do_not_count(name: str, *, damaged: bool, old_exports: Path) -> None:
+    if damaged:
+        (old_exports / f"{name}.tflite").write_bytes(b"damaged")
+    else:
+        recorded_again(old_exports, name)
     findings = opened(old_exports).findings
     assert known(findings.verify).current
-    assert names(known(findings.verify).result.artifacts) == names(known(findings.bench).result.results) == [INT8, ONNX]
-    # The layers were compared with a file that is not there any more.
+    left = [one for one in NAMES if one != name]
+    assert names(known(findings.verify).result.artifacts) == names(known(findings.bench).result.results) == left
+    # The layers of one were compared with the other.
     assert known(findings.verify).result.layers == []
-    assert findings.parity(FLOAT) is None
-    assert findings.latency(FLOAT) is None
-    assert names(findings.scenarios[0].results) == [
-        one.name
-        for one in saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios[0].results
-        if one.name != FLOAT
-    ]
-
-
-def test_rows_about_a_file_that_was_damaged_since_do_not_count(old_exports: Path) -> None:
-    (old_exports / f"{INT8}.tflite").write_bytes(b"damaged")
-    findings = opened(old_exports).findings
-    assert names(known(findings.verify).result.artifacts) == [FLOAT, ONNX]
-    assert known(findings.verify).result.layers == []
-    assert findings.latency(INT8) is None
-    scenarios = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios
-    assert INT8 in [split_name(one.name)[0] for played in scenarios for one in played.results]
-    assert INT8 not in [split_name(one.name)[0] for played in findings.scenarios for one in played.results]
+    assert (findings.parity(name), findings.latency(name)) == (None, None)
+    saved_of = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios
+    before, after = (
+        [one.name for played in all_of for one in played.results] for all_of in (saved_of, findings.scenarios)
+    )
+    assert after == [one for one in before if split_name(one)[0] != name]
 
 
 def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(old_exports: Path) -> None:
@@ -199,23 +192,17 @@ def test_a_vote_is_of_one_file_that_is_there(voters: tuple[str, ...], *, counts:
     assert known(findings.verify).result.vote == (vote if counts else None)
 
 
-def test_artifacts_come_in_the_order_of_the_manifest(old_exports: Path) -> None:
-    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=verification().artifacts[::-1]))
-    findings = opened(old_exports).findings
-    assert names(known(findings.verify).result.artifacts) == NAMES
+def test_rows_come_in_the_order_of_the_manifest_with_the_name_that_their_runtime_has_here(old_exports: Path) -> None:
+    rows = [replaced(parities()[INT8], runtime="integer"), replaced(parities()[INT8], name=f"{INT8}@litert")]
+    for found, expected in ((verification().artifacts[::-1], NAMES), (rows[::-1], [INT8, f"{INT8}@integer"])):
+        write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=found))
+        assert names(known(opened(old_exports).findings.verify).result.artifacts) == expected
 
 
 def test_a_record_of_a_newer_version_is_not_guessed_at(old_exports: Path) -> None:
     write(old_exports, VERIFY_FILE, replaced(verification(), schema_version=99))
     with pytest.raises(ManifestError, match="schema version 99"):
         _ = opened(old_exports).findings.verify
-
-
-def test_a_row_has_the_name_that_its_runtime_has_here(old_exports: Path) -> None:
-    rows = [replaced(parities()[INT8], name=f"{INT8}@litert"), replaced(parities()[INT8], runtime="integer")]
-    write(old_exports, VERIFY_FILE, replaced(verification(), artifacts=rows))
-    findings = opened(old_exports).findings
-    assert names(known(findings.verify).result.artifacts) == [INT8, f"{INT8}@integer"]
 
 
 def test_only_the_fewest_threads_are_held_against_one_another(old_exports: Path) -> None:
@@ -297,28 +284,25 @@ def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_ex
     assert not verification(old_exports).passed
 
 
-@pytest.mark.parametrize("change", ["model", "data"])
-def test_nothing_is_kept_that_was_held_against_another_pack(change: str, old_exports: Path) -> None:
+@pytest.mark.parametrize(
+    ("change", "kept"), [("model", [INT8]), ("data", [INT8]), ("record of tflite-float32", [INT8, ONNX])]
+)
+def test_nothing_is_kept_that_was_held_against_another_pack_or_file(
+    change: str, kept: list[str], old_exports: Path
+) -> None:
     earlier = verification()
     if change == "model":
         earlier = replaced(earlier, model_sha256="0" * 64)
-    else:
+    elif change == "data":
         earlier = replaced(earlier, data=replaced(earlier.data, sha256="0" * 64))
+    else:
+        recorded_again(old_exports, FLOAT)
     write(old_exports, VERIFY_FILE, earlier)
-    opened(old_exports).findings.save_verification(
-        replaced(verification(), artifacts=[parities()[INT8]], layers=[], passed=False)
-    )
-    kept = verification(old_exports)
-    assert names(kept.artifacts) == [INT8]
-    assert not kept.passed, "what came in is saved as it is"
-
-
-def test_a_verification_of_what_is_not_recorded_any_more_is_not_kept(old_exports: Path) -> None:
-    recorded_again(old_exports, FLOAT)
-    opened(old_exports).findings.save_verification(replaced(verification(), artifacts=[parities()[INT8]]))
-    kept = verification(old_exports)
-    assert names(kept.artifacts) == [INT8, ONNX]
-    assert kept.layers == []
+    result = replaced(verification(), artifacts=[parities()[INT8]], layers=[], passed=False)
+    opened(old_exports).findings.save_verification(result)
+    found = verification(old_exports)
+    assert (names(found.artifacts), found.layers) == (kept, [])
+    assert found.passed == (ONNX in kept), "what came in alone is saved as it is"
 
 
 def test_a_verification_that_an_outdated_artifact_missed_is_not_saved_as_passed(old_exports: Path) -> None:
@@ -381,25 +365,6 @@ def test_a_broken_result_is_told_with_the_command_that_makes_it_again(
     assert read_saved(old_exports / "manifest.json" / file, VerifyResult, hint="") is None
 
 
-def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(old_exports: Path) -> None:
-    samples = {INT8: [[1.0]]}
-    row = replaced(latencies()[INT8], p50_us=1.5, samples=60)
-    notices = Notices()
-    baseline = BaselineComparison(file="before.json", max_slowdown=1.05, passed=True, changes=[])
-    result = replaced(
-        measurement(), results=[row], samples_us=samples, warmup_us=samples, harness_us=0.5, baseline=baseline
-    )
-    findings = opened(old_exports).findings
-    assert findings.save_bench(result, notices)
-    kept = measurement(old_exports)
-    assert (kept.samples_us, kept.warmup_us, kept.baseline, kept.harness_us) == (None, None, None, 0.5)
-    assert names(kept.results) == NAMES
-    assert kept.results[0] == row
-    assert kept.results[1:] == measurement().results[1:]
-    assert notices.messages == []
-    assert findings.latency(INT8) == row
-
-
 @pytest.mark.parametrize(
     ("before", "samples", "kept"), [(50, 25, True), (50, 26, False), (50, 24, True), (5_000, 2_000, True)]
 )
@@ -418,18 +383,22 @@ def test_figures_of_twice_as_many_calls_are_kept(before: int, samples: int, *, k
     )
 
 
-def test_each_number_of_threads_and_each_runtime_is_a_figure_of_its_own(old_exports: Path) -> None:
-    rows = [
-        replaced(latencies()[INT8], threads=2, samples=1),
-        replaced(latencies()[INT8], runtime="integer", samples=1),
-    ]
-    opened(old_exports).findings.save_bench(replaced(measurement(), results=rows))
-    found = measurement(old_exports).results
-    assert [(one.name, one.runtime, one.threads, one.samples) for one in found if one.sha256 == rows[0].sha256] == [
-        (INT8, "litert", 1, 50),
-        (INT8, "litert", 2, 1),
-        (INT8, "integer", 1, 1),
-    ]
+def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(old_exports: Path) -> None:
+    samples, notices = {INT8: [[1.0]]}, Notices()
+    row = replaced(latencies()[INT8], p50_us=1.5, samples=60)
+    baseline = BaselineComparison(file="before.json", max_slowdown=1.05, passed=True, changes=[])
+    # Each number of threads and each runtime is a figure of its own.
+    others = [replaced(row, threads=2, samples=1), replaced(row, runtime="integer", samples=1)]
+    measured = {"samples_us": samples, "warmup_us": samples, "harness_us": 0.5, "baseline": baseline}
+    findings = opened(old_exports).findings
+    assert findings.save_bench(replaced(measurement(), results=[row, *others], **measured), notices)
+    kept = measurement(old_exports)
+    assert (kept.samples_us, kept.warmup_us, kept.baseline, kept.harness_us) == (None, None, None, 0.5)
+    found = [(one.name, one.runtime, one.threads, one.samples) for one in kept.results if one.sha256 == row.sha256]
+    assert found == [(INT8, "litert", 1, 60), (INT8, "litert", 2, 1), (INT8, "integer", 1, 1)]
+    assert [one for one in kept.results if one.name != INT8] == measurement().results[1:]
+    assert notices.messages == []
+    assert findings.latency(INT8) == row
 
 
 def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measured(old_exports: Path) -> None:
@@ -452,22 +421,15 @@ def test_the_speed_up_is_over_keras_with_as_many_threads_whenever_that_was_measu
     assert found[FLOAT, 1] == 400.0 / latencies()[FLOAT].p50_us
 
 
-@pytest.mark.parametrize("fact", ["machine", "cpu", "architecture", "governor", "python", "versions"])
+@pytest.mark.parametrize("fact", ["machine", "cpu", "architecture", "governor", "python", "versions", "memory_mb"])
 def test_figures_of_another_machine_are_replaced(fact: str, old_exports: Path) -> None:
     notices = Notices()
-    recorded_again(old_exports, FLOAT)
     result = replaced(measurement(), host={**measurement().host, fact: "other"}, results=[latencies()[INT8]])
     assert opened(old_exports).findings.save_bench(result, notices)
-    assert names(measurement(old_exports).results) == [INT8]
-    assert notices.messages == ["bench.json was measured on another machine, or with other versions, and is replaced."]
-
-
-def test_what_does_not_matter_to_a_figure_makes_no_other_machine(old_exports: Path) -> None:
-    notices = Notices()
-    result = replaced(measurement(), host={**measurement().host, "memory_mb": 1}, results=[latencies()[INT8]])
-    opened(old_exports).findings.save_bench(result, notices)
-    assert names(measurement(old_exports).results) == NAMES
-    assert notices.messages == []
+    matters = fact != "memory_mb"
+    assert names(measurement(old_exports).results) == ([INT8] if matters else NAMES)
+    said = ["bench.json was measured on another machine, or with other versions, and is replaced."]
+    assert notices.messages == said * matters
 
 
 def scenario(**changes: Any) -> ScenarioResult:
@@ -522,26 +484,21 @@ def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None
     ]
 
 
-def test_the_reference_keeps_nothing() -> None:
-    findings = Exports.open("reference").findings
-    notices = Notices()
+@pytest.mark.parametrize("reference", [True, False])
+def test_what_cannot_be_written_is_told_and_the_reference_keeps_nothing(
+    *, reference: bool, old_exports: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(30, "Read-only file system")
+
+    findings, notices = Exports.open("reference" if reference else old_exports).findings, Notices()
+    if not reference:
+        monkeypatch.setattr(os, "open", refuse)
     assert not findings.save_verification(verification(), notices)
     assert not findings.save_bench(measurement(), notices)
     assert not findings.save_scenario(scenario(), notices)
-
-
-def test_a_directory_that_cannot_be_written_is_told(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notices = Notices()
-    monkeypatch.setattr(os, "open", refuse)
-    findings = opened(old_exports).findings
-    assert not findings.save_verification(verification(), notices)
-    assert not findings.save_bench(measurement(), notices)
-    assert not findings.save_scenario(scenario(), notices)
-    assert [one.partition(":")[0] for one in notices.messages] == [
-        f"{name} was not saved" for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE)
-    ]
-    assert all(one.endswith(".") and "Read-only" in one for one in notices.messages)
-
-
-def refuse(*_: object, **__: object) -> int:
-    raise OSError(30, "Read-only file system")
+    if not reference:
+        assert [one.partition(":")[0] for one in notices.messages] == [
+            f"{name} was not saved" for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE)
+        ]
+        assert all(one.endswith(".") and "Read-only" in one for one in notices.messages)

@@ -1,6 +1,5 @@
 """The manifest is the only way into an export directory, and believes nothing that it cannot check."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 
 from edgemnist.errors import ArtifactError, ManifestError, UnknownNameError, upgrade_line
 from edgemnist.ground.results import SCHEMA_VERSION
-from edgemnist.ground.storage import commit_files, sha256
+from edgemnist.ground.storage import sha256
 from edgemnist.model.exports.manifest import (
     MANIFEST_FILE,
     Artifact,
@@ -45,13 +44,6 @@ def artifact(name: str, **changes: Any) -> Artifact:
         ),
         **changes,
     )
-
-
-def test_a_manifest_is_read_as_it_was_written(tmp_path: Path) -> None:
-    manifest = Manifest(labels=["0", "ü"], artifacts=[artifact("tflite-int8"), artifact("onnx-dynamic")])
-    commit_files(tmp_path, {MANIFEST_FILE: manifest.encode()})
-    assert read_manifest(tmp_path) == manifest
-    assert manifest.encode() == read_manifest(tmp_path).encode()
 
 
 def test_new_artifacts_take_the_place_of_old_ones_and_others_stay() -> None:
@@ -90,11 +82,6 @@ def test_a_broken_manifest_is_a_clear_error(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST_FILE).write_bytes(text.encode("latin-1"))
     with pytest.raises(ManifestError, match="is not a manifest"):
         read_manifest(tmp_path)
-
-
-def test_a_manifest_is_indented_by_two_as_text_that_people_read() -> None:
-    text = Manifest(labels=["0", "1"], artifacts=[artifact("tflite-int8")]).encode().decode()
-    assert text == json.dumps(json.loads(text), indent=2) + "\n"
 
 
 def test_why_there_is_no_manifest_is_told_with_what_to_do(tmp_path: Path) -> None:

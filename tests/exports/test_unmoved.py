@@ -14,13 +14,15 @@ import pytest
 from edgemnist.digits.training import RECIPES
 from edgemnist.ground.inputs import INPUT_RANGES, InputSpec, range_ends
 from edgemnist.ground.storage import sha256
+from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import decode_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes.pixels import Numbers, encoder, quantize_pixels
 from edgemnist.model.task import default_task
 from edgemnist.pipeline.train.network import Network
 from edgemnist.pipeline.train.recipes import Recipe, digest
-from tests.conftest import MADE_EXPORTS, MAKING_EXPORTS, run_edgemnist
+from tests.conftest import MADE_EXPORTS, MAKING_EXPORTS, OLD_EXPORTS, Run, run_edgemnist
+from tests.notices import Notices
 
 SCALES = np.concatenate([np.geomspace(1e-4, 0.5, 999), [1 / 255, 1 / 127.5, 0.003921568859368563]])
 ALL_RANGES = (*INPUT_RANGES, "-2..2", "0..0.1", "16..235", "(x/255 - 0.5)/0.25", "255..0")
@@ -125,3 +127,30 @@ def test_an_export_of_the_same_model_is_the_same_bytes(tmp_path: Path, cache: Pa
     found, expected = members(exports / "golden.npz"), members(MADE_EXPORTS / "golden.npz")
     assert list(found) == list(expected)
     assert [name for name in found if found[name] != expected[name] and name != "probabilities.npy"] == []
+
+
+NAMES = ["tflite-int8", "tflite-float32", "onnx-float32"]
+
+
+def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_on() -> None:
+    notices = Notices()
+    exports = Exports.open(OLD_EXPORTS, notices)
+    assert [(one.name, one.status) for one in exports.artifacts] == [(name, "current") for name in NAMES]
+    assert not any(exports.findings.is_verified(name) for name in NAMES)
+    assert [one.scenario for one in exports.findings.scenarios] == ["single-stream"]
+    training = exports.findings.training
+    assert training is not None
+    assert training.current
+    verified = exports.findings.verify
+    assert verified is not None
+    again = f"run edgemnist verify --exports {OLD_EXPORTS}"
+    assert verified.reason == f"{OLD_EXPORTS}: an earlier edgemnist judged it, or none: {again}"
+    assert [one.name for one in verified.result.layers] == ["tflite-int8"]
+    assert not exports.best().verified
+    assert notices.messages == []
+
+
+def test_commands_say_nothing_about_their_age(old_exports: Path, edgemnist: Run) -> None:
+    for words in (["predict", "--index", "0"], ["recommend"], ["report", "--markdown", "--output", "r.md"], ["verify"]):
+        done = edgemnist(*words, "--exports", old_exports)
+        assert (done.returncode, done.stderr) == (0, ""), words

@@ -1,8 +1,11 @@
 """What is said about a model from its counts and samples."""
 
+import json
 import math
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -11,6 +14,8 @@ import pytest
 from edgemnist import __version__
 from edgemnist.field.drift import Record, Window
 from edgemnist.field.drift.monitor import Tally
+from edgemnist.field.health.cli import health_page
+from edgemnist.field.health.learnt import learnt_by
 from edgemnist.field.health.run import (
     LEAST,
     Place,
@@ -20,15 +25,23 @@ from edgemnist.field.health.run import (
     labelled,
     mean_of,
     mixture_evidence,
+    places_here,
     report_on,
 )
 from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
+from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.marks import image_hashes
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.samples import BoardHealth, HealthReport
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Basis
+from edgemnist.model.answers import HEALTH_FILE
+from edgemnist.model.exports import reference_directory
+from edgemnist.model.exports.manifest import MANIFEST_FILE, read_manifest
+from edgemnist.model.exports.questions import learnt_record
+from tests.conftest import run_edgemnist
 from tests.drift.making import FIRST_DAY, LAST_DAY, add, after_a_week, answering, bolder, images
+from tests.render.test_narrow import lines_of
 from tests.samples.making import sample_of
 
 NEVER = Window.empty(10)
@@ -431,3 +444,70 @@ def test_what_came_too_fast_to_be_counted_is_told_and_most_of_all_is_unknown(mis
     assert (both.uncounted, both.state) == (2 * sum(missed), state)
     if state == "unknown":
         assert result.reasons == ["1,001 of the 2,001 latest images came too fast to be counted."]
+
+
+def test_exit_1_is_an_alarm_without_labels_and_the_crops_are_shown(tmp_path: Path) -> None:
+    place = tmp_path / "samples"
+    with SampleStore.open(place, create=True) as store:
+        for one in bolder(images()[:20]):
+            store.add(drawn(1, None, image=one))
+    (place / HEALTH_FILE).write_bytes(changed().record.encode())
+    done = run_edgemnist("health", "--sheet", "changed.png", cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    words = " ".join(done.stdout.split())
+    assert "Unknown. Changed: " in words
+    assert "label samples of the even draw. Next: edgemnist review" in words
+    assert "█" in done.stdout
+    assert (tmp_path / "changed.png").read_bytes().startswith(b"\x89PNG")
+    (tmp_path / "well.json").write_bytes(after_a_week().record.encode())
+    well = run_edgemnist("health", "--samples", "well.json", "--json", cwd=tmp_path)
+    assert well.returncode == 0
+    assert json.loads(well.stdout)["passed"]
+
+
+@pytest.mark.parametrize(("days", "told"), [(6.9, False), (40.1, True)])
+def test_counts_of_a_service_that_has_stopped_are_said_to_be_old(days: float, *, told: bool) -> None:
+    until = (datetime.now(UTC) - timedelta(days=days)).isoformat()
+    result = msgspec.structs.replace(report_on([of([], quiet())]), until=until)
+    assert ("The latest image was counted 40 days ago." in lines_of(health_page(result), 80)) is told
+
+
+@pytest.fixture
+def exports(tmp_path: Path) -> Path:
+    """The reference, which has learnt from ten images."""
+    made = tmp_path / "exports"
+    made.mkdir()
+    for file in reference_directory().iterdir():
+        (made / file.name).write_bytes(file.read_bytes())
+    manifest = read_manifest(made)
+    learnt = learnt_record(manifest.artifacts[0].model_sha256, images()[:10])
+    (made / MANIFEST_FILE).write_bytes(msgspec.structs.replace(manifest, learnt=learnt).encode())
+    return made
+
+
+def test_only_a_record_of_this_very_file_counts(exports: Path, tmp_path: Path) -> None:
+    manifest = read_manifest(exports)
+    sha256 = manifest.artifacts[0].sha256
+    assert len(learnt_by(exports, sha256)) == 10
+    assert learnt_by(exports, "0" * 64) == frozenset()
+    assert learnt_by(tmp_path / "nowhere", sha256) == frozenset()
+    other = learnt_record("f" * 64, images()[:10])
+    (exports / MANIFEST_FILE).write_bytes(msgspec.structs.replace(manifest, learnt=other).encode())
+    assert learnt_by(exports, sha256) == frozenset()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_what_the_model_has_learnt_from_does_not_judge_it_here(
+    named: bool,  # noqa: FBT001 - a case
+    exports: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    samples = tmp_path / "samples"
+    with SampleStore.open(samples, create=True) as store:
+        for one in images()[5:20]:
+            store.add(drawn(3, "3", image=one))
+    (samples / "health.json").write_bytes(after_a_week(520).record.encode())
+    (place,) = places_here([samples], exports if named else None)
+    assert len(labelled(place)) == 10

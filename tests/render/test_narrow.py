@@ -1,22 +1,59 @@
 """On a narrow terminal a table folds its words, and loses no name, no mark and no figure."""
 
 import io
+import json
 import re
+import subprocess
+import sys
 import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import metadata
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 from rich.console import Console, RenderableType
 
-from edgemnist.fleet.release.cli import releases_page
+from edgemnist.board.agent.bundle import decode_record
+from edgemnist.board.agent.facts import collect_facts
+from edgemnist.errors import BundleError, explained
+from edgemnist.fleet.deploy.cli import deploy_page
+from edgemnist.fleet.doctor.cli import doctor_page
+from edgemnist.fleet.release.cli import promote_page, releases_page
 from edgemnist.ground import console as terminal
+from edgemnist.ground.console.tables import host_line
+from edgemnist.ground.results.bench import BaselineComparison, Change, Ratio
 from edgemnist.ground.results.boards import (
+    BenchOnBoard,
+    BoardResult,
+    DeployResult,
+    DoctorResult,
+    Fault,
+    FleetBenchResult,
+    FleetScenarioResult,
+    PromoteResult,
     ReleaseRow,
     ReleasesResult,
+    ScenarioOnBoard,
 )
+from edgemnist.ground.results.pipeline import RecommendResult
+from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Verdict
+from edgemnist.ground.storage import check_writable, commit_files, write_file
+from edgemnist.model.exports import Exports
+from edgemnist.model.formats import FORMATS
+from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.pipeline.bench.screen import bench_page, fleet_page
+from edgemnist.pipeline.recommend.cli import recommend_page
+from edgemnist.pipeline.report.page import write_report
+from edgemnist.pipeline.search.study import locked
 from edgemnist.pipeline.verify.screen import verify_page
-from tests.conftest import OLD_EXPORTS
+from tests.bench import machine
+from tests.conftest import OLD_EXPORTS, Run
 from tests.judged import verified_here
+from tests.messages import Told
+from tests.verify import damage
+from tests.verify.damage import damage_artifact
 
 RELEASES = [f"{number}-0a7c2a8d0f7{number}" for number in (1, 2)]
 
@@ -86,3 +123,198 @@ def test_verify_fits_80_columns() -> None:
         [line.split() for line in lines_of(page, width) if line.startswith(tuple(names))] for width in (60, 200)
     )
     assert narrow == wide
+
+
+SOURCES = Path(__file__).parents[2] / "edgemnist"
+
+
+def test_a_missed_gate_leads_to_the_labels_that_changed_and_these_to_the_report(exports: Path, edgemnist: Run) -> None:
+    damage_artifact(exports, "onnx-float32", damage.swap_onnx_outputs)
+    words = ("verify", "onnx-float32", "--exports", exports)
+    runs = [edgemnist(*words, *more) for more in ((), ("--flips",))]
+    assert [done.returncode for done in runs] == [1, 1]
+    first, second = (done.stdout.rstrip().splitlines()[-1] for done in runs)
+    assert first.endswith(f"missed the gate. Next: edgemnist verify onnx-float32 --flips --exports {exports}")
+    assert second.endswith(f"Next: edgemnist report --exports {exports}")
+
+
+def test_runtimes_leads_to_the_command_that_writes_a_damaged_file_again(exports: Path, edgemnist: Run) -> None:
+    (exports / "onnx-float32.onnx").write_bytes(b"damaged")
+    done = edgemnist("runtimes", "--exports", exports)
+    assert done.stdout.rstrip().endswith(f"can run here. Next: edgemnist export --exports {exports}")
+
+
+OFF = Fault(type="DeployError", message="It is off", hint="", exit_code=2)
+RUN = machine.run("tflite-int8", [[5.0]])
+
+
+def deployed(**board: Any) -> RenderableType:
+    boards = [BoardResult(host="pi@door", root="x", **board)]
+    return deploy_page(DeployResult(bundle="b.zip", identity="i", passed="fault" not in board, boards=boards))
+
+
+def compared(*outcomes: str) -> RenderableType:
+    words = {PASSED: ("tflite-int8", "same"), MISSED: ("tflite-int4", "slower")}
+    changes = [
+        Change(name=words[outcome][0], runtime="litert", p50_us=9, baseline_p50_us=5, noise=0,
+               ratio=Ratio(ratio=1.8, low=1.7, high=1.9, verdict=words[outcome][1]), verdict=Verdict(outcome=outcome))
+        for outcome in outcomes
+    ]  # fmt: skip
+    found = BaselineComparison(file="b.json", max_slowdown=1.1, passed=outcomes == (PASSED,), changes=changes)
+    return bench_page(msgspec.structs.replace(RUN, baseline=found), "edgemnist recommend")
+
+
+def measured(failed: int) -> RenderableType:
+    boards = [BenchOnBoard(host=host, result=RUN) for host in "ab"[failed:]]
+    return fleet_page(
+        FleetBenchResult(boards=[*boards, *(BenchOnBoard(host=f"c{n}", fault=OFF) for n in range(failed))])
+    )
+
+
+def played(*faults: Fault | None) -> RenderableType:
+    boards = [ScenarioOnBoard(host=host, fault=fault) for host, fault in zip("ab", faults, strict=True)]
+    return fleet_page(FleetScenarioResult(boards=boards))
+
+
+def recommended(name: str | None) -> RenderableType:
+    result = RecommendResult(recommended=name, reason="It is small.", facts=[], candidates=[], host={})
+    return recommend_page(result, "edgemnist bundle")
+
+
+def promoted(**result: Any) -> RenderableType:
+    return promote_page(PromoteResult(host="pi", release="r2", **result), "me@pi")
+
+
+def listed(count: int, problems: Sequence[str] = (), serves: int = 2) -> RenderableType:
+    rows = [
+        ReleaseRow(release=f"r{number}", current=number == serves, problems=list(problems) if number == 1 else [],
+                   edgemnist=None, artifacts=[], signed=False, deployed_at=None)
+        for number in range(3 - count, 3)
+    ]  # fmt: skip
+    return releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), "pi")
+
+
+HEALTHY = DoctorResult(host="pi", healthy=True, findings=[], facts={})
+LAST: list[tuple[RenderableType, str]] = [
+    (doctor_page(HEALTHY, "edgemnist bench"), "pi is fit for edgemnist. Next: edgemnist bench"),
+    (deployed(status="failed", fault=OFF), "on 0 of 1 board. Next: edgemnist doctor --on pi@door"),
+    (deployed(status="shadow"), "on 1 of 1 board. Next: edgemnist release promote --to pi@door"),
+    (deployed(status="deployed"), "on 1 of 1 board. Next: edgemnist bench --on pi@door"),
+    (deployed(status="unchanged"), "on 1 of 1 board. Next: edgemnist bench --on pi@door"),
+    (compared(PASSED), "Nothing is slower than in b.json. Next: edgemnist recommend"),
+    (compared(PASSED, MISSED), "Slower than in b.json: tflite-int4. Next: edgemnist recommend"),
+    (compared(), "Unknown whether anything is slower than in b.json. Next: measure both again, on a quiet machine."),
+    (measured(0), "2 of 2 boards measured. Next: edgemnist verify --on a"),
+    (measured(1), "1 of 2 boards measured. Next: edgemnist doctor --on c0"),
+    (measured(2), "0 of 2 boards measured. Next: edgemnist doctor --on c0"),
+    (played(None, None), "2 of 2 boards measured. Next: edgemnist verify --on a"),
+    (played(None, OFF), "1 of 2 boards measured. Next: edgemnist doctor --on b"),
+    (recommended("tflite-int8"), "Ship tflite-int8. Next: edgemnist bundle"),
+    (recommended(None), "Ship nothing. Next: edgemnist bundle"),
+    (promoted(passed=True, previous="r1"), "Next: edgemnist release list --to me@pi"),
+    (promoted(passed=True, dropped=True), "Next: edgemnist release list --to me@pi"),
+    (promoted(passed=False, reasons=["Too few."]), "Next: edgemnist release promote --to me@pi --drop"),
+    (promoted(passed=False, verdict=Verdict(outcome=UNKNOWN)), "Next: edgemnist release promote --to me@pi"),
+    (listed(0), "Next: edgemnist deploy bundle.zip --to pi"),
+    (listed(2, serves=1), "pi has 2 releases and serves r1. Next: edgemnist deploy bundle.zip --to pi"),
+    (listed(1), "Next: edgemnist deploy bundle.zip --to pi"),
+    (listed(2), "pi has 2 releases and serves r2. Next: edgemnist release rollback --to pi"),
+    (listed(2, ["a is damaged"]), "Next: edgemnist deploy bundle.zip --to pi"),
+]
+
+
+@pytest.mark.parametrize(("page", "last"), LAST, ids=[last for _, last in LAST])
+def test_a_page_ends_in_its_verdict_and_what_comes_next(page: RenderableType, last: str) -> None:
+    assert lines_of(page, 200)[-1].endswith(last)
+
+
+def test_a_report_asks_for_the_directory_as_it_was_named_and_for_no_training_of_a_foreign_model(
+    exports: Path, tmp_path: Path
+) -> None:
+    of_reference = write_report(Exports.open("reference"), tmp_path / "r.html")
+    assert of_reference.missing
+    assert all(command.endswith(" --exports reference") for command in of_reference.missing)
+    (exports / "training.json").unlink(missing_ok=True)
+    assert not any(" train " in command for command in write_report(Exports.open(exports)).missing)
+
+
+def test_a_file_in_the_place_of_a_directory_is_told_as_one(tmp_path: Path, told: Told) -> None:
+    file = tmp_path / "mine"
+    file.touch()
+    writes: list[Callable[[], object]] = [
+        lambda: commit_files(file, {"a": b""}),
+        lambda: check_writable(file, 1),
+        lambda: write_file(file / "a.png", b""),
+        lambda: locked(file).__enter__(),
+    ]
+    for write in writes:
+        with told():
+            write()
+    with pytest.raises(OSError, match="File exists") as refused:
+        file.mkdir()
+    with told():
+        raise explained(refused.value) or refused.value
+    # It is no SD card that turned read-only.
+    assert collect_facts(file).writable
+
+
+def test_export_names_the_directory_as_it_was_given(tmp_path: Path, edgemnist: Run) -> None:
+    (tmp_path / "file").touch()
+    told = {place: edgemnist("export", "--offline", "--exports", place).stderr for place in ("mine", "file")}
+    assert "Make one with: edgemnist train --exports mine" in unfolded([told["mine"]])
+    assert "file is a file, not an export directory" in unfolded([told["file"]])
+
+
+def test_a_host_is_told_with_units_and_thousands() -> None:
+    facts = {"cpu": "Cortex-A76", "max_mhz": 2400, "memory_mb": 25276, "versions": {"numpy": "2"}}
+    assert host_line(facts).plain == "Host: cpu Cortex-A76, clock 2,400 MHz, memory 25,276 MB"
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        (None, "pip install --upgrade edgemnist"),
+        (
+            {"url": "file:///home/ada/my%20digits", "dir_info": {"editable": True}},
+            "git -C '/home/ada/my digits' pull && pip install '/home/ada/my digits'",
+        ),
+        (
+            {"url": "https://example.org/edgemnist.git", "vcs_info": {"vcs": "git", "commit_id": "0"}},
+            'pip install --upgrade "edgemnist @ git+https://example.org/edgemnist.git"',
+        ),
+        # From a bundle: a board gets a newer one by the next.
+        (
+            {"url": "file:///tmp/edgemnist-0.1.0-py3-none-any.whl", "archive_info": {}},
+            "pip install --upgrade edgemnist",
+        ),
+    ],
+    ids=["an index", "a checkout", "a repository", "a wheel"],
+)
+def test_a_newer_edgemnist_comes_from_where_this_one_came_from(
+    source: dict[str, Any] | None, line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "edgemnist-0.1.0.dist-info"
+    place.mkdir()
+    (place / "METADATA").write_text("Metadata-Version: 2.1\nName: edgemnist\nVersion: 0.1.0\n")
+    if source is not None:
+        (place / "direct_url.json").write_text(json.dumps(source))
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BundleError) as caught:
+        decode_record(b'{"schema_version": 1000}')
+    assert caught.value.hint == f"Install a newer edgemnist with: {line}"
+
+
+PIP_LINE = re.compile(r"pip install ['\"]+([^'\" ]*)\[([a-z,]+)\]")
+
+
+def test_extras_are_brought_for_the_edgemnist_that_is_installed_without_asking_an_index_for_it(tmp_path: Path) -> None:
+    found = {match for path in SOURCES.rglob("*.py") for match in PIP_LINE.findall(path.read_text())}
+    assert {name for name, _ in found} == {"edgemnist"}
+    extras = {extra for _, named in found for extra in named.split(",")}
+    extras |= {entry.extra for registry in (RUNTIMES, FORMATS) for entry in registry.values() if entry.extra}
+    assert extras <= set(metadata("edgemnist").get_all("Provides-Extra") or ())
+    pytest.importorskip("pip")
+    lines = [f"edgemnist[{extra}]" for extra in sorted(extras)]
+    # Without what the extras need, there is nothing left that an index would have to know.
+    command = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-deps", *lines]
+    assert subprocess.run(command, cwd=tmp_path, check=False, capture_output=True).returncode == 0

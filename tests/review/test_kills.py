@@ -11,7 +11,7 @@ import pytest
 from edgemnist.field.samples.store import SampleStore
 from tests.killing import Program
 from tests.review.near import LABELS, TAKEN
-from tests.review.test_transfer import drawn
+from tests.review.test_order import drawn
 from tests.sweeping import swept
 
 pytestmark = pytest.mark.all

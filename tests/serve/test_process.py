@@ -246,3 +246,33 @@ def test_there_may_be_a_body_for_each_connection_whatever_the_shell_allows_at_fi
                 one.sendall(b"content-length: 100\r\n\r\nx")
         assert service.ask("/healthz").status == 200
         assert service.ask("/v1/predict", png(seven())).status == 200
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("examples", ["25"])
+def test_no_request_that_a_fuzzer_makes_up_is_answered_otherwise_than_documented(
+    examples: str, collecting: Service, tmp_path: Path
+) -> None:
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    command = [str(Path(sys.executable).with_name("schemathesis")), "run", f"{collecting.url}openapi.json"]
+    options = ["--checks", checks, "--max-examples", examples, "--seed", "1", "--phases", "examples,coverage,fuzzing"]
+    done = subprocess.run(
+        [*command, *options],
+        cwd=tmp_path,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "100"},
+    )
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr
+    assert collecting.ask("/healthz").status == 200
+
+
+def test_the_document_names_every_path_that_answers(collecting: Service) -> None:
+    document = collecting.ask("/openapi.json").document
+    assert document["openapi"].startswith("3.1")
+    for path, methods in document["paths"].items():
+        for method in methods:
+            answer = collecting.ask(path, b"x" if method == "post" else None, method=method.upper())
+            assert str(answer.status) in methods[method]["responses"], (path, method)
+    assert collecting.ask("/v1/anything").status == 404

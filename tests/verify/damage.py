@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.storage import sha256
-from edgemnist.model.exports.golden import read_golden
-from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, Manifest, read_manifest
+from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
 
 Damage = Callable[[bytes], bytes]
 
@@ -35,20 +33,6 @@ def damage_artifact(exports: Path, name: str, damage: Damage) -> None:
 def edit_manifest(exports: Path, edit: Callable[[Manifest], Manifest]) -> None:
     """Rewrite the manifest."""
     (exports / MANIFEST_FILE).write_bytes(edit(read_manifest(exports)).encode())
-
-
-def empty_golden_pack(exports: Path) -> None:
-    """Write a golden pack of the same model without any images."""
-    pack = read_golden(exports, read_manifest(exports))
-    none = slice(0)
-    data = dataclasses.replace(
-        pack, images=pack.images[none], truth=pack.labels[none], probabilities=pack.probabilities[none]
-    ).encode()
-    (exports / "golden.npz").write_bytes(data)
-    record = GoldenRecord(
-        file="golden.npz", bytes=len(data), sha256=sha256(data), images=0, model_sha256=pack.model_sha256
-    )
-    edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, golden=record))
 
 
 def flip_bits_in_the_middle(data: bytes, *, count: int = 2048) -> bytes:

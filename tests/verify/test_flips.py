@@ -13,7 +13,7 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import load
-from edgemnist.pipeline.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind, list_flips, margin
+from edgemnist.pipeline.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind, list_flips
 from edgemnist.pipeline.verify.run import verify
 from edgemnist.pipeline.verify.written import flips_png
 from tests.verify import damage
@@ -44,11 +44,6 @@ def test_an_answer_that_is_no_number_is_a_flip_to_nothing() -> None:
     answers[0, 1] = np.nan
     (flip,) = list_flips(one_hot(0), answers, np.array([0]), "abc")
     assert (flip.artifact, flip.kind, flip.artifact_margin) == (None, BROKEN, 0.0)
-
-
-def test_the_margin_is_that_of_the_first_choice_over_the_second() -> None:
-    assert margin(np.array([0.1, 0.6, 0.3], np.float32)) == pytest.approx(0.3)
-    assert margin(np.array([0.5, 0.5], np.float32)) == 0.0
 
 
 def test_the_flips_of_a_real_artifact_are_all_there_and_explain_its_drop(made_exports: Path) -> None:

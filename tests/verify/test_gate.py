@@ -7,28 +7,41 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
-from edgemnist.ground.results.verdict import COMMAND_LINE, GATE_FILE
+from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, GATE_FILE, PASSED, UNKNOWN, WORST_FIRST, judge
 from edgemnist.ground.results.verify import SIGNIFICANT, ArtifactParity, IntegerCheck, Limit
 from edgemnist.model.exports import Exports
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
 from edgemnist.pipeline.verify.gate import (
+    ABS_DIFF,
+    BATCH_DIFF,
+    BATCH_FLIPS,
+    DROP,
+    FLIPS,
     GATES,
+    IMAGES,
+    INTEGER_DIFF,
     LIMITS,
+    MEAN_DIFF,
     Gate,
     GateTable,
     allowed,
     gate_for,
     gate_toml,
     held_limits,
+    measurements,
     own_gates,
     read_gates,
 )
-from edgemnist.pipeline.verify.parity import Parity
+from edgemnist.pipeline.verify.parity import Parity, compare
 from edgemnist.pipeline.verify.run import verify
 from edgemnist.pipeline.verify.statistics import mcnemar_p
+from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
 from tests.verify.gates import missed
 
@@ -195,12 +208,6 @@ def test_a_loss_beyond_chance_is_allowed_up_to_half_of_the_built_in_limit(quanti
             assert bool(missed(gate, found)) == (lost > (half if significant else allowed)), (lost, fixed)
 
 
-def test_what_is_not_a_number_exceeds_every_limit() -> None:
-    for measure in ("max_abs_diff", "mean_abs_diff", "max_batch_diff", "max_sum_error"):
-        assert len(missed(GATES["int4"], with_measure(measure, math.nan))) == 1
-    assert len(missed(GATES["int8"], PERFECT, IntegerCheck(differing=1, max_abs_diff=math.nan, flips=0))) == 1
-
-
 def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
     def check(distance: float) -> IntegerCheck:
         return IntegerCheck(differing=1, max_abs_diff=distance, flips=0)
@@ -219,17 +226,22 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
     assert missed(GATES["int8"].given({"max_integer_diff": 0.25}, GATE_FILE), PERFECT, check(0.25)) == []
 
 
-def test_limits_of_the_user_hold_to_the_letter_on_few_images() -> None:
-    given = {"max_flips_percent": 0.1, "max_drop_points": 0.2, "max_abs_diff": 0.9}
-    gate = GateTable(options=given).of("tflite-int8", "int8")
-    assert (gate.allowed("max_flips_percent", 1_000), gate.allowed("max_drop_points", 1_000), gate["max_abs_diff"]) == (
-        1,
-        2,
-        0.9,
-    )
-    assert gate.allowed("max_flips_percent", 0) == 0
-    assert gate.sha256 not in {"", GateTable(options={**given, "max_abs_diff": 0.8}).of("tflite-int8", "int8").sha256}
-    assert gate["max_mean_diff"] == GATES["int8"]["max_mean_diff"]
+def test_what_a_person_gave_holds_to_the_letter_and_the_rest_allows_for_few_images(tmp_path: Path) -> None:
+    text = "settled_images = 10000\n[int8]\nmax_flips_percent = 0.3\n"
+    gate = read_gates(written(tmp_path / "gate.toml", text)).of("x", "int8")
+    usual = GATES["int8"].allowed("max_drop_points", 1_000)
+    assert (gate.allowed("max_flips_percent", 1_000), gate.allowed("max_drop_points", 1_000)) == (3, usual)
+    assert (usual > 2, gate.allowed("max_flips_percent", 0)) == (True, 0)
+    assert (gate.is_built_in("max_flips_percent"), gate.is_built_in("max_drop_points")) == (False, True)
+    assert gate.sha256 not in {"", GATES["int8"].sha256}
+    limits = held_limits(gate.given({"max_drop_points": 0.2}, COMMAND_LINE), "int8", 1_000)
+    assert list(limits) == list(LIMITS)
+    assert {limit.origin for limit in limits.values()} == {"built in", "gate file", "command line"}
+    assert limits["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=3, own=True, origin="gate file")
+    assert limits["max_drop_points"] == Limit(limit=0.2, builtin=0.2, allowed=2, own=True, origin="command line")
+    usually = held_limits(GATES["float32"], "float32", 10_000)
+    assert "max_integer_diff" not in usually
+    assert not any(limit.own for limit in usually.values())
 
 
 @pytest.mark.parametrize(
@@ -269,19 +281,6 @@ def test_an_artifact_has_its_own_limits_above_those_of_its_quantization(tmp_path
     assert table.of("tflite-int4", "int4") == GATES["int4"]
     again = read_gates(written(tmp_path / "again.toml", gate_toml(table)))
     assert again.of("tflite-int8", "int8") == table.of("tflite-int8", "int8")
-
-
-def test_what_a_person_gave_holds_to_the_letter_and_the_rest_allows_for_few_images(tmp_path: Path) -> None:
-    text = "settled_images = 10000\n[int8]\nmax_flips_percent = 0.3\n"
-    gate = read_gates(written(tmp_path / "gate.toml", text)).of("x", "int8")
-    usual = GATES["int8"].allowed("max_drop_points", 1_000)
-    assert (gate.allowed("max_flips_percent", 1_000), gate.allowed("max_drop_points", 1_000)) == (3, usual)
-    assert usual > 2
-    assert (gate.is_built_in("max_flips_percent"), gate.is_built_in("max_drop_points")) == (False, True)
-    limits = held_limits(gate.given({"max_drop_points": 0.2}, COMMAND_LINE), "int8", 1_000)
-    assert {limit.origin for limit in limits.values()} == {"built in", "gate file", "command line"}
-    assert limits["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=3, own=True, origin="gate file")
-    assert limits["max_drop_points"] == Limit(limit=0.2, builtin=0.2, allowed=2, own=True, origin="command line")
 
 
 def test_a_limit_in_a_file_holds_for_its_artifact_and_an_option_comes_first(made_exports: Path, tmp_path: Path) -> None:
@@ -327,16 +326,6 @@ def test_a_wrong_gate_file_is_refused_with_the_word_that_is_wrong(
     assert caught.value.hint == hints.get(text, caught.value.hint)
 
 
-def test_limits_are_recorded_beside_the_built_in_ones_and_own_ones_are_marked() -> None:
-    gates = GateTable(changes={"tflite-int8": {"max_drop_points": 0.05}})
-    limits = held_limits(gates.of("tflite-int8", "int8"), "int8", 10_000)
-    assert list(limits) == list(LIMITS)
-    assert limits["max_drop_points"] == Limit(limit=0.05, builtin=0.2, allowed=5, own=True, origin="gate file")
-    assert limits["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=30)
-    assert [name for name, limit in limits.items() if limit.own] == ["max_drop_points"]
-    assert "max_integer_diff" not in held_limits(GATES["float32"], "float32", 10_000)
-
-
 def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
     text = gate_toml(GateTable(changes={"tflite-int8": {"max_abs_diff": 0.5}}))
     assert text.startswith(
@@ -362,3 +351,110 @@ def test_own_gates_are_told_with_what_they_are_instead_of() -> None:
     assert own_gates(rows) == [
         "The gate of a, c is not the built-in one: max_x 0.5, max_y 0.3 to the letter (3,000 images)."
     ]
+
+
+MEASURED = ("max_abs_diff", "mean_abs_diff", "max_batch_diff", "max_sum_error")
+SHARES = st.sampled_from([0.0, 1e-8, 1e-6, 1e-4, 1e-3, 0.004, 0.01, 0.05, 0.5])
+GIVEN = {name: st.floats(0, 3 if limit.counts else 0.3) for name, limit in LIMITS.items()}
+GIVEN[IMAGES] = st.integers(0, 500).map(float)
+
+
+@st.composite
+def parities(draw: st.DrawFn, least: int = 1, most: int = 20_000) -> Parity:
+    images = draw(st.integers(least, most))
+    few = st.integers(0, max(1, images // 50))
+    broken, fixed, changed = draw(few), draw(few), draw(few)
+    flips = min(images, broken + fixed + changed)
+    measured: dict[str, Any] = {name: draw(SHARES) for name in MEASURED}
+    return Parity(
+        images=images, classes=10, correct=images - broken, broken=broken, fixed=fixed, flips=flips,
+        ties=draw(st.integers(0, flips)), batch_flips=draw(st.sampled_from([0, 1, 5])), unanswered=0,
+        **measured,
+    )  # fmt: skip
+
+
+CHECKS = st.none() | st.builds(
+    IntegerCheck,
+    differing=st.just(1),
+    max_abs_diff=SHARES,
+    flips=st.just(0),
+    rescaling=st.sampled_from([None, "double"]),
+)
+QUANTIZATIONS = st.sampled_from(sorted(GATES))
+LIMITS_GIVEN = st.fixed_dictionaries({}, optional=GIVEN)
+
+
+def outcome(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> str:
+    return judge(measurements(gate, parity, integer)).outcome
+
+
+@given(QUANTIZATIONS, parities(), CHECKS, LIMITS_GIVEN, st.sampled_from(MEASURED))
+def test_a_figure_that_is_no_number_passes_no_gate(
+    quantization: str, parity: Parity, check: IntegerCheck | None, limits: dict[str, float], name: str
+) -> None:
+    gate = GATES[quantization].given(limits, GATE_FILE)
+    for value in (math.nan, math.inf):
+        odd: dict[str, Any] = {name: value}
+        assert outcome(gate, replace(parity, **odd), check) != PASSED
+        if check is not None and INTEGER_DIFF in gate.limits:
+            unsure = msgspec.structs.replace(check, max_abs_diff=value, rescaling=None)
+            assert outcome(gate, parity, unsure) != PASSED
+    assert outcome(gate, replace(parity, unanswered=1), check) != PASSED
+
+
+@given(QUANTIZATIONS, parities(most=2 * FEWEST_IMAGES), CHECKS, LIMITS_GIVEN)
+def test_too_few_images_pass_no_gate(
+    quantization: str, parity: Parity, check: IntegerCheck | None, limits: dict[str, float]
+) -> None:
+    gate = GATES[quantization].given(limits, COMMAND_LINE)
+    found = judge(measurements(gate, parity, check))
+    if parity.images < limits.get(IMAGES, FEWEST_IMAGES):
+        assert found.outcome != PASSED
+        assert any(held.outcome == UNKNOWN for held in found.limits if held.name == IMAGES)
+
+
+@given(QUANTIZATIONS, parities(), CHECKS, LIMITS_GIVEN, LIMITS_GIVEN)
+def test_a_tighter_limit_of_a_person_never_turns_missed_into_passed(
+    quantization: str, parity: Parity, check: IntegerCheck | None, limits: dict[str, float], others: dict[str, float]
+) -> None:
+    tighter = {
+        name: max(limit, others.get(name, limit)) if name == IMAGES else min(limit, others.get(name, limit))
+        for name, limit in limits.items()
+    }
+    assume(tighter != limits)
+    gate = GATES[quantization]
+    before, after = (outcome(gate.given(some, GATE_FILE), parity, check) for some in (limits, tighter))
+    assert WORST_FIRST.index(after) <= WORST_FIRST.index(before)
+
+
+@given(parities(least=FEWEST_IMAGES), SHARES, st.data())
+def test_what_passes_is_within_a_limit_of_a_person_to_the_letter(
+    parity: Parity, difference: float, data: st.DataObject
+) -> None:
+    check = IntegerCheck(differing=1, max_abs_diff=difference, flips=0, rescaling="double")
+    shares = {FLIPS: parity.flips, DROP: parity.lost, BATCH_FLIPS: parity.batch_flips}
+    figures = {name: 100 * number / parity.images for name, number in shares.items()}
+    figures |= {ABS_DIFF: parity.max_abs_diff, BATCH_DIFF: parity.max_batch_diff, MEAN_DIFF: parity.mean_abs_diff}
+    figures[INTEGER_DIFF] = difference
+    name = data.draw(st.sampled_from(sorted(figures)))
+    limit = data.draw(GIVEN[name])
+    # Int8 has every limit, and no other one stands in the way.
+    loose = {other: 0.0 if other == IMAGES else 1e9 for other in LIMITS}
+    found = outcome(GATES["int8"].given({**loose, name: limit}, COMMAND_LINE), parity, check)
+    assert found != PASSED or figures[name] <= limit + 1e-9
+
+
+@given(QUANTIZATIONS, st.integers(0, 5), st.integers(0, 9), st.sampled_from([math.nan, math.inf, -math.inf]))
+def test_an_answer_that_is_no_number_is_as_no_other_was(
+    quantization: str, image: int, place: int, value: float
+) -> None:
+    reference = np.full((300, 10), 0.01, np.float32)
+    reference[np.arange(300), np.arange(300) % 10] = 0.91
+    odd = reference.copy()
+    odd[image, place] = value
+    gate, labels = GATES[quantization], np.arange(300) % 10
+    assert outcome(gate, compare(reference, labels, reference, reference)) == PASSED
+    assert outcome(gate, compare(reference, labels, odd, odd)) != PASSED
+    for here, there in ((reference, odd), (odd, reference)):
+        found = replay(here, there, quantization=quantization)
+        assert not judge(replay_measurements(gate, found)).passed

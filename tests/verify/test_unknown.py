@@ -15,11 +15,9 @@ import pytest
 from edgemnist.errors import ArtifactError, ModelError, UsageError
 from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
 from edgemnist.ground.progress import Task
-from edgemnist.ground.results.bench import Block
 from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, PASSED, UNKNOWN, judge
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import LIMITS_FILE, Exports
-from edgemnist.model.exports.findings import choose
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import GOLDEN_FILE
 from edgemnist.model.native import library
@@ -30,7 +28,6 @@ from edgemnist.pipeline.verify.gate import GATES, GateTable, measurements, most_
 from edgemnist.pipeline.verify.parity import ask, compare
 from edgemnist.pipeline.verify.run import keep_verdict, verify
 from edgemnist.selftest import self_test
-from tests.bench.test_recommend import latency, parity
 from tests.exports.test_directory import without_runtimes
 from tests.notices import Notices
 from tests.verify.damage import damage_artifact, edit_manifest
@@ -65,15 +62,16 @@ def kept(directory: Path) -> Exports:
     return Exports.open(directory)
 
 
-def test_a_reference_that_gives_no_number_is_no_reference(old_exports: Path) -> None:
+def test_a_reference_without_a_number_or_an_image_is_no_reference(old_exports: Path) -> None:
     def without_a_number(pack: GoldenPack) -> GoldenPack:
         probabilities = pack.probabilities.copy()
         probabilities[7, 3] = np.nan
         return replace(pack, probabilities=probabilities)
 
-    said = "The Keras model answers 1 of 200 images with numbers that are not finite"
-    with pytest.raises(ArtifactError, match=said):
-        verify(with_golden(old_exports, without_a_number), [INT8])
+    numbers = "The Keras model answers 1 of 200 images with numbers that are not finite"
+    for change, said in ((without_a_number, numbers), (first(0), "no images")):
+        with pytest.raises(ArtifactError, match=said):
+            verify(with_golden(shutil.copytree(old_exports, old_exports.parent / said), change), [INT8])
 
 
 def test_no_golden_pack_is_made_of_answers_that_are_no_numbers() -> None:
@@ -232,37 +230,6 @@ def test_parity_with_a_model_that_only_guesses_proves_nothing(old_exports: Path)
     result = verify(with_golden(old_exports, lambda pack: replace(pack, truth=(pack.labels + 1) % 10)), [FLOAT])
     assert (result.passed, result.verdict.outcome) == (False, UNKNOWN)
     assert "hardly better than guessing" in result.verdict.reasons[0]
-
-
-def test_what_missed_answers_last_and_says_so(old_exports: Path) -> None:
-    (old_exports / LIMITS_FILE).write_text("[tflite-int8]\nmax_abs_diff = 0.0\n")
-    opened, notices = Exports.open(old_exports), Notices()
-    keep_verdict(opened, verify(opened, [INT8]))
-    assert Exports.open(old_exports).model(None, notices).artifact != INT8
-    assert notices.messages[-1].endswith("is used unverified.")
-    edit_manifest(old_exports, lambda one: replaced(one, artifacts=[one.artifact(INT8)]))
-    assert Exports.open(old_exports).model(None, notices).artifact == INT8
-    assert notices.messages[-1].endswith(f"so {INT8} is used although it missed its gate.")
-
-
-def disturbed(name: str, p50: float) -> Any:
-    block = Block(p50_us=p50, samples=9, taints=["busy"])
-    return replaced(latency(name, p50), blocks=[block])
-
-
-def test_no_disturbed_figure_ships() -> None:
-    rows = [parity("a-int8"), parity("b-int8")]
-    for times, again in (
-        ([disturbed("a-int8", 1.0), latency("b-int8", 9.0)], "a-int8 was"),
-        # Whatever throttled the processor made every call slow.
-        ([disturbed("a-int8", 99.0), latency("b-int8", 9.0)], "a-int8 was"),
-        ([disturbed("a-int8", 1.0), disturbed("b-int8", 9.0)], "all were"),
-    ):
-        reason = f"Which one is the fastest is unknown: {again} measured on a disturbed machine."
-        assert choose(rows, times) == (None, reason)
-    assert choose(rows, [latency("a-int8", 99.0), latency("b-int8", 9.0)])[0] == "b-int8"
-    # What may not ship anyway is in nobody's way.
-    assert choose(rows[1:], [disturbed("a-int8", 1.0), latency("b-int8", 9.0)])[0] == "b-int8"
 
 
 def test_a_file_that_takes_one_image_has_no_batches_to_compare() -> None:
