@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.activations import CUT
 from edgemnist.model.runtimes.integer import _KNOWN, Rounding, plan
-from edgemnist.model.runtimes.interface import shares
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from tests.native.networks import Options
-from tests.shapes import SPECS
 from tests.shapes.graphs import Sketch, reference_kernels, write_tflite
 
 SAME, VALID = 0, 1
@@ -301,14 +300,15 @@ def test_an_operator_has_the_bits_of_the_reference_kernels(kind: str, tmp_path: 
 
 def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_kernels(tmp_path: Path) -> None:
     """As a converter leaves them that is not told otherwise: inputs in steps of which half are between two numbers."""
-    sketch, spec = Operators(3), SPECS["row"]
+    sketch, spec = Operators(3), InputSpec(shape=(13,), dtype="float32", scale=(1.0,))
     source = sketch.add("float32", (1, *spec.shape), [], 0)
     inner = sketch.operate("QUANTIZE", source, sketch.activation(spec.size, scale=0.05))
     answers = sketch.softmax(sketch.dense(inner, spec.size, 5), 5)
     graph = sketch.ending_in(sketch.operate("DEQUANTIZE", answers, sketch.add("float32", (1, 5), [], 0)))
     path = write_tflite(graph, tmp_path / "model.tflite")
-    inputs = np.random.default_rng(0).integers(-200, 200, (50, *spec.shape)) * np.float32(0.025)
+    inputs = np.random.default_rng(0).integers(-200, 200, (50, *spec.shape)).astype(np.float32) * np.float32(0.025)
     (expected,) = reference_kernels(path, inputs, [graph.outputs[0]])
     found = load(path, runtime="integer", spec=spec).predict_proba(inputs)
-    np.testing.assert_array_equal(found, shares(expected))
-    np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=1.01 / 256)
+    np.testing.assert_array_equal(found, expected)
+    # Its kernels round halves to even, and a level at the entry is a few at the end.
+    np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=0.02)

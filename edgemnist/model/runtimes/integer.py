@@ -347,7 +347,8 @@ def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
 def _quantized(scale: float, zero_point: int, ends: tuple[int, int], reals: npt.NDArray[np.float32]) -> Quantized:
     """Return the nearest numbers that stand for reals, halves away from zero, computed in float32."""
     steps = (reals / np.float32(scale)).astype(np.float64)
-    return np.clip(np.copysign(np.floor(np.abs(steps) + 0.5), steps) + zero_point, *ends).astype(np.int64)
+    rounded: Quantized = (np.copysign(np.floor(np.abs(steps) + 0.5), steps) + zero_point).clip(*ends).astype(np.int64)
+    return rounded
 
 
 def _held_by(tensor: Tensor) -> Numbers:
