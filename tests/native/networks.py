@@ -219,7 +219,12 @@ class GraphBuilder:
         """Add a RELU, a QUANTIZE, or what scales by a single number; return the index of its outputs."""
         if kind == "QUANTIZE" and self.rng.random() < 0.5:
             return self.scaling(source, width)
-        return self.operate(kind, source, self.activation(width))
+        target = self.activation(width)
+        ends = self.tensors[source].scales[0], self.tensors[target].scales[0]
+        if ends[0] / 2**20 > ends[1]:
+            # The kernels' numbers would leave 32 bits.
+            self.tensors[target] = replace(self.tensors[target], scales=self.tensors[source].scales)
+        return self.operate(kind, source, target)
 
     def scaling(self, source: int, width: int) -> int:
         """Add a MUL, an ADD or a SUB of a single number; return the index of its outputs."""

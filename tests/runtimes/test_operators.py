@@ -212,7 +212,7 @@ def mapped(sketch: Operators, kind: str) -> int:
     made = {"LOGISTIC": (1 / 256, lowest), "TANH": (1 / 128, lowest + 128)}.get(kind)
     least = 1 if kind == "HARD_SWISH" else 0.2
     made = made or (max(tied(sketch, scale), scale * least / 127), lowest + sketch.between(0, 255))
-    if kind in CUT and kind != "RELU" and sketch.between(0, 1):
+    if kind in CUT and kind != "RELU" and scale < 1e4 and sketch.between(0, 1):
         # Its end lies between two steps.
         made = (6 / (sketch.between(1, 150) + 0.5), made[1])
     slope, by_tanh = float(np.float32(sketch.rng.uniform(-0.1, 1.2))), sketch.between(0, 1)
@@ -312,3 +312,21 @@ def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_ker
     np.testing.assert_array_equal(found, expected)
     # Its kernels round halves to even, and a level at the entry is a few at the end.
     np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("kind", "smallest"), [("RELU", 2.0**-22), ("LEAKY_RELU", 2.0**-14), ("MUL", 2.0**-14), ("ADD", 2.0**-18)]
+)
+def test_numbers_that_would_leave_the_kernels_32_bits_are_refused(kind: str, smallest: float, tmp_path: Path) -> None:
+    for scale in (smallest, smallest / 2):
+        sketch = Operators(1)
+        source = sketch.add("int8", (1, 256), 1.0, 0)
+        target = sketch.add("int8", (1, 256), scale, 0)
+        other = [sketch.add("int8", (1, 256), 1.0, 0, np.arange(-128, 128).astype(np.int8))] * (kind in {"MUL", "ADD"})
+        options = Options(1.0) if kind == "LEAKY_RELU" else Options(0)
+        graph = sketch.ending_in(sketch.operate(kind, source, target, *other, options=options))
+        if scale == smallest:
+            assert_same_bits(graph, tmp_path / "model.tflite")
+        else:
+            with pytest.raises(ValueError, match=r"^its output's scale, .*, is so small that numbers leave 32 bits"):
+                plan(graph)

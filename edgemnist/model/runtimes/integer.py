@@ -92,6 +92,7 @@ _EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
 _OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
 _KNOWN: Final = tuple(dict.fromkeys((*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)))
 
+_LONGEST_NAME: Final = 60
 _MOST_OPERATORS: Final = 2000
 """Of a graph, as of the layers of a Keras model."""
 MOST_WEIGHTS: Final = 1 << 24
@@ -259,6 +260,8 @@ def _computing(graph: Graph) -> Iterator[Operator]:
 def placed(graph: Graph, operator: Operator, error: ValueError) -> ValueError:
     """Return an error about an operator that says where it is."""
     name = graph.tensors[operator.outputs[0]].name
+    # A converter joins the names of all that it has fused.
+    name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
     return ValueError(f"{error} (operator {graph.operators.index(operator)}, which makes {name!r})")
 
 
@@ -457,7 +460,7 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENC
     elif operator.kind in CUT:
         activation = CUT[operator.kind]
         in_double = rounding.in_double or operator.kind == "QUANTIZE"
-        numbers = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double))
+        numbers = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double, most=255))
     elif operator.kind == "LEAKY_RELU":
         slope = 0.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         numbers = _leaking(levels, scale, (np.ones(1, np.int64), slope), target_scale, rounding)
@@ -474,8 +477,15 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENC
     return np.clip(numbers + target_zero_point, *activation_range(target, activation))
 
 
-def _multiplier(*scales: float, over: float, in_double: bool) -> tuple[int, int]:
-    return fixedpoint.quantized_multiplier(fixedpoint.ratio(*scales, over=over, in_double=in_double))
+def _multiplier(*scales: float, over: float, in_double: bool, most: int) -> tuple[int, int]:
+    """Return a product of scales over another as a multiplier of numbers up to `most`.
+
+    Raises ValueError where they leave 32 bits, in which the kernels shift them to the left.
+    """
+    mantissa, exponent = fixedpoint.quantized_multiplier(fixedpoint.ratio(*scales, over=over, in_double=in_double))
+    if mantissa and most << max(exponent, 0) >= 2**31:
+        raise ValueError(f"its output's scale, {over:g}, is so small that numbers leave 32 bits")
+    return mantissa, exponent
 
 
 def _leaking(
@@ -483,8 +493,9 @@ def _leaking(
 ) -> Quantized:
     """Return levels in the output's scale, those below 0 times slopes, which have a scale, too."""
     rescale, in_double = RESCALINGS[rounding.rescaling][1], rounding.in_double
-    above = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double))
-    below = rescale(levels * slopes[0], *_multiplier(scale, slopes[1], over=target_scale, in_double=in_double))
+    above = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double, most=255))
+    factor = _multiplier(scale, slopes[1], over=target_scale, in_double=in_double, most=255**2)
+    below = rescale(levels * slopes[0], *factor)
     return np.where(levels >= 0, above, below)
 
 
@@ -521,6 +532,10 @@ def _combined(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[
             f"its {operator.kind} of {list(shapes[0])} and {list(shapes[1])} leads to an array of {list(target.shape)}"
         )
 
+    # Scales are refused here, and not when it is run.
+    nothing = [(np.zeros(1, np.int64), affine(tensor)[0]) for tensor in tensors]
+    _of_two(operator.kind, nothing[0], nothing[1], target_scale, rounding)
+
     def run(*values: Quantized) -> Quantized:
         given = iter(values)
         terms = []
@@ -546,7 +561,7 @@ def _of_two(
     if kind == "PRELU":
         return _leaking(levels, scale, second, target_scale, rounding)
     if kind == "MUL":
-        factor = _multiplier(scale, other_scale, over=target_scale, in_double=rounding.in_double)
+        factor = _multiplier(scale, other_scale, over=target_scale, in_double=rounding.in_double, most=255**2)
         return RESCALINGS[rounding.rescaling][1](levels * other, *factor)
     # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
     common = 2 * max(scale, other_scale)
@@ -556,9 +571,9 @@ def _of_two(
     )
     left, right = terms
     total = left + right if kind == "ADD" else left - right
-    return fixedpoint.multiply_rounding_twice(
-        total, *fixedpoint.quantized_multiplier(common / (target_scale * 2**_SUM_BITS))
-    )
+    # The kernels take no multiplier of 1 or more.
+    factor = _multiplier(common, over=target_scale * 2**_SUM_BITS, in_double=True, most=1 << 30)
+    return fixedpoint.multiply_rounding_twice(total, *factor)
 
 
 def _fully_connected(graph: Graph, operator: Operator, rescale: Rescale) -> Step:
