@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 MOST_SEEN: Final = 0.01
 """Share of the evaluation images that may be among the training images: data sets have a few duplicates."""
-MOST_ROWS_SEEN: Final = 0.5
-"""The same of rows of numbers, of which coarse measurements have many duplicates."""
+MOST_ROWS_SEEN: Final = 0.1
+"""The same of rows of numbers, of which coarse measurements have honest duplicates: beyond this, nothing is known."""
 FEWEST_PIXELS: Final = 256
 """Pictures of fewer may agree in half of their pixels by chance."""
 _SPREAD: Final = np.uint64(0x9E3779B1)

@@ -13,7 +13,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from edgemnist.errors import EdgemnistError, UnknownNameError, UsageError
-from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, GATE_FILE, PASSED, UNKNOWN, WORST_FIRST, judge
+from edgemnist.ground.results.verdict import (
+    COMMAND_LINE,
+    FEWEST_IMAGES,
+    GATE_FILE,
+    MISSED,
+    PASSED,
+    UNKNOWN,
+    WORST_FIRST,
+    judge,
+)
 from edgemnist.ground.results.verify import SIGNIFICANT, ArtifactParity, IntegerCheck, Limit
 from edgemnist.model.exports import Exports
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
@@ -224,6 +233,24 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
         "the runtime differs from the integer reference by 0.25 on the same file, 0.24 allowed"
     ]
     assert missed(GATES["int8"].given({"max_integer_diff": 0.25}, GATE_FILE), PERFECT, check(0.25)) == []
+
+
+@pytest.mark.parametrize(("flips", "outcome"), [(3, PASSED), (4, UNKNOWN)])
+def test_of_a_file_by_itself_a_rounding_rule_explains_no_more_labels_than_quantization_may_change(
+    flips: int, outcome: str
+) -> None:
+    gate = GATES["int8"].by_itself()
+    explained = IntegerCheck(differing=500, max_abs_diff=0.2, flips=flips, rescaling="float")
+    # Without labels nobody knows that accuracy is not lost, so ties count.
+    found = replace(PERFECT, images=200, labelled=False, flips=flips, ties=flips, max_abs_diff=0.9)
+    assert judge(measurements(gate, found, explained)).outcome == outcome
+    mine = gate.given({"max_flips_percent": 100 * flips / 200}, COMMAND_LINE)
+    assert judge(measurements(mine, found, explained)).outcome == PASSED
+    # What a person allows is not undecided.
+    mine = gate.given({"max_flips_percent": 100 * flips / 200 - 0.1}, COMMAND_LINE)
+    assert judge(measurements(mine, found, explained)).outcome == MISSED
+    unexplained = msgspec.structs.replace(explained, rescaling=None)
+    assert judge(measurements(gate, found, unexplained)).outcome == MISSED
 
 
 def test_what_a_person_gave_holds_to_the_letter_and_the_rest_allows_for_few_images(tmp_path: Path) -> None:

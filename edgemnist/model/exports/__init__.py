@@ -42,7 +42,7 @@ from edgemnist.model.exports.models import (
     require_runtime,
     split_name,
 )
-from edgemnist.model.exports.questions import question
+from edgemnist.model.exports.questions import doubts_of, question
 from edgemnist.model.runtimes import RUNTIMES, is_model_file, runtimes_of, version_of
 from edgemnist.model.task import Task
 
@@ -257,6 +257,7 @@ class Exports:
         # Without labels from elsewhere, so that it has those of its own file.
         classifier = model.load()
         outdated = self.outdated_reason(record)
+        seen = self.manifest.golden.seen if self.manifest.golden is not None else None
         return Subject(
             model=model,
             classifier=classifier,
@@ -265,6 +266,7 @@ class Exports:
             rests_on=self.basis(model.sha256, model.runtime),
             # The command behind the colon is the cure.
             mistakes=self._mistakes(record, classifier, golden, outdated.partition(": run ")[0]),
+            doubts=doubts_of(seen, golden.images, golden.task.input.noun),
             outdated=bool(outdated),
             exported=self.reference_answers(model),
             output_scale=record.output.scale,

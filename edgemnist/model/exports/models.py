@@ -154,6 +154,8 @@ class Subject:
     """What a verdict on it rests on, but for the limits."""
     mistakes: Sequence[str] = ()
     """A sentence for each way in which it is not of what it is compared with."""
+    doubts: Sequence[str] = ()
+    """A sentence for each reason why agreement with that proves nothing."""
     outdated: bool = False
     """Whether one of these is another Keras model."""
     exported: Probabilities | None = None

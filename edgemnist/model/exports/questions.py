@@ -67,6 +67,12 @@ def seen_question(seen: int | None, images: int, noun: str, model: str = "The mo
     return [f"{model} was trained on {seen:,} of {count(images, f'evaluation {noun}')}."] if seen else []
 
 
+def doubts_of(seen: int | None, images: Images, noun: str) -> list[str]:
+    """Return the same sentence if these are more of some inputs, [N, ...], than data has honest duplicates."""
+    most = (MOST_SEEN if images.dtype == np.uint8 else MOST_ROWS_SEEN) * len(images)
+    return seen_question(seen, len(images), noun) if seen is not None and seen > most else []
+
+
 def source_name(manifest: Manifest) -> str:
     """Return what messages call the model that artifacts were made from: `Keras model` or `ONNX model`."""
     suffix = Path(manifest.model.file).suffix if manifest.model is not None else ""
@@ -207,11 +213,12 @@ def count_seen(directory: Path, manifest: Manifest, images: Images) -> int | Non
 def check_unseen(directory: Path, manifest: Manifest, images: Images) -> int | None:
     """Return how many of some images, [N, ...], a model was trained on; None if that is unknown.
 
-    Raises DataError if they are more than duplicates, and what `count_seen` raises.
+    Raises DataError if they are pictures, and more than duplicates: rows of numbers may repeat, and what they prove is
+    for `verify` to say. Raises what `count_seen` raises.
     """
     seen = count_seen(directory, manifest, images)
-    if seen is not None and seen > (MOST_SEEN if images.dtype == np.uint8 else MOST_ROWS_SEEN) * len(images):
-        noun = manifest.resolved_task.input.noun
+    noun = manifest.resolved_task.input.noun
+    if images.dtype == np.uint8 and doubts_of(seen, images, noun):
         trained = f" ({manifest.data.source})" if manifest.data is not None else ""
         raise DataError(
             f"The model was trained on {seen:,} of {count(len(images), f'evaluation {noun}')}{trained}",

@@ -34,13 +34,13 @@ from edgemnist.model.exports.models import (
     recorded_beside,
     understood,
 )
-from edgemnist.model.exports.questions import check_unseen, seen_question
+from edgemnist.model.exports.questions import check_unseen, doubts_of, seen_question
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import RUNTIMES, onnxgraph
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from edgemnist.model.task import default_input, unnamed_task
 from edgemnist.pipeline.data.sources import find_dataset, read_inputs
-from edgemnist.pipeline.verify.gate import DROP, GATES, IMAGES, INTEGER_DIFF, GateTable
+from edgemnist.pipeline.verify.gate import GATES, GateTable
 from edgemnist.pipeline.verify.run import examine, is_comparable, joint_result
 from edgemnist.pipeline.verify.vote import INTEGER
 
@@ -165,9 +165,8 @@ def verify_alone(
         pack = _pack(reference, inputs_for(first, data, reporter))
         named = f"integer reference of {first.artifact}"
         gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers)
-        limits = (INTEGER_DIFF, IMAGES) if pack.truth is None else (INTEGER_DIFF, IMAGES, DROP)
         examined = [
-            examine(_subject(pack, model, "int8", logits=True), pack, gate.only(*limits), reporter,
+            examine(_subject(pack, model, "int8", logits=True), pack, gate.by_itself(), reporter,
                     rounding=rounding, reference=named, by_itself=True)
             for model in {model.name: model for model in judged}.values()
         ]  # fmt: skip
@@ -270,14 +269,19 @@ def verify_files(
         model.entry.load()
     started = time.perf_counter()
     pack = _pack(yardstick_model, evaluation)
-    named = f"reference ({reference})"
+    named, noun = f"reference ({reference})", pack.task.input.noun
+
+    def doubts(model: Model) -> list[str]:
+        # The answers of either may be remembered ones.
+        known = (seen[one.artifact] or 0 for one in (model, yardstick_model))
+        return doubts_of(max(known), evaluation.images, noun)
+
     logits = yardstick_model.load().answers_logits
     examined = [
-        examine(_subject(pack, model, name, logits=logits), pack, gate, reporter, reference=named)
+        examine(_subject(pack, model, name, logits=logits, doubts=doubts(model)), pack, gate, reporter, reference=named)
         for model, name, gate in zip(models, quantizations, limited, strict=True)
     ]
     warnings = _said_of(pack)
-    noun = pack.task.input.noun
     warnings += [words for name, number in seen.items() for words in seen_question(number, len(pack), noun, name)]
     return joint_result(examined, pack, started, reference=reference, warnings=warnings)
 
@@ -400,7 +404,7 @@ def _is_logits_export(model: Model) -> bool:
     return beside is not None and isinstance(beside[1], Artifact) and beside[1].logits
 
 
-def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool) -> Subject:
+def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool, doubts: Sequence[str] = ()) -> Subject:
     """Return a file to compare with a reference, which answers with logits or not."""
     # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
     classifier = replace(model, labels=None).load()
@@ -424,6 +428,7 @@ def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool)
         quantization=quantization,
         rests_on=basis_of(model.runtime, known),
         mistakes=mistakes,
+        doubts=doubts,
         output_scale=_output_scale(model) if pack.task.numbers else None,
     )
 

@@ -31,7 +31,15 @@ from typing import Any, Final, NamedTuple
 
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.ground.formatting import count
-from edgemnist.ground.results.verdict import BUILT_IN, COMMAND_LINE, FEWEST_IMAGES, GATE_FILE, UNKNOWN, Measurement
+from edgemnist.ground.results.verdict import (
+    BUILT_IN,
+    COMMAND_LINE,
+    FEWEST_IMAGES,
+    GATE_FILE,
+    MISSED,
+    UNKNOWN,
+    Measurement,
+)
 from edgemnist.ground.results.verify import ArtifactParity, IntegerCheck, Limit
 from edgemnist.ground.storage import sha256
 from edgemnist.model.formats import artifact_names
@@ -131,6 +139,8 @@ class Gate:
     """Where the limits come from that a person gave; the others are built in."""
     sha256: str = field(default="", compare=False)
     """Hash of what a person gave, such as a gate file; empty where that is nothing."""
+    undecided: frozenset[str] = frozenset()
+    """Limits beyond which nothing is known, unless a person gave them: the others are missed."""
 
     def __getitem__(self, name: str) -> float:
         return self.limits[name]
@@ -159,14 +169,21 @@ class Gate:
             )
         return replace(self, limits={limit: most for limit, most in self.limits.items() if limit not in others})
 
-    def only(self, *names: str) -> Gate:
-        """Return these limits, and those that a person gave."""
-        kept = {limit: most for limit, most in self.limits.items() if limit in names or limit in self.origins}
-        return replace(self, limits=kept)
+    def by_itself(self) -> Gate:
+        """Return the limits of a file that is compared with its own integer reference, and those that a person gave.
+
+        Many other labels, or numbers far off, are nobody's mistake if a rounding rule explains them.
+        """
+        apart = frozenset({FLIPS, VALUE_DIFF, VALUE_MEAN})
+        names = {INTEGER_DIFF, IMAGES, DROP, *apart, *self.origins}
+        kept = {limit: most for limit, most in self.limits.items() if limit in names}
+        return replace(self, limits=kept, undecided=apart)
 
     def measure(self, name: str, value: float, reason: str, most: float | None = None) -> Measurement:
         """Return a measurement beside one of the limits, or what that amounts to: `most`."""
-        return Measurement(name, value, reason, most=self[name] if most is None else most, origin=self.origin(name))
+        most = self[name] if most is None else most
+        otherwise = UNKNOWN if name in self.undecided and self.is_built_in(name) else MISSED
+        return Measurement(name, value, reason, most=most, origin=self.origin(name), otherwise=otherwise)
 
     def origin(self, name: str) -> str:
         """Return where a limit comes from."""
@@ -441,6 +458,8 @@ def measurements(
     def changed(name: str, number: int, how: str = "", tied: str = "") -> Measurement:
         most = gate.allowed(name, images)
         limit = f"{most:,} allowed ({100.0 * most / images:.2f} %)" if most else "none allowed"
+        if name in gate.undecided:
+            limit += ", which may be chance: name inputs with --data, or allow more with --max-flips"
         reason = f"{count(number, 'label')} changed{how} ({100.0 * number / images:.2f} %), {limit}{tied}"
         return gate.measure(name, 100 * number / images, reason, 100 * most / images)
 
@@ -507,10 +526,10 @@ def most_lost(gate: Gate, parity: Parity) -> int:
 def excused_ties(gate: Gate, parity: Parity) -> int:
     """Return how many flips are ties that do not count: all of them or none.
 
-    They count where a person gave the limit, and where accuracy is lost: beyond its limit, or beyond chance.
+    They count where a person gave the limit, and where accuracy is lost, beyond its limit or beyond chance, or unknown.
     """
     lost = DROP in gate.limits and (parity.lost > most_lost(gate, parity) or parity.significant_loss)
-    return parity.ties if gate.is_built_in(FLIPS) and not lost else 0
+    return parity.ties if parity.labelled and gate.is_built_in(FLIPS) and not lost else 0
 
 
 def misses_integers(gate: Gate, integer: IntegerCheck) -> bool:

@@ -321,7 +321,7 @@ def parity_of(
         values = f"{check.differing:,} of {answers.single.size:,} {'numbers' if numbers else 'probabilities'}"
         promised = f"{values} differ from the integer reference, but {runtime} promises every bit of it"
         known.append(fault("every_bit", promised))
-    for doubt in reference_question(golden, reference=reference):
+    for doubt in (*subject.doubts, *reference_question(golden, reference=reference)):
         # The first sentence; the page has the others below.
         proves = f"it proves nothing: {doubt[0].lower()}{doubt[1:].partition('. ')[0].rstrip('.')}"
         known.append(fault("reference", proves, otherwise=UNKNOWN))
