@@ -55,9 +55,7 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     verdicts = {parity.name: parity.verdict for parity in verified.artifacts}
     verdict = joint(verdicts | {f"{name} on this board": judge(found) for name, found in limited.items()})
     return SelfTestResult(
-        verdict=verdict,
-        passed=verdict.passed,
-        reasons=verdict.reasons,
+        **verdict.said,
         images=verified.images,
         artifacts=verified.artifacts,
         latencies=latencies,

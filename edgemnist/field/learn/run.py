@@ -140,9 +140,7 @@ def learn(
     verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right), basis)
     per_class = np.bincount(truth, minlength=len(present.labels)).tolist()
     result = LearnResult(
-        verdict=verdict,
-        passed=verdict.passed,
-        reasons=verdict.reasons,
+        **verdict.said,
         exports=str(exports.directory),
         out=str(config.out) if verdict.passed else None,
         labels=list(present.labels),
@@ -377,5 +375,4 @@ def _export(exports: Exports, place: Path, result: LearnResult, dataset: Dataset
     if verified.passed:
         made.findings.save_verification(verified, reporter)
         return result
-    verdict = verified.verdict
-    return msgspec.structs.replace(result, verdict=verdict, passed=False, reasons=verdict.reasons, out=None)
+    return msgspec.structs.replace(result, **verified.verdict.said, out=None)

@@ -105,9 +105,7 @@ def promote_on(
     verdict = gate(found, config)
     result = PromoteResult(
         host=name,
-        passed=verdict.passed,
-        verdict=verdict,
-        reasons=verdict.reasons,
+        **verdict.said,
         release=found.release,
         compared=0 if found.tally is None else found.tally.compared,
         differing=0 if found.tally is None else found.tally.differing,

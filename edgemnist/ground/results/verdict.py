@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -87,6 +87,11 @@ class Verdict(Part, frozen=True, kw_only=True):
     def passed(self) -> bool:
         """Whether it is known to be good enough."""
         return self.outcome == PASSED
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What results say of it, by the names there."""
+        return {"verdict": self, "passed": self.passed, "reasons": self.reasons}
 
     def here(self, now: Basis, again: str) -> Verdict:
         """Return the verdict if all that it rests on is still so, and else that nothing is known.

@@ -174,10 +174,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     @property
     def loss(self) -> str:
         """The loss of accuracy in words, if chance does not explain it; empty otherwise."""
-        found = self.significant_loss
-        if found is None:
-            found = (self.accuracy_drop_points or 0) > 0 and self.mcnemar_p is not None and self.mcnemar_p < SIGNIFICANT
-        if not found or self.accuracy_drop_points is None:
+        if not self.significant_loss or self.accuracy_drop_points is None:
             return ""
         p = "" if self.mcnemar_p is None else f" (McNemar's exact test, p {self.mcnemar_p:.2g})"
         return f"{self.accuracy_drop_points:.2f} points less accurate, more than chance explains{p}"
@@ -202,7 +199,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     def accepts_loss(self) -> bool:
         """Whether a person gave the limit of the loss of accuracy."""
         limit = self.gate.get("max_drop_points")
-        return limit is not None and (limit.origin != BUILT_IN or (self.significant_loss is None and limit.own))
+        return limit is not None and limit.origin != BUILT_IN
 
     @property
     def shippable(self) -> bool:
@@ -217,6 +214,11 @@ class Unusable(Part, frozen=True, kw_only=True):
     status: str
     """`damaged`, `missing`, `refused` by its runtime, or `not run`, where its runtime is not installed."""
     reason: str
+
+    @property
+    def outcome(self) -> str:
+        """What that is in a verdict."""
+        return UNKNOWN if self.status == NOT_RUN else MISSED
 
 
 class Voter(Part, frozen=True, kw_only=True):
@@ -337,10 +339,7 @@ class VerifyResult(Result, frozen=True, kw_only=True):
 
 def verdict_on(artifacts: Iterable[ArtifactParity], unusable: Iterable[Unusable] = ()) -> Verdict:
     """Return the verdict on models, and on artifacts that could not be verified."""
-    others = {
-        one.name: Verdict(outcome=UNKNOWN if one.status == NOT_RUN else MISSED, reasons=[one.reason])
-        for one in unusable
-    }
+    others = {one.name: Verdict(outcome=one.outcome, reasons=[one.reason]) for one in unusable}
     return joint({one.name: one.verdict for one in artifacts} | others)
 
 

@@ -108,13 +108,11 @@ class Space:
     def check(self, limits: Limits, classes: int) -> None:
         """Raise UsageError if no network is within limits of what is known before training."""
         smallest = [Costs.of(one, classes) for one in self.smallest()]
-        for option, name, limit, least in (
-            ("--max-bytes", "bytes", limits.bytes, min(one.bytes for one in smallest)),
-            ("--max-ram", "bytes of RAM", limits.ram_bytes, min(one.ram_bytes for one in smallest)),
-        ):
-            if limit is not None and limit < least:
-                smallest_takes = f"The smallest takes {least:,} {name}."
-                raise UsageError(f"{option} {limit:,} is less than any network takes", hint=smallest_takes)
+        least = Costs(**{name: min(getattr(one, name) for one in smallest) for name in Costs.__annotations__})
+        for _, option, cost, limit, unit in limits.on(least):
+            if limit < cost:
+                smallest_takes = f"The smallest takes {cost:,} {unit}."
+                raise UsageError(f"--{option} {limit:,} is less than any network takes", hint=smallest_takes)
 
 
 def _convolutions(trial: Trial, most: int) -> Iterator[Layer]:
@@ -211,18 +209,18 @@ class Limits:
             ram_bytes=None if ram is None else int(ram),
         )
 
-    def _on(self, costs: Costs) -> Iterator[tuple[str, str, int, int, str]]:
-        """Yield what each limit of a cost is about: its name, option, what it costs, the limit, and a sentence."""
+    def on(self, costs: Costs) -> Iterator[tuple[str, str, int, int, str]]:
+        """Yield what each limit of a cost is about: its name, option, what it costs, the limit, and their unit."""
         for name, option, cost, limit, unit in (
             ("bytes", "max-bytes", costs.bytes, self.bytes, "bytes"),
             ("RAM", "max-ram", costs.ram_bytes, self.ram_bytes, "bytes of RAM"),
         ):
             if limit is not None:
-                yield name, option, cost, limit, f"{cost:,} {unit}, but only {limit:,} are allowed"
+                yield name, option, cost, limit, unit
 
     def excesses(self, costs: Costs) -> dict[str, float]:
         """Return by how much of the limit each cost exceeds it, 0 or less within."""
-        return {name: cost / limit - 1 for name, _, cost, limit, _ in self._on(costs)}
+        return {name: cost / limit - 1 for name, _, cost, limit, _ in self.on(costs)}
 
     def allow(self, costs: Costs) -> bool:
         """Return whether no cost exceeds its limit."""
@@ -235,8 +233,10 @@ class Limits:
             reason = f"{percent(accuracy)} accurate, but {percent(least)} was asked for"
             found.append(Measurement("accuracy", accuracy, reason, least=least, origin=COMMAND_LINE))
         return found + [
-            Measurement(option, cost, reason, most=limit, origin=COMMAND_LINE)
-            for _, option, cost, limit, reason in self._on(costs)
+            Measurement(
+                option, cost, f"{cost:,} {unit}, but only {limit:,} are allowed", most=limit, origin=COMMAND_LINE
+            )
+            for _, option, cost, limit, unit in self.on(costs)
         ]
 
 

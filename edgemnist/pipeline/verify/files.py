@@ -19,7 +19,7 @@ from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import FEWEST_IMAGES, Basis
-from edgemnist.ground.results.verify import VerifyResult, verdict_on
+from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports, basis_of
 from edgemnist.model.exports.golden import GoldenPack, check_finite
@@ -147,7 +147,7 @@ def verify_alone(
         for model in models_of(name, reporter):
             groups.setdefault(model.path, []).append(model)
     table, started = gates or GateTable(), time.perf_counter()
-    results = []
+    packs, examined = [], []
     for models in groups.values():
         first = models[0]
         if first.path.suffix not in RUNTIMES[INTEGER].suffixes or guess_quantization(first.path) != "int8":
@@ -155,47 +155,31 @@ def verify_alone(
                 f"{first.artifact} is no full-int8 TFLite file, and nothing is named to compare it with",
                 hint=f"Name the other one: edgemnist verify --reference theirs.onnx {first.artifact}",
             )
-        judged = [model for model in models if model.runtime != INTEGER]
+        judged = {model.name: model for model in models if model.runtime != INTEGER}
         if not judged:
             raise UsageError(
                 f"{first.artifact} is compared with the runtime {INTEGER}, and with nothing else here",
                 hint="Name another runtime, such as FILE@tflm. See: edgemnist runtimes",
             )
-        reference = replace(first, runtime=INTEGER)
-        pack = _pack(reference, inputs_for(first, data, reporter))
+        packs.append(pack := _pack(replace(first, runtime=INTEGER), inputs_for(first, data, reporter)))
         named = f"integer reference of {first.artifact}"
-        gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers)
-        examined = [
-            examine(_subject(pack, model, "int8", logits=True), pack, gate.by_itself(), reporter,
+        gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers).by_itself()
+        examined += [
+            examine(_subject(pack, model, "int8", logits=True), pack, gate, reporter,
                     rounding=rounding, reference=named, by_itself=True)
-            for model in {model.name: model for model in judged}.values()
+            for model in judged.values()
         ]  # fmt: skip
-        results.append(joint_result(examined, pack, started, reference=named, warnings=_said_of(pack)))
-    first_of, *others = results
-    if not others:
-        return first_of
-    artifacts = [one for result in results for one in result.artifacts]
-    verdict = verdict_on(artifacts)
-    return msgspec.structs.replace(
-        first_of,
-        verdict=verdict,
-        passed=verdict.passed,
-        model_sha256="",
-        artifacts=artifacts,
-        reference_accuracy=None,
-        reference="integer reference of each file",
-        rounding=[one for result in results for one in result.rounding],
-        vote=None,
-        warnings=list(dict.fromkeys(words for result in results for words in result.warnings)),
-    )
+    warnings = list(dict.fromkeys(words for pack in packs for words in _said_of(pack)))
+    alone = len(packs) == 1
+    named = named if alone else "integer reference of each file"
+    result = joint_result(examined, packs[0], started, reference=named, warnings=warnings)
+    nothing = {"model_sha256": "", "reference_accuracy": None, "vote": None}
+    return result if alone else msgspec.structs.replace(result, **nothing)
 
 
 def _said_of(pack: GoldenPack) -> list[str]:
-    if pack.task.numbers:
-        return []
-    if pack.truth is None:
-        return ["Nobody has said the labels of these inputs: nothing is known of the accuracy."]
-    return []
+    said = "Nobody has said the labels of these inputs: nothing is known of the accuracy."
+    return [] if pack.task.numbers or pack.truth is not None else [said]
 
 
 def _pack(reference: Model, evaluation: Evaluation) -> GoldenPack:

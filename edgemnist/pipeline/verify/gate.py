@@ -26,8 +26,9 @@ import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.ground.formatting import count
@@ -296,17 +297,13 @@ class GateTable:
 
         Raises UnknownNameError for a quantization without one, and UsageError as `Gate.of_answers` does.
         """
-        gate = self._given(name, quantization)
-        return gate if numbers is None else gate.of_answers(name, numbers=numbers)
-
-    def _given(self, name: str, quantization: str) -> Gate:
         gate = replace(gate_for(quantization), sha256=self.sha256)
         for table in (quantization, name):
             gate = gate.given(self.changes.get(table, {}), GATE_FILE)
-        if not self.options:
-            return gate
-        hashed = sha256(repr((self.sha256, sorted(self.options.items()))).encode())
-        return replace(gate.given(self.options, COMMAND_LINE), sha256=hashed)
+        if self.options:
+            hashed = sha256(repr((self.sha256, sorted(self.options.items()))).encode())
+            gate = replace(gate.given(self.options, COMMAND_LINE), sha256=hashed)
+        return gate if numbers is None else gate.of_answers(name, numbers=numbers)
 
     def document(self) -> dict[str, Any]:
         """Return all limits as a gate file would have them."""
@@ -409,51 +406,67 @@ def _own(name: str, limit: Limit, noun: str) -> str:
     return f"{name} {limit.limit:g} to the letter{counted}"
 
 
-def value_measurements(
-    gate: Gate, parity: ValueParity, integer: IntegerCheck | None = None, noun: str = "image"
+def measurements(
+    gate: Gate, parity: Parity | ValueParity, integer: IntegerCheck | None = None, noun: str = "image"
 ) -> list[Measurement]:
-    """Return what is compared with each limit of a gate where answers are numbers; see `measurements`.
+    """Return what is compared with each limit of a gate, the plainest fault first.
 
-    `integer` is the comparison with the integer reference, in steps of 1/256.
+    `integer` is the comparison with the integer reference, if there is one, in steps of 1/256; messages call one input
+    `noun`.
     """
-    odd = f"{parity.unanswered:,} of {count(parity.images, noun)} got an answer that is not a finite number"
-    found = [Measurement("unanswered", parity.unanswered, odd, most=0)]
+    images = count(parity.images, noun)
+    odd = f"{parity.unanswered:,} of {images} got an answer that is not a finite number"
+    unanswered = Measurement("unanswered", parity.unanswered, odd, most=0)
+    if parity.unanswered == parity.images:
+        # Every other limit is exceeded as well, and none of that says anything.
+        return [unanswered]
+    found = _of_numbers(gate, parity) if isinstance(parity, ValueParity) else _of_classes(gate, parity)
+    left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
+    if isinstance(parity, Parity) and not parity.labelled and gate.is_built_in(DROP):
+        left_out.add(DROP)
+    if integer is not None:
+        # What a rounding rule explains is within the limit.
+        off = integer.max_abs_diff
+        found[INTEGER_DIFF] = lambda: gate.measure(
+            INTEGER_DIFF,
+            off if misses_integers(gate, integer) else min(off, gate[INTEGER_DIFF]),
+            "the runtime differs from the integer reference by {} on the same file, {} allowed",
+        )
+    few = f"only {images}, and {gate[IMAGES]:,.0f} are needed to judge"
+    return [
+        unanswered,
+        *(measure() for name, measure in found.items() if name in gate.limits and name not in left_out),
+        Measurement(IMAGES, parity.images, few, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN),
+    ]
+
+
+Measures: TypeAlias = dict[str, Callable[[], Measurement]]
+"""What makes the measurement beside each limit, where the gate has that limit."""
+
+
+def _of_numbers(gate: Gate, parity: ValueParity) -> Measures:
     values = parity.values
-    alone = " between a batch of one and a large batch"
     measured = {
         VALUE_DIFF: (values.largest, "a value is off by {} times the spread, {} allowed"),
         VALUE_MEAN: (values.mean, "values are off by {} times the spread on average, {} allowed"),
         VALUES_DIFFERING: (100 * values.differing, "{} % of the values are not the same, {} % allowed"),
         BATCH_DIFF: (
             parity.max_batch_diff / values.spread,
-            f"a value changed{alone} by {{}} times the spread, {{}} allowed",
+            f"a value changed{ALONE} by {{}} times the spread, {{}} allowed",
         ),
     }
-    if not parity.batches:
-        del measured[BATCH_DIFF]
-    if parity.unanswered < parity.images:
-        found += [gate.measure(name, *what) for name, what in measured.items() if name in gate.limits]
-    return [*found, *_integer(gate, integer), _few(gate, parity.images, noun)]
+    return {name: partial(gate.measure, name, *what) for name, what in measured.items()}
 
 
-def measurements(
-    gate: Gate, parity: Parity, integer: IntegerCheck | None = None, noun: str = "image"
-) -> list[Measurement]:
-    """Return what is compared with each limit of a gate, the plainest fault first.
+ALONE: Final = " between a batch of one and a large batch"
 
-    Accuracy counts every image. Ties are flips too, and excused under the built-in limit only, see `excused_ties`.
-    `integer` is the comparison with the integer reference, if there is one; messages call one input `noun`.
-    """
+
+def _of_classes(gate: Gate, parity: Parity) -> Measures:
+    """Accuracy counts every image; ties are flips, too, and excused under the built-in limit only (`excused_ties`)."""
     images = parity.images
-    odd = f"{parity.unanswered:,} of {images:,} {noun}s got an answer that is not a finite number"
-    unanswered = Measurement("unanswered", parity.unanswered, odd, most=0)
-    if parity.unanswered == images:
-        # Every other limit is exceeded as well, and none of that says anything.
-        return [unanswered]
     chance = f", more than chance explains (p = {parity.p_value:.2g})" if parity.significant_loss else ""
     ties = excused_ties(gate, parity)
     tied = f"; {parity.ties:,} of them {'is a tie' if parity.ties == 1 else 'are ties'}" * (parity.ties > ties)
-    alone = " between a batch of one and a large batch"
 
     def changed(name: str, number: int, how: str = "", tied: str = "") -> Measurement:
         most = gate.allowed(name, images)
@@ -470,41 +483,22 @@ def measurements(
         reason = f"accuracy fell by {{}} points{chance}, {{}} allowed"
         return gate.measure(DROP, 100 * parity.lost / images, reason, 100 * most_lost(gate, parity) / images)
 
-    off = "a probability changed between a batch of one and a large batch by {}, {} allowed"
-    measured: dict[str, Callable[[], Measurement]] = {
-        # Two more classes than there are, because the int8 softmax also saturates at 255/256.
-        SUM_ERROR: lambda: gate.measure(
-            SUM_ERROR, parity.max_sum_error, "probabilities add up to 1 ± {}, ± {} allowed",
-            gate[SUM_ERROR] * (parity.classes + 2),
-        ),
+    # Two more classes than there are, because the int8 softmax also saturates at 255/256.
+    sums = gate.limits.get(SUM_ERROR, 0) * (parity.classes + 2)
+    added, off = "probabilities add up to 1 ± {}, ± {} allowed", "a probability is off by {}, {} allowed"
+    on_average, apart = (
+        "probabilities are off by {} on average, {} allowed",
+        f"a probability changed{ALONE} by {{}}, {{}} allowed",
+    )
+    return {
+        SUM_ERROR: partial(gate.measure, SUM_ERROR, parity.max_sum_error, added, sums),
         DROP: drop,
-        FLIPS: lambda: changed(FLIPS, parity.flips - ties, tied=tied),
-        ABS_DIFF: lambda: gate.measure(ABS_DIFF, parity.max_abs_diff, "a probability is off by {}, {} allowed"),
-        MEAN_DIFF: lambda: gate.measure(
-            MEAN_DIFF, parity.mean_abs_diff, "probabilities are off by {} on average, {} allowed"
-        ),
-        BATCH_FLIPS: lambda: changed(BATCH_FLIPS, parity.batch_flips, alone),
-        BATCH_DIFF: lambda: gate.measure(BATCH_DIFF, parity.max_batch_diff, off),
-    }  # fmt: skip
-    left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
-    if not parity.labelled and gate.is_built_in(DROP):
-        left_out.add(DROP)
-    found = [make() for name, make in measured.items() if name in gate.limits and name not in left_out]
-    return [unanswered, *found, *_integer(gate, integer), _few(gate, images, noun)]
-
-
-def _integer(gate: Gate, integer: IntegerCheck | None) -> list[Measurement]:
-    if integer is None or INTEGER_DIFF not in gate.limits:
-        return []
-    # What a rounding rule explains is within the limit.
-    off = integer.max_abs_diff if misses_integers(gate, integer) else min(integer.max_abs_diff, gate[INTEGER_DIFF])
-    reason = "the runtime differs from the integer reference by {} on the same file, {} allowed"
-    return [gate.measure(INTEGER_DIFF, off, reason)]
-
-
-def _few(gate: Gate, images: int, noun: str) -> Measurement:
-    few = f"only {count(images, noun)}, and {gate[IMAGES]:,.0f} are needed to judge"
-    return Measurement(IMAGES, images, few, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN)
+        FLIPS: partial(changed, FLIPS, parity.flips - ties, tied=tied),
+        ABS_DIFF: partial(gate.measure, ABS_DIFF, parity.max_abs_diff, off),
+        MEAN_DIFF: partial(gate.measure, MEAN_DIFF, parity.mean_abs_diff, on_average),
+        BATCH_FLIPS: partial(changed, BATCH_FLIPS, parity.batch_flips, ALONE),
+        BATCH_DIFF: partial(gate.measure, BATCH_DIFF, parity.max_batch_diff, apart),
+    }
 
 
 def most_lost(gate: Gate, parity: Parity) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Measurement, fault, judge
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN, fault, judge
 from edgemnist.ground.results.verify import (
     KERAS_MODEL,
     ArtifactLayers,
@@ -49,7 +49,6 @@ from edgemnist.pipeline.verify.gate import (
     measurements,
     misses_integers,
     read_gates,
-    value_measurements,
 )
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.pipeline.verify.parity import (
@@ -293,7 +292,11 @@ def parity_of(
     """
     numbers, comparable = golden.task.numbers, answers is not None
     answers = answers or no_answers(*golden.probabilities.shape)
-    parity = _compared(golden, answers)
+    parity = (
+        compare_values(golden.probabilities, answers.single, answers.batched)
+        if numbers
+        else compare(golden.probabilities, golden.truth, answers.single, answers.batched)
+    )
     step = subject.output_scale if numbers else None
     check = None if integer is None else check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
@@ -302,7 +305,7 @@ def parity_of(
         rule = explain(answers.single)
         judged, check = (msgspec.structs.replace(one, rescaling=rule) for one in (judged, check))
     known = [fault("same_model", reason) for reason in subject.mistakes]
-    known += _measured(gate, parity, judged, golden.task.input.noun) if comparable else []
+    known += measurements(gate, parity, judged, golden.task.input.noun) if comparable else []
     runtime, exported, replayed = subject.model.runtime, subject.exported, None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = replay(
@@ -341,14 +344,12 @@ def parity_of(
         verdict = msgspec.structs.replace(verdict, reasons=[*verdict.reasons, coarse])
         cure = f"{RENEW} --format {subject.format} --quantize {subject.quantization} --logits"
     return ArtifactParity(
-        verdict=verdict,
+        **verdict.said,
         name=subject.model.name,
         format=subject.format,
         quantization=subject.quantization,
         runtime=runtime,
         **parity.figures,
-        passed=verdict.passed,
-        reasons=verdict.reasons,
         cure=None if verdict.passed else cure,
         sha256=subject.model.sha256,
         flipped=[] if numbers else list_flips(golden.probabilities, answers.single, golden.truth, golden.class_labels),
@@ -358,18 +359,6 @@ def parity_of(
         replay=replayed,
         gate=held_limits(gate, subject.arithmetic, parity.images),
     )
-
-
-def _compared(golden: GoldenPack, answers: Answers) -> Parity | ValueParity:
-    if golden.task.numbers:
-        return compare_values(golden.probabilities, answers.single, answers.batched)
-    return compare(golden.probabilities, golden.truth, answers.single, answers.batched)
-
-
-def _measured(gate: Gate, parity: Parity | ValueParity, check: IntegerCheck | None, noun: str) -> list[Measurement]:
-    if isinstance(parity, ValueParity):
-        return value_measurements(gate, parity, check, noun)
-    return measurements(gate, parity, check, noun)
 
 
 def _calibration_error(answers: Probabilities, golden: GoldenPack) -> float | None:

@@ -180,8 +180,7 @@ def _missed(result: VerifyResult) -> Text:
 
 
 def _closing(result: VerifyResult, step: str) -> Text:
-    outcomes = [parity.verdict.outcome for parity in result.artifacts]
-    outcomes += [UNKNOWN if one.status == NOT_RUN else MISSED for one in result.unusable]
+    outcomes = [one.verdict.outcome for one in result.artifacts] + [one.outcome for one in result.unusable]
     total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
     if missed:
         others = f"; {unknown} {'is' if unknown == 1 else 'are'} unknown" * bool(unknown)
