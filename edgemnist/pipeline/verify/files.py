@@ -58,29 +58,6 @@ class Evaluation:
     identity: DataIdentity
 
 
-def find_evaluation(
-    exports: Path,
-    data: Path | None = None,
-    *,
-    download: bool = True,
-    skip_broken: bool = False,
-    reporter: Reporter = SILENT,
-) -> Evaluation:
-    """Return the test images of a data set that was named, else those of the golden pack, else those of MNIST.
-
-    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged.
-    """
-    if data is None and (exports / MANIFEST_FILE).exists():
-        opened = Exports.open(exports)
-        if opened.manifest.golden is not None:
-            pack = opened.read_golden()
-            return Evaluation(images=pack.images, labels=pack.truth, class_labels=pack.class_labels, identity=pack.data)
-    dataset = find_dataset(data, task=unnamed_task(), download=download, skip_broken=skip_broken, reporter=reporter)
-    return Evaluation(
-        images=dataset.test.images, labels=dataset.test.truth, class_labels=dataset.labels, identity=dataset.identity
-    )
-
-
 def evaluation_for(
     reference: str,
     exports: Path,
@@ -90,15 +67,27 @@ def evaluation_for(
     skip_broken: bool = False,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
-    """Return what to compare files with `reference` on: as `find_evaluation` where it reads what digits are given.
+    """Return what to compare files with `reference` on.
 
-    A model of anything else is given the inputs that are named, or random ones: it never loads MNIST. Raises what
-    `find_evaluation`, `inputs_for` and `understood` raise.
+    Where it reads what digits are given, these are the test images of a data set that was named, else those of the
+    golden pack in `exports`, else those of MNIST. A model of anything else is given the inputs that are named, or
+    random ones: it never loads MNIST.
+
+    Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged, and what
+    `inputs_for` and `understood` raise.
     """
     model = understood(file_model(reference))
     if model.numbers or not default_input().takes_the_same(model.spec or default_input()):
         return inputs_for(understood(file_model(reference), reporter), data, reporter)
-    return find_evaluation(exports, data, download=download, skip_broken=skip_broken, reporter=reporter)
+    if data is None and (exports / MANIFEST_FILE).exists():
+        opened = Exports.open(exports)
+        if opened.manifest.golden is not None:
+            pack = opened.read_golden()
+            return Evaluation(images=pack.images, labels=pack.truth, class_labels=pack.class_labels, identity=pack.data)
+    dataset = find_dataset(data, task=unnamed_task(), download=download, skip_broken=skip_broken, reporter=reporter)
+    return Evaluation(
+        images=dataset.test.images, labels=dataset.test.truth, class_labels=dataset.labels, identity=dataset.identity
+    )
 
 
 RANDOM_INPUTS: Final = FEWEST_IMAGES

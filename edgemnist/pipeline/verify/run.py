@@ -233,16 +233,15 @@ def examine(
     step = subject.output_scale if golden.task.numbers and subject.output_scale else STEP
     explain = partial(explaining_rescaling, model, golden=golden, step=step)
     parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
+    rule = find_rounding(model, answers.single, golden) if rounding and is_int8 else None
+    if rounding and is_int8 and rule is None:
+        reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
     if not is_int8 or golden.task.numbers:
-        rule = find_rounding(model, answers.single, golden) if rounding and is_int8 else None
         return Examined(parity, (), rule)
     ballots = [Ballot(model.artifact, model.runtime, answers.single.argmax(axis=1))]
     # A runtime that promises the reference's bits would vote twice.
     if integer is not None and not model.entry.exact:
         ballots.append(Ballot(model.artifact, INTEGER, integer.argmax(axis=1)))
-    rule = find_rounding(model, answers.single, golden) if rounding else None
-    if rounding and rule is None:
-        reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
     return Examined(parity, ballots, rule)
 
 
