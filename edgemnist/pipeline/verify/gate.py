@@ -141,7 +141,7 @@ class Gate:
     sha256: str = field(default="", compare=False)
     """Hash of what a person gave, such as a gate file; empty where that is nothing."""
     undecided: frozenset[str] = frozenset()
-    """Limits beyond which nothing is known, unless a person gave them: the others are missed."""
+    """Limits beyond which nothing is known, instead of their being missed; one that a person gave is missed."""
 
     def __getitem__(self, name: str) -> float:
         return self.limits[name]
@@ -183,8 +183,12 @@ class Gate:
     def measure(self, name: str, value: float, reason: str, most: float | None = None) -> Measurement:
         """Return a measurement beside one of the limits, or what that amounts to: `most`."""
         most = self[name] if most is None else most
-        otherwise = UNKNOWN if name in self.undecided and self.is_built_in(name) else MISSED
+        otherwise = UNKNOWN if self.is_undecided(name) else MISSED
         return Measurement(name, value, reason, most=most, origin=self.origin(name), otherwise=otherwise)
+
+    def is_undecided(self, name: str) -> bool:
+        """Return whether nothing is known beyond a limit, instead of its being missed."""
+        return name in self.undecided and self.is_built_in(name)
 
     def origin(self, name: str) -> str:
         """Return where a limit comes from."""
@@ -471,9 +475,8 @@ def _of_classes(gate: Gate, parity: Parity) -> Measures:
     def changed(name: str, number: int, how: str = "", tied: str = "") -> Measurement:
         most = gate.allowed(name, images)
         limit = f"{most:,} allowed ({100.0 * most / images:.2f} %)" if most else "none allowed"
-        if name in gate.undecided:
-            limit += ", which may be chance: name inputs with --data, or allow more with --max-flips"
-        reason = f"{count(number, 'label')} changed{how} ({100.0 * number / images:.2f} %), {limit}{tied}"
+        more = "; try inputs of your own (--data), or allow more (--max-flips)" * gate.is_undecided(name)
+        reason = f"{count(number, 'label')} changed{how} ({100.0 * number / images:.2f} %), {limit}{tied}{more}"
         return gate.measure(name, 100 * number / images, reason, 100 * most / images)
 
     def drop() -> Measurement:
