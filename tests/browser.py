@@ -64,6 +64,11 @@ def show(
     browser.get(address)
 
 
+def text(browser: Chrome, name: str) -> str:
+    """Return what an element says, also to screen readers only."""
+    return str(browser.find_element("id", name).get_attribute("textContent"))
+
+
 def until(browser: Chrome, claim: Callable[[], object]) -> None:
     """Wait until a claim about the page is true."""
     from selenium.webdriver.support.wait import WebDriverWait

@@ -20,8 +20,7 @@ from edgemnist.pipeline.bench.config import NULL, BenchConfig, Subject
 from edgemnist.pipeline.bench.run import bench, choose_subjects, interleave, spread, takes_part
 from tests.messages import Told
 from tests.notices import Notices
-from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
-from tests.verify.test_unknown import first, with_golden
+from tests.verify.damage import edit_manifest, first, flip_bits_in_the_middle, with_golden
 
 pytestmark = pytest.mark.usefixtures("measuring_starts", "undisturbed")
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)

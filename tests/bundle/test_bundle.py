@@ -24,8 +24,8 @@ from edgemnist.model.exports.golden import ANSWERS_FILE, encode_answers, read_an
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, record_of
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import small_exports
-from tests.deploy.loopback import drawn
 from tests.notices import Notices
+from tests.render.test_narrow import drawn
 
 
 def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path) -> None:

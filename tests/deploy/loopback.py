@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -14,8 +13,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console, RenderableType
 
 from edgemnist.board.agent import MARK
 from edgemnist.board.agent.store import Store
@@ -209,13 +206,6 @@ def run_agent(root: Path, command: str, request: dict[str, Any] | None = None) -
     document: dict[str, Any] = json.loads(last[len(MARK) :])
     result: dict[str, Any] = document.get("result", document)
     return result
-
-
-def drawn(page: RenderableType) -> str:
-    """Return a page as it is printed."""
-    stream = io.StringIO()
-    Console(file=stream, width=100).print(page)
-    return stream.getvalue()
 
 
 def copy_state(source: Path, target: Path) -> Path:

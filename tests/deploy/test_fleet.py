@@ -21,8 +21,9 @@ from edgemnist.ground.console.tables import fault_line
 from edgemnist.ground.results.boards import BoardResult, Fault
 from tests.agent.making import PACKAGE, record_of
 from tests.conftest import run_edgemnist
-from tests.deploy.loopback import LoopbackBoard, drawn
+from tests.deploy.loopback import LoopbackBoard
 from tests.patience import PATIENCE_S
+from tests.render.test_narrow import drawn
 
 ONCE = DeployConfig(retries=0)
 

@@ -11,15 +11,12 @@ import pytest
 from edgemnist.errors import ArtifactError, DataError
 from edgemnist.ground.inputs import UNIT
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest, read_recorded
 from edgemnist.model.formats import FORMATS
-from edgemnist.model.runtimes import default_runtime, load
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.model import read_source
 from edgemnist.pipeline.export.run import export_model
-from tests.needs import require_runtime
 
 USUAL = [spec.name for spec in ExportConfig.of().specs]
 """What is made where nothing is named."""
@@ -40,17 +37,6 @@ def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, eve
     assert manifest.model is not None
     assert artifact.model_sha256 == manifest.model.sha256
     assert artifact.versions.keys() >= {"tensorflow", "edgemnist"}
-
-
-@pytest.mark.parametrize(("name", "quantization"), TARGETS)
-def test_an_artifact_answers_like_the_keras_model(name: str, quantization: str, every_export: Path) -> None:
-    file = every_export / ArtifactSpec(name, quantization).file
-    require_runtime(default_runtime(file))
-    pack = read_golden(every_export, read_manifest(every_export))
-    answers = load(file).predict_proba(pack.images)
-    furthest = {"float32": 1e-5, "float16": 2e-3, "dynamic": 0.1, "int8": 0.2, "int4": 0.7}
-    assert np.abs(answers - pack.probabilities).max() <= furthest[quantization]
-    assert np.mean(answers.argmax(axis=1) == pack.probabilities.argmax(axis=1)) >= 0.98
 
 
 def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> None:

@@ -176,6 +176,7 @@ def test_pixels_that_are_whole_numbers_are_refused_by_name(save_model: Callable[
         read_source(path)
 
 
+@pytest.mark.all
 @pytest.mark.parametrize(
     ("value", "dtype", "said"),
     [

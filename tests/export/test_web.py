@@ -31,7 +31,7 @@ from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.tflite import read_graph_file
 from edgemnist.pipeline.data.sources import read_dataset
 from edgemnist.pipeline.export.web import web_page
-from tests.browser import WINDOWS, console, show
+from tests.browser import WINDOWS, console, show, text
 from tests.conftest import MNIST, Run
 from tests.firefox import Firefox
 from tests.images.drawing import random_drawing
@@ -62,10 +62,6 @@ def open_page(browser: Chrome, page: Path, window: str = "desktop", scheme: str 
     WebDriverWait(browser, PATIENCE_S, 0.05).until(
         lambda _: browser.execute_script("return Boolean(globalThis.edgemnist)")
     )
-
-
-def text(browser: Chrome, name: str) -> str:
-    return str(browser.find_element(By.ID, name).get_attribute("textContent"))
 
 
 def draw(browser: Chrome, stroke: list[tuple[float, float]] = SEVEN) -> None:

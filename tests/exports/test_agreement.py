@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ import pytest
 
 import edgemnist as package
 from edgemnist.errors import ArtifactError
-from edgemnist.ground.storage import sha256
 from tests.conftest import Run
 from tests.serve.service import png, serving, seven
-from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
+from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact, with_golden
 
 NAME = "tflite-int8"
 QUICK = ("--samples", "20", "--seconds", "0", "--rounds", "1", "--repeats", "0")
@@ -59,16 +58,7 @@ def verified_before_the_export(exports: Path) -> Path:
 
 
 def golden_pack_of_another_model(exports: Path) -> Path:
-    from dataclasses import replace
-
-    opened = package.Exports.open(exports)
-    data = replace(opened.read_golden(), model_sha256="ab" * 32).encode()
-    (exports / "golden.npz").write_bytes(data)
-    golden = opened.manifest.golden
-    assert golden is not None
-    record = msgspec.structs.replace(golden, bytes=len(data), sha256=sha256(data), model_sha256="ab" * 32)
-    edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, golden=record))
-    return exports
+    return with_golden(exports, lambda pack: replace(pack, model_sha256="ab" * 32)).directory
 
 
 def without_a_model(exports: Path) -> Path:

@@ -14,26 +14,7 @@ from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.exports.ranges import ALIKE, CALIBRATED, TOO_SURE, Weighed, logarithms, weigh
 from edgemnist.model.task import default_input
 from tests.notices import Notices
-
-
-def write(path: Path, kernel: np.ndarray, bias: np.ndarray) -> Path:
-    """Write a foreign ONNX file of one layer."""
-    from onnx import TensorProto, helper, numpy_helper, save
-
-    constants = {"shape": np.array([-1, 784]), "kernel": kernel, "bias": bias}
-    graph = helper.make_graph(
-        [
-            helper.make_node("Reshape", ["x", "shape"], ["flat"]),
-            helper.make_node("MatMul", ["flat", "kernel"], ["sums"]),
-            helper.make_node("Add", ["sums", "bias"], ["y"]),
-        ],
-        "foreign",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 28, 28])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 10])],
-        [numpy_helper.from_array(value, name) for name, value in constants.items()],
-    )
-    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7), path)
-    return path
+from tests.shapes.made import write
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +31,12 @@ def kernel() -> np.ndarray:
 LOPSIDED = np.eye(10, dtype=np.float32)[3] * 100
 
 
-@pytest.mark.parametrize(
-    ("bias", "expected"), [(np.zeros(10, np.float32), None), (LOPSIDED, "0..255")], ids=["0..1", "0..255"]
-)
+@pytest.mark.parametrize(("bias", "expected"), [(0, None), (LOPSIDED, "0..255")], ids=["0..1", "0..255"])
 def test_the_range_of_a_foreign_file_is_found(
-    bias: np.ndarray, expected: str | None, kernel: np.ndarray, tmp_path: Path
+    bias: np.ndarray | float, expected: str | None, kernel: np.ndarray, tmp_path: Path
 ) -> None:
     notices = Notices()
-    path = write(tmp_path / "foreign.onnx", kernel, bias)
+    path = write(tmp_path / "foreign.onnx", (28, 28), kernel, bias=bias)
     model, labels = model_for(None, str(path), notices)
     assert labels is None
     assert (model.spec and model.spec.range) == expected
@@ -83,7 +62,7 @@ def test_a_file_that_is_named_by_its_path_has_the_class_names_of_the_manifest_be
 
 def test_a_file_that_reads_no_digits_in_any_range_is_questioned(kernel: np.ndarray, tmp_path: Path) -> None:
     notices = Notices()
-    path = write(tmp_path / "foreign.onnx", np.roll(kernel, 1, axis=1), np.zeros(10, np.float32))
+    path = write(tmp_path / "foreign.onnx", (28, 28), np.roll(kernel, 1, axis=1))
     model, _ = model_for(None, str(path), notices)
     assert model.spec is None
     assert "hardly better than guessing" in notices.messages[0]

@@ -12,10 +12,8 @@ import pytest
 
 from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results.data import DataIdentity
-from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports, reference_directory
-from edgemnist.model.exports.golden import GoldenPack
-from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE
+from edgemnist.model.exports.manifest import GOLDEN_FILE
 from edgemnist.model.exports.questions import (
     chance_question,
     golden_questions,
@@ -28,26 +26,15 @@ from edgemnist.model.exports.questions import (
 from edgemnist.pipeline.search.networks import warnings_of
 from tests.conftest import Run
 from tests.serve.service import png, seven
+from tests.verify.damage import with_golden
+from tests.verify.gates import golden_of
 
 QUESTION = "hardly better than guessing"
 
 
-def with_golden(directory: Path, **changes: Any) -> Path:
-    """Replace parts of the golden pack, and record it as `export` would have."""
-    opened = Exports.open(directory)
-    golden: GoldenPack = dataclasses.replace(opened.read_golden(), **changes)
-    packed = golden.encode()
-    (directory / GOLDEN_FILE).write_bytes(packed)
-    assert opened.manifest.golden is not None
-    record = msgspec.structs.replace(opened.manifest.golden, bytes=len(packed), sha256=sha256(packed))
-    (directory / MANIFEST_FILE).write_bytes(msgspec.structs.replace(opened.manifest, golden=record).encode())
-    return directory
-
-
 def guessing(directory: Path) -> Path:
     """Give the evaluation images the labels of others: what the Keras model answers is a guess now."""
-    labels = Exports.open(directory).read_golden().labels
-    return with_golden(directory, truth=np.roll(labels, 1))
+    return with_golden(directory, lambda pack: dataclasses.replace(pack, truth=np.roll(pack.labels, 1))).directory
 
 
 @pytest.mark.all
@@ -115,7 +102,7 @@ def test_the_range_that_the_reference_takes_is_told_as_the_export_found_it(old_e
 def test_data_of_another_source_than_the_training_is_named(old_exports: Path) -> None:
     assert questions(Exports.open(old_exports)) == []
     other = DataIdentity(sha256="0" * 64, source="photographs of house numbers", train=9, test=9)
-    (asked,) = questions(Exports.open(with_golden(old_exports, data=other)))
+    (asked,) = questions(with_golden(old_exports, lambda pack: dataclasses.replace(pack, data=other)))
     assert "photographs of house numbers" in asked
     assert "was trained on" in asked
 
@@ -190,11 +177,7 @@ def test_a_model_that_answers_with_one_or_two_of_its_classes_is_questioned_whate
     truth: list[int], answered: list[int], named: str | None
 ) -> None:
     labels = np.repeat(np.arange(4), truth)
-    pack = GoldenPack(
-        images=np.zeros((100, 28, 28), np.uint8), truth=labels, class_labels=("a", "b", "c", "d"),
-        probabilities=np.eye(4, dtype=np.float32)[np.array(answered)[labels]],
-        data=DataIdentity(source="made", train=0, test=100, sha256=""), model_sha256="",
-    )  # fmt: skip
+    pack = golden_of(np.eye(4, dtype=np.float32)[np.array(answered)[labels]], labels, np.zeros((100, 28, 28), np.uint8))
     expected = (
         f"The Keras model answers 100 evaluation images with nothing but {named}. Has it learnt its other classes?"
     )
@@ -213,11 +196,7 @@ def test_a_model_that_answers_with_one_or_two_of_its_classes_is_questioned_whate
 def test_copies_and_a_single_class_prove_nothing(different: int, classes: int, told: list[str]) -> None:
     labels = np.arange(400) % classes
     images = np.random.default_rng(0).integers(0, 256, (400, 28, 28), np.uint8)[np.arange(400) % different]
-    pack = GoldenPack(
-        images=images, truth=labels, class_labels=("a", "b", "c", "d"),
-        probabilities=np.eye(4, dtype=np.float32)[labels],
-        data=DataIdentity(source="made", train=0, test=400, sha256=""), model_sha256="",
-    )  # fmt: skip
+    pack = golden_of(np.eye(4, dtype=np.float32)[labels], labels, images)
     assert reference_question(pack) == told
 
 

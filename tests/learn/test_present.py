@@ -1,6 +1,5 @@
 """What can learn, what cannot, and how what has learnt is written."""
 
-import io
 import os
 import shutil
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from edgemnist.errors import ModelError, StorageError
 from edgemnist.field.learn import run
@@ -19,6 +17,7 @@ from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.results.samples import Contradiction, LearnResult, LeftOut, Paired
 from edgemnist.model.exports import Exports
 from tests.conftest import OLD_EXPORTS, run_edgemnist
+from tests.render.test_narrow import drawn
 from tests.samples.making import sample_of
 
 
@@ -156,9 +155,7 @@ def result_of(**fields: Any) -> LearnResult:
 
 
 def page_of(**fields: Any) -> str:
-    stream = io.StringIO()
-    Console(file=stream, width=100).print(learn_page(result_of(**fields), "edgemnist review kept"))
-    return stream.getvalue()
+    return drawn(learn_page(result_of(**fields), "edgemnist review kept"))
 
 
 def test_the_labels_of_each_writer_are_told_apart() -> None:
@@ -186,7 +183,7 @@ def test_what_became_of_the_samples_is_said_as_it_is() -> None:
     assert "Left out: 96 corrected by clients, and confirmed by nobody, 1 with the same pixels as another." in page
     assert "Of 10 labels changed at random, 8 would have been named." in page
     assert page.endswith("exports stays as it is. Next: edgemnist review kept")
-    assert page_of().endswith("exports stays as it is.\n")
+    assert page_of().endswith("exports stays as it is.")
 
 
 def test_of_many_labels_that_look_wrong_the_rest_is_counted() -> None:

@@ -24,9 +24,9 @@ from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import default_task, task_of, unnamed_task
 from tests.conftest import Run
-from tests.exports.test_models import write as write_layer
 from tests.runtimes.test_foreign_onnx import write
 from tests.serve.service import png, seven
+from tests.shapes.made import write as write_layer
 
 
 @cache
@@ -198,7 +198,9 @@ def clothes(tmp_path: Path) -> tuple[Path, list[Path]]:
         pictures.append(tmp_path / f"{kind}.png")
     pixels = np.stack([read_digit(path).image for path in pictures]).reshape(10, 784) / 255
     kernel, bias = 2 * pixels.T, -(pixels**2).sum(axis=1)
-    return write_layer(tmp_path / "clothes.onnx", kernel.astype(np.float32), bias.astype(np.float32)), pictures
+    return write_layer(
+        tmp_path / "clothes.onnx", (28, 28), kernel.astype(np.float32), bias=bias.astype(np.float32)
+    ), pictures
 
 
 def test_a_model_of_clothes_names_its_classes_and_never_says_that_they_are_no_digit(

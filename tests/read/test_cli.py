@@ -1,6 +1,5 @@
 """`edgemnist read` and `edgemnist predict` on pictures of the real world, as users run them."""
 
-import io
 import json
 import re
 import shutil
@@ -17,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw
-from rich.console import Console
 
 from benchmarks.vision.refuse import print_page
 from edgemnist.digits.images import open_image
@@ -33,15 +31,15 @@ from edgemnist.digits.watch import run as module
 from edgemnist.digits.watch.run import watch
 from edgemnist.digits.watch.sources import Frame, WatchConfig
 from edgemnist.field.drift import read_record
-from edgemnist.field.samples import Sample
 from edgemnist.field.samples.collector import CollectConfig
-from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.results.pictures import ReadDigit, ReadResult, StageTimes
 from edgemnist.ground.sheet import HEADING, MARGIN, TILE
 from edgemnist.model.answers import HEALTH_FILE, Answer
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.runtimes.interface import Classifier
 from tests.conftest import REPOSITORY, Run, run_edgemnist
+from tests.render.test_narrow import lines_of
+from tests.samples.making import stored
 from tools.likeness.page import Digits
 from tools.likeness.strokes import print_text
 
@@ -125,9 +123,7 @@ def test_what_was_refused_for_what_is_around_it_is_not_said_to_be_below_the_thre
         digits = [ReadDigit(digit=None, confidence=one, box=(0, 0, 9, 9), line=0) for one in confidences]
         times = StageTimes(find=1, normalize=1, classify=1, arrange=1)
         result = ReadResult(width=9, height=9, min_confidence=0.08, digits=digits, numbers=[], milliseconds=times)
-        stream = io.StringIO()
-        Console(file=stream, width=80).print(read_page_view(result))
-        return stream.getvalue()
+        return "\n".join(lines_of(read_page_view(result), 80))
 
     assert "3 digits, 3 refused (1 below 8 %, 2 by context), 4 ms" in summary(0.02, 0.3, 0.9)
     assert "2 digits, 2 refused below 8 %, 4 ms" in summary(0.02, 0.03)
@@ -162,11 +158,6 @@ def test_a_page_comes_through_a_pipe(edgemnist: Run, tmp_path: Path) -> None:
 
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
-
-
-def stored(directory: Path) -> list[Sample]:
-    with SampleStore.open(directory) as store:
-        return store.samples()
 
 
 def test_a_page_leaves_its_digits_and_never_itself(tmp_path: Path) -> None:

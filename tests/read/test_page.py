@@ -8,7 +8,6 @@ from unittest.mock import Mock
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -131,30 +130,6 @@ LIGHTS = {
 def test_blank_paper_has_no_digits_whatever_lies_on_it(name: str, seed: int, classifier: Classifier) -> None:
     found = read_page(blank_page(name, seed).picture, classifier).digits
     assert [digit for digit in found if digit.digit is not None] == [], LIGHTS.get(seed)
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "LAB", "I;16", "F", "RGB"])
-def test_a_page_in_any_colour_mode_is_read_alike_and_stays_as_it_is(
-    mode: str, write: Write, classifier: Classifier
-) -> None:
-    grey = Image.fromarray(write(quarter(STYLES["scan"])).picture).convert("L")
-    if mode == "1":
-        # Without dithering, which draws no grey but spreads it.
-        picture = grey.point(lambda level: 255 * (level > 128)).convert("1", dither=Image.Dither.NONE)
-    elif mode == "LAB":
-        neutral = Image.new("L", grey.size, 128)
-        picture = Image.merge("LAB", (grey, neutral, neutral))
-    elif mode == "I;16":
-        picture = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
-    else:
-        picture = grey.convert(mode) if mode in {"L", "F", "P"} else grey.convert("RGB").convert(mode)
-    given: list[Image.Image | npt.NDArray[np.uint8]] = [grey, picture]
-    given += [np.asarray(picture)] if mode in {"L", "RGB"} else []
-    before = np.asarray(picture).copy()
-    numbers, *read = ([number.text for number in read_page(one, classifier).numbers] for one in given)
-    for others in read:
-        assert sum(one == other for one, other in zip(others, numbers, strict=False)) >= len(numbers) - 1
-    np.testing.assert_array_equal(np.asarray(picture), before)
 
 
 @given(

@@ -64,6 +64,10 @@ def lines_of(page: RenderableType, width: int) -> list[str]:
     return [line.strip() for line in stream.getvalue().splitlines()]
 
 
+def drawn(page: RenderableType) -> str:
+    return "\n".join(lines_of(page, 100))
+
+
 @pytest.mark.parametrize("width", [60, 80, 140])
 def test_a_bar_keeps_its_name_and_the_time_left_in_one_line(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()

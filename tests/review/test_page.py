@@ -17,7 +17,7 @@ from selenium.webdriver.common.keys import Keys
 
 from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, OBJECTOR, UNIFORM, Label, Sample, now
 from edgemnist.field.samples.store import SampleStore
-from tests.browser import WINDOWS, console, show, until
+from tests.browser import WINDOWS, console, show, text, until
 from tests.patience import PATIENCE_S
 from tests.samples.making import image_of, sample_of
 from tests.serve.service import Service, first_document
@@ -59,10 +59,6 @@ def stored(directory: Path) -> dict[str | None, Sample]:
 def open_page(browser: Chrome, service: Service, window: str = "desktop", scheme: str = "light") -> None:
     show(browser, service.url, window, scheme)
     until(browser, lambda: len(browser.find_elements(By.CSS_SELECTOR, "#keys button")) == 10)
-
-
-def text(browser: Chrome, name: str) -> str:
-    return str(browser.find_element(By.ID, name).get_attribute("textContent"))
 
 
 def wait_for(browser: Chrome, name: str, said: str) -> None:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -94,47 +93,6 @@ def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list
         assert np.array_equal(first, kept)
         first[:] = 7
         assert np.array_equal(classifier.predict_proba(images[:1]), kept)
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        np.zeros((2, 28, 27), np.uint8),
-        np.zeros((2, 3, 28, 28), np.uint8),
-        np.zeros((2, 28, 28), np.bool_),
-        np.full((1, 28, 28), -1.0),
-        np.full((1, 28, 28), 256),
-        np.full((1, 28, 28), np.nan),
-        [np.zeros((28, 28)), np.zeros((27, 28))],
-        [["a"] * 784],
-    ],
-    ids=["width", "colors first", "truth", "negative", "beyond white", "not a number", "ragged", "text"],
-)
-def test_anything_but_images_is_refused(wrong: Any, classifiers: list[Classifier]) -> None:
-    for classifier in classifiers:
-        with pytest.raises(ValueError, match=r"images must|pixels must"):
-            classifier.predict_proba(wrong)
-
-
-def test_images_are_taken_as_users_have_them(classifiers: list[Classifier], images: Images) -> None:
-    few = images[:3]
-    forms = {
-        "a list": list(few),
-        "nested lists": few.tolist(),
-        "with a channel": few[..., None],
-        "channels first": few[:, None],
-        "in a row": few.reshape(3, 784),
-        "0 to 255 as float": few.astype(np.float64),
-        "0 to 1": few / 255,
-        "0 to 1 in float32": few.astype(np.float32) / np.float32(255),
-        "int64": few.astype(np.int64),
-    }
-    for classifier in classifiers:
-        wanted = classifier.predict_proba(few)
-        for form, given in forms.items():
-            assert np.array_equal(classifier.predict_proba(given), wanted), form
-        assert np.array_equal(classifier.predict(few[0]), classifier.predict(few[:1])), "one image"
-        assert classifier.predict([]).shape == (0,)
 
 
 def test_labels_come_from_the_caller_or_are_numbers_whatever_the_number_of_threads(

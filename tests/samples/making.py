@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edgemnist.field.samples import DOUBTFUL, Sample, now
+from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.arrays import Images
 
 
@@ -29,3 +31,9 @@ def sample_of(digit: int, **fields: Any) -> Sample:
     }
     given = {**usual, **fields}
     return Sample(pixels=given.pop("image").tobytes(), rows=given.pop("labels"), **given)
+
+
+def stored(directory: Path) -> list[Sample]:
+    """Return what a store has."""
+    with SampleStore.open(directory) as store:
+        return store.samples()

@@ -22,7 +22,7 @@ from edgemnist.model.exports import Exports
 from tests.conftest import run_edgemnist
 from tests.notices import Notices
 from tests.patience import PATIENCE_S
-from tests.samples.making import image_of
+from tests.samples.making import image_of, stored
 
 LONG_AGO = 10**12
 """Answers after which the even draw takes none of the next few."""
@@ -143,18 +143,13 @@ def test_nothing_is_acknowledged_into_a_file_that_is_gone(how: str, tmp_path: Pa
         back = how == "moved and back"
         said = f"{place / FILE} was moved or deleted while it was in use; a new store is begun there."
         assert notices.messages == ([] if back else [said])
-        assert labels(place) == (["1", "2", "3"] if back else ["2", "3"])
+        assert [one.label for one in stored(place)] == (["1", "2", "3"] if back else ["2", "3"])
         # Where no store can be made, either.
         shutil.rmtree(place)
         place.touch()
         assert correct(keeping, "4") is Kept.UNUSABLE
     if how == "moved":
-        assert labels(tmp_path / "away") == ["1"]
-
-
-def labels(place: Path) -> list[str | None]:
-    with SampleStore.open(place) as store:
-        return [one.label for one in store.samples()]
+        assert [one.label for one in stored(tmp_path / "away")] == ["1"]
 
 
 def test_disagreements_are_kept_on_a_day_that_is_full_of_doubt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +193,7 @@ def test_answers_wait_for_no_disk_and_what_is_dropped_takes_no_place(
         while keeping._waiting.qsize():
             time.sleep(0.001)
         assert doubt(keeping, None) == REFUSED
-    assert len(labels(tmp_path)) == kept.count(REFUSED) + 1
+    assert len(stored(tmp_path)) == kept.count(REFUSED) + 1
 
 
 def test_a_correction_is_kept_once_it_is_stored_and_not_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,7 +205,7 @@ def test_a_correction_is_kept_once_it_is_stored_and_not_before(tmp_path: Path, m
         assert third.cancel()
         ready.set()
         assert [one.result(PATIENCE_S) for one in (first, second)] == [Kept.STORED] * 2
-    assert labels(tmp_path) == ["2", "3"]
+    assert [one.label for one in stored(tmp_path)] == ["2", "3"]
 
 
 def test_once_a_full_disk_has_room_again_samples_are_kept_again(tmp_path: Path) -> None:
@@ -220,8 +215,8 @@ def test_once_a_full_disk_has_room_again_samples_are_kept_again(tmp_path: Path) 
         assert keeping._store is not None
         keeping._store._connection.execute("PRAGMA max_page_count = 12")
         told = [correct(keeping, str(number)) for number in range(1, 40)]
-        stored = told.count(Kept.STORED)
-        assert told == [Kept.STORED] * stored + [Kept.UNUSABLE] * (39 - stored)
+        count = told.count(Kept.STORED)
+        assert told == [Kept.STORED] * count + [Kept.UNUSABLE] * (39 - count)
         (said,) = notices.messages
         assert "the disk is full" in said
         # The even draw is not made from what could not be kept.
@@ -229,10 +224,10 @@ def test_once_a_full_disk_has_room_again_samples_are_kept_again(tmp_path: Path) 
         keeping._seen += 500
         keeping._store._connection.execute("PRAGMA max_page_count = 1200")
         assert correct(keeping, "40") is Kept.STORED
-        assert notices.messages[1:] == [f"Samples are kept again; {39 - stored} samples were not kept."]
+        assert notices.messages[1:] == [f"Samples are kept again; {39 - count} samples were not kept."]
         assert keeping._seen == before
         assert sure(keeping) == UNIFORM
-    assert labels(tmp_path) == [*map(str, range(stored + 1)), "40", None]
+    assert [one.label for one in stored(tmp_path)] == [*map(str, range(count + 1)), "40", None]
 
 
 def test_corrections_are_shared_among_clients_and_none_pays_for_another(tmp_path: Path) -> None:
@@ -250,7 +245,7 @@ def test_corrections_are_shared_among_clients_and_none_pays_for_another(tmp_path
             for one in store.samples():
                 store.label(one.id, one.label, "reviewer")
         assert correct(keeping, writer="a") is Kept.STORED
-        assert len(labels(tmp_path)) == 13
+        assert len(stored(tmp_path)) == 13
 
 
 @pytest.fixture

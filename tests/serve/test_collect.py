@@ -17,20 +17,16 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from edgemnist.field.drift import read_record
-from edgemnist.field.samples import CORRECTION, NOT_A_DIGIT, UNIFORM, Sample
-from edgemnist.field.samples.store import FILE, SampleStore
+from edgemnist.field.samples import CORRECTION, NOT_A_DIGIT, UNIFORM
+from edgemnist.field.samples.store import FILE
 from edgemnist.model.answers import command_unit
 from edgemnist.model.exports import Exports, reference_directory
-from tests.browser import WINDOWS, console, draw, until
+from tests.browser import WINDOWS, console, draw, text, until
 from tests.conftest import run_edgemnist
 from tests.patience import comes_true
+from tests.samples.making import stored
 from tests.serve.service import Answer, Service, png, serving, seven
-from tests.serve.test_page import SEVEN, open_page, text, wait_for_status
-
-
-def stored(directory: Path) -> list[Sample]:
-    with SampleStore.open(directory) as store:
-        return store.samples()
+from tests.serve.test_page import SEVEN, open_page, wait_for_status
 
 
 def correct(service: Service, image: Any, label: str, **headers: str) -> Answer:

@@ -17,7 +17,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from benchmarks.vision.synthetic.forms import STYLES as FORMS
 from benchmarks.vision.synthetic.forms import compose_form
 from edgemnist.model.exports import reference_directory
-from tests.browser import WINDOWS, console, draw, show, until
+from tests.browser import WINDOWS, console, draw, show, text, until
 from tests.conftest import REPOSITORY
 from tests.serve.service import TOKEN, Service, serving
 from tools.likeness.page import Digits
@@ -39,11 +39,6 @@ def known() -> Iterator[Service]:
 
 def find(browser: Chrome, name: str) -> WebElement:
     return browser.find_element(By.ID, name)
-
-
-def text(browser: Chrome, name: str) -> str:
-    # Also of what is there for screen readers only.
-    return str(find(browser, name).get_attribute("textContent"))
 
 
 def wait_for_status(browser: Chrome, said: str) -> None:

@@ -36,16 +36,23 @@ def weights(spec: InputSpec, outputs: int = len(LABELS)) -> npt.NDArray[np.float
     return np.random.default_rng(1).normal(0, spec.size**-0.5, (spec.size, outputs)).astype(np.float32)
 
 
-def write(path: Path, tensor: Sequence[int], weights: npt.NDArray[np.float32], last: str = "Identity") -> Path:
+def write(
+    path: Path,
+    tensor: Sequence[int],
+    weights: npt.NDArray[np.float32],
+    last: str = "Identity",
+    bias: npt.NDArray[np.float32] | float = 0,
+) -> Path:
     """Write an ONNX file of one dense layer that takes a tensor of this shape, and ends with an operator."""
     from onnx import TensorProto, helper, numpy_helper, save
 
-    constants = {"shape": np.array([-1, len(weights)]), "weights": weights}
+    constants = {"shape": np.array([-1, len(weights)]), "weights": weights, "bias": np.float32(bias)}
     graph = helper.make_graph(
         [
             helper.make_node("Reshape", ["x", "shape"], ["flat"]),
             helper.make_node("MatMul", ["flat", "weights"], ["sums"]),
-            helper.make_node(last, ["sums"], ["y"]),
+            helper.make_node("Add", ["sums", "bias"], ["all"]),
+            helper.make_node(last, ["all"], ["y"]),
         ],
         "shape",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", *tensor])],

@@ -103,6 +103,8 @@ def test_inputs_are_taken_as_arrays_lists_and_in_a_row(spec: InputSpec, count: i
     inputs = spec.random(count)
     assert inputs.dtype == spec.dtype
     forms = [inputs, inputs.reshape(count, spec.size), inputs[..., None], inputs[:, None], np.asfortranarray(inputs)]
+    if spec.is_picture:
+        forms += [inputs.astype(np.int64), inputs.astype(np.float64), inputs / 255, inputs / np.float32(255)]
     for given in (*forms, inputs.tolist() if spec.size < 20 else [*inputs]):
         found = spec.check(given)
         assert (str(found.dtype), found.shape) == (spec.dtype, (count, *spec.shape))

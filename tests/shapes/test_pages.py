@@ -15,7 +15,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from edgemnist.field.samples.store import SampleStore
-from tests.browser import console, show, until
+from tests.browser import console, show, text, until
 from tests.patience import PATIENCE_S
 from tests.serve.service import first_document, serving
 from tests.shapes.made import LABELS, make_exports
@@ -23,10 +23,6 @@ from tests.shapes.made import LABELS, make_exports
 
 def find(browser: Chrome, name: str) -> WebElement:
     return browser.find_element(By.ID, name)
-
-
-def text(browser: Chrome, name: str) -> str:
-    return str(find(browser, name).get_attribute("textContent"))
 
 
 @contextmanager

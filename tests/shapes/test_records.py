@@ -291,6 +291,7 @@ def test_one_sigmoid_is_two_classes_and_one_number_is_a_number(runtime: str, tmp
         load(tmp_path / "n.onnx", runtime=runtime, numbers=False, trusted=True)
 
 
+@pytest.mark.all
 def test_a_keras_file_without_a_record_is_understood(tmp_path: Path) -> None:
     keras = pytest.importorskip("keras")
     for name, shape, units, activation, expected in (

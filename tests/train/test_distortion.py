@@ -49,6 +49,7 @@ def contrast(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.asarray(np.clip(PIVOT + GAIN * (values - PIVOT), 0, 1), np.float64)
 
 
+@pytest.mark.all
 @pytest.mark.parametrize(
     ("y", "x"),
     [
@@ -73,6 +74,7 @@ def test_every_pixel_is_read_where_its_displacement_points_to(
     np.testing.assert_allclose(np.asarray(warp(image[None], affine(y, x), PLAIN))[0], expected, atol=2e-5)
 
 
+@pytest.mark.all
 def test_sharp_reading_finds_the_pixels_themselves_and_the_spline_between_them() -> None:
     from scipy.interpolate import CubicSpline
 
@@ -93,6 +95,7 @@ def test_sharp_reading_finds_the_pixels_themselves_and_the_spline_between_them()
     assert contrast(noisy).max() == pytest.approx(moved.max(), abs=0.05) == 1
 
 
+@pytest.mark.all
 def test_each_amount_is_of_its_own_image() -> None:
     images = noise(3)
     together = np.asarray(restroke(images, np.array([0.5, 0, -0.5], np.float32)))
@@ -104,6 +107,7 @@ def test_each_amount_is_of_its_own_image() -> None:
     np.testing.assert_allclose(together[2], images[2] * 0.75 + extremes[2].min(axis=(2, 3)) * 0.25, atol=1e-6)
 
 
+@pytest.mark.all
 def test_a_stream_of_images_is_distorted_in_batches_each_with_its_own_draw(monkeypatch: pytest.MonkeyPatch) -> None:
     """With one image more than two batches, so that the last is another size; drawn once more by hand."""
     size = 3
@@ -182,6 +186,7 @@ def test_a_scaled_distortion_has_each_amount_scaled_and_all_else_as_it_was() -> 
     )
 
 
+@pytest.mark.all
 def test_no_distortion_is_the_identity_to_the_last_bit() -> None:
     images = noise(20)
     np.testing.assert_array_equal(warp(images, Distortion().draw(20, np.random.default_rng(0)), Distortion()), images)

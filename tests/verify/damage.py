@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.storage import sha256
-from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest, read_manifest
+from edgemnist.model.exports import Exports
+from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, Manifest, read_manifest
 
 Damage = Callable[[bytes], bytes]
 
@@ -33,6 +36,24 @@ def damage_artifact(exports: Path, name: str, damage: Damage) -> None:
 def edit_manifest(exports: Path, edit: Callable[[Manifest], Manifest]) -> None:
     """Rewrite the manifest."""
     (exports / MANIFEST_FILE).write_bytes(edit(read_manifest(exports)).encode())
+
+
+def with_golden(directory: Path, change: Callable[[GoldenPack], GoldenPack]) -> Exports:
+    """Give a directory another golden pack, as another export would, and return it opened."""
+    pack = change(Exports.open(directory).read_golden())
+    data = pack.encode()
+    (directory / GOLDEN_FILE).write_bytes(data)
+    record = {"bytes": len(data), "sha256": sha256(data), "images": len(pack), "model_sha256": pack.model_sha256}
+    replaced = msgspec.structs.replace
+    edit_manifest(directory, lambda one: replaced(one, golden=replaced(one.golden, **record), answers=None))  # type: ignore[type-var]  # a manifest
+    return Exports.open(directory)
+
+
+def first(images: int) -> Callable[[GoldenPack], GoldenPack]:
+    """Return what leaves so many images in a pack."""
+    return lambda pack: dataclasses.replace(
+        pack, images=pack.images[:images], truth=pack.labels[:images], probabilities=pack.probabilities[:images]
+    )
 
 
 def flip_bits_in_the_middle(data: bytes, *, count: int = 2048) -> bytes:

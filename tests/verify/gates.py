@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from edgemnist.ground.arrays import Images, Probabilities
+from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import Basis, judge
 from edgemnist.ground.results.verify import IntegerCheck, Replay
+from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model, Subject
 from edgemnist.pipeline.verify.gate import Gate, measurements
 from edgemnist.pipeline.verify.parity import Parity
@@ -29,3 +35,19 @@ def subject(quantization: str = "int8", runtime: str = "litert", **more: Any) ->
     model = Model(artifact=name, runtime=runtime, path=Path(f"{name}.tflite"), bytes=0, sha256="0")
     basis: dict[str, Any] = {"classifier": None, "rests_on": Basis(), "format": "tflite"}
     return Subject(model=model, quantization=quantization, **basis, **more)
+
+
+def golden_of(
+    probabilities: Probabilities, truth: npt.NDArray[np.int64] | None = None, images: Images | None = None
+) -> GoldenPack:
+    """Return a golden pack with these answers, [N, C]: right unless there are labels, and to noise unless to images."""
+    count, classes = probabilities.shape
+    noise = np.random.default_rng(0).integers(0, 256, (count, 28, 28), np.uint8)
+    return GoldenPack(
+        images=noise if images is None else images,
+        truth=probabilities.argmax(axis=1) if truth is None else truth,
+        probabilities=probabilities,
+        class_labels=tuple("abcdefghij"[:classes]),
+        data=DataIdentity(source="made", train=0, test=count, sha256=""),
+        model_sha256="",
+    )

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from rich.console import Group
 
-from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import COMMAND_LINE
 from edgemnist.ground.results.verify import ArtifactParity, Unusable, VerifyResult
 from edgemnist.model.exports.golden import GoldenPack
@@ -18,7 +17,7 @@ from edgemnist.pipeline.verify.run import parity_of
 from edgemnist.pipeline.verify.screen import board_step, files_step, next_words, verify_page
 from tests.bench.test_recommend import parity, verified
 from tests.render.test_narrow import lines_of, unfolded
-from tests.verify.gates import subject
+from tests.verify.gates import golden_of, subject
 
 
 def missed(name: str, *reasons: str, **changes: Any) -> ArtifactParity:
@@ -76,12 +75,7 @@ def tied(images: int, ties: int) -> tuple[GoldenPack, Answers]:
     reference[-1] = reference[-1, ::-1]
     answers = np.round(reference * 256) / np.float32(256)
     answers[:ties] = 0.5
-    pack = GoldenPack(
-        images=np.random.default_rng(0).integers(0, 256, (images, 28, 28), np.uint8),
-        truth=reference.argmax(axis=1), probabilities=reference,
-        class_labels=("0", "1"), data=DataIdentity(source="made", train=0, test=images, sha256=""), model_sha256="",
-    )  # fmt: skip
-    return pack, Answers(single=answers, batched=answers)
+    return golden_of(reference), Answers(single=answers, batched=answers)
 
 
 @pytest.mark.parametrize(

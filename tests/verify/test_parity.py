@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 
 from edgemnist.ground.arrays import Images, Probabilities
-from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import Measurement
 from edgemnist.ground.results.verify import SIGNIFICANT
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.verify.gate import GATES
 from edgemnist.pipeline.verify.parity import Parity, ask, compare, no_answers, tie
 from edgemnist.pipeline.verify.run import parity_of, verify
@@ -30,7 +28,7 @@ from edgemnist.pipeline.verify.statistics import (
     wilson_interval,
 )
 from tests.render.test_narrow import lines_of, unfolded
-from tests.verify.gates import missed, subject
+from tests.verify.gates import golden_of, missed, subject
 
 if TYPE_CHECKING:
     from edgemnist.ground.progress import Task
@@ -136,10 +134,7 @@ def test_every_image_is_asked_for_alone_and_in_its_batch(monkeypatch: pytest.Mon
     monkeypatch.setattr("edgemnist.pipeline.verify.parity.BATCH_SIZE", 3)
     images = np.zeros((7, 28, 28), np.uint8)
     images[:, 0, 0] = np.arange(7)
-    golden = GoldenPack(
-        images=images, truth=np.zeros(7, np.int64), probabilities=np.zeros((7, 2), np.float32),
-        class_labels=("0", "1"), data=DataIdentity(source="made", train=0, test=7, sha256=""), model_sha256="",
-    )  # fmt: skip
+    golden = golden_of(np.zeros((7, 2), np.float32), images=images)
     done: list[int] = []
     found = ask(cast("Classifier", ByCall()), golden, cast("Task", SimpleNamespace(update=done.append)))
     assert found.batched is not None

@@ -11,7 +11,6 @@ import pytest
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Probabilities
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results.data import DataIdentity
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model
@@ -25,7 +24,7 @@ from edgemnist.pipeline.verify.vote import RULES, STEP, STEPPED, explaining_resc
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
 from tests.verify import damage
-from tests.verify.gates import subject
+from tests.verify.gates import golden_of, subject
 
 ZEROS = np.zeros((200, 10), np.float32)
 
@@ -153,11 +152,7 @@ def test_another_rule_on_the_exporting_machine_excuses_no_more_than_quantization
     there = here.copy()
     there[:flips] = 0.501, 0.499
     there[-1] += np.array([-far, far], np.float32)
-    pack = GoldenPack(
-        images=np.random.default_rng(0).integers(0, 256, (10_000, 28, 28), np.uint8),
-        truth=here.argmax(axis=1), probabilities=here,
-        class_labels=("0", "1"), data=DataIdentity(source="made", train=0, test=10_000, sha256=""), model_sha256="",
-    )  # fmt: skip
+    pack = golden_of(here)
     explains: list[Callable[[Probabilities], str | None]] = [lambda _: "double", lambda _: None]
     for explain in explains:
         answers, one = Answers(single=here, batched=here), subject(runtime="integer", exported=there)

@@ -16,10 +16,8 @@ from edgemnist.errors import ArtifactError, ModelError, UsageError
 from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
 from edgemnist.ground.progress import Task
 from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, PASSED, UNKNOWN, judge
-from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import LIMITS_FILE, Exports
 from edgemnist.model.exports.golden import GoldenPack
-from edgemnist.model.exports.manifest import GOLDEN_FILE
 from edgemnist.model.native import library
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.pipeline.export.run import _golden
@@ -30,29 +28,13 @@ from edgemnist.pipeline.verify.run import keep_verdict, verify
 from edgemnist.selftest import self_test
 from tests.exports.test_directory import without_runtimes
 from tests.notices import Notices
-from tests.verify.damage import damage_artifact, edit_manifest
-from tests.verify.gates import missed
+from tests.verify.damage import damage_artifact, edit_manifest, first, with_golden
+from tests.verify.gates import golden_of, missed
 from tests.verify.test_gate import PERFECT
 from tests.verify.test_parity import ByCall
 
 INT8, FLOAT, ONNX = "tflite-int8", "tflite-float32", "onnx-float32"
 replaced = msgspec.structs.replace
-
-
-def with_golden(directory: Path, change: Callable[[GoldenPack], GoldenPack]) -> Exports:
-    """Give a directory another golden pack, as another export would."""
-    pack = change(Exports.open(directory).read_golden())
-    data = pack.encode()
-    (directory / GOLDEN_FILE).write_bytes(data)
-    record = {"bytes": len(data), "sha256": sha256(data), "images": len(pack.labels)}
-    edit_manifest(directory, lambda one: replaced(one, golden=replaced(one.golden, **record), answers=None))  # type: ignore[type-var]  # a manifest
-    return Exports.open(directory)
-
-
-def first(images: int) -> Callable[[GoldenPack], GoldenPack]:
-    return lambda pack: replace(
-        pack, images=pack.images[:images], truth=pack.labels[:images], probabilities=pack.probabilities[:images]
-    )
 
 
 def kept(directory: Path) -> Exports:
@@ -233,10 +215,7 @@ def test_parity_with_a_model_that_only_guesses_proves_nothing(old_exports: Path)
 
 
 def test_a_file_that_takes_one_image_has_no_batches_to_compare() -> None:
-    pack = GoldenPack(
-        images=np.zeros((3, 28, 28), np.uint8), truth=np.zeros(3, np.int64), probabilities=np.full((3, 2), 0.5, "f4"),
-        class_labels=("0", "1"), data=cast("Any", None), model_sha256="",
-    )  # fmt: skip
+    pack = golden_of(np.full((3, 2), 0.5, np.float32))
     classifier = ByCall()
     classifier.fixed_batch = 1
     answers = ask(cast("Classifier", classifier), pack, Task())
