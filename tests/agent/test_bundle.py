@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from edgemnist.board.agent.bundle import (
+    NAMESPACE,
     RECORD_FILE,
     SIGNATURE_FILE,
     Archive,
@@ -225,6 +226,8 @@ def test_a_bundle_is_known_by_the_hash_of_its_record() -> None:
     assert RECORD.identity() == hashlib.sha256(RECORD.encode()).hexdigest()
     # Boards in the field compare it with what they keep.
     assert RECORD.encode().startswith(b'{\n  "artifacts": [\n    "tflite-int8"\n  ],\n  "constraints"')
+    # And they accept no signature that was made for anything else.
+    assert NAMESPACE == "edgemnist-bundle"
 
 
 @pytest.mark.needs("ssh-keygen")
