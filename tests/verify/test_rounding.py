@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,10 +18,10 @@ from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes.fixedpoint import multipliers, multiply_in_float
 from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
 from edgemnist.model.runtimes.tflite import read_graph_file
-from edgemnist.pipeline.verify import parity, run
+from edgemnist.pipeline.verify import parity, run, screen
 from edgemnist.pipeline.verify.gate import GATES, GateTable, allowed
 from edgemnist.pipeline.verify.parity import Answers
-from edgemnist.pipeline.verify.vote import RULES, STEP, STEPPED, explaining_rescaling, find_rounding
+from edgemnist.pipeline.verify.vote import RULES, STEP, STEPPED, explaining_rescaling, find_departure, find_rounding
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
 from tests.verify import damage
@@ -58,6 +59,25 @@ def test_the_rule_that_gives_the_answers_comes_first(model: Model, golden: Golde
         # Of equals the one nearest to the reference.
         alike = [one for one in RULES if np.array_equal(answers_of(model, golden, one), answers)]
         assert (best.rescaling, best.softmax) == (alike[0].rescaling, alike[0].softmax)
+
+
+def test_where_no_rule_fits_the_first_operator_that_departs_is_named(golden: GoldenPack) -> None:
+    """LiteRT rounds a dense layer once; held against a rule that rounds twice, it departs there by a step."""
+    exports = Exports.open(OLD_EXPORTS)
+    result = run.verify(exports, ["tflite-int8@litert"], rounding=True)
+    assert [one.departure for one in result.rounding] == [None]
+    best = result.rounding[0].rules[0]
+    model = exports.model("tflite-int8@litert")
+    found = find_departure(model, golden, msgspec.structs.replace(best, rescaling="double"))
+    assert found is not None
+    assert (found.kind, found.max_steps) == ("FULLY_CONNECTED", 1)
+    assert 0 < found.differing < found.values / 20
+    graph = read_graph_file(model.path)
+    operator = graph.operators[found.operator]
+    assert (operator.kind, graph.tensors[operator.outputs[0]].name) == (found.kind, found.tensor)
+    assert find_departure(replace(model, runtime="integer"), golden, best) is None
+    shown = screen._departs(msgspec.structs.replace(result.rounding[0], departure=found))
+    assert f"first operator to depart is FULLY_CONNECTED, operator {found.operator}" in shown
 
 
 def test_what_differs_is_counted_in_values_images_and_labels(model: Model, golden: GoldenPack) -> None:

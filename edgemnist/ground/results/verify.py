@@ -296,12 +296,30 @@ class RoundingRule(Part, frozen=True, kw_only=True):
     """Of a probability."""
 
 
+class Departure(Part, frozen=True, kw_only=True):
+    """The first operator of a file that does not make of a runtime's numbers what the integer reference does."""
+
+    operator: int
+    """Its place in the file, from 0."""
+    kind: str
+    """As in TFLite's schema, such as `CONV_2D`."""
+    tensor: str
+    """The name of what it makes."""
+    differing: int
+    """Values that are not the same, of `values`."""
+    values: int
+    max_steps: int
+    """The largest difference, in steps of the tensor's scale."""
+
+
 class ModelRounding(Part, frozen=True, kw_only=True):
     """Which rule a model rounds by, as far as its answers tell."""
 
     name: str
     rules: list[RoundingRule]
     """All rules, the best fit first; among equals, the one nearest to the reference first."""
+    departure: Departure | None = None
+    """Where the runtime departs from the best rule; None where it fits, or where the runtime does not show that."""
 
 
 class VerifyResult(Result, frozen=True, kw_only=True):

@@ -174,15 +174,19 @@ class IntegerClassifier(ChunkedClassifier):
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise not_in_integers(path, error, "integer") from error
 
+    def held(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the values of the input tensor, int64 [N, values], or float32 where it holds real numbers."""
+        written = np.empty(inputs.shape, self._numbers.storage)
+        self._write(inputs, written)
+        held = written.view(self._numbers.dtype).reshape(len(inputs), -1)
+        return held if held.dtype.kind == "f" else held.astype(np.int64)
+
     def quantized(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the values of the output tensor, int64 [N, ...], for up to `most` inputs, [N, *shape].
 
         Where the file turns them into real numbers, those are returned, float32.
         """
-        written = np.empty(inputs.shape, self._numbers.storage)
-        self._write(inputs, written)
-        held = written.view(self._numbers.dtype).reshape(len(inputs), -1)
-        values = {self._source: held if held.dtype.kind == "f" else held.astype(np.int64)}
+        values = {self._source: self.held(inputs)}
         for planned in self._plan:
             made = planned.run(*(values[index] for index in planned.reads))
             for index in planned.last:

@@ -69,6 +69,7 @@ from edgemnist.pipeline.verify.vote import (
     check_integer,
     count_votes,
     explaining_rescaling,
+    find_departure,
     find_rounding,
     integer_answers,
     replay,
@@ -234,6 +235,9 @@ def examine(
     explain = partial(explaining_rescaling, model, golden=golden, step=step)
     parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
     rule = find_rounding(model, answers.single, golden) if rounding and is_int8 else None
+    if rule is not None and rule.rules[0].differing:
+        departure = find_departure(model, golden, rule.rules[0])
+        rule = msgspec.structs.replace(rule, departure=departure)
     if rounding and is_int8 and rule is None:
         reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
     if not is_int8 or golden.task.numbers:

@@ -21,6 +21,7 @@ from edgemnist.ground.results.verify import (
     SOURCE_MODELS,
     ArtifactLayers,
     ArtifactParity,
+    ModelRounding,
     Replay,
     RoundingRule,
     VerifyResult,
@@ -230,7 +231,14 @@ def _roundings(result: VerifyResult) -> Iterator[str]:
         own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
         against = "" if own is best else f"; under the reference's own rule {_differ(own, noun)}"
         also = f" ({' or '.join(map(_rule, equals))} would fit as well)" if equals else ""
-        yield f"{one.name} {_rule(best)}: {fit}{also}{against}."
+        yield f"{one.name} {_rule(best)}: {fit}{also}{against}.{_departs(one)}"
+
+
+def _departs(one: ModelRounding) -> str:
+    if (found := one.departure) is None:
+        return ""
+    values = f"{found.differing:,} of {found.values:,} values by up to {count(found.max_steps, 'step')}"
+    return f" The first operator to depart is {found.kind}, operator {found.operator} ({found.tensor}): {values}."
 
 
 def _rule(rule: RoundingRule) -> str:

@@ -7,7 +7,9 @@ always among them.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -18,15 +20,20 @@ from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Labels, Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import Measurement
-from edgemnist.ground.results.verify import IntegerCheck, ModelRounding, Replay, RoundingRule, Vote, Voter
+from edgemnist.ground.results.verify import Departure, IntegerCheck, ModelRounding, Replay, RoundingRule, Vote, Voter
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model
-from edgemnist.model.runtimes import RUNTIMES
-from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
+from edgemnist.model.runtimes import RUNTIMES, load
+from edgemnist.model.runtimes.fixedpoint import affine
+from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding, plan
+from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.pipeline.verify.gate import BATCH_DIFF, BATCH_FLIPS, Gate, allowed
+from edgemnist.pipeline.verify.layers import expose
 from edgemnist.pipeline.verify.parity import BATCH_SIZE
 
 INTEGER: Final = "integer"
+_ASKED: Final = 50
+"""Images whose values are looked at operator by operator."""
 _VOTERS: Final = 3
 """Two that disagree need a third."""
 
@@ -95,6 +102,44 @@ def find_rounding(model: Model, answers: Probabilities, golden: GoldenPack) -> M
     except ArtifactError:
         return None
     return ModelRounding(name=model.name, rules=sorted(rules, key=lambda rule: rule.differing))
+
+
+def find_departure(model: Model, golden: GoldenPack, rule: RoundingRule) -> Departure | None:
+    """Return the first operator that does not make of its runtime's own numbers what the reference does under a rule.
+
+    The runtime is asked for the output of one operator after the other, for the first images of a golden pack. None
+    where all are as they should be, or where it cannot be asked.
+    """
+    if model.path.suffix not in RUNTIMES[INTEGER].suffixes or model.runtime == INTEGER:
+        return None
+    data, images = model.path.read_bytes(), golden.images[:_ASKED]
+    graph = read_graph(data)
+    reference = IntegerClassifier.load(model.path, spec=model.spec, numbers=model.numbers)
+    values = {graph.inputs[0]: reference.held(images)}
+    with tempfile.TemporaryDirectory() as directory:
+        for one in plan(graph, Rounding(rule.rescaling, rule.softmax))[0]:
+            place = one.operator.outputs[0]
+            tensor, path = graph.tensors[place], Path(directory, f"{place}{model.path.suffix}")
+            path.write_bytes(expose(data, [place]))
+            try:
+                runtime = load(path, runtime=model.runtime, spec=reference.spec, numbers=True, trusted=True)
+                real = np.concatenate([runtime.answer(images[index : index + 1]) for index in range(len(images))])
+            except ArtifactError:
+                return None
+            scale, zero_point = affine(tensor) if tensor.scales.size else (1.0, 0)
+            found = np.rint(real.reshape(len(images), -1) / scale).astype(np.int64) + zero_point
+            made = one.run(*(values[index] for index in one.reads)).reshape(len(images), -1)
+            if tensor.scales.size and (differing := int(np.count_nonzero(found != made))):
+                return Departure(
+                    operator=graph.operators.index(one.operator),
+                    kind=one.operator.kind,
+                    tensor=tensor.name,
+                    differing=differing,
+                    values=made.size,
+                    max_steps=int(np.abs(found - made).max()),
+                )
+            values[place] = found
+    return None
 
 
 def explaining_rescaling(model: Model, answers: Probabilities, golden: GoldenPack, step: float = STEP) -> str | None:
