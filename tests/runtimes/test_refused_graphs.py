@@ -88,6 +88,10 @@ REFUSED = {
         with_operators("SPACE_TO_BATCH_ND", "SOFTMAX"),
         r"^it has the operator SPACE_TO_BATCH_ND, which is not known \(operator 0, which makes 'tensor 1'\)$",
     ),
+    "what makes nothing": (
+        replace(dense(), operators=(Operator(kind="CALL_ONCE", inputs=(), outputs=(), options=None),)),
+        r"^it has the operator CALL_ONCE, which is not known \(operator 0, which makes ''\)$",
+    ),
     "unconnected": (replace(dense(), operators=dense().operators[1:]), "SOFTMAX does not follow the operator before"),
     "no way out": (with_operators("FULLY_CONNECTED"), "its last operator does not lead to the output"),
     "two inputs": (replace(dense(), inputs=(0, 0)), "it has more than one input or output"),

@@ -263,7 +263,7 @@ def _computing(graph: Graph) -> Iterator[Operator]:
 
 def placed(graph: Graph, operator: Operator, error: ValueError) -> ValueError:
     """Return an error about an operator that says where it is."""
-    name = graph.tensors[operator.outputs[0]].name
+    name = next((graph.tensors[index].name for index in operator.outputs), "")
     # A converter joins the names of all that it has fused.
     name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
     return ValueError(f"{error} (operator {graph.operators.index(operator)}, which makes {name!r})")
