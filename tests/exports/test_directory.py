@@ -61,15 +61,6 @@ def test_a_whole_directory_is_current(old_exports: Path) -> None:
     assert exports.findings is exports.findings
 
 
-def test_a_file_that_is_gone_or_changed_is_told_apart(old_exports: Path) -> None:
-    (old_exports / f"{INT8}.tflite").unlink()
-    (old_exports / f"{FLOAT}.tflite").write_bytes(b"changed")
-    exports = Exports.open(old_exports)
-    assert statuses(old_exports) == {INT8: ("missing", False), FLOAT: ("damaged", False), ONNX: ("current", True)}
-    assert f"{INT8}.tflite is missing" in exports.artifact(INT8).reason
-    assert f"{FLOAT}.tflite has 7 bytes" in exports.artifact(FLOAT).reason
-
-
 def test_artifacts_of_an_earlier_model_are_outdated_and_still_answer(old_exports: Path) -> None:
     (old_exports / "model.keras").write_bytes(b"another")
     exports = Exports.open(old_exports)

@@ -12,13 +12,10 @@ from edgemnist.ground.storage import sha256
 from edgemnist.model.exports.manifest import (
     MANIFEST_FILE,
     Artifact,
-    FileRecord,
     Manifest,
     NewerManifestError,
     TensorSpec,
     check_recorded,
-    command,
-    file_sha256,
     kept_model,
     open_recorded,
     read_manifest,
@@ -44,15 +41,6 @@ def artifact(name: str, **changes: Any) -> Artifact:
         ),
         **changes,
     )
-
-
-def test_new_artifacts_take_the_place_of_old_ones_and_others_stay() -> None:
-    old = Manifest(labels=["0"], artifacts=[artifact("tflite-int8"), artifact("tflite-int4")])
-    newer = artifact("tflite-int8", bytes=2)
-    after = old.with_artifacts([newer, artifact("onnx-int8")])
-    assert after.artifacts == [newer, artifact("tflite-int4"), artifact("onnx-int8")]
-    assert after.artifact("tflite-int8").bytes == 2
-    assert old.artifact("tflite-int8").bytes == 1
 
 
 def test_fields_that_a_later_edgemnist_adds_do_not_disturb(tmp_path: Path) -> None:
@@ -112,20 +100,6 @@ def test_why_there_is_no_manifest_is_told_with_what_to_do(tmp_path: Path) -> Non
         read_manifest(empty)
     assert caught.value.message.startswith(f"{empty / 'manifest.json'} is not a manifest: ")
     assert caught.value.hint == f"Write it again with: edgemnist export --exports {empty}"
-
-
-def test_a_command_names_the_directory_unless_it_is_the_default() -> None:
-    assert command("verify", Path("exports")) == "edgemnist verify"
-    assert command("verify", Path("my exports")) == "edgemnist verify --exports 'my exports'"
-
-
-def test_a_record_is_of_the_contents(tmp_path: Path) -> None:
-    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    assert record_of("a", b"abc") == FileRecord(file="a", bytes=3, sha256=digest)
-    (tmp_path / "a").write_bytes(b"abc")
-    assert file_sha256(tmp_path / "a") == digest
-    assert file_sha256(tmp_path / "b") is None
-    assert file_sha256(tmp_path) is None
 
 
 def test_a_model_is_kept_when_another_replaces_it(tmp_path: Path) -> None:

@@ -3,12 +3,10 @@
 import json
 import shutil
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from edgemnist.digits.training import RECIPES
@@ -17,7 +15,7 @@ from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import decode_golden
 from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.model.runtimes.pixels import Numbers, encoder, quantize_pixels
+from edgemnist.model.runtimes.pixels import Numbers, quantize_pixels
 from edgemnist.model.task import default_task
 from edgemnist.pipeline.train.network import Network
 from edgemnist.pipeline.train.recipes import Recipe, digest
@@ -62,20 +60,6 @@ def test_pixels_are_quantized_by_the_ends_of_their_range(name: str, dtype: type[
         found = quantize_pixels(Numbers(np.dtype(dtype), float(scale), zero), InputSpec.of_range((28, 28), name))
         assert found.dtype == dtype
         np.testing.assert_array_equal(found, expected, f"{scale}")
-
-
-def divided(x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return x / np.float32(255)
-
-
-@pytest.mark.parametrize(("name", "formula"), [("0..1", divided), ("0..255", np.copy)])
-def test_pixels_become_real_numbers_by_a_division(
-    name: str, formula: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]
-) -> None:
-    images = np.resize(np.arange(256, dtype=np.uint8), (1, 28, 28))
-    written = np.empty(images.shape, np.float32)
-    encoder(Numbers(np.dtype(np.float32)), InputSpec.of_range((28, 28), name))(images, written)
-    np.testing.assert_array_equal(written, formula(images.astype(np.float32)))
 
 
 VERSIONS = {"baseline": "bc5eea36f818b575", "standard": "1777e14d77ca5995", "best": "330be15ba42508fa"}

@@ -24,7 +24,6 @@ from edgemnist.ground.results.verdict import (
     judge,
 )
 from edgemnist.ground.results.verify import SIGNIFICANT, ArtifactParity, IntegerCheck, Limit
-from edgemnist.model.exports import Exports
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
 from edgemnist.pipeline.verify.gate import (
     ABS_DIFF,
@@ -48,7 +47,6 @@ from edgemnist.pipeline.verify.gate import (
     read_gates,
 )
 from edgemnist.pipeline.verify.parity import Parity, compare
-from edgemnist.pipeline.verify.run import verify
 from edgemnist.pipeline.verify.statistics import mcnemar_p
 from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
@@ -310,18 +308,6 @@ def test_an_artifact_has_its_own_limits_above_those_of_its_quantization(tmp_path
     assert again.of("tflite-int8", "int8") == table.of("tflite-int8", "int8")
 
 
-def test_a_limit_in_a_file_holds_for_its_artifact_and_an_option_comes_first(made_exports: Path, tmp_path: Path) -> None:
-    table = read_gates(written(tmp_path / "gate.toml", "[tflite-int8]\nmax_abs_diff = 0.0\n"))
-    result = verify(Exports.open(made_exports), ["tflite-int8", "onnx-int8"], gates=table)
-    assert [(parity.name, parity.passed) for parity in result.artifacts] == [
-        ("tflite-int8", False),
-        ("onnx-int8", True),
-    ]
-    assert "0 allowed" in result.artifacts[0].reasons[0]
-    options = replace(table, options={"max_abs_diff": 0.9})
-    assert verify(Exports.open(made_exports), ["tflite-int8"], gates=options).passed
-
-
 @pytest.mark.parametrize(
     ("text", "error", "said"),
     [
@@ -427,17 +413,6 @@ def test_a_figure_that_is_no_number_passes_no_gate(
             unsure = msgspec.structs.replace(check, max_abs_diff=value, rescaling=None)
             assert outcome(gate, parity, unsure) != PASSED
     assert outcome(gate, replace(parity, unanswered=1), check) != PASSED
-
-
-@given(QUANTIZATIONS, parities(most=2 * FEWEST_IMAGES), CHECKS, LIMITS_GIVEN)
-def test_too_few_images_pass_no_gate(
-    quantization: str, parity: Parity, check: IntegerCheck | None, limits: dict[str, float]
-) -> None:
-    gate = GATES[quantization].given(limits, COMMAND_LINE)
-    found = judge(measurements(gate, parity, check))
-    if parity.images < limits.get(IMAGES, FEWEST_IMAGES):
-        assert found.outcome != PASSED
-        assert any(held.outcome == UNKNOWN for held in found.limits if held.name == IMAGES)
 
 
 @given(QUANTIZATIONS, parities(), CHECKS, LIMITS_GIVEN, LIMITS_GIVEN)

@@ -16,7 +16,7 @@ from edgemnist.ground.results.verdict import Measurement
 from edgemnist.ground.results.verify import SIGNIFICANT
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.verify.gate import GATES
-from edgemnist.pipeline.verify.parity import Parity, ask, compare, no_answers, tie
+from edgemnist.pipeline.verify.parity import Parity, ask, compare, no_answers
 from edgemnist.pipeline.verify.run import parity_of, verify
 from edgemnist.pipeline.verify.screen import verify_page
 from edgemnist.pipeline.verify.statistics import (
@@ -150,11 +150,6 @@ def test_the_label_of_an_answer_in_a_batch_that_is_none_is_none() -> None:
     parity = against(REFERENCE.copy(), batched)
     assert parity.batch_flips == 1
     assert parity.max_batch_diff == pytest.approx(0.7)
-
-
-def test_a_tie_is_no_label_more_likely_than_the_given_one() -> None:
-    rows = answers([0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.6, 0.4, 0.0], [0.5, 0.5, np.nan], [1.0, 0.0, 0.0])
-    assert tie(rows, np.array([0, 1, 1, 0, -1])).tolist() == [True, True, False, False, False]
 
 
 def test_a_flip_to_an_equally_likely_label_is_a_tie_and_a_lost_image_like_any_other() -> None:

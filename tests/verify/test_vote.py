@@ -18,7 +18,7 @@ from edgemnist.model.native.webassembly import About
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.verify.gate import GATES
 from edgemnist.pipeline.verify.run import verify
-from edgemnist.pipeline.verify.vote import Ballot, check_integer, count_votes, integer_answers, replay
+from edgemnist.pipeline.verify.vote import Ballot, count_votes, integer_answers, replay
 from tests.notices import Notices
 from tests.verify.gates import missed_replay
 
@@ -50,13 +50,6 @@ def test_the_odd_one_out_is_who_stands_alone_most_often(
         assert vote.odd_one_out == (None if odd is None else f"{odd} (x-int8)")
     # Two cannot tell which of them is wrong.
     assert count_votes(ballots(a=[1], b=[2])) is None
-
-
-def test_the_check_against_the_integer_reference_counts_values_and_labels() -> None:
-    reference = np.array([[0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [0.75, 0.25]], np.float32)
-    answers = np.array([[0.25, 0.5], [0.25, 0.75], [0.75, 0.25], [0.75, 0.25]], np.float32)
-    check = check_integer(answers, reference)
-    assert (check.differing, check.max_abs_diff, check.flips) == (3, 0.25, 1)
 
 
 def test_an_answer_at_the_very_limit_of_the_gate_passes() -> None:
@@ -121,16 +114,6 @@ def test_the_integer_reference_reads_the_tflite_file_that_a_c_file_or_a_page_was
         assert np.array_equal(answers, load(tflite, runtime="integer").predict_proba(few.images))
         made.path.write_bytes(b"of somebody else")
         assert made.twin is None
-
-
-def test_a_file_that_the_integer_reference_cannot_compute_is_told(tmp_path: Path) -> None:
-    model, notices = Exports.open(REFERENCE).model("tflite-int8"), Notices()
-    broken = dataclasses.replace(model, path=tmp_path / "broken.tflite")
-    broken.path.write_bytes(b"no model")
-    assert integer_answers(broken, read_golden(REFERENCE, read_manifest(REFERENCE)), notices) is None
-    (message,) = notices.messages
-    assert str(broken.path) in message
-    assert message.endswith(", so the integer reference does not check it.")
 
 
 def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -> None:
