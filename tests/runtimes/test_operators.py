@@ -314,6 +314,52 @@ def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_ker
     np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=0.02)
 
 
+def grown(sketch: Operators) -> Graph:
+    """Return a graph that branches and joins, of which some may lead nowhere."""
+    shape = [sketch.between(3, 9), sketch.between(3, 9), sketch.between(1, 4)]
+    made = [(sketch.image(shape), shape)]
+    for _ in range(sketch.between(4, 12)):
+        # Mostly the last, so that graphs are deep.
+        source, shape = made[max(0, len(made) - 1 - int(sketch.rng.exponential(0.7)))]
+        height, width, channels = shape
+        kind = str(sketch.rng.choice(["window", "branch", "curve", "PAD", "CONCATENATION", "resize"]))
+        if kind == "window":
+            made_of, sides = sketch.window(source, (height, width, channels))
+            target, shape = sketch.shaped(made_of, sides), [*sides]
+            if sketch.operators[-1].kind == "MEAN":
+                # It keeps its axes.
+                mean = sketch.operators.pop()
+                sketch.operate("MEAN", source, target, mean.inputs[1], options=Options(1))
+        elif kind == "branch":
+            other = sketch.convolution(source, shape, channels)
+            scales = [float(sketch.tensors[index].scales[0]) for index in (source, other)]
+            kind = str(sketch.rng.choice(["ADD", "SUB", "MUL"]))
+            target = sketch.activation(1, scale=60 * scales[0] * scales[1] if kind == "MUL" else sum(scales))
+            sketch.operate(kind, source, sketch.shaped(target, shape), other, options=Options(sketch.between(0, 3)))
+        elif kind == "PAD":
+            shape = [height + 2, width + 1, channels]
+            places = sketch.add("int32", (4, 2), [], 0, np.array([(0, 0), (1, 1), (0, 1), (0, 0)], "<i4"))
+            target = sketch.operate(kind, source, sketch.image(shape, like=source), places)
+        elif kind == "resize":
+            shape = [sketch.between(2, 9), sketch.between(2, 9), channels]
+            sizes, target = sketch.numbers(*shape[:2]), sketch.image(shape, like=source)
+            sketch.operate("RESIZE_NEAREST_NEIGHBOR", source, target, sizes, options=Options(0, 1))
+        else:
+            target = sketch.image(shape, like=source)
+            sketch.operate("LEAKY_RELU", source, target, options=Options(0.25))
+            if kind == "CONCATENATION":
+                shape = [height, width, 2 * channels]
+                joined = sketch.image(shape, like=source)
+                target = sketch.operate(kind, target, joined, source, options=Options(-1))
+        made.append((target, shape))
+    return sketch.ending_in(made[-1][0])
+
+
+def test_a_graph_of_many_operators_has_the_bits_of_the_reference_kernels(tmp_path: Path) -> None:
+    for seed in range(60):
+        assert_same_bits(grown(Operators(seed)), tmp_path / "model.tflite", f"of seed {seed}")
+
+
 @pytest.mark.parametrize(
     ("kind", "smallest"), [("RELU", 2.0**-22), ("LEAKY_RELU", 2.0**-14), ("MUL", 2.0**-14), ("ADD", 2.0**-18)]
 )

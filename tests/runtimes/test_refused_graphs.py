@@ -92,6 +92,10 @@ REFUSED = {
         replace(dense(), operators=(Operator(kind="CALL_ONCE", inputs=(), outputs=(), options=None),)),
         r"^it has the operator CALL_ONCE, which is not known \(operator 0, which makes ''\)$",
     ),
+    "no weights": (
+        replace(dense(), operators=(replace(dense().operators[0], inputs=(0, -1, 3)),)),
+        r"^its FULLY_CONNECTED leaves out an input \(operator 0, which makes 'tensor 1'\)$",
+    ),
     "unconnected": (replace(dense(), operators=dense().operators[1:]), "SOFTMAX does not follow the operator before"),
     "no way out": (with_operators("FULLY_CONNECTED"), "its last operator does not lead to the output"),
     "two inputs": (replace(dense(), inputs=(0, 0)), "it has more than one input or output"),

@@ -87,6 +87,8 @@ SCALING: Final = ("MUL", "ADD", "SUB")
 """Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
 _OF_TWO: Final = (*SCALING, "PRELU")
 _ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *_OF_TWO)
+_WITH_BIAS: Final = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+"""Which may leave it out."""
 _EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
 """Where real numbers become quantized ones, or the other way round, as a converter leaves it at both ends."""
 _OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
@@ -255,6 +257,8 @@ def _computing(graph: Graph) -> Iterator[Operator]:
             continue
         if operator.kind not in _KNOWN:
             raise placed(graph, operator, _unknown(operator))
+        if min(operator.inputs[: 2 if operator.kind in _WITH_BIAS else None], default=0) < 0:
+            raise placed(graph, operator, ValueError(f"its {operator.kind} leaves out an input"))
         if operator.kind == "TRANSPOSE" and not only_names_axes(graph, operator):
             raise placed(graph, operator, ValueError("its TRANSPOSE moves axes of more than one place"))
         computed.add(operator.outputs[0])
