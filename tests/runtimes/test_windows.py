@@ -107,6 +107,16 @@ def test_a_crop_takes_the_rows_and_columns_between_two_places(
     assert np.array_equal(window.patches(window.images(values))[..., -1, -1, :], wanted)
 
 
+def test_a_mean_covers_the_image_that_it_is_of_or_all_of_each_place() -> None:
+    for axes, target, sides, places in (([1, 2], (1, 1), (4, 4), 1), ([2], (1, 4, 1), (1, 4), 4)):
+        graph = mean(axes)
+        graph = replace(graph, tensors=(graph.tensors[0], tensor(shape=target), *graph.tensors[2:]))
+        window = window_of(graph, graph.operators[0])
+        assert (window.height, window.width, window.channels) == (4, 4, 1)
+        assert (window.kernel_height, window.kernel_width) == sides
+        assert (window.out_height, window.out_width) == (places, 1)
+
+
 def test_a_mean_beyond_the_output_is_its_end() -> None:
     constant = tensor(values=np.array([1, 2], np.int32))
     graph = graph_of("MEAN", (4, 4), 1, (1, 1, 1), None, (constant,))
