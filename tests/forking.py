@@ -3,8 +3,6 @@
 `python -m tests.forking PLACE` is what forks, until its standard input closes, for those who call it: tests/calling.py.
 """
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import importlib

@@ -1,7 +1,5 @@
 """What import-linter has no contract for."""
 
-from __future__ import annotations
-
 from typing import cast
 
 from grimp import ImportGraph

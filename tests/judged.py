@@ -1,7 +1,5 @@
 """What an export directory has of an earlier edgemnist, or of another machine, as if it had been found out here."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import msgspec

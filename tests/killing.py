@@ -11,8 +11,6 @@ have a function of that name. A line of its stdin has
 the "words", after `edgemnist`, and perhaps more of the "environment"; the directory is where they are run.
 """
 
-from __future__ import annotations
-
 import faulthandler
 import http.client
 import importlib

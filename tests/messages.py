@@ -5,8 +5,6 @@ EDGEMNIST_MESSAGES=write python -m pytest FILE...
 writes what the tests of these files hear into it, and the diff shows what has changed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

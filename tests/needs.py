@@ -4,8 +4,6 @@ A test says `@pytest.mark.needs("curl")`, a fixture `require("sshd")`; tests/pro
 EDGEMNIST_TESTS=all, as in .ci/run, what is missing is a failure.
 """
 
-from __future__ import annotations
-
 import functools
 import os
 import re

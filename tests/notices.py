@@ -1,7 +1,5 @@
 """Reporters that remember."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Takes a command line as `edgemnist` does, and stops before the command runs: `python -m tests.parsing WORDS...`."""
 
-from __future__ import annotations
-
 import sys
 
 

@@ -3,8 +3,6 @@
 It is less than what pytest gives a test, so that the test itself says what did not happen.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """How the tests start the command line."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import os

@@ -1,7 +1,5 @@
 """What is exhaustive: a test has a part of each kind of it, and `make test-all` the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What the tests of real-world digits share: handwritten digits, and the model that comes with the package."""
 
-from __future__ import annotations
-
 import pytest
 
 import edgemnist

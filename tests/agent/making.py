@@ -1,7 +1,5 @@
 """Records of bundles, and boards without what is slow."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Measurements made up of given latencies, as if processes had reported them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A mirror on loopback: a real HTTP server, with the failures that real ones have."""
 
-from __future__ import annotations
-
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

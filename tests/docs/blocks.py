@@ -1,7 +1,5 @@
 """The console blocks of the README and the book, and what each of them needs."""
 
-from __future__ import annotations
-
 import functools
 import re
 import runpy

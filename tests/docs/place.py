@@ -1,7 +1,5 @@
 """The place in which a console block runs: its files, and stand-ins for what this machine is not."""
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """Counts as tests need them."""
 
-from __future__ import annotations
-
 import functools
 import itertools
 

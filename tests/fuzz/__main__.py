@@ -6,8 +6,6 @@ Fails, and says which input with which seed, where a parser raises anything but 
 the processor or 300 MB of memory, or ends its process.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 

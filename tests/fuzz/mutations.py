@@ -1,7 +1,5 @@
 """How input is broken: bits, bytes, numbers, pieces, and the values of JSON documents."""
 
-from __future__ import annotations
-
 import copy
 import io
 import json

@@ -1,7 +1,5 @@
 """What is fuzzed: a parser takes the bytes of one input, and may raise what a user is told as a sentence."""
 
-from __future__ import annotations
-
 import contextlib
 import gzip
 import io

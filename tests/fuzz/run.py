@@ -1,7 +1,5 @@
 """One parser's inputs, read in processes with limits."""
 
-from __future__ import annotations
-
 import contextlib
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """Pictures that the tests draw, save and read: one digit, and what is as odd as people make it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 Everything from the store of samples to the new export directory is the product's.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from typing import Any

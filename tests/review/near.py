@@ -4,8 +4,6 @@ What fetches, copies, labels and sends is the product's; only ssh and the browse
 has taken is noted in a file, which a killed process leaves.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

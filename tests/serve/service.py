@@ -1,7 +1,5 @@
 """A running `edgemnist serve`, and ways to ask it."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import http.client

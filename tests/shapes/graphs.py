@@ -1,7 +1,5 @@
 """Full-int8 graphs of every shape, drawn from a seed as a converter would write them, and files of them."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Export directories of models of every shape, made in milliseconds: a dense layer in an ONNX file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Real artifacts, made wrong on purpose: from the contents of a good file to those of a bad one."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path

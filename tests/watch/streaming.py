@@ -1,7 +1,5 @@
 """A camera in the network: an HTTP server that sends JPEGs, goes away, hangs and comes back as it is told."""
 
-from __future__ import annotations
-
 import socket
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -1,7 +1,5 @@
 """`edgemnist watch` in a thread, for tests that change the world while it looks."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from threading import Event, Thread
