@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from edgemnist.model.native import SOURCES, WARNINGS
 from edgemnist.model.native.amalgamation import Origin
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.task import Task
-from tests.native.networks import END, expected_scores, random_case, stream
+from tests.native.networks import END, expected_scores, fields_header, random_case, stream
 from tests.needs import require
 from tests.shapes.graphs import graph_of
 
@@ -58,32 +59,27 @@ DRIVER = Path(__file__).with_name("driver.c")
 ZIG = (sys.executable, "-m", "ziglang", "cc")
 
 
-def write_cases(path: Path, seeds: Sequence[int]) -> int:
-    """Write the cases of these seeds for the driver; return how many there are."""
-    return write_networks(path, (case for case in map(random_case, seeds) if case is not None))
+Case = tuple[Network, Images, npt.NDArray[np.uint8]]
+"""A network, images, and the reference's answers."""
 
 
-def write_networks(path: Path, cases: Iterable[tuple[Network, Images, npt.NDArray[np.uint8]]]) -> int:
-    """Write networks, images and the reference's answers for the driver; return how many there are."""
-    written = [stream(*case) for case in cases]
-    path.write_bytes(b"".join(written) + END)
-    return len(written)
+def cases_of(seeds: Iterable[int]) -> list[Case]:
+    """Return the random networks of these seeds."""
+    return [case for case in map(random_case, seeds) if case is not None]
 
 
 @pytest.fixture(scope="session")
-def few_cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("networks") / "few.bin"
-    random = [case for case in map(random_case, range(5_000, 5_060)) if case is not None]
+def few_cases() -> list[Case]:
+    random = cases_of(range(5_000, 5_060))
     assert len(random) >= 50
-    write_networks(path, [*random, *map(shaped_case, SHAPES)])
-    return path
+    return [*random, *map(shaped_case, SHAPES)]
 
 
 SHAPES = [*((size,) for size in (1, 2, 3, 5, 783, 785, 5_003)), *((side, side) for side in (2, 30, 32, 34)), (300, 32)]
 """Of inputs whose last group is not whole, and of pictures with squares of 2 × 2 and without."""
 
 
-def shaped_case(shape: tuple[int, ...]) -> tuple[Network, Images, npt.NDArray[np.uint8]]:
+def shaped_case(shape: tuple[int, ...]) -> Case:
     """Return a dense network of this shape, images and the reference's scores."""
     spec = InputSpec(shape=shape)
     graph, images = graph_of(spec, "dense"), spec.random(24)
@@ -98,7 +94,8 @@ def compile_driver(tmp_path: Path) -> Compile:
     def run(*command: str) -> Path:
         program = tmp_path / "driver"
         kernels = sorted(SOURCES.glob("kernel_*.c"))
-        options = ("-std=gnu99", "-Wall", "-Wextra", f"-I{SOURCES}")
+        (tmp_path / "fields.h").write_text(fields_header())
+        options = ("-std=gnu99", "-Wall", "-Wextra", f"-I{SOURCES}", f"-I{tmp_path}")
         sources = (DRIVER, SOURCES / "engine.c", *kernels)
         done = subprocess.run(
             [*command, *options, *map(str, sources), "-o", str(program)], check=False, capture_output=True, text=True
@@ -109,12 +106,21 @@ def compile_driver(tmp_path: Path) -> Compile:
     return run
 
 
-def drive(*command: str | Path) -> dict[str, tuple[int, int, int]]:
+def drive(*command: str | Path, cases: Iterable[Case]) -> dict[str, tuple[int, int, int]]:
     """Run the driver; return by kernel how many networks and images there were, and how many answers differ."""
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=1_800)
-    assert done.returncode == 0, done.stderr[-4_000:]
-    rows = [line.split() for line in done.stdout.splitlines()]
-    return {name: (int(networks), int(images), int(wrong)) for name, networks, images, wrong in rows}
+
+    def run(*arguments: str | Path) -> list[tuple[str, list[int]]]:
+        done = subprocess.run([*command, *arguments], check=False, capture_output=True, text=True, timeout=1_800)
+        assert done.returncode == 0, done.stderr[-4_000:]
+        return [(name, [*map(int, rest)]) for name, *rest in map(str.split, done.stdout.splitlines())]
+
+    kernels = [wants for _, wants in run()]
+    with tempfile.NamedTemporaryFile() as file:
+        for case in cases:
+            file.write(stream(*case, kernels))
+        file.write(END)
+        file.flush()
+        return {name: (networks, images, wrong) for name, (networks, images, wrong) in run(file.name)}
 
 
 def run_program(*command: str | Path, given: bytes = b"") -> bytes:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,10 @@ import numpy.typing as npt
 
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.native.layout import WeightForm, lay_out
+from edgemnist.model.native.library import ALIGNMENT
 from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 from edgemnist.model.runtimes.integer import IntegerClassifier
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
@@ -46,6 +51,8 @@ class GraphBuilder:
         self.windowed = seed % 2 == 1 if windowed is None else windowed
         self.tensors: list[Tensor] = []
         self.operators: list[Operator] = []
+        self.various = False
+        """Whether convolutions may be grouped or dilated."""
 
     def graph(self) -> Graph:
         """Return a chain of one to four dense layers with what may stand between them, half of them after windows."""
@@ -76,6 +83,119 @@ class GraphBuilder:
             if last and rng.random() < 0.2:
                 current = self.elementwise(current, width, "QUANTIZE")
         return self.ending_in(current)
+
+    def branched(self) -> Graph:
+        """Return a graph whose layers take any of those before them, some of them two, and then perhaps a dense one."""
+        rng, self.various = self.rng, True
+        shape: tuple[int, ...] = [(28, 28, 1), (14, 28, 2), (7, 7, 16), (14, 14, 4)][int(rng.integers(4))]
+        made = [(self.shaped(self.activation(784, scale=1 / 255, plain=True), shape), shape)]
+        for _ in range(int(rng.integers(3, 12))):
+            source, shape = made[int(rng.integers(max(0, len(made) - 3), len(made)))]
+            others = [index for index, other in made if self.joins(other, shape)]
+            index, shape = self.grown(source, shape, others)
+            made.append((self.shaped(index, shape), shape))
+        for index, other in made[-4:-1]:
+            # What nothing reads is left out; so at least some of it is read.
+            if other == shape:
+                made.append((self.shaped(self.joined(made[-1][0], index, shape), shape), shape))
+        current, width = made[-1][0], math.prod(shape)
+        if width > 4_000 or rng.random() < 0.7:
+            current = self.softmax(self.dense(current, width, 10), 10)
+        return self.ending_in(current)
+
+    def grown(self, source: int, shape: tuple[int, ...], others: list[int]) -> tuple[int, tuple[int, ...]]:  # noqa: PLR0911 - one of each
+        """Add what takes a tensor, and perhaps one of others; return the index of its outputs and their shape."""
+        width, kind = math.prod(shape), self.rng.random()
+        if kind < 0.35 and len(shape) == 3:
+            return self.window(source, (shape[0], shape[1], shape[2]))
+        if kind < 0.45:
+            return self.elementwise(source, width, "RELU" if self.rng.random() < 0.5 else "QUANTIZE"), shape
+        if kind < 0.52 and width <= 256:
+            units = self.units(last=False)
+            return self.dense(source, width, units), (units,)
+        if kind < 0.56 and shape[-1] > 1:
+            return self.softmax(source, width), shape
+        like = self.tensors[source]
+        if kind < 0.62 and len(shape) == 3:
+            return self.selected(source, shape)
+        if kind < 0.66:
+            target = self.add(like.dtype, (1, width), like.scales, int(like.zero_points[0]))
+            curves = ["LEAKY_RELU", "RELU6", "HARD_SWISH", "TANH"]
+            return self.operate(str(self.rng.choice(curves)), source, target, options=Options(0.3)), shape
+        if kind < 0.7:
+            alike = [index for index in others if self.tensors[index].shape == like.shape]
+            return self.concatenated(source, [index for index in alike if self.scaled_as(like, index)], shape)
+        if kind < 0.73:
+            target = self.add(like.dtype, (1, width), like.scales, int(like.zero_points[0]))
+            return self.operate("RESHAPE", source, target), (1, shape[0], width // shape[0])
+        if kind < 0.76 and shape[-1] > 1:
+            slopes = self.add("int8", shape[-1:], 1 / 100, 0, self.rng.integers(-128, 128, shape[-1:], np.int8))
+            return self.operate("PRELU", source, self.activation(width), slopes), shape
+        other = self.constant(shape) if kind < 0.82 else int(self.rng.choice(others))
+        return self.joined(source, other, shape), shape
+
+    def scaled_as(self, tensor: Tensor, index: int) -> bool:
+        """Return whether a tensor has the type, scale and zero point of another."""
+        other = self.tensors[index]
+        same = (other.dtype, other.scales.tolist()) == (tensor.dtype, tensor.scales.tolist())
+        return same and other.zero_points.tolist() == tensor.zero_points.tolist()
+
+    def concatenated(self, source: int, others: list[int], shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        """Add what joins two or three tensors, or a tensor to itself, along any axis; return outputs and shape."""
+        sources = [source, *map(int, self.rng.choice(others, int(self.rng.integers(1, 3))))]
+        axis = int(self.rng.integers(len(shape)))
+        whole = tuple(size * (len(sources) if at == axis else 1) for at, size in enumerate(shape))
+        like = self.tensors[source]
+        target = self.add(like.dtype, (1, *whole), like.scales, int(like.zero_points[0]))
+        return self.operate("CONCATENATION", source, target, *sources[1:], options=Options(axis + 1)), whole
+
+    def selected(self, source: int, shape: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
+        """Add padding, a slice with steps, or what enlarges an image; return outputs and shape."""
+        rng, like = self.rng, self.tensors[source]
+        kind = str(rng.choice(["PAD", "STRIDED_SLICE", "RESIZE_NEAREST_NEIGHBOR"]))
+        if kind == "PAD":
+            pads = rng.integers(0, 3, (3, 2)) * [[1], [1], [int(rng.random() < 0.2)]]
+            whole = tuple(int(size + pad.sum()) for size, pad in zip(shape, pads, strict=True))
+            content = np.concatenate([np.zeros((1, 2)), pads]).astype("<i4")
+            constants, options = [self.add("int32", (4, 2), [], 0, content)], None
+        elif kind == "STRIDED_SLICE":
+            steps = rng.integers(1, 4, 3)
+            begins = [int(rng.integers(0, size)) for size in shape]
+            whole = tuple(len(range(*one)) for one in zip(begins, shape, steps.tolist(), strict=True))
+            places = ([0, *begins], [1, *shape], [1, *steps])
+            constants = [self.add("int32", (4,), [], 0, np.array(place, "<i4")) for place in places]
+            options = Options(0, 0, 0, 0, 0)
+        else:
+            whole = (*(int(rng.integers(1, 2 * size + 2)) for size in shape[:2]), shape[2])
+            constants = [self.add("int32", (2,), [], 0, np.array(whole[:2], "<i4"))]
+            options = Options(int(rng.random() < 0.3), 0)
+        target = self.add(like.dtype, (1, *whole), like.scales, int(like.zero_points[0]))
+        return self.operate(kind, source, target, *constants, options=options), whole
+
+    @staticmethod
+    def joins(other: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+        """Return whether a tensor can be joined to one of a shape: each of its axes is as long, or 1."""
+        return len(other) == len(shape) and all(size in {1, whole} for size, whole in zip(other, shape, strict=True))
+
+    def shaped(self, index: int, shape: tuple[int, ...]) -> int:
+        """Give an activation its shape; return its index."""
+        self.tensors[index] = replace(self.tensors[index], shape=(1, *shape))
+        return index
+
+    def constant(self, shape: tuple[int, ...]) -> int:
+        """Add a constant that can be joined to a tensor of a shape; return its index."""
+        shape = tuple(size if self.rng.random() < 0.5 or size == shape[-1] else 1 for size in shape)
+        content = self.rng.integers(-128, 128, shape, np.int8)
+        return self.add("int8", shape, self.scale(), int(self.rng.integers(-128, 128)), content)
+
+    def joined(self, source: int, other: int, shape: tuple[int, ...]) -> int:
+        """Add a sum, a difference or a product of two tensors; return the index of its outputs."""
+        kind = str(self.rng.choice(["ADD", "ADD", "SUB", "MUL"]))
+        scales = [float(self.tensors[index].scales[0]) for index in (source, other)]
+        typical = scales[0] * scales[1] * 100 if kind == "MUL" else max(scales)
+        scale = float(np.clip(typical * 10 ** self.rng.uniform(-1, 1), 1e-37, 1e37))
+        target = self.shaped(self.activation(math.prod(shape), scale=scale), shape)
+        return self.operate(kind, source, target, other, options=Options(int(self.rng.choice([0, 0, 1, 3]))))
 
     def ending_in(self, output: int) -> Graph:
         """Return the graph from the first tensor to this one."""
@@ -191,9 +311,15 @@ class GraphBuilder:
         same = bool(rng.random() < 0.5)
         sides = [int(rng.integers(1, 6 if same else min(5, size) + 1)) for size in (height, width)]
         strides = [int(rng.choice([1, 1, 2, 3])) for _ in range(2)]
+        steps = [1, 1]
+        if self.various and "CONV" in kind and rng.random() < 0.2:
+            most = [
+                3 if same or side == 1 else (size - 1) // (side - 1) for size, side in zip(shape, sides, strict=False)
+            ]
+            steps = [int(rng.integers(1, min(3, one) + 1)) for one in most]
         out_height, out_width = (
-            -(-size // stride) if same else (size - side) // stride + 1
-            for size, side, stride in zip((height, width), sides, strides, strict=True)
+            -(-size // stride) if same else (size - step * (side - 1) - 1) // stride + 1
+            for size, side, stride, step in zip((height, width), sides, strides, steps, strict=True)
         )
         activation = int(rng.choice([0, 0, 1, 1, 3]))
         first = (0 if same else 1, strides[1], strides[0])
@@ -206,13 +332,16 @@ class GraphBuilder:
         elif kind == "CONV_2D":
             outputs = outputs or int(rng.choice([1, 3, 4, 8, 10, 16, 17, 33]))
             target = self.activation(out_height * out_width * outputs)
-            constants = self.constants(source, target, (outputs, *sides, channels), math.prod(sides) * channels)
-            options = Options(*first, activation)
+            grouped = self.various and channels % 2 == outputs % 2 == 0 and rng.random() < 0.2
+            groups = 2 if grouped else 1
+            terms = math.prod(sides) * channels // groups
+            constants = self.constants(source, target, (outputs, *sides, channels // groups), terms)
+            options = Options(*first, activation, *steps[::-1])
         else:
             outputs = channels * int(rng.choice([1, 1, 2] if channels <= 16 else [1]))
             target = self.activation(out_height * out_width * outputs)
             constants = self.constants(source, target, (1, *sides, outputs), math.prod(sides), channel_axis=3)
-            options = Options(*first, outputs // channels, activation)
+            options = Options(*first, outputs // channels, activation, *steps[::-1])
         return self.operate(kind, source, target, *constants, options=options), (out_height, out_width, outputs)
 
     def elementwise(self, source: int, width: int, kind: str) -> int:
@@ -375,46 +504,62 @@ def random_case(
     seed: int, *, count: int = 24, widest: int = 70
 ) -> tuple[Network, Images, npt.NDArray[np.uint8]] | None:
     """Return a network, images and the reference's scores, or None where its numbers are beyond fixed point."""
-    graph = GraphBuilder(seed, widest=widest).graph()
+    builder = GraphBuilder(seed, widest=widest)
+    graph = builder.branched() if seed % 3 == 0 else builder.graph()
     images = random_images(count, seed)
     try:
         network = read_network(graph, spec_of(graph))
     except ValueError as error:
         # Anything else is a mistake of the generator.
-        assert str(error).endswith(("is beyond 64-bit products", "is too small for fixed point"))  # noqa: PT017
+        assert re.search(r"is beyond 64-bit products|is too small for fixed point|is beyond float32", str(error))  # noqa: PT017
         return None
     return network, images, expected_scores(graph, images)
 
 
-def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8]) -> bytes:
-    """Return what the driver reads of one case."""
-    maps = 0 if network.pixel_map is None else network.pixel_map.size // 256
-    parts = [struct.pack("<HIHH", len(network.layers), network.inputs, network.row, maps)]
-    if network.pixel_map is not None:
-        parts.append(network.pixel_map.tobytes())
-    for layer in network.layers:
-        window, sums = layer.window, layer.sums
-        parts.append(struct.pack("<IBBBB", layer.outputs, layer.zero_point, layer.low, layer.high, window is not None))
-        if window is not None:
-            sizes = (window.height, window.width, window.channels, window.out_height, window.out_width)
-            sides = (window.kernel_height, window.kernel_width, window.stride_height, window.stride_width)
-            parts.append(struct.pack("<2HI4H6B", *sizes, *sides, window.top, window.left, layer.kind, layer.zero))
-        weights = None if sums is None else sums.weights
-        parts.append(struct.pack("<IB", 0 if weights is None else weights.size // layer.outputs, sums is not None))
-        if weights is not None:
-            parts.append(weights.tobytes())
-        if sums is not None:
-            parts.append(struct.pack("<BB", layer.wide, sums.rounds_twice))
-            parts += [sums.bias.astype("<i8").tobytes(), sums.multiplier.astype("<i4").tobytes(), sums.shift.tobytes()]
-        parts.append(_optional(layer.map))
-        exponentials = np.empty(0) if layer.exponentials is None else layer.exponentials
-        parts += [struct.pack("<H", len(exponentials)), exponentials.astype("<i4").tobytes()]
-        parts.append(_optional(layer.softmax_map))
-    return b"".join([*parts, struct.pack("<IH", len(images), network.classes), images.tobytes(), scores.tobytes()])
+def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8], kernels: Sequence[Sequence[int]]) -> bytes:
+    """Return what the driver reads of one case: for each kernel, by what it wants, the network as it takes it."""
+    parts = [struct.pack("<I", len(images)), _array(images), _array(scores)]
+    for group, small_block, block, form, squares in kernels:
+        laid_out = lay_out(
+            network,
+            group=group,
+            block=block,
+            small_block=small_block,
+            form=WeightForm(form),
+            squares=bool(squares),
+            alignment=ALIGNMENT,
+        )
+        parts += [_array(laid_out.pixel_map), _numbers(laid_out.numbers)]
+        for layer in laid_out.layers:
+            parts += [*map(_array, layer.tables.values()), _numbers(layer.numbers)]
+        parts += map(_numbers, laid_out.windows)
+    return b"".join(parts)
 
 
-END = struct.pack("<H", 0)
+END = bytes(4)
 
 
-def _optional(table: npt.NDArray[np.uint8] | None) -> bytes:
-    return b"\0" if table is None else b"\1" + table.tobytes()
+def _numbers(numbers: Mapping[str, int]) -> bytes:
+    return struct.pack(f"<{len(numbers)}I", *numbers.values())
+
+
+def _array(values: npt.NDArray[Any] | None) -> bytes:
+    data = b"" if values is None else values.astype(values.dtype.newbyteorder("<"), copy=False).tobytes()
+    return struct.pack("<I", len(data)) + data
+
+
+def fields_header() -> str:
+    """Return how the driver fills the structures of `engine.h`."""
+    text = ""
+    for structure in (LAYER, WINDOW, MODEL):
+        name, pointers = structure.name, structure.pointers[:1] if structure is MODEL else structure.pointers
+        lines = [f"to->{pointer} = pointers[{at}];" for at, pointer in enumerate(pointers)]
+        lines += [
+            f"to->{field} = (uint{bits}_t)numbers[{at}];" for at, (field, bits) in enumerate(structure.bits.items())
+        ]
+        text += (
+            f"enum {{ {name.upper()}_POINTERS = {len(pointers)}, {name.upper()}_NUMBERS = {len(structure.bits)} }};\n"
+        )
+        text += f"static void fill_{name}(edgemnist_{name} *to, void *const *pointers, const uint32_t *numbers)\n"
+        text += "\n    ".join(["{", "(void)pointers;", *lines]) + "\n}\n"
+    return text

@@ -291,6 +291,9 @@ def measured(name: str) -> Network:
     if kind == "shipped":
         return read_network_file(SHIPPED)
     bits, seed = map(int, numbers)
+    if kind == "graph":
+        graph = GraphBuilder(seed, bits=bits).branched()
+        return read_network(graph, spec_of(graph))
     if kind == "random":
         graph = GraphBuilder(seed, widest=40, bits=bits).graph()
         return read_network(graph, spec_of(graph))
@@ -306,8 +309,7 @@ MEASURED: Final = (
     *((f"random 8 {seed}", "cortex-m0plus") for seed in (1001, 1025, 1040, 1046)),
     *((f"random 2 {seed}", "cortex-m0plus") for seed in (1029, 1032, 1044)),
     *((name, "cortex-m55") for name in ("dense 8 5", "windows 2 272", "random 8 1025")),
-    ("windows 4 245", "cortex-m0plus"),
-    ("windows 4 245", "cortex-m55"),
+    *itertools.product(("windows 4 245", "graph 8 1", "graph 8 11", "graph 2 6"), ("cortex-m0plus", "cortex-m55")),
 )
 """Networks and processors: those with the greatest and the least numbers of 492 that were measured."""
 

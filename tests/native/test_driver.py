@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.model.native import OPTIONS, WARNINGS, engine_sources
-from tests.native.conftest import ZIG, Compile, c_compiler, drive, write_cases
+from tests.native.conftest import ZIG, Case, Compile, c_compiler, cases_of, drive
 from tests.needs import require
 
 pytestmark = pytest.mark.all
@@ -39,29 +39,29 @@ EMULATED = {
 
 @pytest.mark.parametrize("compiler", ["gcc", "clang"])
 def test_every_kernel_is_exact_and_clean_under_the_sanitizers(
-    compiler: str, compile_driver: Compile, few_cases: Path
+    compiler: str, compile_driver: Compile, few_cases: list[Case]
 ) -> None:
     program = compile_driver(c_compiler(compiler), *SANITIZERS)
-    found = drive(program, few_cases)
+    found = drive(program, cases=few_cases)
     assert found["scalar"][0] >= 50
     assert {wrong for _, _, wrong in found.values()} == {0}, found
 
 
-def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Compile, tmp_path: Path) -> None:
-    networks = write_cases(tmp_path / "many.bin", range(10_000, 12_100))
-    assert networks >= 2_000
-    found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), tmp_path / "many.bin")
-    assert found == dict.fromkeys(found, (networks, 24 * networks, 0))
+def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Compile) -> None:
+    cases = cases_of(range(10_000, 12_100))
+    assert len(cases) >= 2_000
+    found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), cases=cases)
+    assert found == dict.fromkeys(found, (len(cases), 24 * len(cases), 0))
     assert "scalar" in found
 
 
 @pytest.mark.parametrize("processor", EMULATED)
-def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: Path) -> None:
+def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: list[Case]) -> None:
     emulator, cpu, system, option, kernels = EMULATED[processor]
     require(emulator)
     pytest.importorskip("ziglang")
     program = compile_driver(*ZIG, "-target", system, option, "-O2", "-static", "-fno-sanitize=all")
-    found = drive(emulator, "-cpu", cpu, program, few_cases)
+    found = drive(emulator, "-cpu", cpu, program, cases=few_cases)
     assert set(found) == kernels
     assert {wrong for _, _, wrong in found.values()} == {0}, found
 

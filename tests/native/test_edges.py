@@ -5,20 +5,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from edgemnist.errors import ArtifactError
-from edgemnist.ground.arrays import Images
 from edgemnist.model.native import SOURCES
 from edgemnist.model.native.amalgamation import c_source
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names
 from edgemnist.model.native.layout import lay_out
 from edgemnist.model.native.library import ALIGNMENT
-from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.native.network import read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW, Structure
 from edgemnist.model.native.webassembly import pack_network
-from tests.native.conftest import Compile, c_compiler, drive, origin, run_program, write_networks
+from tests.native.conftest import Case, Compile, c_compiler, drive, origin, run_program
 from tests.native.networks import EDGES, edge_graph, expected_scores, random_images, small_network, spec_of
 from tests.native.test_driver import SANITIZERS
 
@@ -67,7 +65,7 @@ def test_fields_lie_where_the_compiler_puts_them(bits: int, tmp_path: Path) -> N
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[tuple[Network, Images, npt.NDArray[np.uint8]]]:
+def cases() -> list[Case]:
     images = random_images(3, seed=3)
     graphs = [edge_graph(*edge) for edge in EDGES]
     cases = [(read_network(graph, spec_of(graph)), images, expected_scores(graph, images)) for graph in graphs]
@@ -78,7 +76,7 @@ def cases() -> list[tuple[Network, Images, npt.NDArray[np.uint8]]]:
 
 @pytest.mark.needs("cc", "engine")
 def test_every_kernel_is_exact_where_a_field_would_have_ended(
-    cases: list[tuple[Network, Images, npt.NDArray[np.uint8]]],
+    cases: list[Case],
 ) -> None:
     for network, images, expected in cases:
         scores = np.float32(network.output.scale) * (expected.astype(np.float32) - network.score_zero_point)
@@ -89,11 +87,10 @@ def test_every_kernel_is_exact_where_a_field_would_have_ended(
 
 @pytest.mark.all
 def test_every_kernel_keeps_to_its_memory_where_a_field_would_have_ended(
-    cases: list[tuple[Network, Images, npt.NDArray[np.uint8]]], compile_driver: Compile, tmp_path: Path
+    cases: list[Case], compile_driver: Compile
 ) -> None:
-    networks = write_networks(tmp_path / "edges.bin", cases)
-    found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), tmp_path / "edges.bin")
-    assert found == dict.fromkeys(found, (networks, 3 * networks, 0))
+    found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), cases=cases)
+    assert found == dict.fromkeys(found, (len(cases), 3 * len(cases), 0))
     assert "scalar" in found
 
 

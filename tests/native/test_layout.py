@@ -2,10 +2,12 @@
 
 import contextlib
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
+from edgemnist.model.native.layers import Kind
 from edgemnist.model.native.layout import Layout, ModelLayout, WeightForm, lay_out, narrow, pack
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW, Structure
@@ -58,7 +60,8 @@ def laid_out() -> list[tuple[Network, ModelLayout]]:
     pairs = []
     for seed in range(240):
         with contextlib.suppress(ValueError):  # for numbers that are beyond fixed point
-            graph = GraphBuilder(seed).graph()
+            builder = GraphBuilder(seed)
+            graph = builder.branched() if seed % 3 == 0 else builder.graph()
             network = read_network(graph, spec_of(graph))
             pairs.append((network, lay_out(network, group=4, block=32, small_block=16, alignment=16)))
     return pairs
@@ -68,7 +71,7 @@ def test_tables_are_whole_blocks_and_numbers_are_the_layers(laid_out: list[tuple
     pairs = [pair for network, made in laid_out for pair in zip(network.layers, made.layers, strict=True)]
     for layer, found in pairs:
         assert found.numbers["exponential_count"] == (0 if layer.exponentials is None else len(layer.exponentials))
-        if layer.sums is None:
+        if layer.sums is None or layer.joined is not None:
             continue
         bias, shift, wide = (
             np.asarray(found.tables["bias"]),
@@ -83,44 +86,105 @@ def test_tables_are_whole_blocks_and_numbers_are_the_layers(laid_out: list[tuple
         assert found.numbers["rounds_twice"] == layer.sums.rounds_twice
 
 
-def test_nothing_that_is_needed_at_a_time_overlaps_and_only_what_is_looked_at_is_computed(
-    laid_out: list[tuple[Network, ModelLayout]],
-) -> None:
+class Replay:
+    """Makes row after row in an arena that remembers whose each byte is, as `windows.h` does with numbers."""
+
+    def __init__(self, network: Network, found: ModelLayout) -> None:
+        self.network, self.found, self.windows = network, found, found.windows
+        self.arena = np.full((found.numbers["arena_bytes"], 2), -1)
+        self.made = [window["out_height"] if window["kind"] == Kind.CONSTANT else 0 for window in found.windows]
+        if network.pixel_map is not None:
+            place = found.numbers["image_place"]
+            self.arena[place : place + network.inputs] = (0, 0)
+
+    def run(self) -> None:
+        """Make all rows, and the dense layers' outputs."""
+        if self.windows:
+            while self.made[-1] < self.windows[-1]["out_height"]:
+                self.row(len(self.windows) - 1)
+        for index in range(len(self.windows), len(self.found.layers)):
+            self.see_all(index)
+            place = self.found.layers[index].numbers["place"]
+            self.arena[place : place + self.found.layers[index].room] = (index + 1, 0)
+
+    def row(self, index: int) -> None:
+        """Make a row of a layer, after those that it needs of others."""
+        window, row = self.windows[index], self.made[index]
+        joins = self.network.layers[index].joined is not None
+        for bit, number in ((1, window["source"]), (2, window["other"]))[: 1 + joins]:
+            rows = self.looked_at(window, bit, row)
+            if number == 0:
+                if self.network.pixel_map is not None:
+                    self.see_all(-1)
+                continue
+            before = self.windows[number - 1]
+            rows = range(before["out_height"]) if window["whole"] & bit else rows
+            while rows and self.made[number - 1] <= rows[-1]:
+                self.row(number - 1)
+            for one in rows:
+                self.see(number, one)
+        layer, channels = self.found.layers[index], self.network.layers[index].outputs
+        start = layer.numbers["place"] + row % window["kept"] * window["row_bytes"]
+        # What is written beyond the outputs is nobody's.
+        self.arena[start : start + (window["out_width"] - 1) * channels + layer.room] = (-1, -1)
+        self.arena[start : start + window["out_width"] * channels] = (index + 1, row)
+        self.made[index] += 1
+
+    def looked_at(self, window: Mapping[str, int], bit: int, row: int) -> range:
+        """Return the rows of what a layer takes that one of its rows needs."""
+        if bit == 2 or window["kind"] >= Kind.SUM:
+            at = row if bit == 1 or window["other_row"] else 0
+            return range(at, at + 1)
+        first = row * window["stride_height"] - window["top"]
+        reach = (window["kernel_height"] - 1) * window["dilation_height"]
+        first += reach if window["kind"] == Kind.PICK else 0
+        last = first + (0 if window["kind"] == Kind.PICK else reach)
+        return range(max(first, 0), min(last + 1, window["height"]))
+
+    def see(self, number: int, row: int) -> None:
+        """Find a row of a layer where it has to be."""
+        window, layer = self.windows[number - 1], self.network.layers[number - 1]
+        if layer.kind is Kind.CONSTANT:
+            return
+        start = self.found.layers[number - 1].numbers["place"] + row % window["kept"] * window["row_bytes"]
+        assert (self.arena[start : start + window["out_width"] * layer.outputs] == (number, row)).all()
+
+    def see_all(self, index: int) -> None:
+        """Find all that a dense layer takes, or the input for -1, where it has to be, one number after the other."""
+        if index <= 0:
+            if self.network.pixel_map is not None:
+                place = self.found.numbers["image_place"]
+                assert (self.arena[place : place + self.network.inputs] == (0, 0)).all()
+            return
+        if index == len(self.windows):
+            for row in range(self.windows[-1]["out_height"]):
+                self.see(index, row)
+            assert self.windows[-1]["kept"] == self.windows[-1]["out_height"]
+            assert (
+                self.windows[-1]["row_bytes"] == self.windows[-1]["out_width"] * self.network.layers[index - 1].outputs
+            )
+            return
+        before = self.found.layers[index - 1].numbers["place"]
+        assert (self.arena[before : before + self.network.layers[index - 1].outputs] == (index, 0)).all()
+
+
+def test_what_a_layer_looks_at_is_where_it_looks(laid_out: list[tuple[Network, ModelLayout]]) -> None:
+    saved = 0
     for network, found in laid_out:
-        layers, windows, arena = found.layers, found.windows, found.numbers["arena_bytes"]
-        image = [(found.numbers["image_place"], 784)] if network.pixel_map is not None else []
-        needed = [layer.room for layer in layers]
-        for index, (window, after) in enumerate(itertools.zip_longest(windows, windows[1:])):
-            layer = network.layers[index]
-            # The last place of a row is written in whole blocks, but must not reach into the row after it.
-            row = (window["out_width"] - 1) * layer.outputs + layers[index].room
-            rows = window["kept"] if after else window["out_height"]
-            needed[index] = (rows - 1) * window["row_bytes"] + row
-            assert window["zero"] == layer.zero
-            if after:
-                assert layer.window is not None
-                for side, before, whole in (
-                    ("height", "top", layer.window.out_height),
-                    ("width", "left", layer.window.out_width),
-                ):
-                    steps = (after[f"out_{side}"] - 1) * after[f"stride_{side}"]
-                    last = steps + after[f"kernel_{side}"] - after[before]
-                    assert window[f"out_{side}"] == min(last, whole)
-                assert window["kept"] == min(after["kernel_height"], window["out_height"])
-                assert window["row_bytes"] == row
-        places = [(layer.numbers["place"], size) for layer, size in zip(layers, needed, strict=True)]
-        first = len(windows)
-        together = [[*image, *(places[:first] or places[:1])], *itertools.pairwise(places[max(0, first - 1) :])]
-        for regions in map(sorted, together):
-            assert all(start + size <= after for (start, size), (after, _) in itertools.pairwise(regions))
-        assert all(start % 16 == 0 for start, _ in places + image)
-        assert arena == max(-(-(start + size) // 16) * 16 for start, size in places + image)
-        inputs = [layer.numbers["inputs"] for layer in layers]
-        patch = max(inputs[:first], default=0)
-        assert found.scratch_bytes(1) == max(inputs) + patch + 2 * first + arena
+        small, plain = (lay_out(network, group=1, block=8, small=small, alignment=4) for small in (True, False))
+        # Complete layers take less where they may.
+        saved += plain.numbers["arena_bytes"] - small.numbers["arena_bytes"]
+        for again, alignment in ((found, 16), (small, 4)):
+            Replay(network, again).run()
+            assert all(layer.numbers["place"] % alignment == 0 for layer in again.layers)
+            inputs = [layer.numbers["inputs"] for layer in again.layers]
+            patch = max(inputs[: len(again.windows)], default=0)
+            needed = max(inputs) + patch + 4 * len(again.windows) + again.numbers["arena_bytes"]
+            assert again.scratch_bytes(1) == needed
+    assert saved > 1_000
 
 
-@pytest.mark.parametrize(("structure", "field"), [(LAYER, "outputs"), (WINDOW, "out_width"), (MODEL, "classes")])
+@pytest.mark.parametrize(("structure", "field"), [(LAYER, "outputs"), (WINDOW, "height"), (MODEL, "classes")])
 def test_a_number_that_does_not_fit_its_field_is_refused(
     structure: Structure, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,7 +19,7 @@ from edgemnist.model.native.amalgamation import c_header, c_source, origin_of
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, require_origin
 from edgemnist.model.native.network import read_network
 from edgemnist.model.runtimes import integer, load
-from edgemnist.model.runtimes.integer import IntegerClassifier, chain, elementwise, plan
+from edgemnist.model.runtimes.integer import IntegerClassifier, elementwise, plan
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from edgemnist.model.task import Task
 from edgemnist.pipeline.export.c import PROJECTS, write_project
@@ -123,8 +123,6 @@ def test_a_graph_that_is_not_what_it_seems_is_refused_by_name() -> None:
     # What does not lead to the output is not computed.
     idle = replace(graph, outputs=(joined,))
     assert len(plan(idle)[0]) == 3
-    with pytest.raises(ValueError, match="its ADD joins two branches, which the engine in C does not"):
-        chain(graph)
 
 
 @pytest.mark.parametrize(("limit", "words"), [("_MOST_VALUES", "numbers at a time"), ("MOST_PRODUCTS", "products for")])
@@ -157,7 +155,7 @@ def check_engine(graph: Graph, spec: InputSpec, *, numbers: bool, count: int = 4
 
 @pytest.mark.needs("engine")
 @EACH
-@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize("kind", [*CHAINS, *BRANCHED])
 def test_the_engine_has_every_bit_of_the_reference(name: str, kind: str) -> None:
     graphs = (graph_of(SPECS[name], kind, seed) for seed in range(3))
     # Answers that are always the same prove little.
@@ -210,7 +208,6 @@ def test_a_call_takes_one_input_of_its_shape_and_the_kinds_of_arrays_that_stand_
 def test_the_engine_refuses_what_it_does_not_take_by_name() -> None:
     colour = SPECS["colour"]
     cases = {
-        r"its ADD joins two branches, which the engine in C does not take yet": (graph_of(colour, "ADD"), colour),
         r"it takes \[32, 32, 3\], and its task is 28×28 images": (graph_of(colour, "dense"), SPECS["digit"]),
         r"with the channels first": (turned(graph_of(colour, "dense")), colour),
         r"it takes 4 inputs at a time": (turned(graph_of(colour, "dense"), (4, 32, 32, 3)), colour),
@@ -237,7 +234,7 @@ def write_c(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool) -> Path
 
 @pytest.mark.needs("cc")
 @EACH
-@pytest.mark.parametrize("kind", CHAINS)
+@pytest.mark.parametrize("kind", [*CHAINS, *BRANCHED])
 def test_a_c_file_has_every_bit_of_the_reference(name: str, kind: str, tmp_path: Path) -> None:
     spec, numbers = SPECS[name], kind == "numbers"
     graph, inputs = graph_of(spec, kind, seed=1), inputs_of(spec, 30)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgemnist.errors import ModelError, UsageError
 from edgemnist.ground.arrays import batches
 from edgemnist.model.exports.manifest import MODEL_FILE, Artifact, read_recorded
-from edgemnist.model.runtimes.integer import chain
+from edgemnist.model.runtimes.integer import OF_TWO, needed
 from edgemnist.model.runtimes.interface import softmax
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.pipeline.export.tflite import trained_quantization
@@ -177,7 +177,8 @@ def _int8_weights(exports: Exports, artifact: Artifact, spec: InputSpec) -> Weig
     path = exports.directory / artifact.file
     try:
         graph = read_graph(read_recorded(exports.directory, artifact))
-        layers = [operator for operator in chain(graph) if operator.kind == "FULLY_CONNECTED"]
+        operators = [one.operator for one in needed(graph)]
+        layers = [operator for operator in operators if operator.kind == "FULLY_CONNECTED"]
         tensors = [[graph.tensors[index] for index in layer.inputs[1:]] for layer in layers]
         weights = [
             part
@@ -192,7 +193,11 @@ def _int8_weights(exports: Exports, artifact: Artifact, spec: InputSpec) -> Weig
         raise _unfit(path, str(error)) from error
     sizes = [spec.size, *(int(bias.size) for bias in weights[1::2])]
     is_dense = [kernel.shape for kernel in weights[::2]] == list(pairwise(sizes))
-    if not is_dense or activations != ["relu"] * (len(layers) - 1) + ["none"]:
+    if (
+        not is_dense
+        or any(one.kind in OF_TWO for one in operators)
+        or activations != ["relu"] * (len(layers) - 1) + ["none"]
+    ):
         raise _unfit(path, "it has layers other than dense ones with ReLU, and the Keras model is not here")
     return weights
 

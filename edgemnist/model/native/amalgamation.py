@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.native.layers import Kind
 from edgemnist.model.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
@@ -39,20 +40,26 @@ class Needs:
     """That a call takes, without that of interrupts."""
 
 
-CODE_BYTES: Final[Mapping[str, tuple[int, int, int, int]]] = {
-    "-Os": (1_536, 1_920, 2_816, 3_200),
-    "-O2": (2_048, 2_432, 3_712, 4_224),
-    "-O3": (3_040, 3_840, 6_400, 7_424),
+CODE_BYTES: Final[Mapping[str, tuple[int, int, int, int, int, int]]] = {
+    "-Os": (1_536, 1_920, 2_816, 3_200, 4_224, 4_736),
+    "-O2": (2_048, 2_432, 3_712, 4_224, 6_144, 6_656),
+    "-O3": (3_040, 3_840, 6_400, 7_424, 11_904, 13_184),
 }
 """Of the engine, by GCC's option: for dense layers alone, the same with weights of less than 8 bits, then both with
-layers that have windows. GCC 14 makes at most this of it for any of `PROCESSORS` (`tests/native/test_c_file.py`)."""
+layers that have windows, and with all that a graph may have. GCC 14 makes at most this of it for any of `PROCESSORS`
+(`tests/native/test_c_file.py`)."""
 _QUANTIZE_BYTES: Final = 3_584
 """Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
 and others half of it."""
-STACK_BYTES: Final[Mapping[str, tuple[int, int]]] = {"-Os": (320, 544), "-O2": (480, 480), "-O3": (480, 640)}
-"""The deepest call on these processors, in an emulator: for dense layers alone, and with windows."""
+STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
+    "-Os": (320, 544, 544),
+    "-O2": (480, 480, 544),
+    "-O3": (480, 640, 640),
+}
+"""The deepest call on these processors, in an emulator: for dense layers alone, with windows, and of a graph."""
 
 _DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
+_CHAIN: Final = "#define EDGEMNIST_CHAIN"
 _PACKED: Final = "#define EDGEMNIST_PACKED"
 _SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
 
@@ -208,7 +215,7 @@ def c_file(network: Network, origin: Origin) -> CFile:
     if origin.task is not None and network.spec != origin.task.input:
         raise ValueError(f"it reads {network.spec.words()}, and its task is {origin.task.input.words()}")
     tables = _Tables()
-    laid_out = lay_out(network, group=1, block=BLOCK, packed=True, alignment=ALIGNMENT)
+    laid_out = lay_out(network, group=1, block=BLOCK, small=True, alignment=ALIGNMENT)
     layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
     pixel_map = tables.add("pixel_map", network.pixel_map)
     windows = _windows(laid_out)
@@ -377,10 +384,21 @@ def _windows(laid_out: ModelLayout) -> str:
     return f"static const edgemnist_window edgemnist_windows[{len(laid_out.windows)}] = {{\n{rows},\n}};\n\n"
 
 
+def _parts(laid_out: ModelLayout) -> int:
+    """Return which parts of the engine a network needs: 0 for dense layers alone, 1 with windows, 2 for all of it."""
+    simple = all(
+        window["kind"] <= Kind.PICK and window["dilation_height"] == window["dilation_width"] == 1
+        for window in laid_out.windows
+    )
+    return (1 if simple else 2) if laid_out.windows else 0
+
+
 def _left_out(laid_out: ModelLayout) -> Iterator[str]:
     """Yield what the engine needs to know of a network to leave out what it does not have."""
     if not laid_out.windows:
         yield f"{_DENSE_ONLY}\n"
+    elif _parts(laid_out) == 1:
+        yield f"{_CHAIN}\n"
     if any(layer.numbers["weight_bits"] < 8 for layer in laid_out.layers):  # noqa: PLR2004 - as they are
         yield f"{_PACKED}\n"
 
@@ -403,8 +421,8 @@ def _bits(laid_out: ModelLayout) -> str:
 
 def ram_bytes(network: Network) -> int:
     """Return the bytes of static memory and stack of a network's C file. Of its weights only the shapes matter."""
-    laid_out = lay_out(network, group=1, block=BLOCK, alignment=ALIGNMENT)
-    return laid_out.scratch_bytes(ALIGNMENT) + STACK_BYTES[RECOMMENDED][bool(laid_out.windows)]
+    laid_out = lay_out(network, group=1, block=BLOCK, small=True, alignment=ALIGNMENT)
+    return laid_out.scratch_bytes(ALIGNMENT) + STACK_BYTES[RECOMMENDED][_parts(laid_out)]
 
 
 def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int) -> dict[str, Needs]:
@@ -414,10 +432,10 @@ def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int) -> di
     names = sum(-(-len(label.encode() + b"\0") // 4) * 4 + 4 for label in labels)
     read_only = table_bytes + structures + MODEL.packed().size + names + 3 * 4
     read_only += 3 * sum(table is not None for layer in laid_out.layers for table in layer.tables.values())
-    windowed, packed = bool(laid_out.windows), _PACKED in "".join(_left_out(laid_out))
+    parts, packed = _parts(laid_out), _PACKED in "".join(_left_out(laid_out))
     static = laid_out.scratch_bytes(ALIGNMENT)
     return {
-        option: Needs(read_only + code[2 * windowed + packed], static + (stack := STACK_BYTES[option][windowed]), stack)
+        option: Needs(read_only + code[2 * parts + packed], static + (stack := STACK_BYTES[option][parts]), stack)
         for option, code in CODE_BYTES.items()
     }
 

@@ -1,5 +1,5 @@
-/* The int8 engine: convolutions and pooling, then dense layers, over 8-bit numbers; equal in every bit to edgemnist's
- * NumPy reference.
+/* The int8 engine: a graph of convolutions, pooling and what joins two branches, then dense layers, over 8-bit numbers;
+ * equal in every bit to edgemnist's NumPy reference.
  *
  * Every 8-bit tensor is held as its distance from the lowest number of its type, 0 to 255: int8 as q + 128, uint8 as it
  * is. An image whose numbers stand for pixel / 255 is then just its pixels, a ReLU's zero is 0, and a 0 adds nothing to
@@ -28,6 +28,11 @@ typedef struct {
     const uint8_t *map;          /* [256], applied to each output: ReLU, another scale; or NULL */
     const int32_t *exponentials; /* [exponential_count], makes the outputs a softmax; or NULL */
     const uint8_t *softmax_map;  /* [256], applied after the softmax; or NULL */
+    const int32_t *terms;        /* of a sum of two tensors, what each number of either adds to it, [2][256]; in a C file
+                                    the multiplier and the shift that make it of a number, [2][2], as those of a PReLU
+                                    do of numbers above and below 0 */
+    const uint16_t *places;      /* of a selection: the row of the source of each row, then of columns and channels; 65535
+                                    for what stands for 0 */
     uint32_t inputs;
     uint32_t outputs;
     uint32_t blocks;             /* of outputs, the last perhaps not full */
@@ -41,13 +46,18 @@ typedef struct {
     uint8_t weight_bits;         /* 8; in a C file 4 or 2, if all weights of a layer are so small */
 } edgemnist_layer;
 
-/* A crop has what the window covers in its last row and column. */
-enum { EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE, EDGEMNIST_CROP };
+/* A pick has what the window covers in its last row and column. Constants are there from the beginning, as their layer's
+ * weights. From a sum on, two tensors are joined. */
+enum {
+    EDGEMNIST_CONVOLUTION, EDGEMNIST_DEPTHWISE, EDGEMNIST_MAXIMUM, EDGEMNIST_AVERAGE, EDGEMNIST_PICK,
+    EDGEMNIST_SELECTION, EDGEMNIST_CONSTANT, EDGEMNIST_SUM, EDGEMNIST_DIFFERENCE, EDGEMNIST_PRODUCT, EDGEMNIST_PRELU, EDGEMNIST_CONCATENATION
+};
 
 /* How a layer's window slides over an image, [height][width][channels]. */
 typedef struct {
     uint32_t row_bytes;          /* from one row of outputs to the next */
     uint32_t channels;
+    uint32_t other_step;         /* of what is joined to the image: bytes from one column to the next, 0 if it has one */
     uint16_t kept;               /* rows of outputs that are there at a time, row r at r % kept */
     uint16_t height;
     uint16_t width;
@@ -55,19 +65,27 @@ typedef struct {
     uint16_t out_width;
     uint16_t kernel_height;      /* of a mean all rows, however many */
     uint16_t kernel_width;
+    uint16_t source;             /* the layer whose outputs the image is, from 1 on; 0 is the input */
+    uint16_t other;              /* the layer that is joined to it */
     uint8_t stride_height;
     uint8_t stride_width;
+    uint8_t dilation_height;     /* from one row that the window covers to the next */
+    uint8_t dilation_width;
     uint8_t top;                 /* rows that the first place lies above the image */
     uint8_t left;
     uint8_t kind;                /* a depthwise one without weights adds up what it covers */
     uint8_t zero;                /* input that stands for 0, as does whatever lies beyond the edges; of an average, the
                                     0 that halves are rounded away from */
+    uint8_t other_zero;          /* the same of what is joined */
+    uint8_t whole;               /* 1 if the source is complete, without gaps, before the first row, 2 if the other is */
+    uint8_t other_row;           /* 1 if what is joined has a row for each, 0 if one for all */
+    uint8_t other_channel;       /* 1 if it has a number for each channel, 0 if one for all */
 } edgemnist_window;
 
 typedef struct {
     const uint8_t *pixel_map;    /* [pixel_maps][256], input number of each byte; or NULL where they are the same */
     const edgemnist_layer *layers;
-    const edgemnist_window *windows; /* of the first layers; or NULL */
+    const edgemnist_window *windows; /* of the first layers, each after what it takes; or NULL */
     uint32_t arena_bytes;        /* for the outputs of all layers, ... */
     uint32_t image_place;        /* ... and for the input, if its bytes become other numbers */
     uint32_t inputs;             /* bytes of one input */

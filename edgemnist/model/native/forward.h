@@ -29,10 +29,10 @@
 #else
 #define PATCH_SLACK 15U
 #endif
-/* Scratch memory: a list, a patch, how many rows of each image there are, and the arena. */
+/* Scratch memory: a list, a patch, how many rows of each image there are and who asked for one, and the arena. */
 #define PATCH_PLACE(model) WHOLE_LIST_BYTES((model)->most_inputs)
 #define ROWS_PLACE(model) (PATCH_PLACE(model) + LEVELS_BYTES((model)->patch_bytes + PATCH_SLACK))
-#define ARENA_PLACE(model) (ROWS_PLACE(model) + LEVELS_BYTES((model)->window_count * sizeof(uint16_t)))
+#define ARENA_PLACE(model) (ROWS_PLACE(model) + LEVELS_BYTES((model)->window_count * 2U * sizeof(uint16_t)))
 
 #ifndef EDGEMNIST_AMALGAMATION
 #define IMAGE_BYTES(model) (ARENA_PLACE(model) + LEVELS_BYTES((model)->arena_bytes))

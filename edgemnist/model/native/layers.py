@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import math
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -15,6 +16,8 @@ from edgemnist.model.runtimes.windows import Window
 Table: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [256]: what becomes of each number."""
 
+NOWHERE: Final = 2**16 - 1
+"""Place of a selection that stands for 0."""
 _HIGHEST: Final = 255
 
 
@@ -28,9 +31,20 @@ class Kind(enum.IntEnum):
     MAXIMUM = 2
     AVERAGE = 3
     """The greatest number, or the mean, of each channel."""
-    CROP = 4
-    """What the window covers in its last row and column; see `windows.cropping`."""
-    DENSE = 5
+    PICK = 4
+    """What the window covers in its last row and column, or what stands for 0; see `windows.cropping`."""
+    SELECTION = 5
+    """A row, a column and a channel for each, or what stands for 0."""
+    CONSTANT = 6
+    """Numbers of the file."""
+    SUM = 7
+    DIFFERENCE = 8
+    PRODUCT = 9
+    PRELU = 10
+    """Of two tensors; of the last the second has a slope for each channel."""
+    CONCATENATION = 11
+    """The channels of one tensor, then those of another."""
+    DENSE = 12
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -51,6 +65,22 @@ class Summing:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class Joined:
+    """What a layer joins to its image."""
+
+    number: int
+    """Of the layer whose outputs it is, from 1 on; 0 for the input."""
+    shape: tuple[int, int, int]
+    """(height, width, channels), each as of the image or 1."""
+    zero: int
+    """What stands for 0."""
+    terms: npt.NDArray[np.int32] | None = None
+    """Of a sum or a difference: what each number of either tensor adds or takes off, [2, 256]."""
+    factors: tuple[tuple[int, int], ...] = ()
+    """(multiplier, shift) of both, or for a PReLU of numbers above and below 0; none of a product."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Layer:
     """One layer, and what follows it until the next."""
 
@@ -63,6 +93,13 @@ class Layer:
     """Of the outputs, with the activation that is fused."""
     window: Window | None = None
     """None for a dense layer."""
+    source: int | None = None
+    """Number of the layer whose outputs it takes, from 1 on; 0 is the input, and None is the layer before it."""
+    joined: Joined | None = None
+    constant: Table | None = None
+    """uint8 [height, width, channels] of a constant."""
+    places: tuple[npt.NDArray[np.int64], ...] | None = None
+    """Of a selection: the rows, columns and channels that are taken, -1 for what stands for 0."""
     zero: int = 0
     """Input that stands for 0, as what lies beyond the edges does; of an average, the number that halves are rounded
     away from."""
@@ -78,24 +115,37 @@ class Layer:
     @property
     def outputs(self) -> int:
         """How many numbers there are at each place."""
-        if self.sums is not None:
+        if self.places is not None:
+            return len(self.places[2])
+        if self.kind is Kind.CONCATENATION and self.window is not None and self.joined is not None:
+            return self.window.channels + self.joined.shape[2]
+        if self.sums is not None and self.joined is None:
             return len(self.sums.bias)
         return 0 if self.window is None else self.window.channels
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of its outputs, (height, width, channels)."""
+        return (
+            (1, 1, self.outputs)
+            if self.window is None
+            else (self.window.out_height, self.window.out_width, self.outputs)
+        )
+
+    @property
     def total_outputs(self) -> int:
         """How many numbers it writes, at all places of its window."""
-        return self.outputs * (1 if self.window is None else self.window.out_height * self.window.out_width)
+        return math.prod(self.shape)
 
     @property
     def matrix(self) -> npt.NDArray[np.int8] | None:
         """Weights of a dense layer or a convolution, int8 [outputs, inputs]; None for any other layer."""
-        return self.sums.weights if self.sums is not None and self.kind is not Kind.DEPTHWISE else None
+        return self.sums.weights if self.sums is not None and self.kind in {Kind.CONVOLUTION, Kind.DENSE} else None
 
     @functools.cached_property
     def products(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The least and the greatest sum of products of each output, whatever the inputs, int64 [outputs] each."""
-        if self.sums is None:
+        if self.sums is None or self.joined is not None:
             return np.zeros(self.outputs, np.int64), np.zeros(self.outputs, np.int64)
         weights = self.sums.weights
         if weights is None:
@@ -111,7 +161,14 @@ class Layer:
     @functools.cached_property
     def wide(self) -> bool:
         """Whether a sum with its bias may leave int32."""
-        if self.sums is None:
+        if self.sums is None or self.joined is not None:
             return False
         least, greatest = self.products
         return int((self.sums.bias + least).min()) < -(2**31) or int((self.sums.bias + greatest).max()) >= 2**31
+
+
+def window_in(layer: Layer) -> Window:
+    """Return the window of a layer that has one. Raises ValueError for another."""
+    if layer.window is None:
+        raise ValueError(f"its layer {layer.name!r} has no window")
+    return layer.window

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -11,10 +10,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.model.native.layers import Kind, Layer
+from edgemnist.model.native.layers import Joined, Kind, Layer, window_in
 from edgemnist.model.native.network import Network
+from edgemnist.model.native.schedule import Schedule, Scheduling
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
-from edgemnist.model.runtimes.windows import Window
 
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of memory for one image, of any kernel but for its list: a microcontroller has far less, and sums of sizes stay
@@ -63,9 +62,11 @@ class Layout:
 
     @property
     def room(self) -> int:
-        """Its outputs at one place, in whole blocks if they are rescaled sums."""
-        summed = self.tables["bias"] is not None
-        return self.numbers["block"] * self.numbers["blocks"] if summed else self.numbers["outputs"]
+        """Its outputs at one place, in whole blocks if they are rescaled, which begin anywhere where two are joined."""
+        if self.tables["multiplier"] is None:
+            return self.numbers["outputs"]
+        beyond = 0 if self.tables["bias"] is not None else self.numbers["outputs"] - 1
+        return self.numbers["block"] * self.numbers["blocks"] + beyond
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +81,9 @@ class ModelLayout:
     numbers: Mapping[str, int]
 
     def scratch_bytes(self, alignment: int) -> int:
-        """Return what a C file needs for one image: a list of bytes, a patch, rows as 16-bit numbers, and the arena."""
+        """Return what a C file needs for one image: a list of bytes, a patch, two numbers a window, and the arena."""
         numbers = self.numbers
-        parts = (numbers["most_inputs"], numbers["patch_bytes"], 2 * numbers["window_count"], numbers["arena_bytes"])
+        parts = (numbers["most_inputs"], numbers["patch_bytes"], 4 * numbers["window_count"], numbers["arena_bytes"])
         return sum(-(-part // alignment) * alignment for part in parts)
 
     def check(self, names: Sequence[str], alignment: int) -> None:
@@ -104,14 +105,15 @@ def lay_out(
     small_block: int | None = None,
     form: WeightForm = WeightForm.SIGNED,
     squares: bool = False,
-    packed: bool = False,
+    small: bool = False,
     alignment: int,
 ) -> ModelLayout:
     """Return the tables of a network for a kernel that takes `group` inputs and `block` outputs at a time; see `pack`.
 
     `small_block` is that of layers of no more outputs than itself. Outputs begin at multiples of `alignment` bytes.
     With `squares`, a first layer that is dense takes squares of 2 × 2 pixels as its groups, where `network.row` is not
-    0. `packed` stores the weights of a layer in as few bits as hold them all, see `narrow`.
+    0. `small` takes the least memory that is found, and stores the weights of a layer in as few bits as hold them all,
+    see `narrow`.
 
     Raises ValueError for a network that does not fit the engine's structures or `MAX_SCRATCH`.
     """
@@ -119,36 +121,44 @@ def lay_out(
     first, *others = network.layers
     row = network.row if squares else 0
     layers = [
-        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, form=form)
+        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, form=form, small=small)
         for layer in (_of_squares(first, row) if row else first, *others)
     ]
-    if packed:
-        layers = [
-            narrow(laid_out, 1 if layer.kind is Kind.DEPTHWISE else block)
-            for laid_out, layer in zip(layers, network.layers, strict=True)
-        ]
-    windows = _windows(network.layers, layers)
     pixel_map = network.pixel_map
     if pixel_map is None and first.kind is Kind.DENSE and network.inputs % group:
         # A kernel reads whole groups, so the input is copied to where it may.
         pixel_map = np.arange(256, dtype=np.uint8)
-    image_bytes = 0 if pixel_map is None else network.inputs
-    places, image_place, end = _places(network.layers, layers, windows, image_bytes, alignment)
+    scheduling = Scheduling(
+        layers=network.layers,
+        rooms=[layer.room for layer in layers],
+        input_bytes=0 if pixel_map is None else network.inputs,
+        alignment=alignment,
+    )
+    schedule = scheduling.least() if small else scheduling.schedule([0] * scheduling.count)
+    if small:
+        layers = [
+            narrow(laid_out, 1 if layer.kind is Kind.DEPTHWISE else block) if layer.constant is None else laid_out
+            for laid_out, layer in zip(layers, network.layers, strict=True)
+        ]
     summed = [layer.numbers["inputs"] for layer in layers]
     laid_out = ModelLayout(
         pixel_map=None if pixel_map is None else pixel_map.reshape(-1),
         layers=[
-            Layout(layer.tables, {**layer.numbers, "place": place}) for layer, place in zip(layers, places, strict=True)
+            Layout(
+                {**layer.tables, "places": _places(network.layers[index], schedule, index)},
+                {**layer.numbers, "place": place},
+            )
+            for index, (layer, place) in enumerate(zip(layers, schedule.places, strict=True))
         ],
-        windows=windows,
+        windows=[_window(scheduling, schedule, index) for index in range(scheduling.count)],
         numbers={
-            "arena_bytes": end,
-            "image_place": image_place,
+            "arena_bytes": schedule.arena_bytes,
+            "image_place": schedule.input_place,
             "inputs": network.inputs,
             "most_inputs": max(summed),
-            "patch_bytes": max(summed[: len(windows)], default=0),
+            "patch_bytes": max(summed[: scheduling.count], default=0),
             "layer_count": len(layers),
-            "window_count": len(windows),
+            "window_count": scheduling.count,
             "classes": network.classes,
             "pixel_maps": 0 if pixel_map is None else pixel_map.size // 256,
             "row": row,
@@ -167,28 +177,55 @@ def _of_squares(layer: Layer, row: int) -> Layer:
     return replace(layer, sums=replace(layer.sums, weights=squares.reshape(layer.matrix.shape)))
 
 
-def _layer(layer: Layer, *, group: int, block: int, form: WeightForm) -> Layout:
-    outputs, matrix = layer.outputs, layer.matrix
-    blocks = -(-outputs // block)
+def _terms(joined: Joined | None, *, small: bool) -> npt.NDArray[np.int32] | None:
+    """Return the terms of two tensors that are joined: those of each number, or in a C file what makes them of one."""
+    if joined is None or not joined.factors:
+        return None
+    terms = np.asarray(joined.factors, dtype=np.int32) if small or joined.terms is None else joined.terms
+    return terms.reshape(-1)
+
+
+def _places(layer: Layer, schedule: Schedule, index: int) -> npt.NDArray[np.uint16] | None:
+    """Return the rows, columns and channels of a selection that are computed."""
+    if layer.places is None:
+        return None
+    rows, columns, channels = layer.places
+    height, width = schedule.sizes[index]
+    # -1 becomes the highest number.
+    return np.concatenate([rows[:height], columns[:width], channels]).astype(np.uint16)
+
+
+def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, small: bool) -> Layout:
+    outputs, matrix, joined = layer.outputs, layer.matrix, layer.joined
+    blocks = -(-outputs // block) if joined is None else 1
 
     def padded(values: npt.NDArray[Any], fill: int = 0) -> npt.NDArray[Any]:
-        whole = np.full(blocks * block, fill, dtype=values.dtype)
-        whole[:outputs] = values
+        """Return values in whole blocks; of two tensors that are joined there is one for all."""
+        whole = np.full(blocks * block, fill if joined is None else values[0], dtype=values.dtype)
+        whole[: len(values)] = values
         return whole
 
     tables: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(("weights", "bias", "wide_bias", "multiplier", "shift"))
+    if layer.constant is not None:
+        tables["weights"] = layer.constant.reshape(-1).view(np.int8)
     if (sums := layer.sums) is not None:
         weights = sums.weights if matrix is None else pack(matrix, group=group, block=block, form=form)
         bias = np.zeros_like(sums.bias) if layer.wide else sums.bias
         tables = {
             "weights": None if weights is None else weights.reshape(-1),
-            "bias": padded(bias.astype(np.int32)),
+            "bias": padded(bias.astype(np.int32)) if joined is None else None,
             "wide_bias": padded(sums.bias) if layer.wide else None,
             "multiplier": padded(sums.multiplier),
             "shift": padded(sums.shift, fill=33),
         }
     return Layout(
-        tables={**tables, "map": layer.map, "exponentials": layer.exponentials, "softmax_map": layer.softmax_map},
+        tables={
+            **tables,
+            "map": layer.map,
+            "exponentials": layer.exponentials,
+            "softmax_map": layer.softmax_map,
+            "terms": _terms(joined, small=small),
+        },
         numbers={
             "inputs": 0 if matrix is None else matrix.shape[1],
             "outputs": outputs,
@@ -228,99 +265,34 @@ def narrow(layer: Layout, block: int) -> Layout:
     return Layout({**layer.tables, "weights": words.astype(dtype)}, {**layer.numbers, "weight_bits": bits})
 
 
-def _windows(layers: Sequence[Layer], laid_out: Sequence[Layout]) -> list[dict[str, int]]:
-    """Return the windows of the first layers, each with the rows that it keeps for the next.
-
-    What the next one does not look at, such as the last of an odd number of rows before a pooling, is not computed.
-    """
-    windows = [layer.window for layer in layers if layer.window is not None]
-    sizes = _sizes(windows)
-    found: list[dict[str, int]] = []
-    for index, (window, (out_height, out_width)) in enumerate(zip(windows, sizes, strict=True)):
-        after = windows[index + 1] if index + 1 < len(windows) else None
-        height, width = sizes[index - 1] if index else (window.height, window.width)
-        outputs = layers[index].outputs
-        whole = out_width * outputs
-        found.append(
-            {
-                # The last place of a row is written in whole blocks, and the rows of the last image without a gap.
-                "row_bytes": whole if after is None else whole - outputs + laid_out[index].room,
-                "channels": window.channels,
-                "kept": out_height if after is None else min(after.kernel_height, out_height),
-                "height": height,
-                "width": width,
-                "out_height": out_height,
-                "out_width": out_width,
-                "kernel_height": window.kernel_height,
-                "kernel_width": window.kernel_width,
-                "stride_height": window.stride_height,
-                "stride_width": window.stride_width,
-                "top": window.top,
-                "left": window.left,
-                "kind": int(layers[index].kind),
-                "zero": layers[index].zero,
-            }
-        )
-    return found
-
-
-def _sizes(windows: Sequence[Window]) -> list[tuple[int, int]]:
-    """Return height and width of each window's outputs, as far as the next one looks at them."""
-    found: list[tuple[int, int]] = []
-    for index in reversed(range(len(windows))):
-        size = windows[index].out_height, windows[index].out_width
-        if found:
-            after, (height, width) = windows[index + 1], found[-1]
-            rows = (height - 1) * after.stride_height + after.kernel_height - after.top
-            columns = (width - 1) * after.stride_width + after.kernel_width - after.left
-            size = min(size[0], rows), min(size[1], columns)
-        found.append(size)
-    return found[::-1]
-
-
-def _places(
-    layers: Sequence[Layer],
-    laid_out: Sequence[Layout],
-    windows: Sequence[Mapping[str, int]],
-    image_bytes: int,
-    alignment: int,
-) -> tuple[list[int], int, int]:
-    """Return where outputs lie in the arena, where an input that has become other numbers does, and where it ends.
-
-    What is needed at one time does not overlap, and all else may. Rows of all layers with windows are there at the same
-    time; of dense ones inputs and outputs only.
-    """
-
-    def aligned(size: int) -> int:
-        return -(-size // alignment) * alignment
-
-    sizes = [
-        aligned(_bytes(layer, found, windows[index] if index < len(windows) else None))
-        for index, (layer, found) in enumerate(zip(layers, laid_out, strict=True))
-    ]
-    first = len(windows)
-    # The last image lies at the beginning, where the first dense layer finds it, and before it the others.
-    places = {first - 1: 0} if windows else {}
-    end = sizes[first - 1] if windows else 0
-    for index in range(first - 1):
-        places[index] = end
-        end += sizes[index]
-    image = end
-    size = aligned(image_bytes)
-    end += size
-    # Dense layers write to the end of the arena and to its beginning in turn.
-    inputs = [sizes[first - 1] if windows else size, *sizes[first:]]
-    end = max(end, *(sum(pair) for pair in itertools.pairwise(inputs)), 0)
-    for turn, index in enumerate(range(first, len(layers))):
-        places[index] = end - sizes[index] if turn % 2 == 0 else 0
-    return [places[index] for index in range(len(layers))], image, end
-
-
-def _bytes(layer: Layer, laid_out: Layout, window: Mapping[str, int] | None) -> int:
-    """Return how much room a layer's outputs need: those that are kept, and the last of them in whole blocks."""
-    if window is None:
-        return laid_out.room
-    if window["kept"] < window["out_height"]:
-        return window["kept"] * window["row_bytes"]
-    whole = window["out_height"] * window["out_width"] * layer.outputs
-    return max(whole - layer.outputs + laid_out.room, window["kept"] * window["row_bytes"])
+def _window(scheduling: Scheduling, schedule: Schedule, index: int) -> dict[str, int]:
+    """Return the numbers of a layer's window."""
+    layer, (out_height, out_width) = scheduling.layers[index], schedule.sizes[index]
+    window, joined = window_in(layer), layer.joined
+    rows, columns, channels = (0, 0, 0) if joined is None else joined.shape
+    return {
+        "row_bytes": schedule.row_bytes[index],
+        "channels": window.channels,
+        "other_step": channels if columns > 1 or window.width == 1 else 0,
+        "kept": schedule.kept[index],
+        "height": window.height,
+        "width": window.width,
+        "out_height": out_height,
+        "out_width": out_width,
+        "kernel_height": window.kernel_height,
+        "kernel_width": window.kernel_width,
+        "source": scheduling.source(index),
+        "other": 0 if joined is None else joined.number,
+        "stride_height": window.stride_height,
+        "stride_width": window.stride_width,
+        "dilation_height": window.dilation_height,
+        "dilation_width": window.dilation_width,
+        "top": window.top,
+        "left": window.left,
+        "kind": int(layer.kind),
+        "zero": layer.zero,
+        "other_zero": 0 if joined is None else joined.zero,
+        "whole": schedule.whole[index],
+        "other_row": int(rows > 1),
+        "other_channel": int(channels == window.channels),
+    }

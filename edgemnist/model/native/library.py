@@ -119,7 +119,7 @@ class PreparedModel:
         return int(copy.ctypes.data)
 
 
-ABI: Final = 12
+ABI: Final = 13
 """As in `library.c`."""
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""

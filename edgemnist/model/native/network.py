@@ -1,4 +1,4 @@
-"""A full-int8 network as the engine takes it: a chain of layers over numbers from 0 to 255.
+"""A full-int8 network as the engine takes it: layers over numbers from 0 to 255, each after those that it takes.
 
 Everything that depends on the model alone is computed here, by the functions of the NumPy reference itself: what is
 left to the engine are sums of products, one rescaling each, table look-ups and the last steps of a softmax.
@@ -7,27 +7,38 @@ left to the engine are sums of products, one rescaling each, table look-ups and 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import Final, TypedDict
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.native.layers import Kind, Layer, Summing, Table
+from edgemnist.model.native.layers import NOWHERE, Joined, Kind, Layer, Summing, Table
 from edgemnist.model.runtimes.fixedpoint import activation_range, affine, numbers_of, sums_of
 from edgemnist.model.runtimes.integer import (
-    MOST_PRODUCTS,
     MOST_WEIGHTS,
+    OF_TWO,
+    RESHAPING,
     WINDOWED,
-    chain,
+    Needed,
     elementwise,
+    held_at_once,
+    is_single,
+    joined_shapes,
+    multipliers_of_two,
+    needed,
+    placed,
     softmax_exponentials,
+    sum_terms,
 )
 from edgemnist.model.runtimes.interface import infer_spec
+from edgemnist.model.runtimes.moves import MOVING, check_same_scale, joined_axis, selection_of
 from edgemnist.model.runtimes.pixels import Numbers, quantize_pixels
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
-from edgemnist.model.runtimes.windows import Window, mean_multiplier, window_of
+from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, window_of
 
 MAX_OUTPUTS: Final = 4096
 LONGEST_ROW: Final = 32
@@ -37,6 +48,7 @@ _LEVELS = np.arange(256, dtype=np.int64)
 _LEAST_TERM = 2**11
 """Exponentials below this are 0 in Q12.19, and so is their share of any sum in steps of 1/256."""
 _INT32, _INT64 = 2**31 - 1, 2**63 - 1
+_JOINING: Final = {"ADD": Kind.SUM, "SUB": Kind.DIFFERENCE, "MUL": Kind.PRODUCT, "PRELU": Kind.PRELU}
 _POOLING: Final = {"MAX_POOL_2D": Kind.MAXIMUM, "REDUCE_MAX": Kind.MAXIMUM, "AVERAGE_POOL_2D": Kind.AVERAGE}
 
 
@@ -51,7 +63,7 @@ class Network:
     pixel_map: npt.NDArray[np.uint8] | None
     """Input number of each byte, [256], or [channels, 256]; None where they are the same."""
     layers: tuple[Layer, ...]
-    """Those with a window, then dense ones."""
+    """Those with a window, each after those that it takes, then dense ones in a row."""
     output: Numbers
     """What the numbers of the last layer stand for."""
     answer: tuple[int, ...]
@@ -112,28 +124,25 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
         spec, guesses = infer_spec(source.shape[1:], held)
     _check_input(source, spec)
     levels = quantize_pixels(held, spec).astype(np.int64) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
-    building = _Building(spec.size, levels)
-    for operator in chain(graph):
-        if operator.kind == "FULLY_CONNECTED":
-            building.add_dense(graph, operator)
-        elif operator.kind in WINDOWED:
-            building.add_windowed(graph, operator)
-        elif operator.kind == "SOFTMAX":
-            building.add_softmax(graph, operator)
-        else:
-            building.add_map(elementwise(graph, operator) - _lowest(numbers_of(graph.tensors[operator.outputs[0]])))
+    plan = needed(graph)
+    building = _Building(graph, plan, spec.size, levels)
+    for one in plan:
+        try:
+            building.add(one)
+        except ValueError as error:
+            raise placed(graph, one.operator, error) from error
+    held_at_once(graph, plan)
     if not building.layers:
         raise ValueError("it has no layer with weights")
-    if building.width > MAX_OUTPUTS:
-        raise ValueError(f"it has {building.width:,} outputs, and up to {MAX_OUTPUTS:,} are possible")
-    if (products := sum(map(_products, building.layers))) > MOST_PRODUCTS:
-        raise ValueError(f"it adds up {products:,} products for one input, and up to {MOST_PRODUCTS:,} are possible")
-    answer = target.shape[1:] if math.prod(target.shape[1:]) == building.width else (building.width,)
+    layers = building.finished(graph.outputs[0])
+    if (width := layers[-1].total_outputs) > MAX_OUTPUTS:
+        raise ValueError(f"it has {width:,} outputs, and up to {MAX_OUTPUTS:,} are possible")
+    answer = target.shape[1:] if math.prod(target.shape[1:]) == width else (width,)
     return Network(
         spec=spec,
         held=held,
         pixel_map=_or_none(building.pixel_map),
-        layers=tuple(building.layers),
+        layers=layers,
         output=output,
         answer=answer,
         guesses=guesses,
@@ -147,14 +156,6 @@ def _check_input(source: Tensor, spec: InputSpec) -> None:
         raise ValueError(f"it takes {source.shape[0]} inputs at a time")
 
 
-def _products(layer: Layer) -> int:
-    """Return how many numbers a layer multiplies or compares for one input."""
-    if layer.window is None:
-        return 0 if layer.matrix is None else layer.matrix.size
-    covered = layer.window.kernel_height * layer.window.kernel_width
-    return layer.total_outputs * (covered if layer.matrix is None else layer.matrix.shape[1])
-
-
 class _Range(TypedDict):
     """Fields of any layer."""
 
@@ -163,67 +164,282 @@ class _Range(TypedDict):
     high: int
 
 
-@dataclass
+_Image: TypeAlias = tuple[int, int, int]
+"""Height, width and channels."""
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Where a tensor's numbers are."""
+
+    number: int
+    """Of the layer, from 1 on; 0 is the input."""
+    alone: bool
+    """Whether nothing but the next operator reads them."""
+
+
 class _Building:
     """A network of which some operators have been read."""
 
-    inputs: int
-    pixel_map: npt.NDArray[np.int64]
-    layers: list[Layer] = field(default_factory=list)
-    image: tuple[int, int, int] | None = None
-    """What the last layer made, [height, width, channels]; None if it is no image."""
+    def __init__(self, graph: Graph, plan: Sequence[Needed], inputs: int, pixel_map: npt.NDArray[np.int64]) -> None:
+        self.layers: list[Layer] = []
+        self.pixel_map = pixel_map
+        self._graph, self._inputs = graph, inputs
+        self._readers = Counter(index for one in plan for index in one.reads)
+        self._readers[graph.outputs[0]] += 1
+        self._made = {graph.inputs[0]: _Made(0, self._readers[graph.inputs[0]] == 1)}
 
-    @property
-    def width(self) -> int:
-        """How many numbers there are by now."""
-        return self.layers[-1].total_outputs if self.layers else self.inputs
-
-    def add_map(self, table: npt.NDArray[np.int64]) -> None:
-        """Let every number of the last layer become another; maps in a row become one."""
-        if not self.layers:
-            self.pixel_map = table[self.pixel_map]
+    def add(self, one: Needed) -> None:
+        """Add an operator. Raises ValueError where the engine does not take it."""
+        graph, operator = self._graph, one.operator
+        source, target = self._made[one.reads[0]], operator.outputs[0]
+        if operator.kind in RESHAPING:
+            check_same_scale(operator, graph.tensors[operator.inputs[0]], graph.tensors[target])
+            self._made[target] = replace(source, alone=source.alone and self._readers[target] == 1)
             return
-        last = self.layers[-1]
-        if last.exponentials is None:
-            self.layers[-1] = replace(last, map=_or_none(table[_table(last.map)]))
+        if operator.kind == "FULLY_CONNECTED":
+            number = self._append(self._dense(operator, source.number))
+        elif operator.kind in MOVING:
+            number = self._append(self._selected(operator, source.number))
+        elif operator.kind == "CONCATENATION":
+            number = self._concatenated(operator)
+        elif operator.kind in WINDOWED:
+            number = self._append(self._windowed(operator, source.number))
+        elif operator.kind == "SOFTMAX":
+            number = self._softmax(operator, source)
+        elif operator.kind in OF_TWO and not is_single(graph.tensors[operator.inputs[1]]):
+            number = self._append(self._joined(operator))
         else:
-            self.layers[-1] = replace(last, softmax_map=_or_none(table[_table(last.softmax_map)]))
+            lowest = _lowest(numbers_of(graph.tensors[target]))
+            number = self._map(operator, source, elementwise(graph, operator) - lowest)
+        self._made[target] = _Made(number, self._readers[target] == 1)
 
-    def add_softmax(self, graph: Graph, operator: Operator) -> None:
-        """Let the last layer's outputs become a softmax."""
-        if not self.layers or self.layers[-1].exponentials is not None:
-            raise ValueError("its SOFTMAX follows no layer with weights")
-        if self.width != self.layers[-1].outputs:
-            raise ValueError("its SOFTMAX is over several places of an image")
-        self.layers[-1] = replace(self.layers[-1], exponentials=_exponentials(graph, operator))
+    def finished(self, output: int) -> tuple[Layer, ...]:
+        """Return the layers, of which dense ones follow those with windows; `output` is the last tensor."""
+        if self._made[output].number != len(self.layers):
+            raise ValueError("its last operator does not lead to the output")
+        last = len(self.layers)
+        while last and self.layers[last - 1].kind is Kind.DENSE and self.layers[last - 1].source == last - 1:
+            last -= 1
+        windowed = [
+            replace(layer, kind=Kind.CONVOLUTION, window=_still((1, 1, layer.matrix.shape[1])))
+            if layer.matrix is not None and layer.window is None
+            else layer
+            for layer in self.layers[:last]
+        ]
+        return (*windowed, *self.layers[last:])
 
-    def add_dense(self, graph: Graph, operator: Operator) -> None:
-        """Add a dense layer. Raises ValueError where it takes more or fewer numbers than there are."""
-        inputs = math.prod(graph.tensors[operator.inputs[1]].shape[1:])
-        layer = _summed(graph, operator)
-        if inputs != self.width:
-            raise ValueError(f"its layer {layer.name!r} has {inputs} inputs, and there are {self.width}")
+    def _append(self, layer: Layer) -> int:
         _check(layer)
         self.layers.append(layer)
-        self.image = None
+        return len(self.layers)
 
-    def add_windowed(self, graph: Graph, operator: Operator) -> None:
-        """Add a layer with a window. Raises ValueError if it follows no image of its shape."""
-        window = window_of(graph, operator)
+    def _size(self, number: int) -> int:
+        return self.layers[number - 1].total_outputs if number else self._inputs
+
+    def _image(self, number: int, shape: Sequence[int]) -> _Image:
+        """Return how a layer's outputs are an image: as they were made, if a tensor's last axis are their channels."""
+        made = self.layers[number - 1].shape if number else None
+        return made if made is not None and made[2:] == (*shape[-1:],) else _image_of(shape)
+
+    def _map(self, operator: Operator, source: _Made, table: npt.NDArray[np.int64]) -> int:
+        """Let every number of a layer become another, in a layer of its own if that is read by others."""
+        if source.number == 0 and source.alone and not self.layers:
+            self.pixel_map = table[self.pixel_map]
+            return 0
+        number = self._own(operator, source)
+        layer = self.layers[number - 1]
+        if layer.exponentials is None:
+            self.layers[number - 1] = replace(layer, map=_or_none(table[_table(layer.map)]))
+        else:
+            self.layers[number - 1] = replace(layer, softmax_map=_or_none(table[_table(layer.softmax_map)]))
+        return number
+
+    def _softmax(self, operator: Operator, source: _Made) -> int:
+        width = self._graph.tensors[operator.inputs[0]].shape[-1]
+        layer = self.layers[source.number - 1] if source.number else None
+        fits = layer is not None and layer.outputs == width and layer.exponentials is None
+        number = self._own(operator, source if fits else replace(source, alone=False))
+        exponentials = _exponentials(self._graph, operator)
+        self.layers[number - 1] = replace(self.layers[number - 1], exponentials=exponentials)
+        return number
+
+    def _own(self, operator: Operator, source: _Made) -> int:
+        """Return the number of a layer that may be changed: the one that is read, or one that takes what it makes."""
+        if source.number and source.alone:
+            return source.number
+        tensor = self._graph.tensors[operator.inputs[0]]
+        image = self._image(source.number, tensor.shape[1:])
+        layer = Layer(
+            kind=Kind.PICK,
+            name=tensor.name,
+            window=_still(image),
+            source=source.number,
+            **_range(tensor, "none"),
+        )
+        return self._append(layer)
+
+    def _dense(self, operator: Operator, number: int) -> Layer:
+        """Return a dense layer. Raises ValueError where it does not take as many numbers as there are."""
+        layer, size = replace(_summed(self._graph, operator), source=number), self._size(number)
+        taken = self._graph.tensors[operator.inputs[1]].shape[1]
+        if not taken or not size or size % taken:
+            raise ValueError(f"its layer {layer.name!r} has {taken} inputs, and there are {size}")
+        return (
+            layer if size == taken else replace(layer, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
+        )
+
+    def _windowed(self, operator: Operator, number: int) -> Layer:
+        window = window_of(self._graph, operator)
         image = (window.height, window.width, window.channels)
-        of_group = operator.kind == "CONV_2D" and graph.tensors[operator.inputs[1]].shape[3] < window.channels
-        if of_group or window.reach != (window.kernel_height, window.kernel_width):
-            raise ValueError(f"its {operator.kind} is grouped or dilated, which the engine in C does not take yet")
-        if self.layers and self.image is None:
-            raise ValueError(f"its {operator.kind} follows a FULLY_CONNECTED")
-        if image != self.image if self.layers else math.prod(image) != self.inputs:
+        if math.prod(image) != self._size(number):
             raise ValueError(
                 f"its {operator.kind} takes an image of {list(image)}, which the layer before does not make"
             )
-        layer = _windowed(graph, operator, window)
-        _check(layer)
-        self.layers.append(layer)
-        self.image = (window.out_height, window.out_width, layer.outputs)
+        return replace(_windowed(self._graph, operator, window), source=number)
+
+    def _selected(self, operator: Operator, number: int) -> Layer:
+        """Return the layer of what only moves numbers: a crop, or any other selection by rows, columns and channels."""
+        source, target = self._graph.tensors[operator.inputs[0]], self._graph.tensors[operator.outputs[0]]
+        selection = selection_of(self._graph, operator)
+        if len(selection.shape) > 3 or max(selection.shape) >= NOWHERE:  # noqa: PLR2004 - height, width and channels
+            raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
+        image = _image_of(selection.shape)
+        places = (*[np.zeros(1, np.int64)] * (3 - len(selection.places)), *selection.places)
+        rows, columns, channels = places
+        steps = [np.diff(axis) for axis in places]
+        crops = all((axis == 1).all() for axis in steps) and min(map(min, places)) >= 0 and len(channels) == image[2]
+        if crops:
+            top, left = int(rows[0]), int(columns[0])
+            below, beyond = image[0] - 1 - int(rows[-1]), image[1] - 1 - int(columns[-1])
+            window = cropping(image, top=top, left=left, below=below, beyond=beyond)
+        else:
+            window = replace(_still(image), out_height=len(rows), out_width=len(columns))
+        return Layer(
+            kind=Kind.PICK if crops else Kind.SELECTION,
+            name=target.name,
+            window=window,
+            source=number,
+            zero=selection.fill - _lowest(numbers_of(source)),
+            places=None if crops else places,
+            **_range(target, "none"),
+        )
+
+    def _concatenated(self, operator: Operator) -> int:
+        """Add a layer for each tensor but the first; return the number of the last."""
+        graph, target = self._graph, self._graph.tensors[operator.outputs[0]]
+        axis = joined_axis(graph, operator)
+        shapes = [graph.tensors[index].shape for index in operator.inputs]
+        if axis == len(target.shape) - 1:
+            images = [_image_of(shape[1:]) for shape in shapes]
+        else:
+            # Whatever lies behind the axis is a channel.
+            images = [(math.prod(shape[1:axis]), 1, math.prod(shape[axis:])) for shape in shapes]
+        numbers = [self._number(index) for index in operator.inputs]
+        number, image = numbers[0], images[0]
+        for other, shape in zip(numbers[1:], images[1:], strict=True):
+            joined = Joined(number=other, shape=shape, zero=0)
+            layer = Layer(
+                kind=Kind.CONCATENATION,
+                name=target.name,
+                window=_still(image),
+                source=number,
+                joined=joined,
+                **_range(target, "none"),
+            )
+            number, image = self._append(layer), layer.shape
+        return number
+
+    def _joined(self, operator: Operator) -> Layer:
+        """Return the layer of a sum, a difference or a product of two tensors, or of a PReLU and its slopes."""
+        graph, target = self._graph, self._graph.tensors[operator.outputs[0]]
+        numbers = [self._number(index) for index in operator.inputs[:2]]
+        tensors = [graph.tensors[index] for index in operator.inputs[:2]]
+        images = [_image_of(shape) for shape in joined_shapes(graph, operator)]
+        made = [self.layers[number - 1].shape if number else None for number in numbers]
+        if made[0] == made[1] and made[0] is not None and images[0] == images[1]:
+            images = [made[0], made[0]]
+        if math.prod(images[0]) < math.prod(images[1]):
+            if operator.kind not in {"ADD", "MUL"}:
+                raise ValueError(
+                    f"its {operator.kind} of {list(images[0])} and {list(images[1])} has the larger one last"
+                )
+            numbers, tensors, images = numbers[::-1], tensors[::-1], images[::-1]
+        if any(other not in {1, size} for size, other in zip(*images, strict=True)):
+            raise ValueError(f"its {operator.kind} of {list(images[0])} and {list(images[1])} is broadcast both ways")
+        scales, zeros = zip(*map(affine, tensors), strict=True)
+        sums, terms, factors = _of_two(operator.kind, scales, zeros, affine(target)[0], tensors)
+        return Layer(
+            kind=_JOINING[operator.kind],
+            name=target.name,
+            window=_still(images[0]),
+            source=numbers[0],
+            zero=zeros[0] - _lowest(numbers_of(tensors[0])),
+            sums=sums,
+            joined=Joined(
+                number=numbers[1],
+                shape=images[1],
+                zero=zeros[1] - _lowest(numbers_of(tensors[1])),
+                terms=terms,
+                factors=factors,
+            ),
+            **_range(target, operator.activation),
+        )
+
+    def _number(self, index: int) -> int:
+        """Return the number of the layer that makes a tensor, which may be a constant."""
+        if index in self._made:
+            return self._made[index].number
+        tensor = self._graph.tensors[index]
+        image = _image_of(tensor.shape)
+        levels = (tensor.values().astype(np.int64) - _lowest(numbers_of(tensor))).astype(np.uint8).reshape(image)
+        layer = Layer(
+            kind=Kind.CONSTANT, name=tensor.name, window=_still(image), constant=levels, **_range(tensor, "none")
+        )
+        return self._append(layer)
+
+
+def _image_of(shape: Sequence[int]) -> _Image:
+    """Return an array's shape, with or without that of the batch, which is 1, as height, width and channels."""
+    if len(shape) > 3:  # noqa: PLR2004 - height, width and channels
+        *first, width, channels = shape
+        return math.prod(first), width, channels
+    height, width, channels = (*[1] * (3 - len(shape)), *shape)
+    return height, width, channels
+
+
+def _still(image: _Image) -> Window:
+    """Return the window that covers one place of an image at a time."""
+    height, width, channels = image
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=height,
+        out_width=width,
+        kernel_height=1,
+        kernel_width=1,
+    )
+
+
+def _of_two(
+    kind: str, scales: Sequence[float], zeros: Sequence[int], target_scale: float, tensors: Sequence[Tensor]
+) -> tuple[Summing, npt.NDArray[np.int32] | None, tuple[tuple[int, int], ...]]:
+    """Return how what two tensors come to is rescaled, what each number adds to a sum, and what makes that of it."""
+    ratios = multipliers_of_two(kind, scales, target_scale)
+    mantissa, exponent = ratios[-1]
+    terms = None
+    if kind in {"ADD", "SUB"}:
+        levels = [_LEVELS + _lowest(numbers_of(tensor)) - zero for tensor, zero in zip(tensors, zeros, strict=True)]
+        terms = np.array([sum_terms(*one) for one in zip(levels, ratios, strict=False)], dtype=np.int32)
+    sums = Summing(
+        weights=None,
+        bias=np.zeros(1, np.int64),
+        multiplier=np.array([mantissa], np.int32),
+        shift=np.array([31 - exponent], np.uint8),
+        rounds_twice=True,
+    )
+    return sums, terms, () if kind == "MUL" else tuple((one, 31 - power) for one, power in ratios[:2])
 
 
 def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> Layer:
@@ -236,12 +452,10 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> L
     if window is not None and operator.kind == "DEPTHWISE_CONV_2D":
         if len(bias) == window.channels:
             kind, matrix = Kind.DEPTHWISE, sums.weights.reshape(-1, window.channels)
-        elif (size := sums.weights.size * window.channels) > MOST_WEIGHTS:
-            raise ValueError(
-                f"its layer {weights.name!r} needs {size:,} weights, and up to {MOST_WEIGHTS:,} are possible"
-            )
         else:
-            matrix = _expanded(sums.weights[0], window.channels)
+            matrix = _expanded(sums.weights[0][..., None].transpose(2, 0, 1, 3), window.channels, weights.name)
+    elif window is not None and operator.kind == "CONV_2D" and weights.shape[3] < window.channels:
+        matrix = _expanded(sums.weights, window.channels, weights.name)
     if kind is not Kind.DEPTHWISE:
         bias = bias - zero * matrix.sum(axis=1, dtype=np.int64)
     return Layer(
@@ -254,7 +468,7 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> L
             bias=bias,
             multiplier=sums.mantissa.astype(np.int32),
             shift=(31 - sums.exponent).astype(np.uint8),
-            rounds_twice=window is not None,
+            rounds_twice=operator.kind != "FULLY_CONNECTED",
         ),
         **_range(target, operator.activation),
     )
@@ -276,8 +490,6 @@ def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
         return Layer(
             kind=Kind.DEPTHWISE, name=target.name, window=window, zero=zero, sums=sums, **_range(target, "none")
         )
-    if operator.kind == "STRIDED_SLICE":
-        return Layer(kind=Kind.CROP, name=target.name, window=window, **_range(target, "none"))
     if operator.kind in _POOLING:
         found = _range(target, operator.activation)
         return Layer(kind=_POOLING[operator.kind], name=target.name, window=window, zero=-lowest, **found)
@@ -290,16 +502,19 @@ def _range(target: Tensor, activation: str) -> _Range:
     return {"zero_point": affine(target)[1] - lowest, "low": low - lowest, "high": high - lowest}
 
 
-def _expanded(each: npt.NDArray[np.int8], channels: int) -> npt.NDArray[np.int8]:
-    """Return the weights of a depthwise convolution with several outputs a channel as those of a plain one.
+def _expanded(each: npt.NDArray[np.int8], channels: int, name: str) -> npt.NDArray[np.int8]:
+    """Return the weights of a convolution in groups, or depthwise with several outputs a channel, as of a plain one.
 
-    From [kernel_height, kernel_width, outputs] to [outputs, kernel_height * kernel_width * channels], with weights of 0
-    for all other channels.
+    From [outputs, kernel_height, kernel_width, channels of a group] to [outputs, kernel_height * kernel_width *
+    channels], with weights of 0 for all other channels. Raises ValueError where those are too many.
     """
-    height, width, outputs = each.shape
-    filters = np.zeros((outputs, height, width, channels), dtype=np.int8)
-    output = np.arange(outputs)
-    filters[output, :, :, output // (outputs // channels)] = each.transpose(2, 0, 1)
+    outputs, height, width, some = each.shape
+    if (size := outputs * height * width * channels) > MOST_WEIGHTS:
+        raise ValueError(f"its layer {name!r} needs {size:,} weights, and up to {MOST_WEIGHTS:,} are possible")
+    groups = channels // some
+    filters = np.zeros((groups, outputs // groups, height, width, groups, some), dtype=np.int8)
+    group = np.arange(groups)
+    filters[group, :, :, :, group] = each.reshape(groups, -1, height, width, some)
     return filters.reshape(outputs, -1)
 
 

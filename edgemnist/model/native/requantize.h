@@ -9,6 +9,20 @@
 
 #include "engine.h"
 
+/* sum * multiplier / 2^shift, rounded once or twice. Whoever prepares a model makes sure that the product fits an int64. */
+static inline int64_t edgemnist_rescaled(int64_t sum, int32_t multiplier, unsigned shift, unsigned twice)
+{
+    int64_t product = sum * multiplier;
+#ifndef EDGEMNIST_DENSE_ONLY
+    if (twice != 0U && shift > 31U) {
+        product += INT64_C(1) << 30;
+        product -= product < 0 ? INT64_C(1) << 31 : 0;
+    }
+#endif
+    (void)twice;
+    return ((product >> (shift - 1U)) + 1) >> 1;
+}
+
 static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                  uint8_t *outputs)
 {
@@ -16,18 +30,9 @@ static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, siz
     const edgemnist_layer one = *layer;
     for (size_t i = 0; i < count; ++i) {
         const size_t output = first + i;
-        /* Whoever prepares a model makes sure that the product fits an int64. */
         const int64_t sum = (int64_t)sums[i] + (one.wide_bias != NULL ? one.wide_bias[output] : 0);
-        const unsigned shift = one.shift[output];
-        int64_t product = sum * one.multiplier[output];
-#ifndef EDGEMNIST_DENSE_ONLY
-        if (one.rounds_twice != 0U && shift > 31U) {
-            product += INT64_C(1) << 30;
-            product -= product < 0 ? INT64_C(1) << 31 : 0;
-        }
-#endif
-        const int64_t scaled = ((product >> (shift - 1U)) + 1) >> 1;
-        int64_t value = scaled + one.zero_point;
+        int64_t value = edgemnist_rescaled(sum, one.multiplier[output], one.shift[output], one.rounds_twice);
+        value += one.zero_point;
         value = value < one.low ? one.low : value;
         outputs[output] = (uint8_t)(value > one.high ? one.high : value);
     }

@@ -1,13 +1,24 @@
-/* Convolutions, pooling and crops around one kernel's arithmetic: included by forward.h.
+/* Convolutions, pooling, crops, and what joins two tensors, around one kernel's arithmetic: included by forward.h.
  *
  * A convolution is a dense layer at each place of its window: what the window covers becomes a patch, and the kernel
  * adds it up as it does any vector. Depthwise ones and pooling have few products, and are portable C with loops over
  * channels, for compilers to make vectors of.
  *
- * Rows are computed when the next layer needs them, and kept only as long as it does: a few rows of each image are in
- * memory, never whole images but the last.
+ * Rows are computed when a layer that takes them needs them, and kept only as long as one does: a few rows of each image
+ * are in memory, and whole images only where that takes less, or a layer looks at all of one.
  */
 #include "engine.h"
+#include "requantize.h"
+
+/* A C file leaves out what its network does not have: EDGEMNIST_CHAIN is one without anything joined, selected or dilated,
+ * where each layer takes the one before. */
+#ifdef EDGEMNIST_CHAIN
+#define DILATION(window) ((size_t)1U)
+#define DILATION_DOWN(window) ((size_t)1U)
+#else
+#define DILATION(window) ((size_t)(window)->dilation_width)
+#define DILATION_DOWN(window) ((size_t)(window)->dilation_height)
+#endif
 
 /* Rows of an image, of which `kept` are there, row r at r % kept. */
 typedef struct {
@@ -23,12 +34,21 @@ typedef struct {
     size_t at;
 } KERNEL(span);
 
-static KERNEL(span) KERNEL(covered)(size_t place, size_t stride, size_t before, size_t kernel, size_t size)
+static KERNEL(span) KERNEL(covered)(size_t place, size_t stride, size_t dilation, size_t before, size_t kernel, size_t size)
 {
     const size_t start = place * stride;
-    const size_t begin = start < before ? before - start : 0U;
-    const size_t at = start + begin - before;
-    const size_t left = size - at;
+    size_t begin = start < before ? before - start : 0U;
+#ifndef EDGEMNIST_CHAIN
+    if (dilation != 1U) {
+        begin = (begin + dilation - 1U) / dilation;
+        const size_t first = start + begin * dilation - before;
+        const size_t beyond = first < size ? (size - first + dilation - 1U) / dilation : 0U;
+        const size_t inside = kernel > begin ? kernel - begin : 0U;
+        return (KERNEL(span)){begin, begin + (inside < beyond ? inside : beyond), first};
+    }
+#endif /* EDGEMNIST_CHAIN */
+    (void)dilation;
+    const size_t at = start + begin - before, left = size - at;
     return (KERNEL(span)){begin, kernel - begin < left ? kernel : begin + left, at};
 }
 
@@ -51,6 +71,21 @@ TARGET static inline void KERNEL(copy)(const uint8_t *from, uint8_t *to, size_t 
     }
 }
 
+/* Where the next row is that a window covers. */
+static inline size_t KERNEL(next)(size_t slot, const edgemnist_window *window, size_t kept)
+{
+#ifdef EDGEMNIST_CHAIN
+    (void)window;
+    return slot + 1U == kept ? 0U : slot + 1U;
+#else
+    slot += window->dilation_height;
+    while (slot >= kept) {
+        slot -= kept;
+    }
+    return slot;
+#endif
+}
+
 /* Copies what a window covers, [row][column][channel]. */
 TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
                                   KERNEL(span) across, uint8_t *patch)
@@ -69,9 +104,19 @@ TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(r
     }
     for (size_t y = down.begin; y < down.end; ++y) {
         const size_t at = slot * image->row_bytes + across.at * channels;
-        KERNEL(copy)(image->first + at, patch, covered, whole ? image_bytes - at : 0U);
+#ifndef EDGEMNIST_CHAIN
+        if (window->dilation_width != 1U) {
+            for (size_t x = 0; x < across.end - across.begin; ++x) {
+                const uint8_t *const from = image->first + at + x * window->dilation_width * channels;
+                KERNEL(copy)(from, patch + x * channels, channels, 0U);
+            }
+        } else
+#endif /* EDGEMNIST_CHAIN */
+        {
+            KERNEL(copy)(image->first + at, patch, covered, whole ? image_bytes - at : 0U);
+        }
         patch += row_bytes;
-        slot = slot + 1U == image->kept ? 0U : slot + 1U;
+        slot = KERNEL(next)(slot, window, image->kept);
     }
 }
 
@@ -122,10 +167,10 @@ TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edge
                         sums[o] += input[o] - zero;
                     }
                 }
-                input += window->channels;
+                input += DILATION(window) * window->channels;
                 weight += layer->outputs;
             }
-            slot = slot + 1U == image->kept ? 0U : slot + 1U;
+            slot = KERNEL(next)(slot, window, image->kept);
         }
         if (window->kind == EDGEMNIST_DEPTHWISE) {
             KERNEL(requantize)(layer, first, layer->block, sums, outputs);
@@ -142,26 +187,122 @@ TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edge
     }
 }
 
+#ifndef EDGEMNIST_CHAIN
+/* Takes a number of its source for each of a row, or what stands for 0. */
+TARGET static void KERNEL(select)(const edgemnist_layer *layer, const edgemnist_window *window, const KERNEL(rows) * image,
+                                  size_t row, uint8_t *outputs)
+{
+    const uint16_t *const columns = layer->places + window->out_height, *const channels = columns + window->out_width;
+    const size_t y = layer->places[row];
+    const uint8_t *const from = image->first + y % image->kept * image->row_bytes;
+    for (size_t column = 0; column < window->out_width; ++column) {
+        for (size_t channel = 0; channel < layer->outputs; ++channel) {
+            const size_t x = columns[column], at = channels[channel];
+            const int nowhere = y == UINT16_MAX || x == UINT16_MAX || at == UINT16_MAX;
+            *outputs++ = nowhere ? window->zero : from[x * window->channels + at];
+        }
+    }
+}
+
+/* What a number of one of two tensors adds to their sum. */
+static inline int32_t KERNEL(term)(const int32_t *terms, size_t which, uint8_t number, int32_t zero)
+{
+#ifdef EDGEMNIST_AMALGAMATION
+    const int64_t level = (int64_t)(number - zero) * (1 << 20);
+    return (int32_t)edgemnist_rescaled(level, terms[2U * which], (unsigned)terms[2U * which + 1U], 1U);
+#else
+    (void)zero;
+    return terms[256U * which + number];
+#endif
+}
+
+/* Joins a row of an image to a row of another tensor, which has a number for each of the image's, or one for several. */
+TARGET static void KERNEL(join)(const edgemnist_layer *layer, const edgemnist_window *window, const uint8_t *first,
+                                const uint8_t *other, int32_t *sums, uint8_t *outputs)
+{
+    const size_t channels = window->channels, step = window->other_step, each = window->other_channel;
+    const int32_t zero = window->zero, other_zero = window->other_zero;
+    const uint8_t kind = window->kind;
+    if (kind == EDGEMNIST_CONCATENATION) {
+        for (size_t column = 0; column < window->out_width; ++column) {
+            KERNEL(copy)(first + column * channels, outputs, channels, 0U);
+            KERNEL(copy)(other + column * step, outputs + channels, step, 0U);
+            outputs += channels + step;
+        }
+        return;
+    }
+    /* A whole row at once, if there is a number for each. */
+    const int alike = each != 0U && step == channels;
+    const size_t columns = alike ? 1U : window->out_width;
+    const size_t count = alike ? window->out_width * channels : channels;
+    for (size_t column = 0; column < columns; ++column) {
+        for (size_t begin = 0; begin < count; begin += layer->block) {
+            const size_t some = count - begin < layer->block ? count - begin : layer->block;
+            const uint8_t *const a = first + begin, *const b = other + begin * each;
+            for (size_t i = some; i < layer->block; ++i) {
+                sums[i] = 0;
+            }
+            if (kind == EDGEMNIST_PRODUCT) {
+                for (size_t i = 0; i < some; ++i) {
+                    sums[i] = (a[i] - zero) * (b[i * each] - other_zero);
+                }
+            } else if (kind == EDGEMNIST_PRELU) {
+                for (size_t i = 0; i < some; ++i) {
+                    const int32_t level = a[i] - zero;
+                    const int below = level < 0;
+                    const int64_t value = layer->zero_point + edgemnist_rescaled(
+                        below ? level * (b[i * each] - other_zero) : level, layer->terms[2 * below],
+                        (unsigned)layer->terms[2 * below + 1], layer->rounds_twice);
+                    outputs[begin + i] = (uint8_t)(value < layer->low ? layer->low : value > layer->high ? layer->high : value);
+                }
+                continue;
+            } else {
+                const int32_t sign = kind == EDGEMNIST_SUM ? 1 : -1;
+                for (size_t i = 0; i < some; ++i) {
+                    sums[i] = KERNEL(term)(layer->terms, 0U, a[i], zero) +
+                              sign * KERNEL(term)(layer->terms, 1U, b[i * each], other_zero);
+                }
+            }
+            KERNEL(requantize)(layer, 0U, layer->block, sums, outputs + begin);
+        }
+        first += count;
+        other += step;
+        outputs += count;
+    }
+}
+#endif /* EDGEMNIST_CHAIN */
+
 /* Computes one row of a layer's outputs. */
 TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_window *window,
-                               const KERNEL(rows) * image, size_t row, uint8_t *list, uint8_t *patch, int32_t *sums,
-                               uint8_t *outputs)
+                               const KERNEL(rows) * image, const KERNEL(rows) * others, size_t row, uint8_t *list,
+                               uint8_t *patch, int32_t *sums, uint8_t *outputs)
 {
-    const KERNEL(span) down =
-        KERNEL(covered)(row, window->stride_height, window->top, window->kernel_height, window->height);
-    if (window->kind == EDGEMNIST_CROP) {
+    const uint8_t kind = window->kind;
+    const KERNEL(span) down = KERNEL(covered)(row, window->stride_height, window->dilation_height, window->top,
+                                              window->kernel_height, window->height);
+    if (kind == EDGEMNIST_PICK) {
         const size_t slot = (row + window->kernel_height - 1U) % image->kept;
         const uint8_t *const from =
             image->first + slot * image->row_bytes + (window->kernel_width - 1U) * (size_t)window->channels;
         KERNEL(copy)(from, outputs, (size_t)window->out_width * window->channels, 0U);
     }
+#ifdef EDGEMNIST_CHAIN
+    (void)others;
+#else
+    if (kind == EDGEMNIST_SELECTION) {
+        KERNEL(select)(layer, window, image, row, outputs);
+    } else if (kind >= EDGEMNIST_SUM) {
+        KERNEL(join)(layer, window, image->first + row % image->kept * image->row_bytes,
+                     others->first + (window->other_row != 0U ? row % others->kept * others->row_bytes : 0U), sums, outputs);
+    }
+#endif /* EDGEMNIST_CHAIN */
     for (size_t column = 0; column < window->out_width; ++column) {
-        const KERNEL(span) across =
-            KERNEL(covered)(column, window->stride_width, window->left, window->kernel_width, window->width);
-        if (window->kind == EDGEMNIST_CONVOLUTION) {
+        const KERNEL(span) across = KERNEL(covered)(column, window->stride_width, window->dilation_width, window->left,
+                                                    window->kernel_width, window->width);
+        if (kind == EDGEMNIST_CONVOLUTION) {
             KERNEL(gather)(window, image, down, across, patch);
             KERNEL(dense)(layer, patch, list, KERNEL(list)(patch, layer->inputs, list), sums, outputs);
-        } else if (window->kind != EDGEMNIST_CROP) {
+        } else if (kind <= EDGEMNIST_AVERAGE) {
             KERNEL(each_channel)(layer, window, image, down, across, sums, outputs);
         }
         KERNEL(finish)(layer, outputs);
@@ -169,36 +310,82 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
     }
 }
 
+/* The rows of what a layer takes: of the input and of what it takes as a whole one after the other, as it sees them. */
+static KERNEL(rows) KERNEL(rows_of)(const edgemnist_model *model, size_t number, int whole, KERNEL(rows) seen,
+                                    const uint8_t *arena)
+{
+    if (number != 0U) {
+        const edgemnist_layer *const layer = &model->layers[number - 1U];
+        const edgemnist_window *const window = &model->windows[number - 1U];
+        seen.first = window->kind == EDGEMNIST_CONSTANT ? (const uint8_t *)layer->weights : arena + layer->place;
+        if (!whole) {
+            seen.row_bytes = window->row_bytes;
+            seen.kept = window->kept;
+        }
+    }
+    return seen;
+}
+
+/* Rows that must be there of the image before one of the outputs can be made. */
+static size_t KERNEL(needed)(const edgemnist_layer *layer, const edgemnist_window *window, size_t row)
+{
+#ifndef EDGEMNIST_CHAIN
+    if (window->kind == EDGEMNIST_SELECTION) {
+        return layer->places[row] == UINT16_MAX ? 0U : layer->places[row] + 1U;
+    }
+#endif /* EDGEMNIST_CHAIN */
+    (void)layer;
+    const size_t end = row * window->stride_height + (window->kernel_height - 1U) * DILATION_DOWN(window) + 1U;
+    const size_t below = end > window->top ? end - window->top : 0U;
+    return below < window->height ? below : window->height;
+}
+
 /* Takes an image through all layers with windows; returns the last one's outputs. */
 TARGET static const uint8_t *KERNEL(slide)(const edgemnist_model *model, const uint8_t *image, int32_t *sums,
                                            uint8_t *scratch)
 {
     uint16_t *const made = (uint16_t *)(void *)(scratch + ROWS_PLACE(model)); /* rows of each layer's outputs */
+    uint16_t *const asker = made + model->window_count; /* for whom a layer makes a row */
     uint8_t *const arena = scratch + ARENA_PLACE(model);
     const size_t last = model->window_count - 1U;
     size_t index = last;
     for (size_t i = 0; i <= last; ++i) {
-        made[i] = 0;
+        made[i] = model->windows[i].kind == EDGEMNIST_CONSTANT ? model->windows[i].out_height : 0U;
     }
     while (made[last] < model->windows[last].out_height) {
         const edgemnist_layer *const layer = &model->layers[index];
         const edgemnist_window *const window = &model->windows[index];
-        const size_t row = made[index];
-        KERNEL(rows) source = {image, (size_t)window->width * window->channels, window->height};
-        if (index > 0U) {
-            const edgemnist_window *const before = window - 1;
-            const size_t end = row * window->stride_height + window->kernel_height;
-            const size_t needed = end < (size_t)window->top + window->height ? end - window->top : window->height;
-            if (made[index - 1U] < needed) {
-                --index;
-                continue;
-            }
-            source = (KERNEL(rows)){arena + model->layers[index - 1U].place, before->row_bytes, before->kept};
+        const size_t row = made[index], source = window->source;
+        size_t missing = 0; /* the layer of which there are too few rows */
+        if (source != 0U && made[source - 1U] < ((window->whole & 1U) != 0U ? model->windows[source - 1U].out_height
+                                                                          : KERNEL(needed)(layer, window, row))) {
+            missing = source;
         }
+        KERNEL(rows) others = {image, 0, window->height};
+#ifndef EDGEMNIST_CHAIN
+        const size_t other = window->kind >= EDGEMNIST_SUM ? window->other : 0U;
+        if (missing == 0U && other != 0U &&
+            made[other - 1U] < ((window->whole & 2U) != 0U ? model->windows[other - 1U].out_height
+                                : window->other_row != 0U  ? row + 1U
+                                                           : 1U)) {
+            missing = other;
+        }
+        others.row_bytes = window->other_step != 0U      ? (size_t)window->width * window->other_step
+                           : window->other_channel != 0U ? window->channels
+                                                         : 1U;
+        others = KERNEL(rows_of)(model, other, window->whole & 2U, others, arena);
+#endif /* EDGEMNIST_CHAIN */
+        if (missing != 0U) {
+            asker[missing - 1U] = (uint16_t)index;
+            index = missing - 1U;
+            continue;
+        }
+        KERNEL(rows) rows = {image, (size_t)window->width * window->channels, window->height};
+        rows = KERNEL(rows_of)(model, source, window->whole & 1U, rows, arena);
         uint8_t *const outputs = arena + layer->place + row % window->kept * window->row_bytes;
-        KERNEL(row)(layer, window, &source, row, scratch, scratch + PATCH_PLACE(model), sums, outputs);
+        KERNEL(row)(layer, window, &rows, &others, row, scratch, scratch + PATCH_PLACE(model), sums, outputs);
         ++made[index];
-        index += index < last;
+        index = index == last ? last : asker[index];
     }
     return arena + model->layers[last].place;
 }

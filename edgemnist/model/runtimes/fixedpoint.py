@@ -61,13 +61,19 @@ def quantized_multiplier(real: float) -> tuple[int, int]:
 
 
 def ratio(*scales: float, over: float, in_double: bool) -> float:
-    """Return a product of scales over another, each step rounded to float32 unless it is computed `in_double`."""
+    """Return a product of scales over another, each step rounded to float32 unless it is computed `in_double`.
+
+    Raises ValueError where that is no finite number.
+    """
     kind = np.float64 if in_double else np.float32
     product = kind(scales[0])
     with np.errstate(over="ignore", under="ignore"):
         for scale in scales[1:]:
             product = product * kind(scale)
-        return float(product / kind(over))
+        quotient = float(product / kind(over))
+    if not quotient < math.inf:
+        raise ValueError("a ratio of its scales is beyond float32")
+    return quotient
 
 
 def multiply_by_quantized_multiplier(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:

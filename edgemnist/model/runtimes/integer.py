@@ -72,7 +72,7 @@ _REFERENCE: Final = Rounding()
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
 them."""
-_RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"})
+RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"})
 WINDOWED: Final = (
     "CONV_2D",
     "DEPTHWISE_CONV_2D",
@@ -85,13 +85,13 @@ WINDOWED: Final = (
 """What slides a window over an image, see `runtimes.windows`; a STRIDED_SLICE if it crops."""
 SCALING: Final = ("MUL", "ADD", "SUB")
 """Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
-_OF_TWO: Final = (*SCALING, "PRELU")
-_ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *_OF_TWO)
+OF_TWO: Final = (*SCALING, "PRELU")
+_ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *OF_TWO)
 _WITH_BIAS: Final = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
 """Which may leave it out."""
 _EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
 """Where real numbers become quantized ones, or the other way round, as a converter leaves it at both ends."""
-_OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(_RESHAPING))
+_OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(RESHAPING))
 _KNOWN: Final = tuple(dict.fromkeys((*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)))
 
 _LONGEST_NAME: Final = 60
@@ -109,7 +109,7 @@ _MOST_TERMS: Final = 2**_ACCUMULATION_BITS - 1
 """That it can add up: each is at most 1."""
 _DIFFERENCE_BITS = 5
 """It takes the exponential of differences in Q5.26."""
-_SUM_BITS = 20
+SUM_BITS = 20
 """ADD and SUB take numbers with this many bits more."""
 _SOFTMAX_SCALE = 1 / 256
 """Of the int8 softmax's output, by the specification; its zero point is the lowest value."""
@@ -145,7 +145,7 @@ class IntegerClassifier(ChunkedClassifier):
         self._plan, held_at_once = plan(graph, rounding)
         self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
         kinds = (planned.operator.kind for planned in reversed(self._plan))
-        self._last = next((kind for kind in kinds if kind not in {*_EDGES, *_RESHAPING}), "")
+        self._last = next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
         self._output = _held_by(target)
         self._decode = decoder(self._output)
         self._shape = target.shape[1:] if numbers is not False and min(target.shape[1:], default=0) > 0 else (-1,)
@@ -217,30 +217,6 @@ def not_in_integers(path: Path, error: Exception, runtime: str) -> ArtifactError
         hint=f"The {runtime} runtime takes full-int8 TFLite files of dense layers, convolutions and pooling, such as "
         "tflite-int8.",
     )
-
-
-def chain(graph: Graph) -> list[Operator]:
-    """Return the operators that compute, from the input to the output.
-
-    Raises ValueError where the graph is no chain, has an operator that is not known here, or is too large.
-    """
-    operators: list[Operator] = []
-    current, computed = graph.inputs[0], {graph.inputs[0]}
-    for operator in _computing(graph):
-        joined = [index for index in operator.inputs[: _terms(operator)] if index in computed]
-        if operator.inputs[0] != current and not joined:
-            raise ValueError(f"its {operator.kind} does not follow the operator before it")
-        if joined != [current]:
-            does = "joins two branches" if len(joined) > 1 else "begins another branch"
-            raise ValueError(f"its {operator.kind} {does}, which the engine in C does not take yet")
-        current = operator.outputs[0]
-        computed.add(current)
-        if operator.kind not in _RESHAPING:
-            operators.append(operator)
-    if current != graph.outputs[0]:
-        raise ValueError("its last operator does not lead to the output")
-    _check_size(graph, operators)
-    return operators
 
 
 def _terms(operator: Operator) -> int:
@@ -339,7 +315,7 @@ def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], 
         except ValueError as error:
             raise placed(graph, one.operator, error) from error
         planned.append(Planned(operator=one.operator, reads=one.reads, last=one.last, run=run))
-    return planned, _held(graph, planned)
+    return planned, held_at_once(graph, planned)
 
 
 def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Any]:
@@ -349,7 +325,7 @@ def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     if operator.kind == "DEQUANTIZE":
         scale, zero_point = affine(source)
         return lambda values: np.float32(scale) * (values - zero_point).astype(np.float32)
-    if operator.kind not in _RESHAPING:
+    if operator.kind not in RESHAPING:
         return step(graph, operator, rounding)
     check_same_scale(operator, source, target)
     return lambda values: values
@@ -367,7 +343,7 @@ def _held_by(tensor: Tensor) -> Numbers:
     return Numbers(np.dtype(np.float32)) if tensor.dtype == "float32" else numbers_of(tensor)
 
 
-def _held(graph: Graph, plan: Sequence[Needed]) -> int:
+def held_at_once(graph: Graph, plan: Sequence[Needed]) -> int:
     """Return how many numbers of one input are held at a time at most.
 
     Raises ValueError where they do not fit one another, or are too many, or take too many products.
@@ -426,7 +402,7 @@ def _unknown(operator: Operator) -> ValueError:
 def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Quantized]:
     """Return what one operator does to the values of its inputs that are computed, int64 [N, ...] each.
 
-    Raises ValueError for an operator that `chain` does not return.
+    Raises ValueError for an operator that `needed` does not return.
     """
     dense_rescale, rescale = RESCALINGS[rounding.rescaling]
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
@@ -439,7 +415,7 @@ def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     if operator.kind == "SOFTMAX":
         beta = 1.0 if operator.options is None else float(operator.options.scalar(0, "f"))
         return _softmax(source, target, beta, rounding.softmax)
-    if operator.kind in _OF_TWO and not _is_single(graph.tensors[operator.inputs[1]]):
+    if operator.kind in OF_TWO and not is_single(graph.tensors[operator.inputs[1]]):
         return _combined(graph, operator, rounding)
     table, lowest = elementwise(graph, operator, rounding), BOUNDS[source.dtype][0]
     return lambda values: table[values - lowest]
@@ -460,9 +436,9 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENC
     if operator.kind == "RELU6" and rounding.in_double:
         # TFLM takes it for granted that the output has the input's scale.
         return np.clip(levels + zero_point, *activation_range(source, "relu6"))
-    if operator.kind in _OF_TWO:
+    if operator.kind in OF_TWO:
         other = graph.tensors[operator.inputs[1]]
-        if not _is_single(other):
+        if not is_single(other):
             raise ValueError(f"it has a {operator.kind} of more than a single number")
         numbers = _of_two(operator.kind, (levels, scale), _levels(other), target_scale, rounding)
     elif operator.kind in CUT:
@@ -500,14 +476,13 @@ def _leaking(
     levels: Quantized, scale: float, slopes: tuple[Quantized, float], target_scale: float, rounding: Rounding
 ) -> Quantized:
     """Return levels in the output's scale, those below 0 times slopes, which have a scale, too."""
-    rescale, in_double = RESCALINGS[rounding.rescaling][1], rounding.in_double
-    above = rescale(levels, *_multiplier(scale, over=target_scale, in_double=in_double, most=255))
-    factor = _multiplier(scale, slopes[1], over=target_scale, in_double=in_double, most=255**2)
-    below = rescale(levels * slopes[0], *factor)
-    return np.where(levels >= 0, above, below)
+    rescale = RESCALINGS[rounding.rescaling][1]
+    above, below = multipliers_of_two("PRELU", (scale, slopes[1]), target_scale, rounding)
+    return np.where(levels >= 0, rescale(levels, *above), rescale(levels * slopes[0], *below))
 
 
-def _is_single(tensor: Tensor) -> bool:
+def is_single(tensor: Tensor) -> bool:
+    """Return whether a tensor is a constant of one number."""
     return tensor.constant and tensor.values().size == 1
 
 
@@ -526,19 +501,8 @@ def _combined(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[
         raise ValueError("its PRELU has slopes that are computed")
     target_scale, target_zero_point = affine(target)
     low, high = activation_range(target, operator.activation)
+    joined_shapes(graph, operator)
     constants = [_levels(tensor)[0] if tensor.constant else None for tensor in tensors]
-    shapes = [
-        (1, *tensor.shape[1:]) if constant is None else constant.shape
-        for tensor, constant in zip(tensors, constants, strict=True)
-    ]
-    try:
-        whole = np.broadcast_shapes(*shapes)
-    except ValueError:
-        whole = ()
-    if whole != (1, *target.shape[1:]):
-        raise ValueError(
-            f"its {operator.kind} of {list(shapes[0])} and {list(shapes[1])} leads to an array of {list(target.shape)}"
-        )
 
     # Scales are refused here, and not when it is run.
     nothing = [(np.zeros(1, np.int64), affine(tensor)[0]) for tensor in tensors]
@@ -561,27 +525,60 @@ def _combined(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[
     return run
 
 
+def joined_shapes(graph: Graph, operator: Operator) -> list[tuple[int, ...]]:
+    """Return the shapes of what an operator in `SCALING` joins, with 1 for the batch where it is computed.
+
+    Raises ValueError where they do not lead to the output's.
+    """
+    tensors, target = [graph.tensors[index] for index in operator.inputs[:2]], graph.tensors[operator.outputs[0]]
+    shapes = [tensor.shape if tensor.constant else (1, *tensor.shape[1:]) for tensor in tensors]
+    try:
+        whole = np.broadcast_shapes(*shapes)
+    except ValueError:
+        whole = ()
+    if whole != (1, *target.shape[1:]):
+        raise ValueError(
+            f"its {operator.kind} of {list(shapes[0])} and {list(shapes[1])} leads to an array of {list(target.shape)}"
+        )
+    return shapes
+
+
 def _of_two(
     kind: str, first: tuple[Quantized, float], second: tuple[Quantized, float], target_scale: float, rounding: Rounding
 ) -> Quantized:
-    """Return what an operator in `_OF_TWO` makes of levels, each with its scale, in the output's scale."""
+    """Return what an operator in `OF_TWO` makes of levels, each with its scale, in the output's scale."""
     (levels, scale), (other, other_scale) = first, second
     if kind == "PRELU":
         return _leaking(levels, scale, second, target_scale, rounding)
+    multipliers = multipliers_of_two(kind, (scale, other_scale), target_scale, rounding)
     if kind == "MUL":
-        factor = _multiplier(scale, other_scale, over=target_scale, in_double=rounding.in_double, most=255**2)
-        return RESCALINGS[rounding.rescaling][1](levels * other, *factor)
-    # LiteRT's reference kernels round each of these twice, whatever they do elsewhere.
-    common = 2 * max(scale, other_scale)
-    terms = (
-        fixedpoint.multiply_rounding_twice(term << _SUM_BITS, *fixedpoint.quantized_multiplier(one / common))
-        for term, one in ((levels, scale), (other, other_scale))
-    )
-    left, right = terms
-    total = left + right if kind == "ADD" else left - right
-    # The kernels take no multiplier of 1 or more.
-    factor = _multiplier(common, over=target_scale * 2**_SUM_BITS, in_double=True, most=1 << 30)
-    return fixedpoint.multiply_rounding_twice(total, *factor)
+        return RESCALINGS[rounding.rescaling][1](levels * other, *multipliers[0])
+    left, right = (sum_terms(term, ratio) for term, ratio in zip((levels, other), multipliers, strict=False))
+    return fixedpoint.multiply_rounding_twice(left + right if kind == "ADD" else left - right, *multipliers[2])
+
+
+def sum_terms(levels: Quantized, ratio: tuple[int, int]) -> Quantized:
+    """Return what levels add to a sum. LiteRT's reference kernels round it twice, whatever they do elsewhere."""
+    return fixedpoint.multiply_rounding_twice(levels << SUM_BITS, *ratio)
+
+
+def multipliers_of_two(
+    kind: str, scales: Sequence[float], target_scale: float, rounding: Rounding = _REFERENCE
+) -> list[tuple[int, int]]:
+    """Return the (mantissa, exponent) of an operator in `OF_TWO`: of a product what takes it to the output's scale.
+
+    Of a sum what takes either term to a common scale, and their sum to the output's; of a PRELU that of numbers above
+    and below 0.
+    """
+    if kind in {"ADD", "SUB"}:
+        common = 2 * max(scales)
+        ratios = [fixedpoint.quantized_multiplier(scale / common) for scale in scales]
+        # The kernels take no multiplier of 1 or more.
+        return [*ratios, _multiplier(common, over=target_scale * 2**SUM_BITS, in_double=True, most=1 << 30)]
+    factor = _multiplier(*scales, over=target_scale, in_double=rounding.in_double, most=255**2)
+    if kind == "MUL":
+        return [factor]
+    return [_multiplier(scales[0], over=target_scale, in_double=rounding.in_double, most=255), factor]
 
 
 def _fully_connected(graph: Graph, operator: Operator, rescale: Rescale) -> Step:

@@ -23,7 +23,7 @@ from edgemnist.model.exports.manifest import Footprint, TensorSpec
 from edgemnist.model.native import ZIG, CompilerError, compile_c, find_compiler
 from edgemnist.model.native.amalgamation import RECOMMENDED, Origin, c_file, origin_of
 from edgemnist.model.native.network import Network, read_network
-from edgemnist.model.runtimes.integer import Rounding, chain, step
+from edgemnist.model.runtimes.integer import plan
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.task import Task, default_task
 from edgemnist.pipeline.export.interface import ExportConfig, Exported
@@ -67,8 +67,7 @@ class NetworkExporter(TFLiteExporter):
                 hint=f"Train a network for it, for example with: edgemnist train --network mlp:14:64-32:{bits}bit",
             )
         graph = read_graph(tflite)
-        for operator in chain(graph):
-            step(graph, operator, Rounding())
+        plan(graph)
         if model is not self.source.model:
             return tflite
         network = read_network(graph, self.source.spec)

@@ -41,7 +41,7 @@ def _layers(network: Network, classes: int) -> Iterator[Layer]:
     inner = (height * each, width * each, channels)
     if rim:
         whole = (inner[0] + 2 * rim, inner[1] + 2 * rim, channels)
-        yield Layer(kind=Kind.CROP, window=cropping(whole, top=rim, left=rim, below=rim, beyond=rim), **_RANGE)
+        yield Layer(kind=Kind.PICK, window=cropping(whole, top=rim, left=rim, below=rim, beyond=rim), **_RANGE)
     if each > 1:
         yield Layer(kind=Kind.AVERAGE, window=_window(inner, (each, each), each), **_RANGE)
     for stage in network.stages(classes):
