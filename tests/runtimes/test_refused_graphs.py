@@ -162,12 +162,12 @@ def test_a_depthwise_convolution_that_would_be_gigabytes_is_refused(monkeypatch:
     builder.operate("DEPTHWISE_CONV_2D", source, target, weights, options=Options(1, 1, 1, 2))
     graph = builder.ending_in(builder.dense(target, 14 * 28 * 4, 10))
     monkeypatch.setattr("edgemnist.model.native.network.MOST_WEIGHTS", 8)
-    # Two for each of its outputs, and the dense layer's.
-    products = 14 * 28 * 4 * (2 + 10)
+    # Two for each of its outputs.
+    products = 14 * 28 * 4 * 2
     monkeypatch.setattr("edgemnist.model.native.network.MOST_PRODUCTS", products)
     assert read_network(graph, spec_of(graph)).classes == 10
     monkeypatch.setattr("edgemnist.model.native.network.MOST_PRODUCTS", products - 1)
-    with pytest.raises(ValueError, match=f"it adds up {products:,} products for one input, and up to"):
+    with pytest.raises(ValueError, match=f"'tensor 2' needs {products:,} products, and up to"):
         read_network(graph, spec_of(graph))
     monkeypatch.setattr("edgemnist.model.native.network.MOST_WEIGHTS", 7)
     with pytest.raises(ValueError, match="'tensor 2' needs 8 weights, and up to 7 are possible"):

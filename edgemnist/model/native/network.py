@@ -19,6 +19,7 @@ from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.native.layers import NOWHERE, Joined, Kind, Layer, Summing, Table
 from edgemnist.model.runtimes.fixedpoint import activation_range, affine, numbers_of, sums_of
 from edgemnist.model.runtimes.integer import (
+    MOST_PRODUCTS,
     MOST_WEIGHTS,
     OF_TWO,
     RESHAPING,
@@ -453,9 +454,9 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> L
         if len(bias) == window.channels:
             kind, matrix = Kind.DEPTHWISE, sums.weights.reshape(-1, window.channels)
         else:
-            matrix = _expanded(sums.weights[0][..., None].transpose(2, 0, 1, 3), window.channels, weights.name)
+            matrix = _expanded(sums.weights[0][..., None].transpose(2, 0, 1, 3), window, weights.name)
     elif window is not None and operator.kind == "CONV_2D" and weights.shape[3] < window.channels:
-        matrix = _expanded(sums.weights, window.channels, weights.name)
+        matrix = _expanded(sums.weights, window, weights.name)
     if kind is not Kind.DEPTHWISE:
         bias = bias - zero * matrix.sum(axis=1, dtype=np.int64)
     return Layer(
@@ -502,16 +503,21 @@ def _range(target: Tensor, activation: str) -> _Range:
     return {"zero_point": affine(target)[1] - lowest, "low": low - lowest, "high": high - lowest}
 
 
-def _expanded(each: npt.NDArray[np.int8], channels: int, name: str) -> npt.NDArray[np.int8]:
+def _expanded(each: npt.NDArray[np.int8], window: Window, name: str) -> npt.NDArray[np.int8]:
     """Return the weights of a convolution in groups, or depthwise with several outputs a channel, as of a plain one.
 
     From [outputs, kernel_height, kernel_width, channels of a group] to [outputs, kernel_height * kernel_width *
     channels], with weights of 0 for all other channels. Raises ValueError where those are too many.
     """
     outputs, height, width, some = each.shape
-    if (size := outputs * height * width * channels) > MOST_WEIGHTS:
-        raise ValueError(f"its layer {name!r} needs {size:,} weights, and up to {MOST_WEIGHTS:,} are possible")
-    groups = channels // some
+    size = outputs * height * width * window.channels
+    for count, most, what in (
+        (size, MOST_WEIGHTS, "weights"),
+        (size * window.out_height * window.out_width, MOST_PRODUCTS, "products"),
+    ):
+        if count > most:
+            raise ValueError(f"its layer {name!r} needs {count:,} {what}, and up to {most:,} are possible")
+    groups = window.channels // some
     filters = np.zeros((groups, outputs // groups, height, width, groups, some), dtype=np.int8)
     group = np.arange(groups)
     filters[group, :, :, :, group] = each.reshape(groups, -1, height, width, some)
