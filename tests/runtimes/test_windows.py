@@ -11,7 +11,6 @@ import pytest
 
 from edgemnist.model.runtimes import windows
 from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier
-from edgemnist.model.runtimes.moves import selection_of
 from edgemnist.model.runtimes.tflite import ACTIVATION_FIELDS, Graph, Operator, Tensor
 from edgemnist.model.runtimes.windows import mean_multiplier, window_of, windowed
 from tests.native.networks import Options
@@ -60,53 +59,6 @@ def images(size: tuple[int, int], channels: int, count: int = 3) -> npt.NDArray[
     return np.random.default_rng(0).integers(-128, 128, (count, *size, channels))
 
 
-@pytest.mark.parametrize("kind", ["MAX_POOL_2D", "AVERAGE_POOL_2D"])
-@pytest.mark.parametrize(
-    ("activation", "ends"), [(0, (-128, 127)), (1, (ZERO_POINT, 127)), (3, (ZERO_POINT, ZERO_POINT + 12))]
-)
-def test_pooling_takes_what_lies_on_the_image_and_rounds_halves_away_from_zero(
-    kind: str, activation: int, ends: tuple[int, int]
-) -> None:
-    graph = graph_of(kind, (5, 7), 2, (3, 3, 2), fields(kind, (3, 2), (2, 3), SAME, activation), same_scale=True)
-    values, wanted = images((5, 7), 2), np.empty((3, 3, 3, 2))
-    for row, column in np.ndindex(3, 3):
-        # A row above the image and one below it are missing, and of columns nothing.
-        seen = values[:, max(2 * row - 1, 0) : 2 * row + 2, 3 * column : 3 * column + 2].reshape(3, -1, 2)
-        means = seen.mean(axis=1)
-        rounded = np.sign(means) * np.floor(np.abs(means) + 0.5)
-        wanted[:, row, column] = seen.max(axis=1) if kind == "MAX_POOL_2D" else rounded
-    assert np.array_equal(run(graph, values.reshape(3, -1)), np.clip(wanted, *ends))
-
-
-@pytest.mark.parametrize(
-    ("begins", "ends", "masks"),
-    [
-        ([0, 2, 1, 0], [3, 5, 4, 2], (0, 0)),
-        ([7, 2, 1, 7], [7, -2, -1, 7], (9, 9)),
-        ([7, 2, 1, 7], [7, 5, 7, 7], (9, 13)),
-        ([7, -5, -4, 7], [7, 7, 7, 7], (9, 15)),
-        ([7, 7, 7, 7], [7, 7, 7, 7], (15, 15)),
-    ],
-)
-def test_a_crop_takes_the_rows_and_columns_between_two_places(
-    begins: list[int], ends: list[int], masks: tuple[int, int]
-) -> None:
-    values = images((7, 5), 2)
-    slices = (
-        slice(None if masks[0] >> axis & 1 else begin, None if masks[1] >> axis & 1 else end)
-        for axis, (begin, end) in enumerate(zip(begins, ends, strict=True))
-    )
-    wanted = values[tuple(slices)]
-    constants = tuple(tensor(values=np.array(one, "<i4")) for one in (begins, ends, [1] * 4))
-    height, width, channels = wanted.shape[1:]
-    graph = graph_of("STRIDED_SLICE", (7, 5), 2, (height, width, channels), Options(*masks), constants, same_scale=True)
-    graph = with_source(graph, 3, 7, 5, 2)
-    assert np.array_equal(selection_of(graph, graph.operators[0]).take(values.reshape(3, -1)), wanted)
-    # What the engine in C makes of it.
-    window = window_of(graph, graph.operators[0])
-    assert np.array_equal(window.patches(window.images(values))[..., -1, -1, :], wanted)
-
-
 def test_a_mean_covers_the_image_that_it_is_of_or_all_of_each_place() -> None:
     for axes, target, sides, places in (([1, 2], (1, 1), (4, 4), 1), ([2], (1, 4, 1), (1, 4), 4)):
         graph = mean(axes)
@@ -115,14 +67,6 @@ def test_a_mean_covers_the_image_that_it_is_of_or_all_of_each_place() -> None:
         assert (window.height, window.width, window.channels) == (4, 4, 1)
         assert (window.kernel_height, window.kernel_width) == sides
         assert (window.out_height, window.out_width) == (places, 1)
-
-
-def test_a_mean_beyond_the_output_is_its_end() -> None:
-    constant = tensor(values=np.array([1, 2], np.int32))
-    graph = graph_of("MEAN", (4, 4), 1, (1, 1, 1), None, (constant,))
-    narrow = replace(graph, tensors=(graph.tensors[0], tensor(scale=0.25, shape=(1, 1)), *graph.tensors[2:]))
-    values = np.stack([np.full(16, -128), np.full(16, 127)])
-    assert run(narrow, values).reshape(-1).tolist() == [-128, 127]
 
 
 def test_the_division_of_a_mean_keeps_as_many_bits_as_there_are() -> None:
