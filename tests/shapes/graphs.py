@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.runtimes.tflite import IDENTIFIER, OPERATORS, TYPES, Graph
+from edgemnist.model.runtimes.tflite import IDENTIFIER, OPERATORS, TYPES, Graph, Operator
 from tests.native.networks import GraphBuilder, Options
 
 CHAINS: Final = ("dense", "cnn", "numbers")
@@ -102,6 +102,25 @@ def _joined(sketch: Sketch, kind: str, first: int, second: int, shape: Sequence[
     scale = 60 * scales[0] * scales[1] if kind == "MUL" else max(scales)
     target = sketch.shaped(sketch.activation(1, scale=scale), shape)
     return sketch.operate(kind, first, target, second, options=Options(int(sketch.rng.integers(0, 2))))
+
+
+def with_ends(graph: Graph, source: str, target: str) -> Graph:
+    """Return an int8 graph with input and output of these types, as converters write them: `uint8 of other steps`."""
+    tensors, operators, ends = [*graph.tensors], [*graph.operators], [*graph.inputs, *graph.outputs]
+    for place, words in ((0, source), (1, target)):
+        if words != "int8":
+            inner, index = graph.tensors[ends[place]], len(tensors)
+            factor = np.float32(1.5 if "other" in words else 1)
+            tensors.append(
+                replace(
+                    inner, name=words, dtype="uint8", scales=inner.scales * factor, zero_points=inner.zero_points + 128
+                )
+            )
+            pair = (index, ends[place]) if place == 0 else (ends[place], index)
+            made = Operator(kind="QUANTIZE", inputs=pair[:1], outputs=pair[1:], options=None)
+            operators.insert(0 if place == 0 else len(operators), made)
+            ends[place] = index
+    return Graph(tensors=tuple(tensors), operators=tuple(operators), inputs=(ends[0],), outputs=(ends[1],))
 
 
 _OPTIONS: Final = {

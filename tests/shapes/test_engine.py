@@ -1,6 +1,7 @@
 """What is exact is exact for every shape: the integer reference, the engine, its C files and its pages."""
 
 import json
+import math
 import shutil
 import subprocess
 from dataclasses import replace
@@ -15,6 +16,7 @@ from PIL import Image
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.storage import sha256
+from edgemnist.model.native import WARNINGS
 from edgemnist.model.native.amalgamation import c_header, c_source, origin_of
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, require_origin
 from edgemnist.model.native.network import read_network
@@ -28,7 +30,16 @@ from tests.browser import show, until
 from tests.native.conftest import origin, run_program
 from tests.native.networks import Options
 from tests.shapes import SPECS
-from tests.shapes.graphs import BRANCHED, CHAINS, CLASSES, Sketch, graph_of, reference_kernels, write_tflite
+from tests.shapes.graphs import (
+    BRANCHED,
+    CHAINS,
+    CLASSES,
+    Sketch,
+    graph_of,
+    reference_kernels,
+    with_ends,
+    write_tflite,
+)
 
 EACH = pytest.mark.parametrize("name", SPECS)
 
@@ -284,6 +295,63 @@ def test_the_program_of_a_c_file_answers_one_input(edge: str, tmp_path: Path) ->
         done = subprocess.run([tmp_path / "model"], input=wrong, check=False, capture_output=True)
         assert (done.returncode, done.stdout) == (2, b"")
         assert done.stderr.startswith(b"standard input holds ")
+
+
+RUNNING: Final = """
+#include <stdio.h>
+#include "model.h"
+int main(void)
+{
+    static unsigned char input[EDGEMNIST_INPUT_BYTES], output[EDGEMNIST_OUTPUT_BYTES];
+    while (fread(input, 1, sizeof input, stdin) == sizeof input) {
+        const int found = edgemnist_run(input, output);
+        fwrite(output, 1, sizeof output, stdout);
+        fwrite(&found, sizeof found, 1, stdout);
+    }
+    return 0;
+}
+"""
+
+
+@pytest.mark.needs("gcc")
+@pytest.mark.parametrize("source", ["int8", "uint8", "uint8 of other steps"])
+@pytest.mark.parametrize("target", ["int8", "uint8"])
+@pytest.mark.parametrize(("name", "kind"), [("digit", "cnn"), ("meter", "dense"), ("spectrogram", "numbers")])
+def test_a_c_file_runs_the_tensors_of_its_file(name: str, kind: str, source: str, target: str, tmp_path: Path) -> None:
+    check_run(with_ends(graph_of(SPECS[name], kind, seed=1), source, target), SPECS[name], tmp_path)
+
+
+@pytest.mark.needs("gcc")
+def test_a_c_file_has_room_for_an_input_that_is_turned_twice(tmp_path: Path) -> None:
+    """Pixels become numbers that the first operator makes pixels of again."""
+    sketch, spec = Sketch(1), InputSpec(shape=(28, 28), scale=(-1 / 255,), offset=(1.0,))
+    given = sketch.add("uint8", (1, 28, 28, 1), 1 / 255, 0)
+    turned = sketch.add("uint8", (1, 28, 28, 1), 1 / 255, 255)
+    minus = sketch.add("int8", (1,), 1.0, 0, np.array([-1], np.int8))
+    sketch.operate("MUL", given, turned, minus, options=Options(0))
+    graph = sketch.ending_in(sketch.softmax(sketch.dense(turned, 784, CLASSES), CLASSES))
+    assert read_network(graph, spec).maps_pixels
+    check_run(graph, spec, tmp_path)
+
+
+def check_run(graph: Graph, spec: InputSpec, tmp_path: Path) -> None:
+    """The C file of a graph takes tensors to what the integer reference makes of them."""
+    source, target = (np.dtype(graph.tensors[index].dtype) for index in (*graph.inputs, *graph.outputs))
+    numbers = math.prod(graph.tensors[graph.outputs[0]].shape) != CLASSES
+    path = write_c(graph, spec, tmp_path / "model.c", numbers=numbers)
+    (tmp_path / "model.h").write_text(c_header(read_network(graph, spec), origin([] if numbers else [*"01234"])))
+    (tmp_path / "main.c").write_text(RUNNING)
+    options = ("-std=c99", *WARNINGS, "-Werror", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+    run_program("gcc", *options, path, tmp_path / "main.c", "-o", tmp_path / "model")
+    ends = np.iinfo(source)
+    given = np.random.default_rng(2).integers(ends.min, ends.max + 1, (40, *graph.tensors[graph.inputs[0]].shape[1:]))
+    given = given.astype(ends.dtype)
+    expected = IntegerClassifier(graph, path, spec=spec, numbers=numbers).run(given)
+    assert (expected.dtype, len(np.unique(expected, axis=0)) > 5) == (target, True)
+    told = np.frombuffer(run_program(tmp_path / "model", given=given.tobytes()), np.uint8).reshape(len(given), -1)
+    np.testing.assert_array_equal(told[:, :-4].copy().view(target), expected.reshape(len(given), -1))
+    best = np.zeros(len(given)) if numbers else expected.argmax(axis=1)
+    np.testing.assert_array_equal(told[:, -4:].copy().view(np.int32)[:, 0], best)
 
 
 def write_page(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool, preparer: str = "resize") -> Path:

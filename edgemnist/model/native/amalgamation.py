@@ -51,6 +51,8 @@ layers that have windows, and with all that a graph may have. GCC 14 makes at mo
 _QUANTIZE_BYTES: Final = 3_584
 """Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
 and others half of it."""
+_MAPPING_BYTES: Final = 32
+"""Of `edgemnist_classify_levels`."""
 STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
     "-Os": (320, 544, 544),
     "-O2": (480, 480, 544),
@@ -151,6 +153,7 @@ extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
 """
     classes = "" if numbers else "#define EDGEMNIST_CLASSES EDGEMNIST_OUTPUTS\n"
     levels = "#define EDGEMNIST_QUANTIZES\n" if network.takes_levels else ""
+    maps = "#define EDGEMNIST_MAPS\n" if network.maps_pixels else ""
     stand = "/* What the numbers stand for: scale * (number - zero point). */\n"
     finder = f"""
 /* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */
@@ -164,7 +167,13 @@ extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
 
 #define EDGEMNIST_INPUTS {network.inputs}
 #define EDGEMNIST_OUTPUTS {network.classes}
-{classes}{levels}
+{classes}{levels}{maps}
+/* The tensors of the TFLite file: bytes, and the lowest number of their type, -128 of int8 and 0 of uint8. */
+#define EDGEMNIST_INPUT_BYTES EDGEMNIST_INPUTS
+#define EDGEMNIST_INPUT_LOWEST {np.iinfo(network.held.dtype).min}
+#define EDGEMNIST_OUTPUT_BYTES EDGEMNIST_OUTPUTS
+#define EDGEMNIST_OUTPUT_LOWEST {np.iinfo(network.output.dtype).min}
+
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -175,7 +184,8 @@ int edgemnist_classify(const uint8_t input[EDGEMNIST_INPUTS], uint8_t outputs[ED
 {quantizes if network.takes_levels else ""}
 {stand if numbers else names}extern const float edgemnist_score_scale;
 extern const int edgemnist_score_zero_point;
-{finder if origin.task is None else ""}
+
+{_inlined("run.h")}{finder if origin.task is None else ""}
 #ifdef __cplusplus
 }}
 #endif
@@ -217,12 +227,16 @@ def c_file(network: Network, origin: Origin) -> CFile:
     tables = _Tables()
     laid_out = lay_out(network, group=1, block=BLOCK, small=True, alignment=ALIGNMENT)
     layers = ",\n".join(_layer(tables, index, layer) for index, layer in enumerate(laid_out.layers))
-    pixel_map = tables.add("pixel_map", network.pixel_map)
     windows = _windows(laid_out)
+    models = _model("network", tables.add("pixel_map", network.pixel_map), laid_out.numbers, windows)
+    if network.maps_pixels:
+        numbers = {**laid_out.numbers, "pixel_maps": 1}
+        models += "\n" + _model("level_network", tables.add("level_map", network.level_map), numbers, windows)
     labels = ", ".join(_c_string(label) for label in origin.labels)
     memory_bytes = laid_out.scratch_bytes(ALIGNMENT)
     quantizing = _QUANTIZE_BYTES + 8 * _scales(network.spec) if network.takes_levels else 0
-    needs = _needs(laid_out, origin.labels, tables.bytes + quantizing)
+    mapping = MODEL.packed().size + _MAPPING_BYTES if network.maps_pixels else 0
+    needs = _needs(laid_out, origin.labels, tables.bytes + quantizing + mapping)
     needs_text = "\n".join(
         f" *   {option}: at most {one.flash_bytes:,} bytes of flash, and {one.ram_bytes:,} bytes of RAM, of which "
         f"{one.stack_bytes:,} are stack"
@@ -265,11 +279,7 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
 {layers},
 }};
 
-{windows}static const edgemnist_model edgemnist_network = {{
-    {pixel_map}, edgemnist_layers, {"edgemnist_windows" if windows else "NULL"},
-    {", ".join(map(str, laid_out.numbers.values()))},
-}};
-
+{windows}{models}
 #define EDGEMNIST_SCRATCH_BYTES {memory_bytes}U
 """
     header = c_header(network, origin)
@@ -391,6 +401,15 @@ def _parts(laid_out: ModelLayout) -> int:
         for window in laid_out.windows
     )
     return (1 if simple else 2) if laid_out.windows else 0
+
+
+def _model(name: str, first_map: str, numbers: Mapping[str, int], windows: str) -> str:
+    return f"""\
+static const edgemnist_model edgemnist_{name} = {{
+    {first_map}, edgemnist_layers, {"edgemnist_windows" if windows else "NULL"},
+    {", ".join(map(str, numbers.values()))},
+}};
+"""
 
 
 def _left_out(laid_out: ModelLayout) -> Iterator[str]:

@@ -71,6 +71,8 @@ class Network:
     """The shape of one answer, as the file has it."""
     guesses: tuple[str, ...] = ()
     """See `Classifier.guesses`."""
+    level_map: npt.NDArray[np.uint8] | None = None
+    """As `pixel_map`, [256], but of distances from the lowest number of `held`."""
 
     @property
     def inputs(self) -> int:
@@ -81,6 +83,11 @@ class Network:
     def takes_levels(self) -> bool:
         """Whether numbers become bytes before it is given them."""
         return self.spec.dtype != "uint8"
+
+    @property
+    def maps_pixels(self) -> bool:
+        """Whether bytes of pictures become other numbers than such distances do."""
+        return bool(np.any(_table(self.pixel_map) != _table(self.level_map)))
 
     @property
     def row(self) -> int:
@@ -126,7 +133,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
     _check_input(source, spec)
     levels = quantize_pixels(held, spec).astype(np.int64) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
     plan = needed(graph)
-    building = _Building(graph, plan, spec.size, levels)
+    building = _Building(graph, plan, spec.size)
     for one in plan:
         try:
             building.add(one)
@@ -139,10 +146,13 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
     if (width := layers[-1].total_outputs) > MAX_OUTPUTS:
         raise ValueError(f"it has {width:,} outputs, and up to {MAX_OUTPUTS:,} are possible")
     answer = target.shape[1:] if math.prod(target.shape[1:]) == width else (width,)
+    level_map, pixel_map = _or_none(building.level_map), building.level_map[levels]
     return Network(
         spec=spec,
         held=held,
-        pixel_map=_or_none(building.pixel_map),
+        # There is a place for what one of them makes.
+        pixel_map=_or_none(pixel_map) if level_map is None else pixel_map.astype(np.uint8),
+        level_map=level_map,
         layers=layers,
         output=output,
         answer=answer,
@@ -182,9 +192,9 @@ class _Made:
 class _Building:
     """A network of which some operators have been read."""
 
-    def __init__(self, graph: Graph, plan: Sequence[Needed], inputs: int, pixel_map: npt.NDArray[np.int64]) -> None:
+    def __init__(self, graph: Graph, plan: Sequence[Needed], inputs: int) -> None:
         self.layers: list[Layer] = []
-        self.pixel_map = pixel_map
+        self.level_map = _LEVELS
         self._graph, self._inputs = graph, inputs
         self._readers = Counter(index for one in plan for index in one.reads)
         self._readers[graph.outputs[0]] += 1
@@ -246,7 +256,7 @@ class _Building:
     def _map(self, operator: Operator, source: _Made, table: npt.NDArray[np.int64]) -> int:
         """Let every number of a layer become another, in a layer of its own if that is read by others."""
         if source.number == 0 and source.alone and not self.layers:
-            self.pixel_map = table[self.pixel_map]
+            self.level_map = table[self.level_map]
             return 0
         number = self._own(operator, source)
         layer = self.layers[number - 1]

@@ -180,24 +180,35 @@ class IntegerClassifier(ChunkedClassifier):
         """Return the values of the input tensor, int64 [N, values], or float32 where it holds real numbers."""
         written = np.empty(inputs.shape, self._numbers.storage)
         self._write(inputs, written)
-        held = written.view(self._numbers.dtype).reshape(len(inputs), -1)
-        return held if held.dtype.kind == "f" else held.astype(np.int64)
+        return _values(written.view(self._numbers.dtype))
 
     def quantized(self, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the values of the output tensor, int64 [N, ...], for up to `most` inputs, [N, *shape].
 
         Where the file turns them into real numbers, those are returned, float32.
         """
-        values = {self._source: self.held(inputs)}
+        return self._computed(self.held(inputs))
+
+    def run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the output tensor, [N, ...], of an input tensor, both as the file has them."""
+        return self._computed(_values(tensor)).astype(self._output.dtype)
+
+    def _computed(self, held: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        values = {self._source: held}
         for planned in self._plan:
             made = planned.run(*(values[index] for index in planned.reads))
             for index in planned.last:
                 del values[index]
             values[planned.operator.outputs[0]] = made
-        return values[self._target].reshape(len(inputs), *self._shape)
+        return values[self._target].reshape(len(held), *self._shape)
 
     def _scores(self, images: Images) -> Probabilities:
         return self._decode(self.quantized(images).astype(self._output.dtype).view(self._output.storage))
+
+
+def _values(tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    flat = tensor.reshape(len(tensor), -1)
+    return flat if flat.dtype.kind == "f" else flat.astype(np.int64)
 
 
 def check_input(source: Tensor, path: Path, spec: InputSpec) -> None:
