@@ -105,7 +105,8 @@ def time_engine(classifier: NativeClassifier, images: Images) -> float:
     There are few images, so that most of the repetitions end before another process is let in. Whole batches would be
     answered sooner, since the engine takes them in another order.
     """
-    call = classifier._prepare(images, np.empty((len(images), len(classifier.labels)), dtype=np.float32))  # noqa: SLF001
+    scores, answers = (np.empty((len(images), len(classifier.labels)), dtype) for dtype in (np.uint8, np.float32))
+    call = classifier._prepare(classifier._model, images, scores, answers)  # noqa: SLF001
     pointer = ctypes.c_void_p
     run = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_size_t, pointer, pointer)(classifier._kernel.run)  # noqa: SLF001
     clock, times = time.perf_counter_ns, []

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from time import perf_counter
-from typing import IO, Final
+from typing import IO, Final, Unpack
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ from edgemnist.ground.results import UNREADABLE
 from edgemnist.ground.web.bodies import JSON
 from edgemnist.ground.web.refusals import RefusedError, bad_request, refusal_of, too_large, unsupported
 from edgemnist.model.native import library_version
-from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.runtimes.interface import Classifier, Options
 from edgemnist.model.runtimes.untrusted import data_bytes
 from edgemnist.model.task import Assessment
 from edgemnist.serve.config import PictureLimits
@@ -248,15 +248,7 @@ class _Remote(Classifier):
         self.classes_ = np.arange(len(job.labels), dtype=np.int64)
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> Classifier:
+    def load(cls, path: Path, **options: Unpack[Options]) -> Classifier:
         """Not from a file: it answers for a classifier of the service."""
         raise NotImplementedError
 

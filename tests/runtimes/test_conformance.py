@@ -1,20 +1,26 @@
 """Every registered runtime keeps the contract: uint8 images in, float32 probabilities out, whatever the file holds."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 import edgemnist
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import RUNTIMES, default_runtime, load
-from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.runtimes.integer import IntegerClassifier, Rounding
+from edgemnist.model.runtimes.interface import ChunkedClassifier, Classifier
 from tests.needs import require_runtime
+from tests.shapes import SPECS
+from tests.shapes.made import weights, write
 
 
 def files(exports: Path) -> list[Path]:
@@ -141,3 +147,70 @@ def test_importing_the_registries_loads_no_runtime() -> None:
     code = f"import sys, edgemnist, edgemnist.pipeline.export; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+REFUSING = {"CompiledClassifier", "BrowserClassifier", "NullClassifier"}
+"""They take inputs alone."""
+
+
+def test_tensors_go_in_and_come_out_as_the_file_has_them(
+    classifiers: list[Classifier], images: Images, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for classifier in classifiers:
+        if type(classifier).__name__ in REFUSING:
+            with pytest.raises(UsageError, match="takes no tensors"):
+                classifier.run(images)
+            continue
+        assert isinstance(classifier, ChunkedClassifier)
+        assert classifier._reads is not None
+        dtype, shape = classifier._reads
+        if dtype.kind == "f":
+            given = classifier.spec.real(images).astype(dtype).reshape(-1, *shape)
+            np.testing.assert_allclose(classifier.run(given), classifier.predict_proba(images), atol=1e-5)
+        else:
+            given = np.random.default_rng(3).integers(-128, 128, (1010, *shape)).astype(dtype)
+            given[-10:] = (images[:10].astype(int) - 128).reshape(-1, *shape)
+            check_bits(classifier, given, monkeypatch)
+        few = given[::-7]
+        np.testing.assert_array_equal(classifier.run(few), classifier.run(few.copy()))
+        one = classifier.run(few[:1])
+        assert classifier.run(few[:0]).shape == (0, *one.shape[1:])
+        assert classifier.run(few[:0]).dtype == one.dtype
+        wanted = f"{dtype} [{', '.join(map(str, ('N', *shape)))}]"
+        for wrong in (few.astype(np.int16), few[0], few[..., None], few[:, 1:], few.tolist()):
+            with pytest.raises(ValueError, match="the input tensor must be") as caught:
+                classifier.run(wrong)
+            assert str(caught.value).startswith(f"the input tensor must be {wanted}, not ")
+
+
+def check_bits(classifier: Classifier, given: npt.NDArray[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A runtime gives every bit of the integer reference; LiteRT in its reference kernels, TFLM by its rounding."""
+    assert classifier.path is not None
+    rule = Rounding("double" if type(classifier).__name__ == "TFLMClassifier" else "single")
+    expected = IntegerClassifier.load(classifier.path, rounding=rule).run(given)
+    assert expected.dtype == given.dtype
+    assert len(np.unique(expected, axis=0)) > 5
+    if type(classifier).__name__ == "LiteRTClassifier":
+        from ai_edge_litert import interpreter
+
+        kernels = interpreter.OpResolverType.BUILTIN_REF
+        made = functools.partial(interpreter.Interpreter, experimental_op_resolver_type=kernels)
+        monkeypatch.setattr(interpreter, "Interpreter", made)
+        classifier = load(classifier.path, runtime="litert", trusted=True)
+    np.testing.assert_array_equal(classifier.run(given), expected)
+
+
+def test_a_file_with_a_fixed_batch_takes_whole_ones(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    spec = SPECS["row"]
+    path = write(tmp_path / "model.onnx", spec.shape, weights(spec))
+    model = onnx.load(path)
+    for tensor in (*model.graph.input, *model.graph.output):
+        tensor.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, path)
+    given = np.random.default_rng(1).normal(size=(8, *spec.shape)).astype(np.float32)
+    for runtime in ("onnxruntime", "openvino"):
+        classifier = load(path, runtime=runtime, spec=spec, trusted=True)
+        np.testing.assert_allclose(classifier.run(given), given @ weights(spec), atol=1e-5)
+        with pytest.raises(ValueError, match=r"must be float32 \[4 \* N, 13\], not float32 \[6, 13\]"):
+            classifier.run(given[:6])

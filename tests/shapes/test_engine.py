@@ -314,14 +314,18 @@ int main(void)
 
 
 @pytest.mark.needs("gcc")
+@pytest.mark.needs("engine")
 @pytest.mark.parametrize("source", ["int8", "uint8", "uint8 of other steps"])
 @pytest.mark.parametrize("target", ["int8", "uint8"])
 @pytest.mark.parametrize(("name", "kind"), [("digit", "cnn"), ("meter", "dense"), ("spectrogram", "numbers")])
-def test_a_c_file_runs_the_tensors_of_its_file(name: str, kind: str, source: str, target: str, tmp_path: Path) -> None:
+def test_tensors_go_in_and_come_out_as_the_file_has_them(
+    name: str, kind: str, source: str, target: str, tmp_path: Path
+) -> None:
     check_run(with_ends(graph_of(SPECS[name], kind, seed=1), source, target), SPECS[name], tmp_path)
 
 
 @pytest.mark.needs("gcc")
+@pytest.mark.needs("engine")
 def test_a_c_file_has_room_for_an_input_that_is_turned_twice(tmp_path: Path) -> None:
     """Pixels become numbers that the first operator makes pixels of again."""
     sketch, spec = Sketch(1), InputSpec(shape=(28, 28), scale=(-1 / 255,), offset=(1.0,))
@@ -335,7 +339,7 @@ def test_a_c_file_has_room_for_an_input_that_is_turned_twice(tmp_path: Path) -> 
 
 
 def check_run(graph: Graph, spec: InputSpec, tmp_path: Path) -> None:
-    """The C file of a graph takes tensors to what the integer reference makes of them."""
+    """The engine and the C file of a graph take tensors to what the integer reference makes of them."""
     source, target = (np.dtype(graph.tensors[index].dtype) for index in (*graph.inputs, *graph.outputs))
     numbers = math.prod(graph.tensors[graph.outputs[0]].shape) != CLASSES
     path = write_c(graph, spec, tmp_path / "model.c", numbers=numbers)
@@ -348,6 +352,9 @@ def check_run(graph: Graph, spec: InputSpec, tmp_path: Path) -> None:
     given = given.astype(ends.dtype)
     expected = IntegerClassifier(graph, path, spec=spec, numbers=numbers).run(given)
     assert (expected.dtype, len(np.unique(expected, axis=0)) > 5) == (target, True)
+    for kernel in kernel_names():
+        native = NativeClassifier(read_network(graph, spec), path, kernel=kernel, numbers=numbers)
+        np.testing.assert_array_equal(native.run(given), expected, err_msg=kernel)
     told = np.frombuffer(run_program(tmp_path / "model", given=given.tobytes()), np.uint8).reshape(len(given), -1)
     np.testing.assert_array_equal(told[:, :-4].copy().view(target), expected.reshape(len(given), -1))
     best = np.zeros(len(given)) if numbers else expected.argmax(axis=1)

@@ -236,19 +236,11 @@ def answer_all(
     """Return the answers of a directory's artifacts, on this machine, to inputs of its task, one at a time."""
     from edgemnist.model.runtimes import load
 
-    task = task or unnamed_task()
-    return {
-        artifact.sha256: ask_one_at_a_time(
-            load(
-                directory / artifact.file,
-                spec=artifact.spec(task),
-                numbers=task.numbers,
-                trusted=True,
-            ),
-            images,
-        )
-        for artifact in artifacts
-    }
+    task, answers = task or unnamed_task(), {}
+    for one in artifacts:
+        classifier = load(directory / one.file, spec=one.spec(task), numbers=task.numbers, trusted=True)
+        answers[one.sha256] = ask_one_at_a_time(classifier, images)
+    return answers
 
 
 def ask_one_at_a_time(classifier: Classifier, images: Images) -> Probabilities:
@@ -291,17 +283,13 @@ def answers_of_export(
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
         for name, data in made.items():
             (Path(directory) / name).write_bytes(data)
-        twins = twins or {}
+        twins, task = twins or {}, after.resolved_task
         new = [one for one in after.artifacts if one.file in made]
         asked = [one for one in new if one.file not in twins]
-        answers = {**kept, **answer_all(Path(directory), asked, images, after.resolved_task)}
+        answers = {**kept, **answer_all(Path(directory), asked, images, task)}
         for one in new:
             if one.file in twins:
-                twin = IntegerClassifier(
-                    read_graph(twins[one.file]),
-                    Path(one.file),
-                    spec=one.spec(after.resolved_task),
-                    numbers=after.resolved_task.numbers,
-                )
+                graph, spec = read_graph(twins[one.file]), one.spec(task)
+                twin = IntegerClassifier(graph, Path(one.file), spec=spec, numbers=task.numbers)
                 answers[one.sha256] = twin.answer(images)
     return encode_answers(answers)

@@ -6,10 +6,10 @@ import ctypes
 import re
 import tempfile
 import threading
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from edgemnist.model.native.library import Call, PreparedModel, Single, aligned,
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import C_SOURCE
 from edgemnist.model.runtimes.integer import not_in_integers
-from edgemnist.model.runtimes.interface import ChunkedClassifier, Steps, not_a_classifier
+from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, Steps, not_a_classifier
 from edgemnist.model.runtimes.pixels import Numbers, dequantize_scores, encoder
 from edgemnist.model.runtimes.tflite import read_graph_file
 
@@ -38,42 +38,42 @@ class NativeClassifier(ChunkedClassifier):
     Blank parts of an image are skipped, so the time of a call depends on its ink.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        numbers: bool | None = None,
-        kernel: str | None = None,
-    ) -> None:
+    def __init__(self, network: Network, path: Path, *, kernel: str | None = None, **options: Unpack[Options]) -> None:
         """`path` names the model in messages; `kernel` is one of `kernel_names()`, the fastest by default."""
         self._library = open_library()
         named = {known.name.decode(): known for known in self._library.kernels}
         if kernel is not None and kernel not in named:
             raise UnknownNameError("kernel", kernel, named)
         self._kernel = self._library.kernels[0] if kernel is None else named[kernel]
+        super().__init__(network, path, **options)
+
+    def _take(self, source: Network, spec: InputSpec | None) -> Callable[[], str]:
+        del spec
+        network, threads = source, self._threads
         try:
             self._model = PreparedModel(network, self._kernel)
         except ValueError as error:
-            raise not_in_integers(path, error, "native") from error
+            raise not_in_integers(self._file, error, "native") from error
         self.spec, self.guesses, self._classes = network.spec, network.guesses, network.classes
-        self._shape = (network.classes,) if numbers is False else network.answer
+        self._reads, self._made, self._output = (network.held.dtype, network.shape), network.answer, network.output
+        same = np.arange(256, dtype=np.uint8) if network.level_map is None else network.level_map
+        self._level_map = same if network.maps_pixels else None
+        self._shape = (network.classes,) if self._is_numbers is False else network.answer
         self._write = encoder(network.held, network.spec) if network.takes_levels else None
         # From the lowest number of its type on, as the engine has all of them.
         self._from = np.uint8(np.iinfo(network.held.dtype).min & 0xFF)
         # From bit patterns to distances from the lowest number, which the engine answers with.
         self._decoded = np.roll(dequantize_scores(network.output), np.iinfo(network.output.dtype).min)
         self._pool = _pool(threads) if threads > 1 else None
-        self._threads = threads
         self._image = aligned(self.spec.size).reshape(self.spec.single)
         self._one_answer = np.empty((1, self._classes), dtype=np.float32)
-        call = self._prepare(self._image, self._one_answer)
+        call = self._prepare(self._model, self._image, np.empty((1, self._classes), np.uint8), self._one_answer)
         single = self.spec.single
         self._single = Single(call, super().answer, len(single), (*single, *[0] * (5 - len(single))))
         self._single.kept = call.kept
-        self._set_up(path, labels, numbers=numbers)
+        return str
+
+    def _fix_memory(self) -> None:
         direct = self._library.is_direct and self._write is None and len(self._shape) == 1
         if direct and self._probabilities is None:
             # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
@@ -82,21 +82,13 @@ class NativeClassifier(ChunkedClassifier):
                 self.predict_proba = self.answer  # type: ignore[assignment, method-assign]
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> NativeClassifier:
+    def load(cls, path: Path, **options: Unpack[Options]) -> Self:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         Raises ArtifactError, too, where the file is not a chain of convolutions and pooling, then dense layers, with
         ReLU, softmax and requantization, all in 8 bits, and where the native library cannot be loaded.
         """
-        return cls(read_network_file(path, spec), path, threads=threads, labels=labels, numbers=numbers)
+        return cls(read_network_file(path, options.get("spec")), path, **options)
 
     @property
     def kernel(self) -> str:
@@ -112,22 +104,20 @@ class NativeClassifier(ChunkedClassifier):
             finish=self._one_answer.copy,
         )
 
-    def _prepare(self, images: Images, answers: Probabilities) -> Call:
+    def _prepare(self, model: PreparedModel, images: Images, scores: Images, answers: Probabilities) -> Call:
         """Return a call of the library that answers `images`, in order in memory; it keeps alive what it points to."""
-        count = len(images)
-        scores = np.empty((count, self._classes), dtype=np.uint8)
-        scratch = aligned(self._kernel.scratch_bytes(ctypes.addressof(self._model.structure)))
+        scratch = aligned(self._kernel.scratch_bytes(ctypes.addressof(model.structure)))
         call = Call(
             kernel=ctypes.addressof(self._kernel),
-            model=ctypes.addressof(self._model.structure),
+            model=ctypes.addressof(model.structure),
             decoded=self._decoded.ctypes.data,
             images=images.ctypes.data,
-            count=count,
+            count=len(images),
             scores=scores.ctypes.data,
             answers=answers.ctypes.data,
             scratch=scratch.ctypes.data,
         )
-        call.kept = (self._kernel, self._model, self._decoded, images, scores, answers, scratch)
+        call.kept = (self._kernel, model, self._decoded, images, scores, answers, scratch)
         return call
 
     def _levels(self, inputs: npt.NDArray[Any]) -> Images:
@@ -150,7 +140,21 @@ class NativeClassifier(ChunkedClassifier):
         return answers.reshape(-1, *self._shape)
 
     def _answer_part(self, images: Images, answers: Probabilities) -> None:
-        self._library.answer(ctypes.byref(self._prepare(images, answers)))
+        scores = np.empty((len(images), self._classes), dtype=np.uint8)
+        self._library.answer(ctypes.byref(self._prepare(self._model, images, scores, answers)))
+
+    @cached_property
+    def _level_model(self) -> PreparedModel:
+        """What takes distances from the lowest number of the input tensor."""
+        return self._model if self._level_map is None else self._model.with_map(self._level_map)
+
+    def _run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        levels = tensor.view(np.uint8) ^ self._from
+        answers = np.empty((len(levels), self._classes), dtype=np.float32)
+        scores = np.empty(answers.shape, dtype=np.uint8)
+        self._library.answer(ctypes.byref(self._prepare(self._level_model, levels, scores, answers)))
+        scores ^= np.uint8(np.iinfo(self._output.dtype).min & 0xFF)
+        return scores.view(self._output.dtype).reshape(-1, *self._made)
 
 
 def kernel_names() -> tuple[str, ...]:
@@ -218,23 +222,11 @@ class CompiledClassifier(ChunkedClassifier):
 
     formats = (C_SOURCE,)
 
-    def __init__(
-        self,
-        source: bytes,
-        path: Path,
-        *,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-        **_: object,
-    ) -> None:
-        """`source` is the contents of a C file, `path` its name in messages.
-
-        One thread executes it. Raises ArtifactError where the compiler fails.
-        """
+    def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
+        """Compile a C file, which one thread executes. Raises ArtifactError where the compiler fails."""
         from edgemnist.model.native.amalgamation import origin_of
 
-        self._lock, library = threading.Lock(), _compiled(source, path)
+        self._lock, library = threading.Lock(), _compiled(source, self._file)
         try:
             inputs, self._classes = (
                 int(found[1]) if (found := re.search(rb"#define EDGEMNIST_%s (\d+)" % name, source)) else 0
@@ -243,21 +235,25 @@ class CompiledClassifier(ChunkedClassifier):
             self._classify = library.edgemnist_classify
             scale = ctypes.c_float.in_dll(library, "edgemnist_score_scale").value
             zero_point = ctypes.c_int.in_dll(library, "edgemnist_score_zero_point").value
-            numbers = b"#define EDGEMNIST_CLASSES" not in source if numbers is None else numbers
-            named: Any = () if numbers else (ctypes.c_char_p * self._classes).in_dll(library, "edgemnist_labels")
+            if self._is_numbers is None:
+                self._is_numbers = b"#define EDGEMNIST_CLASSES" not in source
+            named: Any = (
+                () if self._is_numbers else (ctypes.c_char_p * self._classes).in_dll(library, "edgemnist_labels")
+            )
             self._quantize = library.edgemnist_quantize if b"#define EDGEMNIST_QUANTIZES" in source else None
         except (AttributeError, ValueError) as error:
             raise ArtifactError(
-                f"{path} is not a classifier written by edgemnist: {error}",
+                f"{self._file} is not a classifier written by edgemnist: {error}",
                 hint="Make one with: edgemnist export --format c",
             ) from error
         origin = origin_of(source)
         self.spec = spec or (origin.task.input if origin and origin.task else self.spec)
         if inputs != self.spec.size or (self._quantize is None) != (self.spec.dtype == "uint8"):
-            raise not_a_classifier(path, f"its input has {inputs:,} numbers", self.spec)
+            raise not_a_classifier(self._file, f"its input has {inputs:,} numbers", self.spec)
         self._decoded = dequantize_scores(Numbers(np.dtype(np.uint8), scale, zero_point))
-        own = [(name or b"").decode() for name in named] if labels is None and not numbers else labels
-        self._set_up(path, own, numbers=numbers)
+        if self._labels is None and not self._is_numbers:
+            self._labels = [(name or b"").decode() for name in named]
+        return str
 
     def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
         images = np.ascontiguousarray(images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import ctypes
 import functools
 import sys
@@ -108,6 +109,13 @@ class PreparedModel:
             windows=ctypes.addressof(windows) if windows else None,
             **laid_out.numbers,
         )
+
+    def with_map(self, table: npt.NDArray[np.uint8]) -> PreparedModel:
+        """Return the model of other inputs, where this one has a map: each byte becomes what a table, [256], says."""
+        made = copy.copy(self)
+        made.structure = _Model.from_buffer_copy(self.structure)
+        made.structure.pixel_map, made.structure.pixel_maps = self._address(table), 1
+        return made
 
     def _address(self, values: npt.NDArray[Any] | None) -> int | None:
         """Return where a copy of an array lies from now on."""

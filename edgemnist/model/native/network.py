@@ -71,6 +71,8 @@ class Network:
     """The shape of one answer, as the file has it."""
     guesses: tuple[str, ...] = ()
     """See `Classifier.guesses`."""
+    shape: tuple[int, ...] = ()
+    """Of one input in the file's tensor."""
     level_map: npt.NDArray[np.uint8] | None = None
     """As `pixel_map`, [256], but of distances from the lowest number of `held`."""
 
@@ -153,6 +155,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
         # There is a place for what one of them makes.
         pixel_map=_or_none(pixel_map) if level_map is None else pixel_map.astype(np.uint8),
         level_map=level_map,
+        shape=source.shape[1:],
         layers=layers,
         output=output,
         answer=answer,

@@ -16,7 +16,7 @@ import signal
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -172,37 +172,28 @@ class BrowserClassifier(ChunkedClassifier):
 
     formats = (WEB_PAGE,)
 
-    def __init__(
-        self,
-        page: bytes,
-        path: Path,
-        *,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-        **_: object,
-    ) -> None:
-        """`page` is the contents of the file, `path` names it in messages."""
-        self._path, self._lock = path, threading.Lock()
-        about = describe_page(page)
+    def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
+        self._lock, about = threading.Lock(), describe_page(source)
         if about is None:
             raise ArtifactError(
-                f"{path} is not a page written by edgemnist", hint="Make one with: edgemnist export --format web"
+                f"{self._file} is not a page written by edgemnist", hint="Make one with: edgemnist export --format web"
             )
         self._decoded = dequantize_scores(Numbers(np.dtype(np.uint8), about.scale, about.zero_point))
         self._classes = about.outputs or len(about.labels)
         self.spec = spec or (about.task.input if about.task else self.spec)
         if about.inputs not in {self.spec.size, 0}:
-            raise not_a_classifier(path, f"its input has {about.inputs:,} numbers", self.spec)
-        numbers = not about.labels if numbers is None else numbers
+            raise not_a_classifier(self._file, f"its input has {about.inputs:,} numbers", self.spec)
+        if self._is_numbers is None:
+            self._is_numbers = not about.labels
         try:
             self._browser = _Browser()
             weakref.finalize(self, self._browser.close)
-            self._browser.open(page)
+            self._browser.open(source)
         except (OSError, ValueError) as error:
             raise self._silent(error) from error
-        own = about.labels if labels is None and not numbers else labels
-        self._set_up(path, own, self._scores(self.spec.probes()), numbers=numbers)
+        if self._labels is None and not self._is_numbers:
+            self._labels = about.labels
+        return str
 
     def _scores(self, images: Images) -> Probabilities:
         asked = _ASK % base64.b64encode(images.tobytes()).decode()
@@ -216,7 +207,7 @@ class BrowserClassifier(ChunkedClassifier):
 
     def _silent(self, error: Exception) -> ArtifactError:
         return ArtifactError(
-            f"{self._path} does not answer in a browser: {error}",
+            f"{self._file} does not answer in a browser: {error}",
             hint="Open it there, and see what it says. It needs WebAssembly with SIMD.",
         )
 

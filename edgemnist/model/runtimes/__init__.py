@@ -9,7 +9,7 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.registry import Entry, Package, Registry, Resource
@@ -240,11 +240,6 @@ def is_model_file(name: str | Path) -> bool:
     return any(Path(name).suffix in entry.suffixes for entry in RUNTIMES.values())
 
 
-def known_options(spec: InputSpec | None, *, numbers: bool | None) -> dict[str, Any]:
-    """Return those options of `Classifier.load` that say more than the file does."""
-    return {name: value for name, value in (("spec", spec), ("numbers", numbers)) if value is not None}
-
-
 def load(
     path: str | Path,
     *,
@@ -284,12 +279,7 @@ def load(
         from edgemnist.model.runtimes.untrusted import try_file
 
         at_once = try_file(path, runtime, spec, numbers=numbers)
-    classifier: Classifier = implementation.load(
-        path,
-        threads=threads,
-        labels=labels,
-        **known_options(spec, numbers=numbers),
-    )
+    classifier: Classifier = implementation.load(path, threads=threads, labels=labels, spec=spec, numbers=numbers)
     if at_once is not None:
         classifier.most = min(classifier.most, at_once)
     return classifier

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ from edgemnist.model.runtimes.fixedpoint import (
     numbers_of,
     sums_of,
 )
-from edgemnist.model.runtimes.interface import ChunkedClassifier, infer_spec, not_a_classifier
+from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, infer_spec, not_a_classifier
 from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved, only_names_axes
 from edgemnist.model.runtimes.pixels import Numbers, decoder, encoder
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
@@ -119,59 +119,44 @@ class IntegerClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, computed in integers."""
 
     def __init__(
-        self,
-        graph: Graph,
-        path: Path,
-        *,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-        rounding: Rounding = _REFERENCE,
+        self, graph: Graph, path: Path, *, rounding: Rounding = _REFERENCE, **options: Unpack[Options]
     ) -> None:
-        """`graph` is the contents of the file, `path` its name in messages.
+        """`graph` is the contents of the file, `path` its name in messages; `rounding` may be that of other kernels.
 
         Raises ValueError, with a few words, for a graph that cannot be computed in integers.
         """
-        if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+        self._rounding = rounding
+        super().__init__(graph, path, **options)
+
+    def _take(self, source: Graph, spec: InputSpec | None) -> Callable[[], str]:
+        if len(source.inputs) != 1 or len(source.outputs) != 1:
             raise ValueError("it has more than one input or output")
-        source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
-        held = _held_by(source)
+        self._source, self._target = source.inputs[0], source.outputs[0]
+        given, made = source.tensors[self._source], source.tensors[self._target]
+        self._numbers, self._output = _held_by(given), _held_by(made)
         if spec is None:
-            spec, self.guesses = infer_spec(source.shape[1:], held)
-        self.spec = spec
-        check_input(source, path, self.spec)
-        self._numbers, self._write = held, encoder(held, self.spec)
-        self._source, self._target = graph.inputs[0], graph.outputs[0]
-        self._plan, held_at_once = plan(graph, rounding)
+            spec, self.guesses = infer_spec(given.shape[1:], self._numbers)
+        self.spec, self._reads = spec, (self._numbers.dtype, given.shape[1:])
+        check_input(given, self._file, spec)
+        self._write, self._decode = encoder(self._numbers, spec), decoder(self._output)
+        self._plan, held_at_once = plan(source, self._rounding)
         self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
+        self._made = made.shape[1:] if min(made.shape[1:], default=0) > 0 else (-1,)
+        self._shape = self._made if self._is_numbers is not False else (-1,)
         kinds = (planned.operator.kind for planned in reversed(self._plan))
-        self._last = next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
-        self._output = _held_by(target)
-        self._decode = decoder(self._output)
-        self._shape = target.shape[1:] if numbers is not False and min(target.shape[1:], default=0) > 0 else (-1,)
-        self._set_up(path, labels, numbers=numbers, last=lambda: self._last)
+        last = next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
+        return lambda: last
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-        rounding: Rounding = _REFERENCE,
-    ) -> IntegerClassifier:
+    def load(cls, path: Path, *, rounding: Rounding = _REFERENCE, **options: Unpack[Options]) -> Self:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
-        `threads` makes no difference: NumPy's BLAS has a setting of its own. `rounding` is the reference's, or that of
-        other kernels. Raises ArtifactError, too, where the file has other operators than those in `_KNOWN`, or others
-        than in 8 bits.
+        `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
+        has other operators than those in `_KNOWN`, or others than in 8 bits.
         """
-        del threads
         graph = read_graph_file(path)
         try:
-            return cls(graph, path, labels=labels, spec=spec, numbers=numbers, rounding=rounding)
+            return cls(graph, path, rounding=rounding, **options)
         except (ValueError, LookupError, ArithmeticError) as error:
             # Whatever a graph makes of its computation that refers to tensors which it does not have.
             raise not_in_integers(path, error, "integer") from error
@@ -187,11 +172,10 @@ class IntegerClassifier(ChunkedClassifier):
 
         Where the file turns them into real numbers, those are returned, float32.
         """
-        return self._computed(self.held(inputs))
+        return self._computed(self.held(inputs)).reshape(len(inputs), *self._shape)
 
-    def run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Return the output tensor, [N, ...], of an input tensor, both as the file has them."""
-        return self._computed(_values(tensor)).astype(self._output.dtype)
+    def _run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return self._computed(_values(tensor)).astype(self._output.dtype).reshape(len(tensor), *self._made)
 
     def _computed(self, held: npt.NDArray[Any]) -> npt.NDArray[Any]:
         values = {self._source: held}
@@ -200,7 +184,7 @@ class IntegerClassifier(ChunkedClassifier):
             for index in planned.last:
                 del values[index]
             values[planned.operator.outputs[0]] = made
-        return values[self._target].reshape(len(held), *self._shape)
+        return values[self._target]
 
     def _scores(self, images: Images) -> Probabilities:
         return self._decode(self.quantized(images).astype(self._output.dtype).view(self._output.storage))

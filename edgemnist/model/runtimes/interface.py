@@ -9,12 +9,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypedDict, Unpack
 
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.errors import ArtifactError, EdgemnistError
+from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import COLOURS, UNIT, InputSpec
@@ -43,6 +43,19 @@ CHUNK: Final = 1000
 """Images that a runtime gets at once: its memory does not grow with their number, and larger ones are no faster."""
 MOST_NAMED: Final = 10
 """Classes that `repr` names; of more it leaves out those in the middle."""
+
+
+class Options(TypedDict, total=False):
+    """What is known of a model beside its file; what is left out, or None, its tensors tell."""
+
+    threads: int
+    """How many the runtime may use for one call; 1 by default."""
+    labels: Sequence[str] | None
+    """The names of the classes; by default they are the file's own, or 0 to C-1."""
+    spec: InputSpec | None
+    """What it reads, see `infer_spec`."""
+    numbers: bool | None
+    """Whether it answers with numbers of any meaning, and not with classes, see `infer_numbers`."""
 
 
 class Classifier(ABC):
@@ -85,21 +98,8 @@ class Classifier(ABC):
 
     @classmethod
     @abstractmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> Classifier:
-        """Read a model file.
-
-        `threads` is how many the runtime may use for one call. `labels` names the classes; by default they are the
-        file's own, or 0 to C-1. `spec` is what the model reads, and `numbers` whether it answers with numbers of any
-        meaning, and not with classes. What is None its tensors tell, see `infer_spec` and `infer_numbers`, and
-        `guesses` has what they leave open.
+    def load(cls, path: Path, **options: Unpack[Options]) -> Classifier:
+        """Read a model file; `guesses` has what neither the options nor its tensors say.
 
         Raises ArtifactError where the file is missing, damaged or of another format, does not map such inputs to class
         scores, or has more or fewer classes than there are labels.
@@ -117,6 +117,16 @@ class Classifier(ABC):
     def answer(self, inputs: npt.ArrayLike) -> Probabilities:
         """Return what the model answers, float32 [N, ...]: numbers, or the probabilities of classes."""
         return self.predict_proba(inputs)
+
+    def run(self, tensor: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the output tensor, [N, ...], that the file makes of its input tensor, [N, ...].
+
+        Both have the shape and the dtype of the file, such as int8, and N is a multiple of `fixed_batch`. Nothing is
+        scaled on the way, and no answer made of the output. Raises ValueError for an array of another dtype or shape,
+        and UsageError where the runtime does not take tensors.
+        """
+        del tensor
+        raise UsageError(f"{self.path} takes no tensors in this runtime", hint="Name another one, or use answer().")
 
     def steps(self) -> Steps | None:
         """Return the steps of a call with a single image, or None where the runtime does not tell them apart."""
@@ -270,8 +280,7 @@ _ARRAY: Final = np.ndarray
 class ChunkedClassifier(Classifier):
     """A classifier that is fed a limited number of images at a time.
 
-    A subclass sets `fixed_batch` where the model takes that many images only, and then calls `_set_up`. It may set
-    `_one` before or after that. It implements `_scores`.
+    A subclass implements `_take`, `_scores`, and `_run` where it sets `_reads`.
     """
 
     formats: ClassVar[tuple[str, ...]] = ()
@@ -287,23 +296,42 @@ class ChunkedClassifier(Classifier):
     """Of what the file gives for it."""
     _one_shape: tuple[int, ...] = ()
     """Of an array of one input that goes to `_one` unchecked: of bytes, as other numbers may not be finite."""
+    _reads: tuple[np.dtype[Any], tuple[int, ...]] | None = None
+    """The dtype of the input tensor, and its shape without the first axis."""
 
-    @classmethod
-    def load(
-        cls,
+    def __init__(
+        self,
+        source: Any,  # noqa: ANN401 - of any runtime
         path: Path,
         *,
         threads: int = 1,
         labels: Sequence[str] | None = None,
         spec: InputSpec | None = None,
         numbers: bool | None = None,
-    ) -> Self:
+    ) -> None:
+        """`source` is the contents of a file of `formats`, or what `_take` reads instead; `path` its name in messages.
+
+        Raises ArtifactError where it is no classifier, and what `_take` raises.
+        """
+        self._file, self._threads, self._labels, self._is_numbers = path, threads, labels, numbers
+        last = self._take(source, spec)
+        self._set_up(path, self._labels, numbers=self._is_numbers, last=last)
+        self._fix_memory()
+
+    @classmethod
+    def load(cls, path: Path, **options: Unpack[Options]) -> Self:
         """Read a model file; see `Classifier.load`."""
-        # Those that read a file in another way have other parameters.
-        make: Any = cls
-        options = {} if numbers is None else {"numbers": numbers}
-        made: Self = make(read_model(path, *cls.formats), path, threads=threads, labels=labels, spec=spec, **options)
-        return made
+        return cls(read_model(path, *cls.formats), path, **options)
+
+    def _take(self, source: Any, spec: InputSpec | None) -> Callable[[], str]:  # noqa: ANN401 - of any runtime
+        """Get ready to answer, and return what finds out the operation that the file ends with.
+
+        It sets `spec`, and `fixed_batch`, `_labels` and `_is_numbers` where the file has them.
+        """
+        raise NotImplementedError
+
+    def _fix_memory(self) -> None:
+        """Set `_one` if single images can be answered in fixed memory."""
 
     @property
     def ends_with(self) -> str:
@@ -333,6 +361,24 @@ class ChunkedClassifier(Classifier):
             answers[start : start + size] = self._answer(chunk)
         return answers
 
+    def run(self, tensor: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the output tensor of an input tensor; see `Classifier.run`."""
+        if self._reads is None:
+            return super().run(tensor)
+        (dtype, shape), given, batch = self._reads, np.asarray(tensor), self.fixed_batch or 1
+        if given.dtype != dtype or given.shape[1:] != shape or len(given) % batch:
+            rows = f"{batch} * N" if batch > 1 else "N"
+            wanted, found = (", ".join(map(str, sizes)) for sizes in ((rows, *shape), given.shape))
+            raise ValueError(f"the input tensor must be {dtype} [{wanted}], not {given.dtype} [{found}]")
+        if not len(given):
+            return self.run(np.zeros((batch, *shape), dtype))[:0]
+        size = self.fixed_batch or self.most
+        return np.concatenate([self._run(given[start : start + size]) for start in range(0, len(given), size)])
+
+    def _run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the output of an input that `_reads` describes, of up to `most` rows, in memory of its own."""
+        raise NotImplementedError
+
     @abstractmethod
     def _scores(self, images: Images) -> Probabilities:
         """Return what the model answers, a new float32 [N, C], to 1 to CHUNK images, or `fixed_batch` of them."""
@@ -347,18 +393,11 @@ class ChunkedClassifier(Classifier):
         return scores if self._probabilities is None else self._probabilities(scores)
 
     def _set_up(
-        self,
-        path: Path,
-        labels: Sequence[str] | None,
-        scores: Probabilities | None = None,
-        *,
-        numbers: bool | None = None,
-        last: Callable[[], str] = str,
+        self, path: Path, labels: Sequence[str] | None, *, numbers: bool | None = None, last: Callable[[], str] = str
     ) -> None:
         """Find out how many classes the model has, and whether it answers with probabilities, sigmoids or logits.
 
-        `scores` are its answers to `spec.probes()`, where they are known, and `last` returns the operation that the
-        file ends with. Raises ArtifactError for another number of labels.
+        `last` returns the operation that the file ends with. Raises ArtifactError for another number of labels.
         """
         self.path = path
         self._one_shape = self.spec.single if self.spec.dtype == "uint8" else ()
@@ -366,8 +405,7 @@ class ChunkedClassifier(Classifier):
         if self.fixed_batch == 0:
             raise not_a_classifier(path, "it takes 0 images at a time", self.spec)
         probes = self.spec.probes()
-        if scores is None:
-            scores = np.concatenate([self._answer(probes[index : index + 1]) for index in range(len(probes))])
+        scores = np.concatenate([self._answer(probes[index : index + 1]) for index in range(len(probes))])
         self._given = scores.shape[1:]
         if self._given == (1,) and not numbers and last().lower() in SIGMOIDS:
             self._probabilities, scores = of_both, of_both(scores)
@@ -450,28 +488,18 @@ class Signature:
 class TensorClassifier(ChunkedClassifier):
     """A classifier that writes pixels to an input tensor, and reads scores from an output tensor.
 
-    A subclass opens the file in `_open` and executes it in `_execute`; `_fix_memory` may make single images faster.
+    A subclass opens the file in `_open` and executes it in `_execute`; `_fix_memory` may call `_bind`.
     """
 
     title: ClassVar[str]
     """Name of the runtime in messages."""
     _steps: Steps | None = None
 
-    def __init__(
-        self,
-        model: bytes,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> None:
-        """`model` is the contents of a file of `formats`, `path` its name in messages."""
-        self._file, self._lock = path, threading.Lock()
+    def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
+        self._lock = threading.Lock()
         with self._told("loaded"):
-            signature = self._open(model, threads)
-        self._input, self._output = signature.ends(path, spec)
+            signature = self._open(source, self._threads)
+        self._input, self._output = signature.ends(self._file, spec)
         shape = self._input.shape[1:]
         try:
             if spec is None:
@@ -479,13 +507,13 @@ class TensorClassifier(ChunkedClassifier):
             self.spec, self._axes = spec, spec.axes(shape)
         except ValueError as error:
             reason = f"its input is an array of {list(self._input.shape)}"
-            raise not_a_classifier(path, reason, spec) from error
-        self.fixed_batch = self._input.batch
+            raise not_a_classifier(self._file, reason, spec) from error
+        self.fixed_batch, self._reads = self._input.batch, (self._input.numbers.dtype, shape)
         self._encode = encoder(self._input.numbers, self.spec)
         self._decode = decoder(self._output.numbers)
-        labels = signature.labels if labels is None and not numbers else labels
-        self._set_up(path, labels, numbers=numbers, last=functools.partial(last_operation, model))
-        self._fix_memory()
+        if self._labels is None and not self._is_numbers:
+            self._labels = signature.labels
+        return functools.partial(last_operation, source)
 
     @abstractmethod
     def _open(self, model: bytes, threads: int) -> Signature:
@@ -494,9 +522,6 @@ class TensorClassifier(ChunkedClassifier):
     @abstractmethod
     def _execute(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what is in the output, in memory of its own, where this is in the input."""
-
-    def _fix_memory(self) -> None:
-        """Call `_bind` if single images can be answered in fixed memory."""
 
     def _words(self, error: Exception) -> str:
         """Return the line of a runtime's message that says what is wrong."""
@@ -515,10 +540,11 @@ class TensorClassifier(ChunkedClassifier):
     def _scores(self, images: Images) -> Probabilities:
         pixels = np.empty((len(images), *self._input.shape[1:]), dtype=self._input.numbers.storage)
         self._encode(images, self._as_inputs(pixels))
-        tensor = pixels.view(self._input.numbers.dtype)
+        return self._decode(self._run(pixels.view(self._input.numbers.dtype)).view(self._output.numbers.storage))
+
+    def _run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with self._told("executed"):
-            scores = self._execute(tensor)
-        return self._decode(scores.view(self._output.numbers.storage))
+            return self._execute(tensor)
 
     def _as_inputs(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the memory of an input tensor as inputs, [N, *shape]."""

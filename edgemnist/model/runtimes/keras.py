@@ -8,19 +8,20 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self, Unpack
 
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import KERAS, KERAS_H5, identify, read_model
-from edgemnist.model.runtimes.interface import SIGMOIDS, ChunkedClassifier, infer_spec
+from edgemnist.model.runtimes.interface import SIGMOIDS, ChunkedClassifier, Options, infer_spec
 from edgemnist.model.runtimes.pixels import Numbers, encoder
 from edgemnist.model.task import default_task
 
@@ -165,17 +166,9 @@ class KerasClassifier(ChunkedClassifier):
     that TensorFlow does in it, and has no effect later.
     """
 
-    def __init__(
-        self,
-        model: Any,  # noqa: ANN401 - Keras has no types
-        path: Path,
-        *,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> None:
-        """`model` is a Keras model, `path` its name in messages. Raises ModelError for one that is no classifier."""
-        real = Numbers(np.dtype(np.float32))
+    def _take(self, source: Any, spec: InputSpec | None) -> Callable[[], str]:  # noqa: ANN401 - Keras has no types
+        """Take a Keras model. Raises ModelError for one that is no classifier."""
+        model, real = source, Numbers(np.dtype(np.float32))
         ends = [tuple(tensor.shape[1:]) for tensor in (*(model.inputs or ()), *(model.outputs or ()))]
         is_free = False
         if len(ends) == 2:  # noqa: PLR2004 - an input and an output
@@ -184,50 +177,44 @@ class KerasClassifier(ChunkedClassifier):
                     spec, self.guesses = infer_spec(ends[0], real)
             # Of which kind an answer is that may be none of a classifier, is known when there are some.
             size = ends[1][0] if len(ends[1]) == 1 else 1
-            is_free = numbers is None and (size == 1 or (spec is not None and size == spec.size))
+            is_free = self._is_numbers is None and (size == 1 or (spec is not None and size == spec.size))
         self.spec = spec or default_task().input
-        check_model(model, path, self.spec, numbers=bool(numbers) or is_free)
-        self._model, self._path = model, path
-        self._shape = ends[0]
+        check_model(model, self._file, self.spec, numbers=bool(self._is_numbers) or is_free)
+        self._model, self._shape, self._reads = model, ends[0], (real.dtype, ends[0])
         self._axes = self.spec.axes(self._shape)
         self._encode = encoder(real, self.spec)
-        self._set_up(path, labels, numbers=numbers, last=partial(_last_function, model.outputs[0]))
+        return partial(_last_function, model.outputs[0])
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> KerasClassifier:
+    def load(cls, path: Path, **options: Unpack[Options]) -> Self:
         """Read a Keras model file; see `Classifier.load`."""
         import tensorflow as tf
 
         data = read_model(path, KERAS, KERAS_H5)
         # Refused once TensorFlow has started its threads.
         with contextlib.suppress(RuntimeError):
-            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_intra_op_parallelism_threads(options.get("threads", 1))
             tf.config.threading.set_inter_op_parallelism_threads(1)
         try:
-            return cls(in_float32(decode_keras_model(data, path)), path, labels=labels, spec=spec, numbers=numbers)
+            return cls(in_float32(decode_keras_model(data, path)), path, **options)
         except ModelError as error:
             raise ArtifactError(error.message, hint=error.hint) from error
 
     def _scores(self, images: Images) -> Probabilities:
         pixels = np.empty(images.shape, dtype=np.float32)
         self._encode(images, pixels)
+        if self._axes is not None:
+            return self._run(pixels.transpose(0, *(1 + axis for axis in self._axes)))
+        return self._run(pixels.reshape(len(images), *self._shape))
+
+    def _run(self, tensor: npt.NDArray[Any]) -> Probabilities:
         try:
-            if self._axes is not None:
-                return self._infer(pixels.transpose(0, *(1 + axis for axis in self._axes)))
-            return self._infer(pixels.reshape(len(images), *self._shape))
+            return self._infer(tensor)
         except Exception as error:
             # Layers refuse values with exceptions of every kind; the first line of Keras's says who, the next one why.
             lines = [line.strip() for line in _STYLE.sub("", str(error)).splitlines() if line.strip()]
             reason = ": ".join(line.rstrip(".") for line in lines[:2])
-            raise ArtifactError(f"{self._path} cannot be executed by Keras: {reason}") from error
+            raise ArtifactError(f"{self._file} cannot be executed by Keras: {reason}") from error
 
     def _infer(self, pixels: Probabilities) -> Probabilities:
         """Return the model's answer to pixels, float32 [N, ...], 0 to 1."""

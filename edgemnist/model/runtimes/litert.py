@@ -40,7 +40,8 @@ class LiteRTClassifier(TensorClassifier):
     def _execute(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with self._lock:
             interpreter = self._first
-            if len(tensor) != self._input.shape[0]:
+            # It refuses while arrays show the memory of the first one.
+            if len(tensor) != self._input.shape[0] or self._one is not None:
                 interpreter = self._resized = self._resized or self._make()
                 if len(tensor) != self._resized_to:
                     interpreter.resize_tensor_input(self._input.name, tensor.shape)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Unpack
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.arrays import Probabilities
-from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.results.pictures import DIGITS
-from edgemnist.model.runtimes.interface import Classifier, Steps
+from edgemnist.model.runtimes.interface import Classifier, Options, Steps
 
 
 class NullClassifier(Classifier):
@@ -22,20 +22,11 @@ class NullClassifier(Classifier):
         self.classes_ = np.arange(len(self.labels), dtype=np.int64)
 
     @classmethod
-    def load(
-        cls,
-        path: Path,
-        *,
-        threads: int = 1,
-        labels: Sequence[str] | None = None,
-        spec: InputSpec | None = None,
-        numbers: bool | None = None,
-    ) -> NullClassifier:
+    def load(cls, path: Path, **options: Unpack[Options]) -> NullClassifier:
         """Return a classifier for ten digits, or for `labels`. The file is not looked at and need not exist."""
-        del path, threads, numbers
-        made = cls(labels if labels is not None else DIGITS)
-        if spec is not None:
-            made.spec = spec
+        del path
+        made = cls(options.get("labels") or DIGITS)
+        made.spec = options.get("spec") or made.spec
         return made
 
     def steps(self) -> Steps:

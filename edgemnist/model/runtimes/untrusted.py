@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -25,8 +25,8 @@ import numpy as np
 from edgemnist.errors import ArtifactError, ModelError, UsageError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.storage import sha256
-from edgemnist.model.runtimes import RUNTIMES, known_options, read_file
-from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.runtimes import RUNTIMES, read_file
+from edgemnist.model.runtimes.interface import Classifier, Options
 
 TIMEOUT_S: Final = 300.0
 """By the clock: a machine with other work may take a minute to start a process, and that is not the file's fault. What
@@ -211,11 +211,11 @@ def main(files: str) -> None:
         for runtime, name, stored, numbers in json.loads(files):
             report(file=name)
             spec = msgspec.convert(stored, InputSpec | None)
-            _try(runtime, Path(name), known_options(spec, numbers=numbers), report)
+            _try(runtime, Path(name), {"spec": spec, "numbers": numbers}, report)
     os._exit(0)
 
 
-def _try(runtime: str, path: Path, options: Mapping[str, Any], report: Callable[..., None]) -> None:
+def _try(runtime: str, path: Path, options: Options, report: Callable[..., None]) -> None:
     """Load and execute a file, and report how far that went."""
     if _is_keras(runtime):
         import keras  # noqa: F401 - what its import takes is not the file's fault

@@ -17,7 +17,7 @@ import msgspec
 
 from edgemnist.board.machine import Sleeper, peak_rss, pin, watched
 from edgemnist.errors import EdgemnistError, MeasurementError
-from edgemnist.model.runtimes import RUNTIMES, known_options
+from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench import timing
 from edgemnist.pipeline.bench.protocol import (
     OFFLINE,
@@ -79,11 +79,7 @@ def get_ready(request: WorkerRequest) -> Ready:
     runtime = RUNTIMES[request.runtime].load()
 
     def load(path: Path) -> Classifier:
-        classifier: Classifier = runtime.load(
-            path,
-            threads=request.threads,
-            **known_options(request.spec, numbers=request.numbers),
-        )
+        classifier: Classifier = runtime.load(path, threads=request.threads, spec=request.spec, numbers=request.numbers)
         if request.most is not None:
             classifier.most = min(classifier.most, request.most)
         return classifier
