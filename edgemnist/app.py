@@ -3,8 +3,6 @@
 A command is imported when it is asked for. `--help` imports all of them.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 import traceback

@@ -4,8 +4,6 @@ The parity gate on the golden pack for every artifact, the replay of the exporti
 latency and memory if they are given. Runs on the board, before anything is switched, and prints one JSON document.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import stat

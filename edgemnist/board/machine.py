@@ -1,7 +1,5 @@
 """What this machine is, which of its CPUs to measure on, and the state it is in while measuring."""
 
-from __future__ import annotations
-
 import functools
 import os
 import platform

@@ -4,20 +4,16 @@ Nothing that is recorded can say it. IDX files have no names, a folder called `3
 elsewhere has no record. So the model is asked: it is shown digits of the reference that comes with the package.
 """
 
-from __future__ import annotations
-
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from edgemnist.errors import EdgemnistError, UsageError
+from edgemnist.ground.arrays import Images, Labels
 from edgemnist.model.exports import Exports, reference_directory
+from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import default_task, task_of
-
-if TYPE_CHECKING:
-    from edgemnist.ground.arrays import Images, Labels
-    from edgemnist.model.runtimes.interface import Classifier
 
 SHOWN: Final = 50
 MOST_NAMED: Final = 3

@@ -3,8 +3,6 @@
 Whoever looks up a task imports this first, on boards too: what it names is imported when it is used.
 """
 
-from __future__ import annotations
-
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.registry import Entry
 from edgemnist.model.task import PREPARERS, REFUSERS, TASKS, TaskEntry

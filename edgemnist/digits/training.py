@@ -1,7 +1,5 @@
 """How networks for digits are trained: distortions that leave a digit what it is, and a teacher."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from edgemnist.ground.inputs import InputSpec

@@ -1,7 +1,5 @@
 """The two contracts that everything outside `runtimes/` speaks: images in, answers out."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final, TypeAlias
 

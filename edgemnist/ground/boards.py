@@ -3,8 +3,6 @@
 A thread works on each board of a fleet, and one thread may ask another to stop.
 """
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import signal

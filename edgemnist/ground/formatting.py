@@ -1,7 +1,5 @@
 """Numbers as every sentence, table and page writes them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Final
 

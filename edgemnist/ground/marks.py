@@ -1,7 +1,5 @@
 """Marks by which an image is recognized, so that none of the training is evaluated on."""
 
-from __future__ import annotations
-
 import math
 from typing import Any, Final
 

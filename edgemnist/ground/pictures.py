@@ -1,7 +1,5 @@
 """Picture files, decoded: every format and mode that users have, and nothing that could harm."""
 
-from __future__ import annotations
-
 import io
 import sys
 import warnings

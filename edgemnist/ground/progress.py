@@ -4,8 +4,6 @@ Stages take a `Reporter` and never print. The command line passes one that draws
 leave the silent default.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 

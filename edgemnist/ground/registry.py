@@ -4,8 +4,6 @@ An `Entry` knows where its class is and which packages that needs without import
 Raspberry Pi never loads TensorFlow.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib
 import importlib.util

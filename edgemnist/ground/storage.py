@@ -9,8 +9,6 @@ Commands that commit to one directory take turns through a lock on it; on Window
 is up to the user. The operations are the board agent's, imported where they are used, since most commands only read.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import math

@@ -1,7 +1,5 @@
 """systemd units for what runs on a board for months, as text; the commands that are services describe themselves."""
 
-from __future__ import annotations
-
 import re
 import sys
 from collections.abc import Sequence

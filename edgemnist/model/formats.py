@@ -1,7 +1,5 @@
 """The formats that a Keras model can be exported to, each with its exporter, its ending and its first bytes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Final
 

@@ -3,8 +3,6 @@
 Each message follows its length in four bytes. The service imports this, and nothing that can decode a picture.
 """
 
-from __future__ import annotations
-
 import struct
 from typing import Final, TypeAlias
 

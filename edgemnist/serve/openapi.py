@@ -1,7 +1,5 @@
 """The OpenAPI document, made from the same structs that the service answers with."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 from edgemnist import __version__

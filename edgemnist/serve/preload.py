@@ -1,7 +1,5 @@
 """What each worker needs, loaded once: in the process that they are forked from, whose memory they share."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from importlib import import_module

@@ -5,8 +5,6 @@ which it kills when the time is up or the client has left; the kernel limits its
 for the answers to what it has made of them through its pipe, in the messages of `edgemnist.serve.jobs`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

@@ -3,8 +3,6 @@
 What in 28×28 pixels looks like a digit may have been a table.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -92,7 +90,7 @@ def ten_times_90th_percentile(values: npt.NDArray[Any]) -> int:
     return int(values[place]) * (10 - rest) + following * rest
 
 
-def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple[Mask, bool]:
+def choose_pieces(labels: npt.NDArray[np.int64]) -> tuple["Mask", bool]:
     """Return the pieces that make the digit, and whether there is another digit."""
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
@@ -134,7 +132,7 @@ def block_maxima(ink: Ink, side: int) -> Ink:
     return blocks
 
 
-def _widen(mask: Mask) -> Mask:
+def _widen(mask: "Mask") -> "Mask":
     padded = np.pad(mask, 1)
     rows = padded[:-2] | padded[1:-1] | padded[2:]
     return np.asarray(rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])
@@ -220,7 +218,7 @@ def _dotted(labels: npt.NDArray[np.int64], chosen: npt.NDArray[np.int64]) -> boo
     return False
 
 
-def _crossings(mask: Mask) -> float:
+def _crossings(mask: "Mask") -> float:
     """Return how many strokes nine of ten rows of a mask cross at most."""
     starts = np.diff(np.pad(mask, ((0, 0), (1, 0))).astype(np.int8), axis=1) == 1
     return ten_times_90th_percentile(np.count_nonzero(starts, axis=1)) / 10

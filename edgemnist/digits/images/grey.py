@@ -3,8 +3,6 @@
 They are made smaller and larger in integers, by the rules of the engine in C: the same bytes from both.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Final, TypeAlias
 

@@ -6,8 +6,6 @@ fit a box of 20×20 pixels with their aspect kept, the anti-aliasing made them g
 centre of mass in the middle of 28×28 pixels.
 """
 
-from __future__ import annotations
-
 from typing import Final
 
 import numpy as np

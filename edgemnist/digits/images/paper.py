@@ -1,7 +1,5 @@
 """Taking the paper away: uneven light, shadows and texture go, the ink stays."""
 
-from __future__ import annotations
-
 from typing import Final, TypeAlias
 
 import numpy as np

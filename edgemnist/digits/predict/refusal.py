@@ -1,16 +1,11 @@
 """Whether a picture shows one digit at all: a classifier of digits also answers for a letter or a page."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from edgemnist.ground.results.pictures import DIGIT, NO_DIGIT, SEVERAL
-from edgemnist.model.task import Assessment
-
-if TYPE_CHECKING:
-    from edgemnist.model.task import Fitted
+from edgemnist.model.task import Assessment, Fitted
 
 WIDE: Final = 1.3
 """Width by height from which on what is no digit is more likely several of them than a letter or a scribble."""

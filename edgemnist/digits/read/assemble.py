@@ -4,8 +4,6 @@ What is around a reading decides with it: a digit that looks odd counts among su
 does not.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from typing import Final
 

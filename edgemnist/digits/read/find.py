@@ -1,7 +1,5 @@
 """Finding what may be a digit on a page: its connected pieces of ink, those of its tables cell by cell."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Final
 

@@ -1,7 +1,5 @@
 """A table as lines and cells."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Lines and numbers: the order in which a person reads the boxes of a page."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 

@@ -6,8 +6,6 @@ is an int8 file. The engine executes it, or NumPy if the engine is not installed
 package; `tools/likeness` made it, `likeness.json` records how, and `calibration.json` where the threshold comes from.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path

@@ -5,8 +5,6 @@ torn by grain, by light, and by the strokes that cross it. Rulings and the lines
 stays.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Reading a page or a camera's frame that is in memory: find, turn, recognize, arrange."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cache
 from time import perf_counter

@@ -3,8 +3,6 @@
 OpenCV finds the pieces, and only that needs it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final

@@ -1,7 +1,5 @@
 """From pieces of ink to digits: read, split where several touch, join where one is broken."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from time import perf_counter

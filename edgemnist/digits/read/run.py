@@ -1,7 +1,5 @@
 """`edgemnist read`: a page from a file, its tables as CSV, and a picture of what was read on it."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Sequence

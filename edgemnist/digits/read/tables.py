@@ -4,8 +4,6 @@ Lines that cross are a lattice. Two level lines, one above the other, are a band
 the other, they part it into cells, and bands of cells that share a line are a table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -463,12 +461,12 @@ class _Band:
     def height(self) -> float:
         return float(self.below.curve((self.left + self.right) / 2)) - self.top
 
-    def shares(self, other: _Band) -> bool:
+    def shares(self, other: "_Band") -> bool:
         """Return whether two bands lie above one another."""
         shared = min(self.right, other.right) - max(self.left, other.left)
         return shared >= SHARED * min(self.right - self.left, other.right - other.left)
 
-    def overlaps(self, other: _Band) -> bool:
+    def overlaps(self, other: "_Band") -> bool:
         """Return whether two bands lie in each other's place."""
         both = min(self.top + self.height, other.top + other.height) - max(self.top, other.top)
         return both > OVERLAP * min(self.height, other.height) and min(self.right, other.right) > max(

@@ -1,7 +1,5 @@
 """From what the user typed to a source of frames; cameras, streams and video files are read by OpenCV."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import time

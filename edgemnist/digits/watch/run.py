@@ -1,7 +1,5 @@
 """Watching a source: which frames show something new, what several agree on, and how it ends."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import time

@@ -1,7 +1,5 @@
 """What can be watched: a picture, a directory, a camera or a stream, each of which gives frames."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

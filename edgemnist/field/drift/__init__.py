@@ -4,8 +4,6 @@ It takes less than 10 KB. Counts add up, so those of a fleet are the sum of its 
 it. Of digits, their ink is counted as well, by what all of them have: stroke width, slant, size, place and contrast.
 """
 
-from __future__ import annotations
-
 import functools
 import math
 from collections.abc import Iterator, Sequence
@@ -52,7 +50,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Images in each bin, [features][BINS]; none where the images are no digits."""
 
     @classmethod
-    def empty(cls, classes: int, *, with_ink: bool = True) -> Window:
+    def empty(cls, classes: int, *, with_ink: bool = True) -> "Window":
         """Return a window without images."""
         return cls(classes=[0] * classes, ink=[[0] * BINS for _ in FEATURES] if with_ink else [])
 
@@ -61,7 +59,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """Images with an answer."""
         return self.images - self.refused
 
-    def __add__(self, other: Window) -> Window:
+    def __add__(self, other: "Window") -> "Window":
         """Return the counts of both."""
         return Window(
             since=min(filter(None, (self.since, other.since)), default=""),

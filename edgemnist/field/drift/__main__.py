@@ -1,7 +1,5 @@
 """`python -m edgemnist.field.drift PLACE`, for `health --on`: prints the counts of samples, or of a file."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

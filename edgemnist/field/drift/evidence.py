@@ -10,21 +10,16 @@ Ramdas, "Estimating means of bounded random variables by betting", JRSS B, 2024)
 The reference is itself counted from images: the bound is the tolerance and three standard errors away from it.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.digits.ink import BINS, FEATURES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from edgemnist.field.drift import Window
+from edgemnist.field.drift import Window
 
 ALARM: Final = 1e5
 """Images to a false alarm, at least, on average."""

@@ -1,7 +1,5 @@
 """`python -m edgemnist.field.health.learnt EXPORTS SHA256`, for `health --on`: prints what a model has learnt from."""
 
-from __future__ import annotations
-
 import contextlib
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Whether the model that learnt may replace the present one, on what evidence, and which labels look wrong."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Sequence

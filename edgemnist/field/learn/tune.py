@@ -6,13 +6,11 @@ the exporters will round. Then the new weights are averaged with those of the cr
 "Model soups", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +18,13 @@ import tensorflow as tf
 
 from edgemnist.field.learn.present import Present
 from edgemnist.ground.arrays import Images, Labels
+from edgemnist.model.task import Task
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.train.augment import Distortion, distorted
 from edgemnist.pipeline.train.families import finished_form
 from edgemnist.pipeline.train.loop import EpochData, fit
-from edgemnist.pipeline.train.model import Adam
+from edgemnist.pipeline.train.model import Adam, Weights
 from edgemnist.pipeline.train.recipes import DEFAULT_RECIPE, Distillation, Plan, Recipe, Rounding, training_of
-
-if TYPE_CHECKING:
-    from edgemnist.model.task import Task
-    from edgemnist.pipeline.train.model import Weights
 
 REPLAY: Final = 24_000
 """Training images of an epoch; of fewer, each comes several times, half of the times distorted."""

@@ -1,7 +1,5 @@
 """Export of labelled samples to a data set, and import from one."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ With a file of labels as a second argument, each is added to the store, once; wi
 classes are printed instead.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -12,8 +12,6 @@ another one is drawn for that, and is then written into `archive` instead of del
 opens a store that has one, and keeps to its own limits.
 """
 
-from __future__ import annotations
-
 import os
 import random
 import sqlite3
@@ -188,7 +186,7 @@ class SampleStore(AbstractContextManager["SampleStore"]):
     @classmethod
     def open(
         cls, directory: Path, *, create: bool = False, spec: InputSpec | None = None, labels: Sequence[str] = ()
-    ) -> SampleStore:
+    ) -> "SampleStore":
         """Open the store of a directory; with `create`, make both if they are missing, for what a model reads.
 
         `labels` are the model's. Raises UsageError if there is none, StorageError if the directory cannot be made, and

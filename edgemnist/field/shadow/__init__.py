@@ -3,8 +3,6 @@
 How often the two agreed is in a JSON file beside the samples.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Final
 

@@ -4,8 +4,6 @@ Prints the counts of its answers, and how both models of the two export director
 with a label that neither has learnt from.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Sequence
 from pathlib import Path

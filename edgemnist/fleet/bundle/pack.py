@@ -5,8 +5,6 @@ the same code gives the same bytes, without a build tool or a network. Those it 
 board's processor and Python.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import importlib.metadata

@@ -3,8 +3,6 @@
 A board may be broken, or somebody else's. Whatever it answers costs one board its row in the report, and nothing else.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, TypeVar

@@ -1,7 +1,5 @@
 """`edgemnist deploy`: its options, its page, and the live table of a deployment."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -1,7 +1,5 @@
 """Commands that run on a board and answer here: `--on HOST`, `release`."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The deployment to one board, resumed if the line is cut, and to a fleet; docs/guides/fleet.md has a `fleet.toml`."""
 
-from __future__ import annotations
-
 import secrets
 import threading
 import time
@@ -140,7 +138,7 @@ def deploy_to(
 
 
 def _attempt(
-    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, deployment: _Deployment, result: BoardResult
+    target: BoardAddress, bundle: LocalBundle, config: DeployConfig, deployment: "_Deployment", result: BoardResult
 ) -> BoardResult:
     deployment.step("connect")
     with open_board(target, deployment.stop) as board:
@@ -180,7 +178,7 @@ def _attempt(
     return msgspec.structs.replace(result, fault=None, **msgspec.structs.asdict(answer))
 
 
-def _stopped(target: BoardAddress, deployment: _Deployment) -> StoppedError:
+def _stopped(target: BoardAddress, deployment: "_Deployment") -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
     if deployment.handed_over:

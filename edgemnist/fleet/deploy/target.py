@@ -1,7 +1,5 @@
 """A board to work with, and what it is asked to do."""
 
-from __future__ import annotations
-
 import base64
 import json
 import shlex

@@ -8,8 +8,6 @@ Two settings are not the user's to relax here: a host key that is not known is n
 and nothing asks questions in the middle of a deployment (`BatchMode`): keys with a passphrase belong in the agent.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -4,8 +4,6 @@ Quick enough to run at any time; `edgemnist verify` uses every image. Each artif
 runtime that crashes fails the check of its own artifacts and hides no other's.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

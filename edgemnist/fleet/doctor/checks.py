@@ -1,7 +1,5 @@
 """What a machine must have for edgemnist: each fact becomes a check that says what to do about it."""
 
-from __future__ import annotations
-
 import datetime as dt
 import re
 import shlex

@@ -1,10 +1,8 @@
 """The switch to the release in the shadow, if it passes the gate."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -14,15 +12,12 @@ from edgemnist.errors import DeployError, check_range
 from edgemnist.field.shadow import Evidence
 from edgemnist.fleet.deploy.remote import switch_on
 from edgemnist.fleet.deploy.run import MOST_WAIT_S, MOST_WORK_S
-from edgemnist.fleet.deploy.target import ANSWER_S
+from edgemnist.fleet.deploy.target import ANSWER_S, BoardAddress
 from edgemnist.ground.boards import EXPORTS
 from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.results.boards import PromoteResult, RollbackResult
 from edgemnist.ground.results.verdict import UNKNOWN, Basis, Measurement, Verdict, judge, origin_of
 from edgemnist.pipeline.verify.statistics import is_significant_loss, mcnemar_p
-
-if TYPE_CHECKING:
-    from edgemnist.fleet.deploy.target import BoardAddress
 
 SHADOW: Final = "{shadow}"
 """Stands for the export directory of the release in the shadow in the words of a command."""

@@ -4,8 +4,6 @@ Every document carries `schema_version`; a field may be added within a version, 
 Shares such as accuracies and agreements lie between 0 and 1; drops are in percentage points, as their names say.
 """
 
-from __future__ import annotations
-
 from typing import Final, TypeVar
 
 import msgspec

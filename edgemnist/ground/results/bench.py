@@ -1,7 +1,5 @@
 """What `edgemnist bench` prints and saves."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec
@@ -129,7 +127,7 @@ class Latency(_Subject, frozen=True, kw_only=True):
         """Whether too many rounds were disturbed: these figures carry a mark, and no ratio is formed with them."""
         return sum(bool(block.taints) for block in self.blocks) > MAX_TAINTED * len(self.blocks)
 
-    def times_as_fast_as(self, other: Latency) -> float | None:
+    def times_as_fast_as(self, other: "Latency") -> float | None:
         """Return the p50 of another over this one; None where one of them is tainted."""
         return None if self.tainted or other.tainted else other.p50_us / self.p50_us
 

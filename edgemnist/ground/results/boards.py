@@ -1,7 +1,5 @@
 """What the commands that work with boards print: `bundle`, `deploy`, `rollback`, `releases`, `doctor`, `--on`."""
 
-from __future__ import annotations
-
 import enum
 from collections.abc import Sequence
 from typing import Any
@@ -57,22 +55,22 @@ class Check(Part, frozen=True, kw_only=True):
     """The command that fixes it, or what to do."""
 
     @classmethod
-    def ok(cls, name: str, value: str, meaning: str = "", fix: str = "") -> Check:
+    def ok(cls, name: str, value: str, meaning: str = "", fix: str = "") -> "Check":
         """Return a check of something that is as it should be."""
         return cls(name=name, level=Level.OK, value=value, meaning=meaning, fix=fix)
 
     @classmethod
-    def unknown(cls, name: str) -> Check:
+    def unknown(cls, name: str) -> "Check":
         """Return a check of something that this machine does not report."""
         return cls.ok(name, "unknown", "This machine does not report it.")
 
     @classmethod
-    def warning(cls, name: str, value: str, meaning: str, fix: str) -> Check:
+    def warning(cls, name: str, value: str, meaning: str, fix: str) -> "Check":
         """Return a check of something that edgemnist can live with."""
         return cls(name=name, level=Level.WARNING, value=value, meaning=meaning, fix=fix)
 
     @classmethod
-    def failure(cls, name: str, value: str, meaning: str, fix: str) -> Check:
+    def failure(cls, name: str, value: str, meaning: str, fix: str) -> "Check":
         """Return a check of something with which edgemnist does not work."""
         return cls(name=name, level=Level.FAILURE, value=value, meaning=meaning, fix=fix)
 
@@ -115,7 +113,7 @@ class Fault(Part, frozen=True, kw_only=True):
     exit_code: int
 
     @classmethod
-    def of(cls, error: Exception) -> Fault:
+    def of(cls, error: Exception) -> "Fault":
         """Return an error as a part of a result; one that is no user's is told with its kind."""
         error = (explained(error) if isinstance(error, OSError) else None) or error
         name = type(error).__name__

@@ -1,7 +1,5 @@
 """What `edgemnist data` and `edgemnist runtimes` print, and which images anything was made from."""
 
-from __future__ import annotations
-
 import msgspec
 
 from edgemnist.ground.inputs import InputSpec

@@ -1,7 +1,5 @@
 """What `edgemnist predict`, `read` and `watch` print, and what `serve` answers."""
 
-from __future__ import annotations
-
 from typing import Any, Final
 
 import msgspec

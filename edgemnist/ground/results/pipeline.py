@@ -1,7 +1,5 @@
 """What `edgemnist train`, `export`, `all`, `recommend`, `report` and `search` print."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import msgspec

@@ -1,7 +1,5 @@
 """What the commands about samples print: `review`, `learn` and `health`."""
 
-from __future__ import annotations
-
 import msgspec
 
 from edgemnist.ground.inputs import InputSpec

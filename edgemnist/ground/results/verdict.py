@@ -3,8 +3,6 @@
 Whatever decides makes a `Measurement` of each figure, and `judge` a `Verdict` of them.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import KW_ONLY, dataclass
@@ -61,7 +59,7 @@ class Basis(Part, frozen=True, kw_only=True):
     edgemnist: str = ""
     images: int = 0
 
-    def changes(self, now: Basis) -> list[str]:
+    def changes(self, now: "Basis") -> list[str]:
         """Return what of this is something else now, in words; what either of the two does not say has changed, too."""
         return [part for name, part in _PARTS.items() if getattr(self, name) != getattr(now, name)]
 
@@ -93,7 +91,7 @@ class Verdict(Part, frozen=True, kw_only=True):
         """What results say of it, by the names there."""
         return {"verdict": self, "passed": self.passed, "reasons": self.reasons}
 
-    def here(self, now: Basis, again: str) -> Verdict:
+    def here(self, now: Basis, again: str) -> "Verdict":
         """Return the verdict if all that it rests on is still so, and else that nothing is known.
 
         `again` is the command that judges again.

@@ -1,7 +1,5 @@
 """What `edgemnist verify` prints and saves."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Where a service listens, who may ask, and how much."""
 
-from __future__ import annotations
-
 import ipaddress
 import stat
 from dataclasses import dataclass, field

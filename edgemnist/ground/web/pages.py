@@ -1,23 +1,18 @@
 """The files of a page, and what answers and pages have in common."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from http import HTTPStatus
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
+from starlette.requests import Request
 from starlette.responses import Response
 
+from edgemnist.ground.results import Result
 from edgemnist.ground.storage import sha256
 from edgemnist.ground.web.bodies import JSON
 from edgemnist.ground.web.refusals import RefusedError
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from edgemnist.ground.results import Result
 
 NO_STORE: Final = {"cache-control": "no-store"}
 """For answers that are made for one request; the page's files say how long they keep themselves."""

@@ -5,8 +5,6 @@ number of requests before the first is answered. `LimitedProtocol` limits all th
 Servers that limit them by themselves were measured beside it: benchmarks/serve/servers.md.
 """
 
-from __future__ import annotations
-
 import logging
 import signal
 import socket
@@ -14,8 +12,10 @@ from asyncio import TimerHandle, Transport
 from collections import Counter
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Final
+from types import FrameType
+from typing import Final
 
+from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -24,11 +24,6 @@ from edgemnist.ground.web.config import Limits
 from edgemnist.ground.web.guard import RAW_SECURITY
 from edgemnist.ground.web.refusals import RefusedError, bad_request, busy, too_large, too_slow
 from edgemnist.ground.web.server import BACKLOG, tell_systemd
-
-if TYPE_CHECKING:
-    from types import FrameType
-
-    from starlette.types import ASGIApp
 
 MAX_HEADER: Final = 16 * 1024
 """Bytes of a request beside its body: browsers send less than 1 KB here."""

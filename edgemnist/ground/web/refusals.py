@@ -1,7 +1,5 @@
 """Why a request is refused, as a status code and a JSON document."""
 
-from __future__ import annotations
-
 import logging
 from http import HTTPStatus
 from typing import Final

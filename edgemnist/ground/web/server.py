@@ -1,7 +1,5 @@
 """Where a service listens, or the socket that systemd hands over, and where clients find it."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import ipaddress

@@ -7,8 +7,6 @@ With `answers.npz` a board can tell its own rounding, which moves a value by one
 differently, for the same artifact; the golden pack alone tells only how far the artifact is from the Keras model.
 """
 
-from __future__ import annotations
-
 import io
 import tempfile
 import zipfile
@@ -16,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -26,12 +24,9 @@ from edgemnist.ground.arrays import Images, Labels, Probabilities, batches
 from edgemnist.ground.formatting import count
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.data import DataIdentity
-from edgemnist.model.exports.manifest import command, open_recorded, read_recorded
+from edgemnist.model.exports.manifest import Artifact, Manifest, command, open_recorded, read_recorded
+from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import Task, unnamed_task
-
-if TYPE_CHECKING:
-    from edgemnist.model.exports.manifest import Artifact, Manifest
-    from edgemnist.model.runtimes.interface import Classifier
 
 ANSWERS_FILE = "answers.npz"
 

@@ -4,8 +4,6 @@ The manifest says which files belong together: the Keras model, the golden pack 
 SHA-256. No file of an export directory is read if its hash does not match its record.
 """
 
-from __future__ import annotations
-
 import contextlib
 import shlex
 from collections.abc import Iterator
@@ -206,7 +204,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
                 return artifact
         raise UnknownNameError("artifact", name, [artifact.name for artifact in self.artifacts])
 
-    def with_artifacts(self, new: list[Artifact]) -> Manifest:
+    def with_artifacts(self, new: list[Artifact]) -> "Manifest":
         """Return a manifest in which `new` replace artifacts of the same names, and the rest come last."""
         by_name = {artifact.name: artifact for artifact in [*self.artifacts, *new]}
         return msgspec.structs.replace(self, artifacts=list(by_name.values()))

@@ -1,7 +1,5 @@
 """A model is a file × a runtime: `tflite-int8`, `tflite-int8@integer`, `mine.onnx@openvino`."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -79,7 +77,7 @@ class Model:
         return None if self.task is None else self.task.numbers
 
     @classmethod
-    def recorded(cls, directory: Path, record: Artifact, runtime: str, task: Task) -> Model:
+    def recorded(cls, directory: Path, record: Artifact, runtime: str, task: Task) -> "Model":
         """Return a recorded artifact of a directory, whose models are for `task`, in a runtime."""
         return cls(
             artifact=record.name,

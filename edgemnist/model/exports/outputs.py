@@ -1,7 +1,5 @@
 """Files that an output option must not replace."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from pathlib import Path

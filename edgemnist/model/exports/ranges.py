@@ -6,8 +6,6 @@ not sure enough in its own range may have a smaller cross-entropy in a wrong one
 has to be better at the best temperature of each, too, at which it does not count how sure the model is.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -77,7 +75,7 @@ class Weighed:
     def __str__(self) -> str:
         return f"{percent(self.accuracy, 1)} right, loss {self.loss:.2f}"
 
-    def is_clearly_better(self, other: Weighed) -> bool:
+    def is_clearly_better(self, other: "Weighed") -> bool:
         """Return whether chance does not explain that the cross-entropy is smaller, and nothing contradicts.
 
         A greater accuracy of the other contradicts. At the best temperature of each, the cross-entropy has to be
@@ -93,7 +91,7 @@ class Weighed:
         is_too_sure = other.temperature >= TOO_SURE * self.temperature
         return is_calibrated and is_too_sure and _by_more_than_chance(ALIKE * other.tempered - self.tempered)
 
-    def is_more_accurate(self, other: Weighed) -> bool:
+    def is_more_accurate(self, other: "Weighed") -> bool:
         """Return whether chance does not explain that more images are right (the sign test of McNemar 1947)."""
         fixed = int(np.count_nonzero(self.right & ~other.right))
         broken = int(np.count_nonzero(other.right & ~self.right))

@@ -1,7 +1,5 @@
 """Two measurements compared: is the difference larger than the noise?"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Collection, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """What is measured, and how: the options, and a model with a number of threads."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What a benchmark run and the processes that measure for it say to each other."""
 
-from __future__ import annotations
-
 from typing import Final, TypeAlias
 
 import msgspec

@@ -1,7 +1,5 @@
 """From samples to the figures of one artifact, and measurement quality: what disturbed them, and how far they agree."""
 
-from __future__ import annotations
-
 import re
 import statistics
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """In which order the processes of a benchmark run take their turns."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import math

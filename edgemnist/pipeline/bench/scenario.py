@@ -3,8 +3,6 @@
 Their results are put into the cells of a table, for the terminal and for the report.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from operator import attrgetter

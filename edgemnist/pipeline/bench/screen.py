@@ -1,7 +1,5 @@
 """What a terminal shows of `edgemnist bench`: figures of models, of a pair, of a scenario, and of several boards."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter

@@ -3,8 +3,6 @@
 Everything that a file holds is checked, and its room is known, before an array is made; objects are never unpickled.
 """
 
-from __future__ import annotations
-
 import math
 import zipfile
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ The order comes from the raw stream of PCG64, which NumPy keeps the same in ever
 `Generator.choice` and `Generator.permutation` may change.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +56,7 @@ class Split:
             )
         return self.truth
 
-    def take(self, indices: Labels) -> Split:
+    def take(self, indices: Labels) -> "Split":
         """Return the inputs and classes of these indices, int64 [M], in their order."""
         return Split(self.images[indices], None if self.truth is None else self.truth[indices])
 

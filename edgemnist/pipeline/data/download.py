@@ -1,7 +1,5 @@
 """Downloading a data set of a few megabytes from mirrors, some of which may be dead, slow or wrong."""
 
-from __future__ import annotations
-
 import hashlib
 import zlib
 from collections.abc import Callable, Sequence

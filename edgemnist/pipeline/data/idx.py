@@ -4,8 +4,6 @@ Header: two zero bytes, one for the type, one for the number of dimensions, then
 (Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits).
 """
 
-from __future__ import annotations
-
 import io
 import math
 import re

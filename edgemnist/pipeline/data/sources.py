@@ -4,8 +4,6 @@ A directory holds IDX files, or pictures: one folder a class, named after it, in
 A file holds arrays, or a table.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Sequence
 from dataclasses import replace

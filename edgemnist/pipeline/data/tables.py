@@ -1,7 +1,5 @@
 """Tables in text become numbers and classes: `.csv` as spreadsheets, databases and pandas write it (RFC 4180)."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 from array import array

@@ -3,8 +3,6 @@
 Around it, folders for embedded developers to open and build, and executables for small boards.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 import tempfile

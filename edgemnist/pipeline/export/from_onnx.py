@@ -6,8 +6,6 @@ and fuses patterns first, so that some fifty operators are enough. Then every te
 an operator whose attributes mean something else here is refused like one that is not read at all.
 """
 
-from __future__ import annotations
-
 import contextlib
 import copy
 import functools

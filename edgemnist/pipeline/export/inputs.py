@@ -4,8 +4,6 @@ A wrong range costs accuracy in every file alike, so that no comparison with the
 found out is told with the next best, and what cannot be told apart is asked for.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

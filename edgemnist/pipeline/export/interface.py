@@ -1,7 +1,5 @@
 """What every export format offers: a model in, the bytes of an artifact out, checked in the real runtime."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from abc import ABC, abstractmethod
@@ -321,7 +319,7 @@ class ExportConfig:
         std: float | Sequence[float] | None = None,
         numbers: bool = False,
         logits: bool = False,
-    ) -> ExportConfig:
+    ) -> "ExportConfig":
         """Return the configuration that a user's options ask for; see `artifact_specs` and `normalization`.
 
         Raises UsageError for a named format none of whose artifacts `logits` changes, and for `calibration` where no

@@ -1,7 +1,5 @@
 """The model that artifacts are made from: a Keras file, a float ONNX file, or a full-int8 TFLite file."""
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -101,7 +99,7 @@ class Source(ABC):
         task = task_named("pictures" if bare.is_picture else "numbers", bare)
         return msgspec.structs.replace(task, answers="numbers" if self.numbers else "classes")
 
-    def reading(self, spec: InputSpec) -> Source:
+    def reading(self, spec: InputSpec) -> "Source":
         """Return the source of other inputs, of a shape that fits."""
         return replace(self, spec=spec)
 
@@ -146,7 +144,7 @@ class OnnxSource(KerasSource):
     title: ClassVar[str] = "ONNX model"
     file: ClassVar[str] = "model.onnx"
 
-    def reading(self, spec: InputSpec) -> OnnxSource:
+    def reading(self, spec: InputSpec) -> "OnnxSource":
         """Return the source of other inputs; the Keras model has channels where these have them."""
         if spec.is_picture == self.spec.is_picture or len(spec.shape) == 1:
             return replace(self, spec=spec)

@@ -1,7 +1,5 @@
 """ONNX, which ONNX Runtime executes, and many others."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections import Counter

@@ -1,7 +1,5 @@
 """`edgemnist export`: from a model to artifacts, a golden pack and the manifest that records them."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
 import pkgutil
@@ -197,7 +195,7 @@ def _check_installed(config: ExportConfig) -> None:
 def _convert(
     config: ExportConfig,
     source: Source,
-    asked: _Asked,
+    asked: "_Asked",
     calibration: npt.NDArray[Any] | None,
     reporter: Reporter,
 ) -> tuple[dict[ArtifactSpec, Exported], list[RefusedArtifact], GoldenPack]:

@@ -6,8 +6,6 @@ with the scales and biases that belong to them. So the file is still int8 to eve
 from it holds a weight in 4 or 2 bits without loss.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import warnings

@@ -1,7 +1,5 @@
 """A network and the engine as one web page, with the drawing area that `edgemnist serve` shows."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -1,7 +1,5 @@
 """`edgemnist recommend`: which artifact to ship to this board, and why."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Any, Final

@@ -1,7 +1,5 @@
 """The report: one HTML file that needs nothing else, or its summary in Markdown for a pull request."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

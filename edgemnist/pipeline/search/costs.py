@@ -1,7 +1,5 @@
 """What a network costs before it is trained: the memory of its C file, which follows from its shape."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any, Final
 

@@ -1,7 +1,5 @@
 """`edgemnist search`: the smallest, fastest and most accurate networks within limits."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import deque

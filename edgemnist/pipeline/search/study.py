@@ -4,8 +4,6 @@ A trial is proposed once all but the last `WINDOW` before it are finished, and k
 trainings run at once, on one machine or on many, and how many there are changes nothing.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import json

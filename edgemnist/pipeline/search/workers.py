@@ -4,25 +4,20 @@ By Ray, the data goes to each machine once. A trial depends on nothing but its j
 on another, with the same outcome.
 """
 
-from __future__ import annotations
-
 import contextlib
 import importlib.metadata
 import os
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from edgemnist.errors import EdgemnistError, UsageError, check_range
+from edgemnist.ground.progress import Reporter
 from edgemnist.ground.registry import Entry, Package
 from edgemnist.pipeline.search.trials import Job, Outcome, Trainer, TrialData
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from edgemnist.ground.progress import Reporter
 
 
 class Workers:

@@ -1,13 +1,11 @@
 """Training that can be interrupted: checkpoints of whole epochs, from which it continues to the same weights."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -20,12 +18,9 @@ from edgemnist.ground.results.pipeline import Epoch
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports.golden import check_size
 from edgemnist.pipeline.data.dataset import Split
-from edgemnist.pipeline.train.loop import DataSchedule, Fitted, State, fit
+from edgemnist.pipeline.train.loop import DataSchedule, Fitted, Forward, State, fit
+from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.recipes import Plan
-
-if TYPE_CHECKING:
-    from edgemnist.pipeline.train.loop import Forward
-    from edgemnist.pipeline.train.model import Weights
 
 LISTS = ("weights", "slots", "averages", "limits")
 """The fields of a state that are lists of tensors."""

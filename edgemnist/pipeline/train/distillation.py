@@ -5,15 +5,14 @@ is trained as those of `families` are, but not rounded, and what is left is a pl
 and Dense, which answers with logits.
 """
 
-from __future__ import annotations
-
 import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
+import keras
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -31,13 +30,9 @@ from edgemnist.pipeline.train.augment import distorted
 from edgemnist.pipeline.train.checkpoint import Checkpoint, fit_resumably
 from edgemnist.pipeline.train.families import BATCH_SIZE, MOMENT_IMAGES, Forward, build_network, finished, first_weights
 from edgemnist.pipeline.train.loop import DataSchedule, EpochData
+from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.network import CNN, CONVOLUTION, Layer, Network
 from edgemnist.pipeline.train.recipes import Distillation, Plan, digest
-
-if TYPE_CHECKING:
-    import keras
-
-    from edgemnist.pipeline.train.model import Weights
 
 
 class Convolution(NamedTuple):
@@ -114,7 +109,7 @@ class Teachers:
         seed: int,
         resume: bool | None,
         reporter: Reporter,
-    ) -> tuple[Path, AugmentedCopies]:
+    ) -> tuple[Path, "AugmentedCopies"]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 
         `resume` is as for `fit_resumably`. Raises TrainingError if the file is damaged or belongs to another training,

@@ -11,22 +11,22 @@ themselves, by their root mean square in each output: that of least squared erro
 al., 2013).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from edgemnist.ground.arrays import Images, batches
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.task import default_input
 from edgemnist.pipeline.train.calibration import rounded_activations
-from edgemnist.pipeline.train.model import build_model, logits
+from edgemnist.pipeline.train.model import Weights, build_model, logits
 from edgemnist.pipeline.train.network import (
     CONVOLUTION,
     DENSE,
@@ -39,12 +39,6 @@ from edgemnist.pipeline.train.network import (
     Network,
     Stage,
 )
-
-if TYPE_CHECKING:
-    import keras
-
-    from edgemnist.ground.inputs import InputSpec
-    from edgemnist.pipeline.train.model import Weights
 
 STEPS: Final = {4: 0.3534, 2: 1.224}
 """Distance of two levels, in root mean squares of the weights, by bits: of 15 levels and of 3."""

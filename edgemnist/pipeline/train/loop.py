@@ -5,15 +5,13 @@ are drawn beforehand from the seed and the number of the epoch. So the same seed
 can continue from the state after any epoch.
 """
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import ceil, isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +23,8 @@ from edgemnist.ground.results.pipeline import Epoch
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.train.augment import Distortion, recolour, restroke, warp
 from edgemnist.pipeline.train.calibration import clipped, clipping_limits, rounded_activations, rounded_weights
+from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.recipes import Distillation, FamilyRounding, Noise, Plan, Recipe, Rounding
-
-if TYPE_CHECKING:
-    from edgemnist.pipeline.train.model import Weights
 
 BANK = 16
 """Batches of noise drawn for an epoch; each step takes one of them. Drawing normal numbers for every step would take as
@@ -132,7 +128,7 @@ def with_noise(images: tf.Tensor, randomness: Randomness, index: tf.Tensor) -> t
 
 
 def losses_of(
-    forward: Forward, recipe: Recipe, rounding: Rounding | None, state: State, batch: Batch
+    forward: Forward, recipe: Recipe, rounding: Rounding | None, state: "State", batch: Batch
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Return the logits, float32 [B, C], and the loss of each image, float32 [B].
 

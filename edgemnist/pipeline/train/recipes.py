@@ -1,7 +1,5 @@
 """The recipes: everything about a training but its size, its data and its seed."""
 
-from __future__ import annotations
-
 import pkgutil
 from dataclasses import dataclass, field, replace
 from math import ceil, log2
@@ -65,7 +63,7 @@ ROUNDING_BEGINS: Final = {8: 0.9, 4: 0.2, 2: 0.0}
 class Distillation:
     """Learning from a teacher's answers to many distorted copies of the images (G. Hinton et al., 2015)."""
 
-    teacher: Recipe
+    teacher: "Recipe"
     """How the teacher is trained."""
     distortion: Distortion
     """Distortion of the last copy; the first is the images as they are, and those between go up in even steps."""
@@ -136,7 +134,7 @@ class Recipe:
     xla: bool = True
     """Compile the epoch with XLA. It makes dense layers faster and convolutions slower."""
 
-    def for_network(self, parameters: int) -> Recipe:
+    def for_network(self, parameters: int) -> "Recipe":
         """Return the recipe for a network of this many parameters."""
         if self.smaller is None or parameters > self.smaller.parameters:
             return self
@@ -157,7 +155,7 @@ class Recipe:
             distillation=distillation,
         )
 
-    def for_family(self, network: Network) -> Recipe:
+    def for_family(self, network: Network) -> "Recipe":
         """Return the recipe for a network that is trained in the arithmetic of its family; see `families`."""
         optimizer = self.optimizer
         return replace(

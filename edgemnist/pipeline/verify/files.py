@@ -1,7 +1,5 @@
 """Model files of any origin, compared with each other without a manifest."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections import Counter

@@ -20,8 +20,6 @@ max_flips_percent = 0.1
 max_drop_points = 0.05
 """
 
-from __future__ import annotations
-
 import math
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
@@ -150,12 +148,12 @@ class Gate:
         """Return how many of `images` a limit that is a percentage of them allows."""
         return allowed(self[name] / 100, images, to_the_letter=not self.is_built_in(name))
 
-    def given(self, limits: Mapping[str, float], origin: str) -> Gate:
+    def given(self, limits: Mapping[str, float], origin: str) -> "Gate":
         """Return the gate with limits of a person."""
         origins = {**self.origins, **dict.fromkeys(limits, origin)}
         return replace(self, limits={**self.limits, **limits}, origins=origins)
 
-    def of_answers(self, name: str, *, numbers: bool) -> Gate:
+    def of_answers(self, name: str, *, numbers: bool) -> "Gate":
         """Return the limits for a model that answers with numbers, or with classes.
 
         Raises UsageError, which names the right one, where a person gave one that is of the other.
@@ -170,7 +168,7 @@ class Gate:
             )
         return replace(self, limits={limit: most for limit, most in self.limits.items() if limit not in others})
 
-    def by_itself(self) -> Gate:
+    def by_itself(self) -> "Gate":
         """Return the limits of a file that is compared with its own integer reference, and those that a person gave.
 
         Many other labels, or numbers far off, are nobody's mistake if a rounding rule explains them.

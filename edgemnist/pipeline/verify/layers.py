@@ -5,12 +5,10 @@ in order. A layer's own part in the error shows in two numbers that do not depen
 calibration costs (the float output, put into the tensor's scale and back), and what its weights lost.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +21,10 @@ from edgemnist.ground.results.verify import ArtifactLayers, LayerError
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model, require_runtime
 from edgemnist.model.runtimes import TFLITE, load, read_model
-from edgemnist.model.runtimes.interface import are_probabilities, softmax
+from edgemnist.model.runtimes.interface import Classifier, are_probabilities, softmax
 from edgemnist.model.runtimes.pixels import Numbers, encoder
 from edgemnist.model.runtimes.tflite import IDENTIFIER, Operator, Tensor, read_graph
 from edgemnist.model.task import default_task
-
-if TYPE_CHECKING:
-    from edgemnist.model.runtimes.interface import Classifier
 
 Real: TypeAlias = npt.NDArray[np.float64]
 

@@ -1,7 +1,5 @@
 """What a classifier answers: to one image at a time, and to many at once."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,5 @@
 """Every model compared with the Keras model, on every evaluation image."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace

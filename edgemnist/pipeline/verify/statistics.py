@@ -1,7 +1,5 @@
 """Whether a difference in accuracy means anything, and whether confidences still do."""
 
-from __future__ import annotations
-
 import math
 from statistics import NormalDist
 from typing import Final

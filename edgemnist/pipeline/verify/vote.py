@@ -5,8 +5,6 @@ three runtimes the odd one out can be named; the integer reference, which comput
 always among them.
 """
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path

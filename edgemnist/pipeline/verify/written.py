@@ -1,7 +1,5 @@
 """What `verify` writes beside its result: a picture of each changed label, and JUnit XML, which CI systems show."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
