@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import typer
+from msgspec.structs import asdict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -83,9 +85,6 @@ def run_pipeline(
     A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
     KeyboardInterrupt after a training that was interrupted.
     """
-    import msgspec
-    from msgspec.structs import asdict
-
     from edgemnist.ground.results.pipeline import PipelineResult, PipelineRow
     from edgemnist.model.exports import Exports
     from edgemnist.model.exports.findings import choose

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.ground.console import command_app, options
+from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.formatting import answered_by, count, percent
 
@@ -53,7 +53,6 @@ def read(
     options.limit_numpy_threads()
     from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
     from edgemnist.digits.read.run import read_file, write_tables
-    from edgemnist.ground.console import TerminalReporter, quiet_libraries, show
     from edgemnist.model.answers import observing
     from edgemnist.model.exports import open_for_answers
     from edgemnist.model.exports.outputs import CSV, PICTURE, check_output

@@ -8,6 +8,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.text import Text
 
@@ -119,8 +120,6 @@ def watch(
 def printer(*, json: bool) -> Callable[[WatchReading], None]:
     """Return what prints readings: as JSON where that was asked for, or where stdout is not a terminal."""
     if json or not out().is_terminal:
-        import msgspec
-
         # One line each; it raises ReaderGoneError where nobody reads any more.
         return lambda reading: print_text(msgspec.json.encode(reading).decode() + "\n")
     return _Changes().print

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -99,7 +100,6 @@ GREY: Final = 2
 
 def image_of(sample: ChangedSample) -> npt.NDArray[Any]:
     """Return what the model was given."""
-    import msgspec
     import numpy as np
 
     from edgemnist.model.task import default_input

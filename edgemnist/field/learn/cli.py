@@ -15,7 +15,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgemnist.errors import EXIT_GATE_MISSED, check_range
-from edgemnist.field.samples import OBJECTOR
+from edgemnist.field.samples import OBJECTOR, merge_samples_on, samples_on
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
 from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import table
@@ -184,7 +184,6 @@ def fetch(boards: Sequence[Board], directory: Path, place: Path) -> Fetched:
 
     Raises DeployError if one cannot be reached or has no samples.
     """
-    from edgemnist.field.samples import samples_on
     from edgemnist.field.samples.store import SampleStore
 
     fetched = [(board, samples_on(board, str(directory))) for board in boards]
@@ -197,8 +196,6 @@ def fetch(boards: Sequence[Board], directory: Path, place: Path) -> Fetched:
 
 def send_objections(store: SampleStore, fetched: Fetched, directory: str) -> None:
     """Send what contradicts labels to the boards that have the samples. Raises DeployError as `fetch` does."""
-    from edgemnist.field.samples import merge_samples_on
-
     doubted = {(one.pixels, one.at): one for one in store.samples() if any(row.writer == OBJECTOR for row in one.rows)}
     for board, samples in fetched:
         if own := [doubted[key] for one in samples if (key := (one.pixels, one.at)) in doubted]:

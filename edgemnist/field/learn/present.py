@@ -16,6 +16,7 @@ from edgemnist.ground.arrays import batches
 from edgemnist.model.exports.manifest import MODEL_FILE, Artifact, read_recorded
 from edgemnist.model.runtimes.integer import OF_TWO, needed
 from edgemnist.model.runtimes.interface import softmax
+from edgemnist.model.runtimes.keras import KerasClassifier, decode_keras_model
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.pipeline.export.tflite import trained_quantization
 from edgemnist.pipeline.train.network import (
@@ -117,8 +118,6 @@ def read_present(exports: Exports) -> Present:
 
 def _keras_weights(data: bytes, path: Path, spec: InputSpec) -> tuple[Network, Weights]:
     """Return the network that a Keras model is, and its weights."""
-    from edgemnist.model.runtimes.keras import KerasClassifier, decode_keras_model
-
     model = decode_keras_model(data, path)
     weights = [np.asarray(one, np.float32) for one in model.get_weights()]
     if (network := network_of(model, spec)) is None:

@@ -29,16 +29,18 @@ from edgemnist.ground.registry import Entry, Package
 from edgemnist.ground.results.samples import Contradiction, LearnResult, LeftOut
 from edgemnist.ground.results.verdict import Basis, judge
 from edgemnist.ground.storage import check_writable, commit_files, new_directory, sha256
+from edgemnist.model.exports import LIMITS_FILE, Exports
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, LearntRecord, Manifest, ModelRecord, record_of
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt, learnt_record
 from edgemnist.model.runtimes.interface import softmax
+from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.pipeline.data.dataset import Dataset, Split
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.train.recipes import training_of
 
 if TYPE_CHECKING:
     from edgemnist.field.learn.present import Present
     from edgemnist.field.samples.store import SampleStore
-    from edgemnist.model.exports import Exports
     from edgemnist.pipeline.train.model import Weights
 
 LEARN_FILE: Final = "learn.json"
@@ -331,7 +333,6 @@ def _write_model(
     place: Path, exports: Exports, new: Present, dataset: Dataset, *, seen: bytes, learnt: LearntRecord
 ) -> None:
     """Write a model, the marks of the images that it has seen, and the record of both."""
-    from edgemnist.model.runtimes.keras import model_bytes
     from edgemnist.pipeline.train.families import student_of
 
     model = student_of(new.network, len(dataset.labels), 0, new.spec).model
@@ -356,8 +357,6 @@ def _write_model(
 
 def _export(exports: Exports, place: Path, result: LearnResult, dataset: Dataset, reporter: Reporter) -> LearnResult:
     """Export the same artifacts as before, and return the result with int8's loss and the verdict on them all."""
-    from edgemnist.model.exports import LIMITS_FILE, Exports
-    from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
     from edgemnist.pipeline.export.run import export_model
     from edgemnist.pipeline.verify.run import verify
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 from rich.console import RenderableType
 
@@ -46,8 +47,6 @@ def review(
     answered. It runs until you stop it, and stores every label at once. With --on, DIR is on the board: its samples are
     fetched, and the labels are sent back when you stop it.
     """
-    import msgspec
-
     from edgemnist.field.review.run import review_on, run_page, summary, writer_named
     from edgemnist.field.samples.store import FILE, SampleStore
     from edgemnist.ground.web.config import SiteConfig, read_token

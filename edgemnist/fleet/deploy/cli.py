@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgemnist.errors import EXIT_INTERRUPTED
-from edgemnist.ground.console import command_app, options, show
+from edgemnist.ground.console import command_app, err, options, show, show_interrupted
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.console.tables import closing, fault_line, table
 from edgemnist.ground.formatting import count
@@ -53,7 +53,6 @@ def deploy(
     """
     from edgemnist.board.agent import SelfTestLimits
     from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, deploy_fleet, open_bundle
-    from edgemnist.ground.console import show_interrupted
 
     del inventory  # Its boards are among those of --to.
     targets = to or []
@@ -79,8 +78,6 @@ def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
     Gives what is called, from several threads, with a board and the step that begins there.
     """
     from rich.live import Live
-
-    from edgemnist.ground.console import err
 
     console = err()
     steps = dict.fromkeys(boards, "waiting")

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
+from urllib.parse import quote
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -56,7 +57,6 @@ def show_listening(result: Result, sentence: str, address: str | None, token: st
     if json:
         out().print(result.to_json(), soft_wrap=True)
         return
-    from urllib.parse import quote
 
     err().print(Text(f"{sentence} Stop it with Ctrl-C."), soft_wrap=True)
     if address is not None and err().is_terminal:

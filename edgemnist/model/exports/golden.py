@@ -25,7 +25,9 @@ from edgemnist.ground.formatting import count
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.data import DataIdentity
 from edgemnist.model.exports.manifest import Artifact, Manifest, command, open_recorded, read_recorded
+from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.task import Task, unnamed_task
 
 ANSWERS_FILE = "answers.npz"
@@ -229,8 +231,6 @@ def answer_all(
     directory: Path, artifacts: Iterable[Artifact], images: Images, task: Task | None = None
 ) -> AnswersBySha256:
     """Return the answers of a directory's artifacts, on this machine, to inputs of its task, one at a time."""
-    from edgemnist.model.runtimes import load
-
     task, answers = task or unnamed_task(), {}
     for one in artifacts:
         classifier = load(directory / one.file, spec=one.spec(task), numbers=task.numbers, trusted=True)
@@ -262,7 +262,6 @@ def answers_of_export(
     answers as long as the golden pack is the same; a notice names those whose answers are damaged.
     """
     from edgemnist.model.runtimes.integer import IntegerClassifier
-    from edgemnist.model.runtimes.tflite import read_graph
 
     kept: AnswersBySha256 = {}
     if before is not None and before.golden == after.golden:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from edgemnist.errors import ArtifactError
 from edgemnist.ground.console import TerminalReporter, command_app, options, show
 from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, table
@@ -38,8 +40,6 @@ def data(
     json: options.Json = False,
 ) -> None:
     """Find the data, describe them, and compare them with those that the export directory was made from."""
-    import msgspec
-
     from edgemnist.ground.sheet import class_sheet_png, terminal_rows
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports import peek
@@ -89,8 +89,6 @@ def data(
 
 def _golden_data(opened: Exports) -> DataIdentity | None:
     """Return the data set that an export was made with, whatever its model was trained on."""
-    from edgemnist.errors import ArtifactError
-
     try:
         return opened.read_golden().data
     except ArtifactError:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Final
 import msgspec
 import numpy as np
 
+from edgemnist import __version__
 from edgemnist.errors import ArtifactError, MissingDependencyError, ModelError, UnknownNameError, UsageError
 from edgemnist.ground.storage import sha256, write_file
 from edgemnist.model.exports.manifest import Footprint, TensorSpec
@@ -52,8 +53,6 @@ class NetworkExporter(TFLiteExporter):
         A part of the model need not be a classifier, and stays TFLite. Raises ModelError if weights need more bits than
         were asked for.
         """
-        from edgemnist import __version__
-
         self._twin = tflite = self.source.tflite or super().convert(model, TWIN)
         if departures := super().departures(tflite, TWIN):
             raise ValueError(departures[0])
