@@ -30,7 +30,7 @@ FORKS_MEASURING = "EDGEMNIST_TESTS_FORK_MEASURING"
 """In the environment of a command line: its processes that measure are forked. Their start and their memory say nothing
 then; `measuring_starts` of tests/conftest.py is for tests that look at them."""
 _MODULE = "edgemnist"
-_AT_IMPORT = {"edgemnist.digits.watch.capture", "edgemnist.serve.preload"}
+_AT_IMPORT = {"edgemnist.digits.watch.run", "edgemnist.serve.preload"}
 """What does something when it is imported."""
 _ALSO = ("ai_edge_litert.interpreter", "jinja2", "typer.rich_utils")
 

@@ -27,8 +27,7 @@ from edgemnist.board.machine import host_facts
 from edgemnist.digits.images import normalize_digit
 from edgemnist.field.learn.present import Present, read_present
 from edgemnist.field.samples import now
-from edgemnist.ground.arrays import Images
-from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.arrays import Images, image_hashes
 from edgemnist.model.exports import REFERENCE, Exports
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.data.sources import find_dataset

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import edgemnist.ground.web.protocol
 from edgemnist.app import main
-from edgemnist.ground.web.config import Limits
+from edgemnist.ground.web.config import BACKLOG, Limits
 from edgemnist.ground.web.protocol import KEEP_ALIVE_S
-from edgemnist.ground.web.server import BACKLOG
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from edgemnist.errors import EXIT_INTERRUPTED
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.pictures import ServeResult
-from edgemnist.ground.web.server import SERVER, inherited_socket, listen, network_address, url_of
+from edgemnist.ground.web.config import SERVER, inherited_socket, listen, network_address, url_of
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp

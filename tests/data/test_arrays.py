@@ -13,7 +13,7 @@ import pytest
 from edgemnist.errors import DataError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.task import task_named
-from edgemnist.pipeline.data import arrays, tables
+from edgemnist.pipeline.data import arrays
 from edgemnist.pipeline.data.arrays import read_arrays, read_contents
 from edgemnist.pipeline.data.dataset import Dataset, describe, numbers_of
 from tests.notices import Listener
@@ -339,10 +339,10 @@ def test_a_table_beyond_a_limit_is_refused(
     limit: str, most: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = table(tmp_path, "w,h,kind\n1,2,a\n3,4,bbbbbbbbbbb\n"[:31])
-    monkeypatch.setattr(tables, limit, most)
+    monkeypatch.setattr(arrays, limit, most)
     with pytest.raises(DataError, match=told):
         read_contents(path)
-    monkeypatch.setattr(tables, limit, most + 1)
+    monkeypatch.setattr(arrays, limit, most + 1)
     assert len(read_contents(path).train.inputs) == 2
 
 

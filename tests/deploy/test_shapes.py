@@ -42,9 +42,9 @@ def test_a_board_of_digits_gets_a_model_of_another_shape_and_goes_back(
     first, *others = json.loads(done.stdout)["predictions"]
     assert (first["source"], len(others)) == (("x.png", 0) if name == "meter" else ("x.npy[0]", 1))
     if numbers:
-        np.testing.assert_array_equal(np.array(first["values"], np.float32), golden.answers[0].ravel())
+        np.testing.assert_array_equal(np.array(first["values"], np.float32), golden.probabilities[0].ravel())
     else:
-        assert first["digit"] == LABELS[int(golden.answers[0].argmax())]
+        assert first["digit"] == LABELS[int(golden.probabilities[0].argmax())]
     if not numbers:
         samples, spec = tmp_path / "samples", exports.task.input
         with SampleStore.open(samples, create=True, spec=spec, labels=LABELS) as store:

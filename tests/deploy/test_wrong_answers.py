@@ -22,7 +22,7 @@ from edgemnist.fleet.deploy import target
 from edgemnist.fleet.deploy.run import LocalBundle
 from edgemnist.fleet.deploy.transport import Host
 from edgemnist.ground import console as terminal
-from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.arrays import image_hashes
 from edgemnist.ground.results.pictures import Prediction, PredictResult
 from tests.drift.making import LAST_DAY, after_a_week, answering, images
 from tests.samples.making import sample_of

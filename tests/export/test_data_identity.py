@@ -13,7 +13,7 @@ import pytest
 
 from edgemnist.errors import ArtifactError, DataError
 from edgemnist.fleet.bundle.pack import narrow
-from edgemnist.ground.marks import image_hashes, image_marks, recognized
+from edgemnist.ground.arrays import image_hashes, image_marks, recognized
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest, record_of
 from edgemnist.model.exports.questions import (

@@ -30,8 +30,7 @@ from edgemnist.field.health.run import (
 )
 from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
 from edgemnist.field.samples.store import SampleStore
-from edgemnist.ground.arrays import Images
-from edgemnist.ground.marks import image_hashes
+from edgemnist.ground.arrays import Images, image_hashes
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.samples import BoardHealth, HealthReport
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Basis

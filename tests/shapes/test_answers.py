@@ -35,7 +35,7 @@ def test_a_file_of_one_input_or_of_several_is_answered(name: str, numbers: bool,
     places += [str(tmp_path / "one.npy"), f"evaluation {spec.noun} 7"]
     assert [one.source for one in result.predictions] == places
     for one, place in zip(result.predictions, (0, 1, 2, 3, 7), strict=True):
-        expected = golden.answers[place]
+        expected = golden.probabilities[place]
         if numbers:
             np.testing.assert_allclose(np.array(one.values), expected.ravel(), atol=1e-5)
             assert (one.digit, one.probabilities) == (None, [])
@@ -122,7 +122,7 @@ def test_the_command_shows_the_most_probable_of_many_classes_and_numbers_in_a_li
     np.save(tmp_path / "row.npy", golden.images[:2])
     done = edgemnist("predict", "--index", "0", "--exports", exports.directory)
     lines = done.stdout.splitlines()
-    best = names[int(golden.answers[0].argmax())]
+    best = names[int(golden.probabilities[0].argmax())]
     assert lines[0].startswith(f"evaluation row 0: {best}  ")
     assert lines[1].startswith(best)
     assert lines[11] == "and 990 less probable classes"
@@ -147,5 +147,5 @@ def test_a_file_without_a_record_is_told_as_what_it_is_taken_and_answers(tmp_pat
     alone.write_bytes((made.directory / "tflite-int8.tflite").read_bytes())
     np.save(tmp_path / "x.npy", golden.images[:3])
     result = predict_sources(None, [tmp_path / "x.npy"], [], artifact=str(alone), reporter=notices)
-    assert [str(one.digit) for one in result.predictions] == [str(row.argmax()) for row in golden.answers[:3]]
+    assert [str(one.digit) for one in result.predictions] == [str(row.argmax()) for row in golden.probabilities[:3]]
     assert "has no record: it is taken for a model that reads 32×32 images in colour" in notices.heard

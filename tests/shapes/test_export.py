@@ -64,7 +64,7 @@ def test_a_keras_model_of_any_shape_becomes_every_format(name: str, numbers: boo
         assert record.model_sha256 == golden.model_sha256
         path = exports.directory / record.file
         found = load(path, spec=record.spec(exports.task), numbers=numbers, trusted=True).answer(golden.images)
-        apart = np.abs(found - golden.answers)
+        apart = np.abs(found - golden.probabilities)
         # Of a number beyond the range of the calibration int8 is at the end of it.
         furthest = apart.mean() if numbers and record.quantization != "float32" else apart.max()
         assert furthest <= FURTHEST[record.quantization], record.name
@@ -95,7 +95,7 @@ def test_an_onnx_file_is_its_own_float32_and_what_all_else_is_compared_with(name
     golden = exports.read_golden()
     record = exports.manifest.artifact("tflite-float32")
     found = load(exports.directory / record.file, spec=record.spec(exports.task), trusted=True).answer(golden.images)
-    assert np.abs(found - golden.answers).max() <= 1e-4
+    assert np.abs(found - golden.probabilities).max() <= 1e-4
 
 
 def two(keras: Any) -> Any:

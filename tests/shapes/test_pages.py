@@ -66,10 +66,10 @@ def test_a_picture_or_numbers_are_asked_corrected_and_reviewed(
         if numbers:
             assert text(browser, "digit") == "5 numbers"
             return
-        expected = LABELS[int(golden.answers[0].argmax())]
+        expected = LABELS[int(golden.probabilities[0].argmax())]
         assert text(browser, "digit") == expected
         bars = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#bars .label")]
-        assert bars == [LABELS[index] for index in golden.answers[0].argsort()[::-1]]
+        assert bars == [LABELS[index] for index in golden.probabilities[0].argsort()[::-1]]
         (other, *_, none) = find(browser, "correct-keys").find_elements(By.TAG_NAME, "button")
         assert none.text == "none of these"
         corrected = other.text

@@ -90,8 +90,10 @@ def test_numbers_pass_by_their_values_and_nothing_is_said_of_labels(name: str, t
         assert {"max_value_diff", "max_value_mean_diff"} <= one.gate.keys()
     assert exports.findings.save_verification(result)
     pack = exports.read_golden()
-    beyond = 2e-3 * float(np.sqrt(pack.answers.var(axis=0).mean()))
-    (missed, *_) = verify(repacked(exports, replace(pack, probabilities=pack.answers + np.float32(beyond)))).artifacts
+    beyond = 2e-3 * float(np.sqrt(pack.probabilities.var(axis=0).mean()))
+    (missed, *_) = verify(
+        repacked(exports, replace(pack, probabilities=pack.probabilities + np.float32(beyond)))
+    ).artifacts
     assert missed.verdict.outcome == MISSED
     assert "times the spread" in missed.reasons[0]
 
@@ -155,7 +157,9 @@ def test_a_report_shows_any_shape(kind: str, tmp_path: Path) -> None:
         if kind == "unlabelled":
             exports = repacked(exports, replace(pack, truth=None))
         elif kind == "classes":
-            exports = repacked(exports, replace(pack, truth=(pack.labels + 1) % 5, probabilities=pack.answers[:, ::-1]))
+            exports = repacked(
+                exports, replace(pack, truth=(pack.labels + 1) % 5, probabilities=pack.probabilities[:, ::-1])
+            )
         result = verify(exports)
         exports.findings.save_verification(result)
         facts = read_report_data(exports)

@@ -89,7 +89,7 @@ def test_a_golden_pack_of_any_shape_is_read_as_it_was_written(name: str, answers
     read = decode_golden(written.encode())
     assert (read.task, read.class_labels) == (written.task, written.class_labels)
     np.testing.assert_array_equal(read.images, written.images)
-    np.testing.assert_array_equal(read.answers, written.probabilities)
+    np.testing.assert_array_equal(read.probabilities, written.probabilities)
     assert read.images.dtype == written.images.dtype
 
 

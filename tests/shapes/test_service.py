@@ -44,7 +44,7 @@ def test_numbers_in_json_are_answered_as_the_model_answers_them(made: Made) -> N
     sent = [images[0].tolist(), images[1].ravel().tolist(), images[2].tolist()]
     document = made.ask({"inputs": sent}).document
     for index, (one, image, expected) in enumerate(
-        zip(document["predictions"], images, made.golden.answers, strict=False)
+        zip(document["predictions"], images, made.golden.probabilities, strict=False)
     ):
         assert one["source"] == f"inputs[{index}]"
         np.testing.assert_array_equal(np.array(one["image"], spec.dtype), image)
@@ -66,7 +66,9 @@ def test_a_picture_is_answered_where_the_model_takes_pictures(made: Made) -> Non
         assert (answer.status, answer.document["hint"]) == (415, 'Send {"inputs": [[…]]} as application/json.')
         assert f"takes {task.input.words()}, and no pictures" in answer.document["message"]
         return
-    np.testing.assert_allclose(answer.document["predictions"][0]["probabilities"], made.golden.answers[0], atol=1e-5)
+    np.testing.assert_allclose(
+        answer.document["predictions"][0]["probabilities"], made.golden.probabilities[0], atol=1e-5
+    )
 
 
 def test_the_service_says_what_it_takes_and_that_pages_are_for_digits(made: Made) -> None:

@@ -12,8 +12,8 @@ import tensorflow as tf
 from edgemnist.errors import UsageError
 from edgemnist.field.learn import tune
 from edgemnist.field.learn.present import read_present
+from edgemnist.ground.arrays import image_marks, recognized
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.marks import image_marks, recognized
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.task import task_named

@@ -20,8 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.digits.watch.capture import open_source
-from edgemnist.digits.watch.run import Steadier, TableSteadier
+from edgemnist.digits.watch.run import Steadier, TableSteadier, open_source
 from edgemnist.digits.watch.sources import CREDENTIALS, WatchConfig, redacted
 from edgemnist.errors import SourceError
 from edgemnist.ground.results.pictures import Box, ReadCell, ReadNumber, ReadTable

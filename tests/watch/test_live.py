@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edgemnist.digits.images.grey import Grey
-from edgemnist.digits.watch.capture import open_source
+from edgemnist.digits.watch.run import open_source
 from edgemnist.digits.watch.sources import LiveSource, WatchConfig
 from edgemnist.errors import SourceError
 from edgemnist.ground.progress import SILENT

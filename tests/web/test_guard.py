@@ -18,10 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
 from edgemnist.ground.results import SCHEMA_VERSION
 from edgemnist.ground.web.bodies import MAX_CLIENTS, Bodies, RateLimiter, content_type, network_of
-from edgemnist.ground.web.config import Limits, SiteConfig, read_token
+from edgemnist.ground.web.config import Limits, SiteConfig, listen, read_token
 from edgemnist.ground.web.guard import SECURITY, RequestGuard
 from edgemnist.ground.web.refusals import RefusedError
-from edgemnist.ground.web.server import listen
 from edgemnist.serve.cli import unit_token
 from edgemnist.serve.config import PictureLimits
 from edgemnist.serve.metrics import Metrics

@@ -25,8 +25,8 @@ from edgemnist.field.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LO
 from edgemnist.field.health.learnt import learnt_by
 from edgemnist.field.samples import UNIFORM, one_of_each, samples_on
 from edgemnist.field.samples.store import samples_in
+from edgemnist.ground.arrays import image_hashes
 from edgemnist.ground.formatting import count, percent
-from edgemnist.ground.marks import image_hashes
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.samples import (
     HARM,

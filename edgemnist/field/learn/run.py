@@ -21,9 +21,8 @@ from edgemnist.errors import DataError, MissingDependencyError, ModelError, Stor
 from edgemnist.field.learn.evidence import doubts, folds_of, found_of_planted, measurements, paired, within_share
 from edgemnist.field.learn.present import INT8, read_present
 from edgemnist.field.samples import NOT_A_DIGIT, OBJECTOR, Sample, is_person
-from edgemnist.ground.arrays import Labels
+from edgemnist.ground.arrays import Labels, image_marks, recognized
 from edgemnist.ground.formatting import count
-from edgemnist.ground.marks import image_marks, recognized
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.registry import Entry, Package
 from edgemnist.ground.results.samples import Contradiction, LearnResult, LeftOut

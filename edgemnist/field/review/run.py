@@ -21,7 +21,7 @@ from edgemnist.field.samples import CLIENT, OBJECTOR, classes_on, merge_samples_
 from edgemnist.field.samples.store import FILE, SampleStore
 from edgemnist.ground.results.samples import ReviewResult
 from edgemnist.ground.storage import cache_directory, sha256
-from edgemnist.ground.web.server import SERVER, listen, network_address, url_of
+from edgemnist.ground.web.config import SERVER, listen, network_address, url_of
 
 if TYPE_CHECKING:
     from edgemnist.field.samples import Sample

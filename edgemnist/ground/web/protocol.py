@@ -20,10 +20,9 @@ from uvicorn import Config, Server
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from edgemnist.ground.web.bodies import network_of
-from edgemnist.ground.web.config import Limits
+from edgemnist.ground.web.config import BACKLOG, Limits, tell_systemd
 from edgemnist.ground.web.guard import RAW_SECURITY
 from edgemnist.ground.web.refusals import RefusedError, bad_request, busy, too_large, too_slow
-from edgemnist.ground.web.server import BACKLOG, tell_systemd
 
 MAX_HEADER: Final = 16 * 1024
 """Bytes of a request beside its body: browsers send less than 1 KB here."""

@@ -64,11 +64,6 @@ class GoldenPack:
             )
         return self.truth
 
-    @property
-    def answers(self) -> Probabilities:
-        """What the model answers, whatever that is."""
-        return self.probabilities
-
     def accuracy(self) -> float:
         """Return the Keras model's accuracy, 0 to 1."""
         return float(np.mean(self.probabilities.argmax(axis=1) == self.labels))

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, DataError, ManifestError
+from edgemnist.ground.arrays import MOST_ROWS_SEEN, MOST_SEEN, image_hashes, image_marks, recognized
 from edgemnist.ground.formatting import count
-from edgemnist.ground.marks import MOST_ROWS_SEEN, MOST_SEEN, image_hashes, image_marks, recognized
 from edgemnist.ground.results import UNREADABLE, Part
 from edgemnist.ground.results.verdict import FEWEST_IMAGES
 from edgemnist.ground.results.verify import KERAS_MODEL, SOURCE_MODELS

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import DataError, UsageError
-from edgemnist.ground.arrays import Labels
+from edgemnist.ground.arrays import Labels, image_marks, recognized
 from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.marks import image_marks, recognized
 from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results.data import DataIdentity, DataResult, NumberSummary, SplitSummary
 from edgemnist.model.task import TASKS, Task, default_task, task_named, unnamed_task

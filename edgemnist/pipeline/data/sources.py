@@ -13,10 +13,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.errors import DataError, MissingDependencyError, StorageError, UnknownNameError, UsageError
-from edgemnist.ground.arrays import Labels
+from edgemnist.ground.arrays import Labels, image_marks, recognized
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.marks import image_marks, recognized
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.registry import Package
 from edgemnist.ground.storage import cache_directory, commit_files

@@ -388,7 +388,7 @@ def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool,
     elif own != classes:
         mistakes = [f"it knows {own} classes where the reference has {classes}"]
     elif not is_comparable(classifier, pack):
-        mistakes = [f"it answers with other numbers than the {list(pack.answers.shape[1:])} of the reference"]
+        mistakes = [f"it answers with other numbers than the {list(pack.probabilities.shape[1:])} of the reference"]
     if not mistakes and classifier.answers_logits and not logits and not _is_logits_export(model):
         mistakes.append("it answers with logits where the reference answers with probabilities: its softmax is missing")
     known = Basis(artifact=model.sha256, model=pack.model_sha256, golden=pack.data.sha256, images=len(pack))
