@@ -42,7 +42,7 @@ def test_a_file_of_floats_is_refused_with_what_it_takes(made_exports: Path) -> N
     assert "tflite-int8" in caught.value.hint
 
 
-UNKNOWN = {"GELU", "RELU_N1_TO_1", "RELU_0_TO_1"}
+UNKNOWN = {"GELU", "RELU_N1_TO_1"}
 """To TFLM."""
 
 

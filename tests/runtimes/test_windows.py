@@ -11,6 +11,7 @@ import pytest
 
 from edgemnist.model.runtimes import windows
 from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier
+from edgemnist.model.runtimes.integer import Rounding, step
 from edgemnist.model.runtimes.tflite import ACTIVATION_FIELDS, Graph, Operator, Tensor
 from edgemnist.model.runtimes.windows import mean_multiplier, window_of, windowed
 from tests.native.networks import Options
@@ -161,7 +162,6 @@ def with_source(graph: Graph, *shape: int) -> Graph:
 
 
 SIDES = r"or its steps are not 1 to 32 rows and columns"
-MORE = "its STRIDED_SLICE takes more than rows and columns side by side"
 ADDS = "its STRIDED_SLICE adds axes, or has steps of 0"
 NOTHING = "its STRIDED_SLICE takes nothing, or not all inputs"
 BESIDE = "and only some side by side are known"
@@ -195,8 +195,6 @@ UNEQUAL = r"the output of its {} has another scale than the input"
         (pool(target=(2, 3, 1)), r"its MAX_POOL_2D leads to an array of \[1, 2, 3, 1\]"),
         (pool(scales=np.array([1.0])), UNEQUAL.format("MAX_POOL_2D")),
         (pool("AVERAGE_POOL_2D", zero_points=np.array([0])), UNEQUAL.format("AVERAGE_POOL_2D")),
-        (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 2, 1, 1), target=(2, 4, 1)), MORE),
-        (crop([0, 1, 3, 0], [1, 5, 0, 1], (1, 1, -1, 1), target=(4, 3, 1)), MORE),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 0, 1, 1)), ADDS),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 1, 1, 1), 0, 0, 2), ADDS),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], (1, 1, 1, 1), 0, 0, 0, 2), ADDS),
@@ -208,17 +206,13 @@ UNEQUAL = r"the output of its {} has another scale than the input"
         (crop([0, 1], [1, 5]), r"its STRIDED_SLICE has no constant places"),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], target=(4, 5, 1)), r"its STRIDED_SLICE leads to an array of \[1, 4, 5, 1\]"),
         (crop([0, 1, 0, 0], [1, 5, 4, 1], scales=np.array([1.0])), UNEQUAL.format("STRIDED_SLICE")),
-        (
-            with_source(crop([0, 32, 0, 0], [1, 36, 4, 1]), 1, 40, 5, 1),
-            r"its STRIDED_SLICE crops 32 rows or columns, or more",
-        ),
         (mean([]), r"its MEAN has no constant places"),
         *((mean(axes), rf"its MEAN is over the axes {re.escape(str(axes))}, {BESIDE}") for axes in APART),
     ],
 )
 def test_what_the_reference_does_not_compute_is_refused(graph: Graph, message: str) -> None:
     with pytest.raises(ValueError, match=rf"^{message}$"):
-        windowed(graph, graph.operators[0], multiply_by_quantized_multiplier)
+        step(graph, graph.operators[0], Rounding())
 
 
 @pytest.mark.parametrize(

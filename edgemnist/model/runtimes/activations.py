@@ -18,17 +18,9 @@ from edgemnist.model.runtimes.fixedpoint import Quantized
 
 _Reals: TypeAlias = npt.NDArray[np.float32]
 
-CUT: Final = {
-    "RELU": "relu",
-    "RELU6": "relu6",
-    "RELU_N1_TO_1": "relu_n1_to_1",
-    "RELU_0_TO_1": "relu_0_to_1",
-    "QUANTIZE": "none",
-}
+CUT: Final = {"RELU": "relu", "RELU6": "relu6", "RELU_N1_TO_1": "relu_n1_to_1", "QUANTIZE": "none"}
 """What only rescales and cuts off, and the fused activation that does the same."""
 
-_LOGISTIC_SCALE: Final = 1 / 256
-"""Of the output, which the kernels insist on."""
 _MOST_BITS: Final = 15
 """That HARD_SWISH shifts its 16-bit numbers by."""
 
@@ -65,7 +57,7 @@ def curved(kind: str, levels: Quantized, scale: float, target_scale: float) -> Q
 
     Raises ValueError where the kernels do not take the output's scale.
     """
-    if kind == "LOGISTIC" and target_scale != _LOGISTIC_SCALE:
+    if kind == "LOGISTIC" and target_scale != 1 / 256:
         raise ValueError("the output of its LOGISTIC has another scale than 1/256")
     # An exponential beyond float32 is infinite, as in the kernels.
     with np.errstate(over="ignore", invalid="ignore"):

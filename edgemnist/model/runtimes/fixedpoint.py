@@ -66,11 +66,8 @@ def ratio(*scales: float, over: float, in_double: bool) -> float:
     Raises ValueError where that is no finite number.
     """
     kind = np.float64 if in_double else np.float32
-    product = kind(scales[0])
     with np.errstate(over="ignore", under="ignore"):
-        for scale in scales[1:]:
-            product = product * kind(scale)
-        quotient = float(product / kind(over))
+        quotient = float(np.prod(np.array(scales, kind)) / kind(over))
     if not quotient < math.inf:
         raise ValueError("a ratio of its scales is beyond float32")
     return quotient
@@ -188,16 +185,6 @@ _WEIGHTS: Final = {
 """Of an operator with weights: what they are, their dimensions, and the axis of its outputs."""
 
 
-_ENDS: Final = {
-    "none": (-math.inf, math.inf),
-    "relu": (0.0, math.inf),
-    "relu6": (0.0, 6.0),
-    "relu_n1_to_1": (-1.0, 1.0),
-    "relu_0_to_1": (0.0, 1.0),
-}
-"""Real numbers that an activation leaves."""
-
-
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Sums:
     """An operator that adds up products, checked: Σ weights * (input - zero) + bias, rescaled and cut off."""
@@ -291,9 +278,10 @@ def activation_range(target: Tensor, activation: str) -> tuple[int, int]:
     """Return the lowest and the highest quantized value that a fused activation leaves."""
     scale, zero_point = affine(target)
     low, high = BOUNDS[target.dtype]
-    if activation not in _ENDS:
+    ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
+    if activation not in ranges:
         raise ValueError(f"it has a fused {activation}")
-    real_low, real_high = _ENDS[activation]
+    real_low, real_high = ranges[activation]
     # In float32, as the kernels have it: between two steps the one or the other.
     if real_low > -math.inf:
         low = max(low, zero_point + _round(ratio(real_low, over=scale, in_double=False)))

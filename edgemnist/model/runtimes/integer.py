@@ -36,7 +36,7 @@ from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, infer
 from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved, only_names_axes
 from edgemnist.model.runtimes.pixels import Numbers, decoder, encoder
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
-from edgemnist.model.runtimes.windows import window_of, windowed
+from edgemnist.model.runtimes.windows import CONVOLUTIONS, REDUCING, window_of, windowed
 
 if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images, Probabilities
@@ -73,26 +73,18 @@ _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
 them."""
 RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"})
-WINDOWED: Final = (
-    "CONV_2D",
-    "DEPTHWISE_CONV_2D",
-    "MAX_POOL_2D",
-    "AVERAGE_POOL_2D",
-    "MEAN",
-    "REDUCE_MAX",
-    "STRIDED_SLICE",
-)
-"""What slides a window over an image, see `runtimes.windows`; a STRIDED_SLICE if it crops."""
+WINDOWED: Final = (*CONVOLUTIONS, "MAX_POOL_2D", "AVERAGE_POOL_2D", *REDUCING)
+"""What slides a window over an image; see `runtimes.windows`."""
 SCALING: Final = ("MUL", "ADD", "SUB")
 """Of two tensors, or of one and a constant: a single number, which scales pixels, say, or several."""
 OF_TWO: Final = (*SCALING, "PRELU")
 _ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *OF_TWO)
-_WITH_BIAS: Final = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D")
+_WITH_BIAS: Final = ("FULLY_CONNECTED", *CONVOLUTIONS)
 """Which may leave it out."""
 _EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
 """Where real numbers become quantized ones, or the other way round, as a converter leaves it at both ends."""
 _OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(RESHAPING))
-_KNOWN: Final = tuple(dict.fromkeys((*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)))
+_KNOWN: Final = (*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)
 
 _LONGEST_NAME: Final = 60
 _MOST_OPERATORS: Final = 2000
@@ -381,7 +373,7 @@ def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, in
             raise ValueError(f"its layer {weights.name!r} has {taken} inputs, and there are {inputs}")
         return inputs // taken * units, inputs * units, 0
     made = math.prod(graph.tensors[operator.outputs[0]].shape[1:])
-    if operator.kind in WINDOWED and operator.kind not in MOVING:
+    if operator.kind in WINDOWED:
         window = window_of(graph, operator)
         covered, padded = window.kernel_height * window.kernel_width, math.prod(window.padded_sides)
         if operator.kind == "CONV_2D":

@@ -27,7 +27,7 @@ from edgemnist.model.runtimes.fixedpoint import (
     exact_matrix,
     sums_of,
 )
-from edgemnist.model.runtimes.moves import check_same_scale, constant_integers, selection_of
+from edgemnist.model.runtimes.moves import check_same_scale, constant_integers
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
 MAX_SIDE: Final = 32
@@ -38,8 +38,8 @@ _PATCH_VALUES: Final = 2**22
 _SAME: Final = 0
 """Padding in TFLite's schema; 1 is VALID."""
 _IMAGE_DIMENSIONS: Final = 4
-_CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
-_REDUCING: Final = ("MEAN", "REDUCE_MAX")
+CONVOLUTIONS: Final = ("CONV_2D", "DEPTHWISE_CONV_2D")
+REDUCING: Final = ("MEAN", "REDUCE_MAX")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,23 +123,20 @@ def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: i
 
 
 def window_of(graph: Graph, operator: Operator) -> Window:
-    """Return the window of an operator in `WINDOWED`; see `_reduced` and `cropping` for those that slide over nothing.
+    """Return the window of an operator in `WINDOWED`; see `_reduced` for those that slide over nothing.
 
     Raises ValueError where it is too large, or does not lead to the output's shape, for weights of other channels, for
     pooling that would have to rescale, and for a MEAN or REDUCE_MAX over axes that are not side by side.
     """
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    reducing = operator.kind in _REDUCING
+    reducing = operator.kind in REDUCING
     if (len(source.shape) != _IMAGE_DIMENSIONS and not reducing) or min(source.shape[1:], default=0) < 1:
         raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
-    if operator.kind not in {"MEAN", *_CONVOLUTIONS}:
+    if operator.kind not in {"MEAN", *CONVOLUTIONS}:
         check_same_scale(operator, source, target)
-    if reducing:
-        window = _reduced(graph, operator)
-    else:
-        window = (_cropped if operator.kind == "STRIDED_SLICE" else _sliding)(graph, operator)
+    window = (_reduced if reducing else _sliding)(graph, operator)
     outputs = channels = window.channels
-    if operator.kind in _CONVOLUTIONS:
+    if operator.kind in CONVOLUTIONS:
         outputs = _check_filters(graph.tensors[operator.inputs[1]].shape, operator.kind, channels)
     if math.prod(target.shape[1:]) != window.out_height * window.out_width * outputs:
         raise ValueError(f"its {operator.kind} leads to an array of {list(target.shape)}")
@@ -182,20 +179,6 @@ def _reduced(graph: Graph, operator: Operator) -> Window:
         kernel_height=rows,
         kernel_width=over // rows,
     )
-
-
-def _cropped(graph: Graph, operator: Operator) -> Window:
-    """Return the window of a STRIDED_SLICE that takes some rows and columns, side by side, and all channels."""
-    selection = selection_of(graph, operator)
-    rows, columns, channels = selection.places
-    steps = {int(step) for places in selection.places for step in np.diff(places)}
-    if steps - {1} or len(channels) != selection.shape[2]:
-        raise ValueError("its STRIDED_SLICE takes more than rows and columns side by side")
-    top, left = int(rows[0]), int(columns[0])
-    if max(top, left) >= MAX_SIDE:
-        raise ValueError(f"its STRIDED_SLICE crops {MAX_SIDE} rows or columns, or more")
-    below, beyond = selection.shape[0] - 1 - int(rows[-1]), selection.shape[1] - 1 - int(columns[-1])
-    return cropping(selection.shape, top=top, left=left, below=below, beyond=beyond)
 
 
 def _sliding(graph: Graph, operator: Operator) -> Window:
