@@ -58,9 +58,7 @@ def selection_of(graph: Graph, operator: Operator) -> Selection:
         pads = constant_integers(graph, operator, 1, 2 * len(source.shape))
         if pads[:2] != [0, 0] or min(pads) < 0:
             raise ValueError(f"its {operator.kind} is of whole inputs, or of fewer than 0 places")
-        taken = [
-            range(-before, size + after) for size, before, after in zip(sizes, pads[2::2], pads[3::2], strict=True)
-        ]
+        taken = [range(-low, size + high) for size, low, high in zip(sizes, pads[2::2], pads[3::2], strict=True)]
         if operator.kind == "PADV2":
             fill = _fill(operator, graph.tensors[operator.inputs[2]], target)
     if math.prod(map(len, taken)) != math.prod(target.shape[1:]):
