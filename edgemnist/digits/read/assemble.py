@@ -151,14 +151,12 @@ class Assembled:
         return bool(speaking)
 
     def _refuse_words(self, numbers: Sequence[Sequence[int]]) -> None:
-        """Let nothing in a word count as a digit."""
         for number in numbers:
             counts = np.array([self._counts[index] for index in number])
             if is_word([self._readings[index] for index in number], counts):
                 self._refuse(number)
 
     def _counting(self, indices: Sequence[int]) -> list[Reading]:
-        """Return those of some readings that count."""
         return [self._readings[index] for index in indices if self._counts[index]]
 
     def _refuse(self, indices: Sequence[int]) -> None:

@@ -215,7 +215,6 @@ def _apart(group: list[_Run], one: _Run) -> float:
 
 
 def _length(group: list[_Run]) -> float:
-    """Return how many columns a line takes."""
     return float(max(part.columns[-1] for part in group) - min(part.columns[0] for part in group)) + 1
 
 

@@ -166,7 +166,6 @@ class Recognizer:
 
 
 def _are_two(one: Reading, other: Reading, height: float) -> float:
-    """Return how probable it is that two pieces are two digits."""
     both_low = max(one.piece.box[3], other.piece.box[3]) < TALL * height
     return one.confidence * other.confidence * (BOTH_LOW if both_low else 1)
 

@@ -418,8 +418,6 @@ MAX_PAIRS: Final = 100
 
 @dataclass(frozen=True)
 class _Upright:
-    """One upright line in a band."""
-
     top: float
     """Column at which it meets the upper line of the band."""
     bottom: float
@@ -432,8 +430,6 @@ class _Upright:
 
 @dataclass(frozen=True)
 class _Band:
-    """Cells side by side between two lines."""
-
     upper: int
     lower: int
     """Indices of the lines."""

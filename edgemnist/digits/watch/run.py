@@ -215,8 +215,6 @@ SAME_PLACE: Final = 0.3
 
 @dataclass
 class _Track:
-    """One number, followed from frame to frame."""
-
     sightings: deque[ReadNumber | None]
     """The latest frames; None where it was not seen."""
     box: Box = (0, 0, 0, 0)

@@ -104,7 +104,6 @@ def input_of(directory: Path, *, skip_broken: bool = False) -> InputSpec:
 
 
 def _task_of(spec: InputSpec) -> Task:
-    """Return how a data set is read for a store of such samples."""
     if spec.takes_the_same(default_input()):
         return unnamed_task()
     return task_named("pictures" if spec.is_picture else "numbers", spec)

@@ -300,8 +300,6 @@ def deploy_fleet(
 
 @dataclass
 class _Job:
-    """The deployment to one board."""
-
     target: BoardAddress
     label: str
     stop: Stop = field(default_factory=Stop)

@@ -246,8 +246,6 @@ class _Bar(Task):
 
 
 class _Lines(Task):
-    """Writes a line for each step."""
-
     def __init__(self, description: str, total: float | None) -> None:
         self._description = description
         self._total = total

@@ -156,6 +156,5 @@ def _bearer(authorization: bytes) -> bytes:
 
 
 def _host_name(host: bytes) -> str:
-    """Return the name of a `Host` header without its port."""
     text = host.decode("latin-1").lower()
     return text.partition("]")[0] + "]" if text.startswith("[") else text.partition(":")[0]

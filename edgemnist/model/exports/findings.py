@@ -295,7 +295,6 @@ def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
 
 
 def _machine(host: dict[str, Any]) -> dict[str, Any]:
-    """Return the facts about a host that figures depend on."""
     return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
 
 

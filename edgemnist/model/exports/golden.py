@@ -133,7 +133,6 @@ def check_size(archive: zipfile.ZipFile, most: int = _MOST_BYTES) -> None:
 
 
 def _inconsistency(golden: GoldenPack) -> str:
-    """Return what is wrong with the arrays, or nothing."""
     truth, classes, spec = golden.truth, len(golden.class_labels), golden.task.input
     number = len(golden) if truth is None else len(truth)
     # Numbers may have any shape.

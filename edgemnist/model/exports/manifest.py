@@ -243,7 +243,6 @@ def command(words: str, directory: Path) -> str:
 
 
 def _nothing_there(directory: Path) -> str:
-    """Say why there is no manifest in a directory."""
     if not directory.exists():
         return f"The export directory {directory} does not exist"
     if not directory.is_dir():

@@ -193,7 +193,6 @@ def _folders(path: Path, reporter: Reporter, *, fewest: int = 2) -> Folders | No
 
 
 def _read_files(path: Path, reporter: Reporter, task: Task | None, shape: tuple[int, ...] | None) -> Dataset:
-    """Return the data set in IDX files, or in one file."""
     if path.is_file():
         return read_arrays(path, reporter, task=task, shape=shape)
     if (dataset := read_idx_directory(path)) is None:

@@ -57,7 +57,6 @@ class ONNXExporter(Exporter):
         return bytes(proto.SerializeToString(deterministic=True))
 
     def _properties(self, quantization: str) -> dict[str, str]:
-        """Return what the file says of itself."""
         spec = self.source.spec
         # What pictures of other classes show, nothing says.
         known = [entry for _, entry in TASKS.items() if entry.labels == self.labels and _shape(entry) == spec.shape]
@@ -175,7 +174,6 @@ _HANDLERS: Final[dict[str, tuple[Callable[..., None], list[Any]]]] = {"Erfc": (_
 
 
 def _spec(tensor: Any) -> TensorSpec:  # noqa: ANN401 - ONNX Runtime has no types
-    """Return the description of an input or output by ONNX Runtime."""
     dtype = {"tensor(float)": "float32"}.get(tensor.type, tensor.type)
     return TensorSpec(name=tensor.name, dtype=dtype, shape=list(tensor.shape))
 

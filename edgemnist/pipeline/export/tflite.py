@@ -123,7 +123,6 @@ def without_softmax(model: Any, path: Path) -> Iterator[Any]:  # noqa: ANN401 - 
 
 
 def _spec(detail: dict[str, Any]) -> TensorSpec:
-    """Return the description of an input or output by LiteRT."""
     parameters = detail["quantization_parameters"]
     quantized = len(parameters["scales"]) > 0
     return TensorSpec(

@@ -356,7 +356,6 @@ def _quality(facts: ReportData) -> list[str]:
 
 
 def _versions(facts: ReportData) -> dict[str, str]:
-    """Return the versions of everything that had a part in it."""
     versions: dict[str, str] = dict(facts.training.versions) if facts.training else {}
     for artifact in facts.manifest.artifacts:
         versions |= artifact.versions

@@ -49,8 +49,6 @@ _MOVING: Final = frozenset(
 
 @dataclass
 class _Sums:
-    """What is added up over the batches for one layer."""
-
     signal: float = 0.0
     noise: float = 0.0
     range_noise: float = 0.0
