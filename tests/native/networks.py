@@ -500,13 +500,17 @@ def expected_scores(graph: Graph, images: Images) -> npt.NDArray[np.uint8]:
     return (found - LOWEST[target.dtype]).astype(np.uint8)
 
 
+def random_graph(seed: int, widest: int = 70) -> Graph:
+    """Return a chain, or for every third seed a graph that branches."""
+    builder = GraphBuilder(seed, widest=widest)
+    return builder.branched() if seed % 3 == 0 else builder.graph()
+
+
 def random_case(
     seed: int, *, count: int = 24, widest: int = 70
 ) -> tuple[Network, Images, npt.NDArray[np.uint8]] | None:
     """Return a network, images and the reference's scores, or None where its numbers are beyond fixed point."""
-    builder = GraphBuilder(seed, widest=widest)
-    graph = builder.branched() if seed % 3 == 0 else builder.graph()
-    images = random_images(count, seed)
+    graph, images = random_graph(seed, widest), random_images(count, seed)
     try:
         network = read_network(graph, spec_of(graph))
     except ValueError as error:
