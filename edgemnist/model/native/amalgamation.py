@@ -51,8 +51,8 @@ layers that have windows, and with all that a graph may have. GCC 14 makes at mo
 _QUANTIZE_BYTES: Final = 3_584
 """Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
 and others half of it."""
-_MAPPING_BYTES: Final = 32
-"""Of `edgemnist_classify_levels`."""
+_MAPPING_BYTES: Final = 192
+"""Of `edgemnist_classify_levels`, and of code for a network that is known only when it is called."""
 STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
     "-Os": (320, 544, 544),
     "-O2": (480, 480, 544),
