@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -39,6 +40,8 @@ def all_(
     samples: int = option("--samples", "Minimum number of timed calls of each artifact.", 1000),
     rounds: int = option("--rounds", "Rounds over all artifacts, each in new processes.", 2),
     data: options.Data = None,
+    shape: options.Input = None,
+    prepare: options.Prepare = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
     exports: options.Exports = None,
@@ -55,7 +58,8 @@ def all_(
     # What the table shows, and no more: `edgemnist bench` takes longer and tells more.
     bench_config = BenchConfig(samples=samples, seconds=0.3, rounds=rounds, keras_predict=False)
     reporter = TerminalReporter()
-    dataset = find_dataset(data, download=not offline, skip_broken=skip_broken, reporter=reporter)
+    read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
+    dataset = read(data, download=not offline, reporter=reporter)
     directory = exports or DEFAULT_EXPORTS
     with quiet_libraries():
         result = run_pipeline(
@@ -159,7 +163,7 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
             "",
         )
     data = result.train.data
-    heading = f"{data.source}: {data.train:,} images to train, {data.test:,} to test."
+    heading = f"{data.source}: {data.train:,} {result.export.noun}s to train, {data.test:,} to test."
     passed = result.recommended is not None
     last = closing(f"Ship {result.recommended or 'nothing'}.", command("report", exports), passed=passed)
     legend = disturbed(latency.tainted for latency in result.bench.results)

@@ -53,14 +53,21 @@ class Classify(msgspec.Struct, frozen=True, kw_only=True, tag="classify"):
     """What the model takes, [N, *shape]."""
 
 
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """One input: what messages call it, and of a picture what `Fitted` and its assessment say."""
+
+    name: str
+    inverted: bool = False
+    told: tuple[str, ...] = ()
+    assessment: Assessment = Assessment()
+
+
 class Normalized(msgspec.Struct, frozen=True, kw_only=True, tag="normalized"):
     """The end of a `PredictJob`."""
 
-    names: list[str]
+    given: list[Given]
     images: bytes
     """What the model takes, [N, *shape]."""
-    inverted: list[bool]
-    assessments: list[Assessment]
     decode_s: float
     normalize_s: float
 

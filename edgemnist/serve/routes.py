@@ -354,10 +354,8 @@ def _predictions(found: Normalized, models: Sequence[LoadedModel], *, show: bool
     first, *others = models
     images = images_of(found.images, task_of(first.classifier).input)
     sourced = [
-        Sourced(source=name, image=image, inverted=inverted, assessment=assessment)
-        for name, image, inverted, assessment in zip(
-            found.names, images, found.inverted, found.assessments, strict=True
-        )
+        Sourced(source=one.name, image=image, inverted=one.inverted, assessment=one.assessment, told=one.told)
+        for one, image in zip(found.given, images, strict=True)
     ]
 
     def answers(model: LoadedModel, *, show: bool) -> tuple[list[Prediction], float]:

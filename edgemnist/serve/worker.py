@@ -43,6 +43,7 @@ from edgemnist.serve.jobs import (
     Classify,
     Elsewhere,
     End,
+    Given,
     Job,
     Needs,
     Normalized,
@@ -172,7 +173,7 @@ def _normalized(
         return Elsewhere()
     _ask(connection, largest, memory, body=size)
     decoding, normalizing, task = 0.0, 0.0, job.task
-    images, inverted, assessments = [], [], []
+    images, given = [], []
     # One after the other, so that only one is in memory.
     for file, name in zip(pictures, names, strict=True):
         started = perf_counter()
@@ -180,15 +181,13 @@ def _normalized(
         decoded = perf_counter()
         found = task.fit(image, name)
         images.append(found.image)
-        inverted.append(found.inverted)
-        assessments.append(task.assess(found) or Assessment())
+        assessment = task.assess(found) or Assessment()
+        given.append(Given(name=name, inverted=found.inverted, told=found.told, assessment=assessment))
         decoding += decoded - started
         normalizing += perf_counter() - decoded
     return Normalized(
-        names=names,
+        given=given,
         images=np.stack(images).tobytes(),
-        inverted=inverted,
-        assessments=assessments,
         decode_s=decoding,
         normalize_s=normalizing,
     )
@@ -214,10 +213,8 @@ def _numbers(sent: msgspec.Raw, spec: InputSpec, most: int) -> Normalized:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-input", message, hint) from error
         inputs.append(one)
     return Normalized(
-        names=names,
+        given=[Given(name=name) for name in names],
         images=np.stack(inputs).tobytes(),
-        inverted=[False] * len(names),
-        assessments=[Assessment()] * len(names),
         decode_s=perf_counter() - started,
         normalize_s=0.0,
     )

@@ -150,6 +150,16 @@ def test_ranges_that_give_the_same_answers_are_asked_for(dataset: Dataset, tmp_p
     assert "--input-range 0..255" in asked.value.hint
 
 
+def test_a_range_that_no_answer_shows_is_told(dataset: Dataset, tmp_path: Path) -> None:
+    import keras
+
+    layers = [keras.layers.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    keras.Sequential(layers).save(tmp_path / "untrained.keras")
+    found = find_input_range(read_source(tmp_path / "untrained.keras"), dataset.train.images, dataset.train.labels)
+    assert found.name == UNIT
+    assert found.told.startswith("Inputs are taken as 0..1, although the model hardly does better than guessing")
+
+
 @pytest.mark.parametrize(
     ("normalized", "next_best", "asked"),
     [(True, 0.9000, True), (True, 0.8701, True), (True, 0.8700, True), (True, 0.8699, False), (False, 0.9000, False)],

@@ -228,7 +228,7 @@ OUTCOME = {"unchanged": PASSED, "harmless": PASSED, "harm": MISSED, "unknown": U
         (range(10), 1_000, [True] * 87 + [False] * 13, "harm", "Only 87 of 100 answers"),
         (range(10), 1_000, [True] * 92 + [False] * 8, "unchanged", ""),
         (range(10), 1_000, [False], "unchanged", ""),
-        ([-1], 1_000, [], "harm", "1,000 of the 1,000 latest images were refused"),
+        ([-1], 1_000, [], "harm", "1,000 of the 1,000 latest inputs were refused"),
         ([-1, -1, 3], 1_000, [], "harm", "667 of the 1,000"),
         ([-1, 3, 4], 1_000, [], "unchanged", ""),
         ([8], 1_000, [], "unknown", "1,000 of 1,000 answers are 8: is it, or what it sees, stuck?"),
@@ -237,7 +237,7 @@ OUTCOME = {"unchanged": PASSED, "harmless": PASSED, "harm": MISSED, "unknown": U
         # Labels say that there are eights only.
         ([8], 1_000, [True] * 100, "unchanged", ""),
         ([8], 1_000, [True] * 10, "unknown", "stuck"),
-        (range(10), LEAST - 1, [], "unknown", "Only 99 images lately: 100 are needed"),
+        (range(10), LEAST - 1, [], "unknown", "Only 99 inputs lately: 100 are needed"),
         (range(10), LEAST, [], "unchanged", ""),
     ],
 )
@@ -254,7 +254,7 @@ def test_what_is_bad_from_the_first_day_on_or_not_known_does_not_pass(
 def test_a_few_answers_alike_are_not_called_stuck() -> None:
     for answered, stuck in ((1, False), (19, False), (20, True)):
         found = judge_counts(quiet([8] * answered + [-1] * (1_000 - answered), 1_000), [], [])
-        assert found.reasons[0] == f"{1_000 - answered} of the 1,000 latest images were refused."
+        assert found.reasons[0] == f"{1_000 - answered} of the 1,000 latest inputs were refused."
         assert any("stuck" in reason for reason in found.reasons) is stuck
 
 
@@ -442,7 +442,7 @@ def test_what_came_too_fast_to_be_counted_is_told_and_most_of_all_is_unknown(mis
     both = report_on([Place(name=name, record=record) for name in "ab"])
     assert (both.uncounted, both.state) == (2 * sum(missed), state)
     if state == "unknown":
-        assert result.reasons == ["1,001 of the 2,001 latest images came too fast to be counted."]
+        assert result.reasons == ["1,001 of the 2,001 latest inputs came too fast to be counted."]
 
 
 def test_exit_1_is_an_alarm_without_labels_and_the_crops_are_shown(tmp_path: Path) -> None:
@@ -468,7 +468,7 @@ def test_exit_1_is_an_alarm_without_labels_and_the_crops_are_shown(tmp_path: Pat
 def test_counts_of_a_service_that_has_stopped_are_said_to_be_old(days: float, *, told: bool) -> None:
     until = (datetime.now(UTC) - timedelta(days=days)).isoformat()
     result = msgspec.structs.replace(report_on([of([], quiet())]), until=until)
-    assert ("The latest image was counted 40 days ago." in lines_of(health_page(result), 80)) is told
+    assert ("The latest input was counted 40 days ago." in lines_of(health_page(result), 80)) is told
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def test_two_models_are_compared_image_by_image() -> None:
     assert found.p_value == pytest.approx(2 * 106 / 2**14)
 
 
-LOST = "It is worse on the golden pack: {} of {} images lost, {} allowed."
+LOST = "It is worse on the golden pack: {} of {} inputs lost, {} allowed."
 BETTER = "It is not better on labels that it has not learnt from: {} fixed, {} broken."
 CHANCE = "The labels are too few to tell whether it is better: {} fixed and 0 broken of 100 may be chance (p = {}). "
 READS = "It reads only {} % of the samples that it has not learnt from. Label more samples."
@@ -57,14 +57,14 @@ READS = "It reads only {} % of the samples that it has not learnt from. Label mo
         ((100, 12, 2), (1000, 0, 1), 0, []),
         ((100, 12, 2), (1000, 0, 2), 0, [LOST.format(2, "1,000", 1)]),
         ((100, 12, 2), (999, 0, 1), 0, [LOST.format(1, "999", 0)]),
-        ((100, 12, 2), (10, 0, 0), 0, ["The golden pack has only 10 images, and 200 are needed to judge."]),
-        ((100, 12, 2), (199, 0, 0), 0, ["The golden pack has only 199 images, and 200 are needed to judge."]),
+        ((100, 12, 2), (10, 0, 0), 0, ["The golden pack has only 10 inputs, and 200 are needed to judge."]),
+        ((100, 12, 2), (199, 0, 0), 0, ["The golden pack has only 199 inputs, and 200 are needed to judge."]),
         ((100, 12, 2), (200, 0, 0), 0, []),
         ((100, 12, 2), (10_000, 3, 8), 0, []),
         ((100, 12, 2), (10_000, 3, 9), 0, [LOST.format(6, "10,000", 5)]),
         # What has changed one answer in a hundred is another model, however many it has fixed.
-        ((100, 12, 2), (10_000, 995, 1000), 0, ["another model on the golden pack: 1,000 of 10,000 images broken"]),
-        ((100, 12, 2), (10_000, 97, 101), 0, ["another model on the golden pack: 101 of 10,000 images broken"]),
+        ((100, 12, 2), (10_000, 995, 1000), 0, ["another model on the golden pack: 1,000 of 10,000 inputs broken"]),
+        ((100, 12, 2), (10_000, 97, 101), 0, ["another model on the golden pack: 101 of 10,000 inputs broken"]),
         ((100, 12, 2), (10_000, 96, 100), 0, []),
         ((100, 4, 3), (1000, 0, 0), 0, ["chance"]),
         ((100, 3, 3), (1000, 0, 0), 0, [BETTER.format(3, 3)]),
@@ -93,7 +93,7 @@ def test_losses_add_up_from_lesson_to_lesson(first: int | None, lost: int) -> No
     # The present model has already lost 3 of 10,000, and the new one 5 more.
     golden = msgspec.structs.replace(compared(10_000, 0, 5), before=9_997, after=9_992)
     found = reasons_of(compared(100, 12, 2), golden, 0, first)
-    said = f"It is worse on the golden pack: {lost} of 10,000 images lost since the first lesson, 5 allowed."
+    said = f"It is worse on the golden pack: {lost} of 10,000 inputs lost since the first lesson, 5 allowed."
     assert found == ([said] if lost > 5 else [])
 
 

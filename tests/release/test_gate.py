@@ -35,7 +35,7 @@ def evidence(compared: int = 1_000, differing: int = 0, **fields: Any) -> Eviden
         (evidence(images=20, fixed=3, broken=3), ""),
         (evidence(compared=1, differing=1), "1 of its 1 answer differs, at most 2.00 % may"),
         (evidence(images=1, broken=1), "not better on 1 sample with a label"),
-        (evidence(compared=99), "It has answered 99 images in the shadow, but --least asks for 100"),
+        (evidence(compared=99), "It has answered 99 inputs in the shadow, but --least asks for 100"),
     ],
 )
 def test_the_gate(found: Evidence, said: str) -> None:
@@ -52,7 +52,7 @@ def test_a_release_that_has_answered_nothing_does_not_pass(given: dict[str, Any]
     nothing = Evidence(release="2-b", tally=None, unlabelled=0, images=0, before=0, after=0, fixed=0, broken=0)
     verdict = gate(nothing, PromoteConfig(**given))
     assert verdict.outcome == UNKNOWN
-    asked = f"It has answered 0 images in the shadow, but --least asks for {given.get('least', 100)}."
+    asked = f"It has answered 0 inputs in the shadow, but --least asks for {given.get('least', 100)}."
     assert verdict.reasons == [
         f"{asked} Wait, or lower --least.",
         "None of its answers has been compared with those of the release that serves.",
@@ -69,7 +69,7 @@ def test_the_verdict_says_what_it_rests_on_and_a_miss_comes_before_what_is_unkno
         ("max-differing", 0.5, 0.1, COMMAND_LINE, MISSED),
     ]
     assert verdict.outcome == MISSED
-    assert verdict.reasons[-1].startswith("It has answered 20 images")
+    assert verdict.reasons[-1].startswith("It has answered 20 inputs")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import msgspec
 import pytest
 
 from edgemnist.errors import MissingDependencyError, UsageError
+from edgemnist.ground.results.pipeline import Candidate
 from edgemnist.model.exports import Exports
-from edgemnist.pipeline.report.figures import apart
+from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from tests.conftest import Run
 from tests.drift.making import add, after_a_week, bolder, images
@@ -163,3 +164,23 @@ def test_counts_of_a_model_that_is_not_there_are_refused(reference: Exports, tmp
     (tmp_path / "health.json").write_bytes(record.encode())
     with pytest.raises(UsageError, match="The counts come from a model that is not in"):
         write_report(reference, tmp_path / "report.md", markdown=True, samples=[tmp_path / "health.json"])
+
+
+@pytest.mark.parametrize("factor", [1, 1.0001, 1.05, 1.5, 3, 30])
+def test_close_latencies_do_not_write_over_each_other(factor: float) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    names = ("tflite-int8@native", "onnx-float32@openvino", "onnx-dynamic")
+    candidates = [
+        Candidate(name=name, bytes=8000, accuracy=0.9, passed=True, fits_in=None, p50_us=1523.1 * factor**index)
+        for index, name in enumerate(names)
+    ]
+    with _figure(3.4) as figure:
+        axes = figure.subplots()
+        _draw_trade_off(axes, candidates, names[0], "row")
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # Matplotlib's
+        low, high = axes.get_xlim()
+        inside = [one for one in axes.xaxis.get_major_ticks() if low <= one.get_loc() <= high]
+        boxes = sorted((one.label1.get_window_extent() for one in inside), key=lambda box: box.x0)
+    assert len(boxes) > 1
+    assert all(one.x1 + 4 < other.x0 for one, other in itertools.pairwise(boxes))

@@ -256,7 +256,7 @@ def test_importing_twice_adds_nothing_and_another_name_adds_a_label(labelled: Pa
     shutil.copy(once, tmp_path / "out" / "1" / "again.png")
     notices = Notices()
     assert [import_into(tmp_path / "new", tmp_path / "out", "bob", notices) for _ in range(2)] == [11, 0]
-    said = f"{tmp_path / 'out'} has 1 image a second time with another label; the first label counts."
+    said = f"{tmp_path / 'out'} has 1 input a second time with another label; the first label counts."
     assert notices.messages == [said] * 2
     assert contents(tmp_path / "new") == before
 

@@ -35,6 +35,7 @@ def write(
     softmaxed: bool = True,
     properties: dict[str, str] | None = None,
     outputs: int = 1,
+    labelled: bool = False,
 ) -> Path:
     """Write a network of one layer. Integers come as pixels, and the network divides them by 255 itself."""
     from onnx import TensorProto, checker, helper, numpy_helper, save
@@ -54,11 +55,21 @@ def write(
     if softmaxed:
         nodes += [helper.make_node("Softmax", ["logits"], ["probabilities"])]
     nodes += [helper.make_node("Identity", [nodes[-1].output[0]], [f"y{index}"]) for index in range(outputs)]
+    labels = []
+    if labelled:
+        nodes += [helper.make_node("ArgMax", ["logits"], ["label"], axis=1, keepdims=0)]
+        labels = [helper.make_tensor_value_info("label", TensorProto.INT64, [shape[0]])]
     graph = helper.make_graph(
         nodes,
         "foreign",
         [helper.make_tensor_value_info("x", kind, shape)],
-        [helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, [shape[0], 10]) for index in range(outputs)],
+        [
+            *labels,
+            *(
+                helper.make_tensor_value_info(f"y{index}", TensorProto.FLOAT, [shape[0], 10])
+                for index in range(outputs)
+            ),
+        ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
@@ -66,6 +77,12 @@ def write(
     checker.check_model(model, full_check=True)
     save(model, path)
     return path
+
+
+def test_labels_beside_scores_are_left_out(images: Images, expected: Probabilities, tmp_path: Path) -> None:
+    """As scikit-learn's converter writes them."""
+    path = write(tmp_path / "labelled.onnx", labelled=True)
+    np.testing.assert_allclose(load(path).predict_proba(images), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -129,7 +146,7 @@ def test_labels_of_another_kind_are_passed_over(text: str) -> None:
         ({"shape": ("n", "height", "width")}, "height"),
         ({"dtype": "INT32"}, "int32"),
         ({"outputs": 2}, "2 outputs"),
-        ({"shape": (0, 28, 28)}, "0 images at a time"),
+        ({"shape": (0, 28, 28)}, "0 inputs at a time"),
     ],
     ids=str,
 )

@@ -52,8 +52,8 @@ def test_logits_come_out_as_probabilities(ending: str, runtime: str, tmp_path: P
     [
         (lambda: classifier(*usual_layers(), shape=(32, 32, 3)), r"takes \[N, 32, 32, 3\]"),
         (lambda: classifier(*usual_layers()[1:]), r"'scores' answers with \[N, 28, 10\]"),
-        (lambda: classifier(*usual_layers(), batch=4), "takes exactly 4 images at a time"),
-        (lambda: classifier(*usual_layers(), batch=1), "takes exactly 1 image at a time"),
+        (lambda: classifier(*usual_layers(), batch=4), "takes exactly 4 inputs at a time"),
+        (lambda: classifier(*usual_layers(), batch=1), "takes exactly 1 input at a time"),
         (two_outputs, "1 input and 2 outputs"),
     ],
     ids=["width", "no scores", "fixed batch", "one image", "two outputs"],

@@ -1,5 +1,6 @@
 """A search trains what is within the limits, goes on where it was, and reads the test images for the best alone."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,12 +19,14 @@ from edgemnist.model import native
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.data.dataset import Dataset, Split
 from edgemnist.pipeline.recommend.weigh import recommend
+from edgemnist.pipeline.search.cli import search_page
 from edgemnist.pipeline.search.limits import Limits
 from edgemnist.pipeline.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
 from edgemnist.pipeline.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
 from edgemnist.pipeline.train.network import Network
 from tests.conftest import Run
 from tests.notices import Listener
+from tests.render.test_narrow import lines_of
 from tests.search.conftest import Counting, Made, quick
 from tests.train.conftest import of
 
@@ -184,4 +187,10 @@ def test_the_command_answers_in_json_and_with_its_exit_code(
     missed = edgemnist(*options, "--accuracy", "99.9")
     assert missed.returncode == 1
     assert "Nothing fits. The nearest is" in missed.stdout
+    assert "Next: wider limits" in " ".join(missed.stdout.split())
+    row = {**document["rows"][0], "misses": ["its gate: only 9 images"], "verdict": {}}
+    result = read_result(SearchResult, json.dumps({**document, "rows": [row]}).encode())
+    page = " ".join(lines_of(search_page(result, Path()), 80))
+    assert "Nothing is known to fit" in page
+    assert "Next: more data to evaluate on." in page
     assert "Search 100 %: 1 network" in missed.stderr

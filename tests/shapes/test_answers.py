@@ -30,11 +30,12 @@ def test_a_file_of_one_input_or_of_several_is_answered(name: str, numbers: bool,
     golden = exports.read_golden()
     np.save(tmp_path / "one.npy", golden.images[3])
     np.save(tmp_path / "some.npy", golden.images[:3])
-    result = predict_sources(exports, [tmp_path / "some.npy", tmp_path / "one.npy"], [7], show=True)
+    found = predict_sources(exports, [tmp_path / "some.npy", tmp_path / "one.npy"], [], show=True).predictions
+    found += predict_sources(exports, [], [7], show=True).predictions
     places = [f"{tmp_path / 'some.npy'}[{index}]" for index in range(3)]
     places += [str(tmp_path / "one.npy"), f"evaluation {spec.noun} 7"]
-    assert [one.source for one in result.predictions] == places
-    for one, place in zip(result.predictions, (0, 1, 2, 3, 7), strict=True):
+    assert [one.source for one in found] == places
+    for one, place in zip(found, (0, 1, 2, 3, 7), strict=True):
         expected = golden.probabilities[place]
         if numbers:
             np.testing.assert_allclose(np.array(one.values), expected.ravel(), atol=1e-5)
@@ -54,8 +55,12 @@ def test_a_picture_of_any_size_is_prepared_as_the_task_says(name: str, tmp_path:
     Image.fromarray(image).resize((300, 200)).save(tmp_path / "large.jpg")
     Image.new("RGB", (40, 40), (200, 30, 30)).save(tmp_path / "red.png")
     notices = Notices()
-    shown = predict_sources(exports, sorted(tmp_path.glob("*.*g")), [0], show=True, reporter=notices).predictions
-    right, itself = shown[2], shown[3]
+    pictures = sorted(tmp_path.glob("*.*g"))
+    with pytest.raises(UsageError, match="--index names evaluation images, and does not go"):
+        predict_sources(exports, pictures, [0])
+    shown = predict_sources(exports, pictures, [], show=True, reporter=notices).predictions
+    right, (itself,) = shown[2], predict_sources(exports, [], [0], show=True).predictions
+    assert [bool(one.told) for one in shown] == [False, spec.channels == 1, False]
     assert (right.image, right.digit) == (itself.image, itself.digit)
     assert all(np.array(one.image).shape == spec.shape for one in shown)
     assert ("Colours were turned into grey" in notices.heard) == (spec.channels == 1)

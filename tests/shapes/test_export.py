@@ -86,8 +86,15 @@ def test_without_inputs_what_needs_none_is_made_and_the_rest_is_refused_by_name(
 def test_an_onnx_file_is_its_own_float32_and_what_all_else_is_compared_with(name: str, tmp_path: Path) -> None:
     spec = SPECS[name]
     tensor = (3, 32, 32) if name == "colour" else spec.shape
+    import onnx
+
     path = write(tmp_path / "mine.onnx", tensor, weights(spec))
+    model = onnx.load(path)
+    # As scikit-learn's converter writes it: the free size has no name.
+    model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+    onnx.save(model, path)
     _, exports = exported(path, None, tmp_path / "e", quantizations=["float32"])
+    assert exports.manifest.artifact("onnx-float32").input.shape == ["batch", *tensor]
     assert exports.model_path.name == "model.onnx"
     assert (
         (exports.directory / "onnx-float32.onnx").read_bytes() == path.read_bytes() == exports.model_path.read_bytes()

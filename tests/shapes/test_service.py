@@ -66,9 +66,13 @@ def test_a_picture_is_answered_where_the_model_takes_pictures(made: Made) -> Non
         assert (answer.status, answer.document["hint"]) == (415, 'Send {"inputs": [[…]]} as application/json.')
         assert f"takes {task.input.words()}, and no pictures" in answer.document["message"]
         return
-    np.testing.assert_allclose(
-        answer.document["predictions"][0]["probabilities"], made.golden.probabilities[0], atol=1e-5
-    )
+    (first,) = answer.document["predictions"]
+    np.testing.assert_allclose(first["probabilities"], made.golden.probabilities[0], atol=1e-5)
+    assert first["told"] == []
+    stream = io.BytesIO()
+    Image.new("RGBA", (40, 40), (200, 30, 30, 9)).save(stream, "PNG")
+    (lost,) = made.service.ask("/v1/predict", stream.getvalue()).document["predictions"]
+    assert "Transparent parts were put on white" in lost["told"]
 
 
 def test_the_service_says_what_it_takes_and_that_pages_are_for_digits(made: Made) -> None:

@@ -46,7 +46,7 @@ from edgemnist.pipeline.verify.gate import (
     own_gates,
     read_gates,
 )
-from edgemnist.pipeline.verify.parity import Parity, compare
+from edgemnist.pipeline.verify.parity import Parity, ValueParity, compare, compare_values
 from edgemnist.pipeline.verify.statistics import mcnemar_p
 from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
@@ -397,7 +397,7 @@ QUANTIZATIONS = st.sampled_from(sorted(GATES))
 LIMITS_GIVEN = st.fixed_dictionaries({}, optional=GIVEN)
 
 
-def outcome(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> str:
+def outcome(gate: Gate, parity: Parity | ValueParity, integer: IntegerCheck | None = None) -> str:
     return judge(measurements(gate, parity, integer)).outcome
 
 
@@ -426,7 +426,9 @@ def test_a_tighter_limit_of_a_person_never_turns_missed_into_passed(
     assume(tighter != limits)
     gate = GATES[quantization]
     before, after = (outcome(gate.given(some, GATE_FILE), parity, check) for some in (limits, tighter))
-    assert WORST_FIRST.index(after) <= WORST_FIRST.index(before)
+    assert after != PASSED or before == PASSED
+    # Whoever asks for more images makes less of a limit that is built in known.
+    assert WORST_FIRST.index(after) <= WORST_FIRST.index(before) or tighter.get(IMAGES) != limits.get(IMAGES)
 
 
 @given(parities(least=FEWEST_IMAGES), SHARES, st.data())
@@ -460,3 +462,11 @@ def test_an_answer_that_is_no_number_is_as_no_other_was(
     for here, there in ((reference, odd), (odd, reference)):
         found = replay(here, there, quantization=quantization)
         assert not judge(replay_measurements(gate, found)).passed
+
+
+@pytest.mark.parametrize(("off", "told"), [(4.7e-5, PASSED), (1.1e-4, MISSED)])
+def test_float_runtimes_may_differ_in_numbers_as_they_do_for_an_autoencoder(off: float, told: str) -> None:
+    """OpenVINO's answers to noise, by the spread of what Keras answers."""
+    expected = np.tile(np.array([[-1.0], [1.0]], np.float32), (FEWEST_IMAGES, 1))
+    answers = (expected + off).astype(np.float32)
+    assert outcome(GATES["float32"], compare_values(expected, answers, answers)) == told

@@ -50,7 +50,7 @@ def test_a_reference_without_a_number_or_an_image_is_no_reference(old_exports: P
         probabilities[7, 3] = np.nan
         return replace(pack, probabilities=probabilities)
 
-    numbers = "The Keras model answers 1 of 200 images with numbers that are not finite"
+    numbers = "The Keras model answers 1 of 200 inputs with numbers that are not finite"
     for change, said in ((without_a_number, numbers), (first(0), "no images")):
         with pytest.raises(ArtifactError, match=said):
             verify(with_golden(shutil.copytree(old_exports, old_exports.parent / said), change), [INT8])
@@ -86,6 +86,19 @@ def test_on_too_few_images_nothing_is_known(images: int, outcome: str, old_expor
     assert (result.verdict.outcome, result.passed) == (outcome, outcome == PASSED)
     few = [f"{FLOAT}: only 199 images, and 200 are needed to judge"]
     assert result.verdict.reasons == (few if outcome == UNKNOWN else [])
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_on_too_few_images_only_what_a_person_limits_is_missed(labelled: bool) -> None:  # noqa: FBT001 - a parameter
+    for images, outcome in ((60, UNKNOWN), (FEWEST_IMAGES - 1, UNKNOWN), (FEWEST_IMAGES, MISSED)):
+        bad = replace(PERFECT, images=images, correct=images - 40 if labelled else 0, flips=40, max_abs_diff=0.9)
+        bad = replace(bad, labelled=labelled)
+        assert judge(measurements(GATES["int8"], bad)).outcome == outcome
+        assert judge(measurements(GATES["int8"].given({"max_abs_diff": 0.5}, COMMAND_LINE), bad)).outcome == MISSED
+        assert judge(measurements(GATES["int8"], replace(bad, unanswered=1))).outcome == MISSED
+    few = judge(measurements(GATES["int8"], replace(PERFECT, images=60, correct=60, flips=40))).reasons
+    assert any("40 labels changed" in reason for reason in few)
+    assert any("only 60 images" in reason for reason in few)
 
 
 def test_a_person_may_ask_for_more_or_fewer_images(old_exports: Path) -> None:

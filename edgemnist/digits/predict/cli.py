@@ -38,7 +38,7 @@ def predict(
         ),
     ] = None,
     *,
-    index: list[int] | None = option("--index N", "Evaluation image N; repeatable."),
+    index: list[int] | None = option("--index N", "Evaluation image or row N, in place of a SOURCE; repeatable."),
     artifact: options.Model = None,
     show: bool = flag("--show", "Draw what the model was given, which explains nearly every wrong answer."),
     sheet: Path | None = option("--sheet FILE", "Write what the model was given as a PNG."),

@@ -46,6 +46,8 @@ class Sourced:
     """The true class, where it is known."""
     assessment: Assessment | None = None
     """Whether it is a digit at all, where that was asked."""
+    told: tuple[str, ...] = ()
+    """What was lost when a picture was prepared."""
 
 
 def predict_sources(
@@ -59,7 +61,7 @@ def predict_sources(
     observing: Sequence[Observing] = (),
     reporter: Reporter = SILENT,
 ) -> PredictResult:
-    """Answer for files of pictures and of numbers, and for evaluation images of the golden pack, in that order.
+    """Answer for files of pictures and of numbers, or for evaluation images of the golden pack.
 
     A directory stands for the pictures in it, and `-` for a picture on standard input. Of several files those that
     cannot be read are told in a notice, and the others are answered; `unread` has those of them that were named.
@@ -69,26 +71,29 @@ def predict_sources(
     given. What is answered to pictures is published to those who are `observing`.
 
     Raises ImageError or DataError if none can be read, or a directory has none, UsageError where no picture is named,
-    and what `Exports.model` raises.
+    or both kinds are, and what `Exports.model` raises.
     """
     if not pictures and not indices:
         raise UsageError("No picture is named", hint="Name a picture, or an evaluation image with --index N.")
+    if pictures and indices:
+        raise UsageError(
+            f"--index names evaluation images, and does not go with {pictures[0]}", hint="Leave out one of them."
+        )
     model, labels = model_for(exports, artifact, reporter)
     classifier = model.load(threads=threads, labels=labels)
     tell_guesses(model, classifier, reporter)
-    golden = _golden_images(exports, indices)
-    opened, unread = _each(pictures, functools.partial(_open, classifier=classifier, reporter=reporter), reporter)
-    sourced = [*opened, *golden]
+    take = functools.partial(_open, classifier=classifier, reporter=reporter)
+    sourced, unread = _each(pictures, take, reporter)
+    sourced += _golden_images(exports, indices)
     answers = classifier.answer(np.stack([one.image for one in sourced]))
     predictions = tell(classifier, sourced, answers, show=show)
-    if observing:
+    # Evaluation images were not met in the field, and must not be learnt from.
+    if observing and pictures:
         from edgemnist.model.answers import Answering, observed
 
         answering = Answering(model=model, classifier=classifier, exports=exports, reporter=reporter)
         with observed(observing, answering) as publish:
-            # Evaluation images, which come last, were not met in the field, and must not be learnt from.
-            met = predictions[: len(opened)]
-            publish(answers_of([one.image for one in opened], met, classifier.labels))
+            publish(answers_of([one.image for one in sourced], predictions, classifier.labels))
     return PredictResult(
         artifact=model.name,
         runtime=model.runtime,
@@ -147,31 +152,22 @@ def tell(
 
     Raises ArtifactError if some are not finite.
     """
-    if classifier.answers_numbers:
-        return [
-            Prediction(
-                source=one.source,
-                digit=None,
-                confidence=0.0,
-                probabilities=[],
-                values=row.ravel().tolist(),
-                image=one.image.tolist() if show else None,
-            )
-            for one, row in zip(sourced, check_answers(answers), strict=True)
-        ]
-    return [
-        Prediction(
-            source=one.source,
-            digit=as_digit(classifier.labels[int(row.argmax())]),
-            confidence=float(row.max()),
-            probabilities=row.tolist(),
-            inverted=one.inverted,
-            label=None if one.label is None else as_digit(classifier.labels[one.label]),
-            image=one.image.tolist() if show else None,
-            verdict=None if one.assessment is None else verdict_on(one.assessment, row.tolist()),
+    predictions = []
+    for one, row in zip(sourced, check_answers(answers), strict=True):
+        said: dict[str, Any] = {"digit": None, "confidence": 0.0, "probabilities": [], "values": row.ravel().tolist()}
+        if not classifier.answers_numbers:
+            said = {
+                "digit": as_digit(classifier.labels[int(row.argmax())]),
+                "confidence": float(row.max()),
+                "probabilities": row.tolist(),
+                "label": None if one.label is None else as_digit(classifier.labels[one.label]),
+                "verdict": None if one.assessment is None else verdict_on(one.assessment, row.tolist()),
+            }
+        image = one.image.tolist() if show else None
+        predictions.append(
+            Prediction(source=one.source, inverted=one.inverted, told=list(one.told), image=image, **said)
         )
-        for one, row in zip(sourced, check_answers(answers), strict=True)
-    ]
+    return predictions
 
 
 def verdict_on(assessment: Assessment, probabilities: list[float]) -> str | None:
@@ -280,7 +276,8 @@ def _open(path: Path, *, classifier: Classifier, reporter: Reporter) -> list[Sou
     fitted = task.fit(picture, name)
     if fitted.told:
         reporter.notice(f"{name}: {'; '.join(fitted.told)}.")
-    return [Sourced(source=name, image=fitted.image, inverted=fitted.inverted, assessment=task.assess(fitted))]
+    assessment = task.assess(fitted)
+    return [Sourced(source=name, image=fitted.image, inverted=fitted.inverted, assessment=assessment, told=fitted.told)]
 
 
 def read_inputs(path: Path, spec: InputSpec, reporter: Reporter = SILENT) -> Images:

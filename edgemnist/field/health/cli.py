@@ -120,9 +120,9 @@ def health_page(result: HealthReport) -> RenderableType:
     lines += [fault_line(one.host, one.host, one.fault) for one in result.boards if one.fault is not None]
     # Counts of a service that has stopped stay as good as they were.
     if (days := _days_since(result.until)) >= OLD_DAYS:
-        lines.append(Text(f"The latest image was counted {days} days ago.", "yellow"))
+        lines.append(Text(f"The latest input was counted {days} days ago.", "yellow"))
     if result.uncounted:
-        lines.append(Text(f"{count(result.uncounted, 'more image')} came too fast to be counted."))
+        lines.append(Text(f"{count(result.uncounted, 'more input')} came too fast to be counted."))
     word, step = _CLOSING[result.state]
     lines.append(closing(" ".join([word, *result.reasons]), step, passed=result.passed))
     if result.samples:
@@ -158,7 +158,7 @@ def _quantities(result: HealthReport) -> RenderableType:
 def _boards(result: HealthReport) -> RenderableType:
     from edgemnist.field.health.run import evidence_of
 
-    page = table("board", "", "images", "promised", "evidence", left=[""])
+    page = table("board", "", "inputs", "promised", "evidence", left=[""])
     for one in result.boards:
         if one.fault is None:
             accuracy = "" if one.accuracy is None else percent(one.accuracy)

@@ -121,10 +121,10 @@ def judge_counts(record: Record, right: Sequence[bool], right_lately: Sequence[b
     changed, recent, missed = alarmed(record.evidence), record.recent, sum(record.missed)
     found = [_labels(record, some) for some in dict.fromkeys(map(tuple, (right, right_lately))) if some]
     if recent.images >= LEAST:
-        said = f"{recent.refused:,} of the {recent.images:,} latest images were refused."
+        said = f"{recent.refused:,} of the {recent.images:,} latest inputs were refused."
         found.append(Measurement("refused share", recent.refused / recent.images, said, most=MOST_REFUSED))
     seen = recent.images + missed
-    said = f"{missed:,} of the {seen:,} latest images came too fast to be counted."
+    said = f"{missed:,} of the {seen:,} latest inputs came too fast to be counted."
     share = missed / seen if seen else 0.0
     found.append(Measurement("uncounted share", share, said, most=MOST_UNCOUNTED, otherwise=UNKNOWN))
     more, harmless = _change(record, changed, right_lately) if changed else (_quiet(record, right), "")
@@ -144,7 +144,7 @@ def _labels(record: Record, right: Sequence[bool]) -> Measurement:
 def _quiet(record: Record, right: Sequence[bool]) -> list[Measurement]:
     """Return what has to be known of a model without an alarm."""
     recent, golden = record.recent, record.golden
-    few = f"Only {count(recent.images, 'image')} lately" if recent.images else "Nothing has been answered yet"
+    few = f"Only {count(recent.images, 'input')} lately" if recent.images else "Nothing has been answered yet"
     found = [Measurement("images", recent.images, f"{few}: {LEAST} are needed.", least=LEAST, otherwise=UNKNOWN)]
     if golden is None and not record.first_complete:
         alone = "Its first week is not complete, and without a golden pack there is nothing to compare with."
@@ -476,7 +476,7 @@ def _unless_it_says(words: str) -> Iterator[None]:
             raise
 
 
-ACCURACY: Final = ("accuracy", "images", "share", "95 %")
+ACCURACY: Final = ("accuracy", "inputs", "share", "95 %")
 QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
 
 

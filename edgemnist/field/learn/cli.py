@@ -101,7 +101,7 @@ SHOWN: Final = 10
 
 def learn_page(result: LearnResult, review: str) -> RenderableType:
     """Draw how the present model and the new one compare; `review` is the command that shows what to look at."""
-    page = table("", "images", "before", "after", "fixed", "broken", "p")
+    page = table("", "inputs", "before", "after", "fixed", "broken", "p")
     page.add_row("samples, not learnt from", *_cells(result.held_out))
     page.add_row("golden pack", *_cells(result.golden))
     lines: list[RenderableType] = [page, Text(_learnt(result))]

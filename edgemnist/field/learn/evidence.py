@@ -44,7 +44,7 @@ def measurements(held_out: Paired, golden: Paired, doubted: int, first_right: in
     allowed = int(MOST_LOST * golden.images + 0.5)
     lost = max(golden.before, first_right or 0) - golden.after
     since = " since the first lesson" if (first_right or 0) > golden.before else ""
-    pack = count(golden.images, "image")
+    pack = count(golden.images, "input")
     look = f"{count(doubted, 'label')} may be wrong, and nobody has looked again."
     lose = f"It is worse on the golden pack: {lost:,} of {pack} lost{since}, {allowed:,} allowed."
     other = f"It is another model on the golden pack: {golden.broken:,} of {pack} broken."

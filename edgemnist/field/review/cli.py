@@ -30,7 +30,7 @@ def review(
     ] = Path("samples"),
     *,
     name: str | None = option("--as NAME", "Name that your labels are stored under.", shown="your login"),
-    import_: Path | None = option("--import DIR", "Add the labelled images of a data set, and exit.", panel=_DATA),
+    import_: Path | None = option("--import DIR", "Add the labelled inputs of a data set, and exit.", panel=_DATA),
     export: Path | None = option(
         "--export DIR", "Write the labelled samples as class-named folders of PNG files, and exit.", panel=_DATA
     ),

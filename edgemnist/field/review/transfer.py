@@ -67,7 +67,7 @@ def import_labelled(
         first.setdefault(pixels, name)
     if differ := sum(first[pixels] != name for pixels, name in zip(found, labels, strict=True)):
         reporter.notice(
-            f"{directory} has {count(differ, 'image')} a second time with another label; the first label counts."
+            f"{directory} has {count(differ, 'input')} a second time with another label; the first label counts."
         )
     added = 0
     for pixels, name in first.items():

@@ -30,7 +30,7 @@ def deploy(
     *,
     to: options.To = None,
     inventory: Path | None = option("--inventory FILE", "Boards from a fleet.toml, in addition to --to."),
-    max_p99_us: float | None = option("--max-p99-us µs", "Latency limit of the self-test, for one image."),
+    max_p99_us: float | None = option("--max-p99-us µs", "Latency limit of the self-test, for one call."),
     max_rss_mb: float | None = option("--max-rss-mb MB", "Memory limit of the self-test."),
     selftest_timeout: float = option("--selftest-timeout SECONDS", "Time limit of the self-test.", 300.0),
     keep: int = option("--keep", "Releases to keep on a board.", 3),
@@ -132,4 +132,4 @@ def _selftest(board: BoardResult) -> str:
     if test is None:
         return ""
     verdicts = sorted({parity.replay.verdict for parity in test.artifacts if parity.replay is not None})
-    return count(test.images, "image") + (f", {', '.join(verdicts)}" if verdicts else "")
+    return count(test.images, "answer") + (f", {', '.join(verdicts)}" if verdicts else "")

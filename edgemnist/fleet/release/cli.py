@@ -144,7 +144,7 @@ def promote_page(result: PromoteResult, to: str) -> RenderableType:
     if result.dropped:
         served = result.previous or "nothing"
         return closing(f"{result.release} no longer answers beside {served} on {result.host}.", releases)
-    page = table("", "images", "", prose=[""])
+    page = table("", "inputs", "", prose=[""])
     page.add_row("answered in the shadow", f"{result.compared:,}", "")
     share = percent(result.differing / result.compared) if result.compared else ""
     page.add_row("answers that differ", f"{result.differing:,}", share)

@@ -60,7 +60,7 @@ def gate(evidence: Evidence, config: PromoteConfig) -> Verdict:
         why = "the labels are too few to tell which release is right: label these samples with `edgemnist review --on`"
         if better:
             why = "labels speak for it, but not for so much: if you want that, set --max-differing"
-    few = f"It has answered {count(compared, 'image')} in the shadow, but --least asks for {least:,}. "
+    few = f"It has answered {count(compared, 'input')} in the shadow, but --least asks for {least:,}. "
     worse = f"{count(evidence.images, 'sample')} with a label: {evidence.fixed:,} fixed, {evidence.broken:,} broken."
     differ = f"{count(compared, 'answer')} {'differs' if differing == 1 else 'differ'}, at most {percent(most)} may"
     measurements = [

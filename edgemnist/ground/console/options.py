@@ -126,7 +126,7 @@ Offline: TypeAlias = Annotated[
 
 Recipe: TypeAlias = Annotated[str, shared("--recipe", "See edgemnist train.")]
 Hidden: TypeAlias = Annotated[
-    list[str] | None, shared("--hidden UNITS", "Units of the hidden layers, such as 512 or 128,64.", shown="512")
+    list[str] | None, shared("--hidden UNITS", "Units of the hidden layers, such as 512 or 128,64.", shown="the task's")
 ]
 Epochs: TypeAlias = Annotated[int | None, shared("--epochs", "Passes over the data.", shown="the recipe's")]
 Seed: TypeAlias = Annotated[int, shared("--seed", "The same seed on the same machine gives the same weights.")]

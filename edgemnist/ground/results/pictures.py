@@ -31,6 +31,8 @@ class Prediction(Part, frozen=True, kw_only=True):
     """What a model answers that answers with numbers, in their order; left out for classes."""
     inverted: bool = False
     """True where a dark digit on a light background was inverted for the model."""
+    told: list[str] = msgspec.field(default_factory=list)
+    """What was lost when the picture was prepared, such as its colours, in words without a full stop."""
     label: int | str | None = None
     """The true label, where the image is one of the evaluation images."""
     image: Rows | None = None

@@ -158,7 +158,7 @@ def read_golden(directory: Path, manifest: Manifest, *, to_compare: bool = False
         raise ArtifactError(f"{directory} has no golden pack", hint=f"Write one with: {again}")
     golden = decode_golden(read_recorded(directory, manifest.golden), f"Write it again with: {again}")
     if to_compare and len(golden) == 0:
-        raise ArtifactError(f"The golden pack of {directory} has no images", hint=f"Write it again with: {again}")
+        raise ArtifactError(f"The golden pack of {directory} is empty", hint=f"Write it again with: {again}")
     if to_compare:
         check_finite(golden.probabilities, "The Keras model", command("train", directory))
     return golden
@@ -168,7 +168,7 @@ def check_finite(answers: Probabilities, reference: str, again: str) -> None:
     """Raise ArtifactError where a reference's answers, float32 [N, C], are not all finite; `again` makes another."""
     if odd := int(np.count_nonzero(~np.isfinite(answers).all(axis=1))):
         raise ArtifactError(
-            f"{reference} answers {odd:,} of {count(len(answers), 'image')} with numbers that are not finite, "
+            f"{reference} answers {odd:,} of {count(len(answers), 'input')} with numbers that are not finite, "
             "so nothing can be compared with it",
             hint=f"Make another with: {again}",
         )

@@ -403,7 +403,7 @@ class ChunkedClassifier(Classifier):
         self._one_shape = self.spec.single if self.spec.dtype == "uint8" else ()
         self.most = self.spec.at_once(self.most)
         if self.fixed_batch == 0:
-            raise not_a_classifier(path, "it takes 0 images at a time", self.spec)
+            raise not_a_classifier(path, "it takes 0 inputs at a time", self.spec)
         probes = self.spec.probes()
         scores = np.concatenate([self._answer(probes[index : index + 1]) for index in range(len(probes))])
         self._given = scores.shape[1:]
@@ -496,7 +496,7 @@ class TensorClassifier(ChunkedClassifier):
     _steps: Steps | None = None
 
     def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
-        self._lock = threading.Lock()
+        self._lock, self._asked = threading.Lock(), spec
         with self._told("loaded"):
             signature = self._open(source, self._threads)
         self._input, self._output = signature.ends(self._file, spec)

@@ -88,7 +88,7 @@ def check_model(
     except ValueError as error:
         raise _unfit(path, f"its layer {_name(inputs[0])!r} takes {_words(inputs[0].shape)}", spec) from error
     if batch is not None:
-        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes exactly {count(batch, 'image')} at a time", spec)
+        raise _unfit(path, f"its layer {_name(inputs[0])!r} takes exactly {count(batch, 'input')} at a time", spec)
     if numbers:
         return
     answer = tuple(outputs[0].shape)

@@ -61,17 +61,20 @@ class ONNXRuntimeClassifier(TensorClassifier):
         self._session: Any = onnxruntime.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], enable_fallback=0
         )
+        outputs = self._session.get_outputs()
+        # Labels beside scores are left out, as by an export.
+        scores = [one for one in outputs if one.type == "tensor(float)"]
         properties = self._session.get_modelmeta().custom_metadata_map
         return Signature(
             inputs=[self._tensor("input", tensor) for tensor in self._session.get_inputs()],
-            outputs=[self._tensor("output", tensor) for tensor in self._session.get_outputs()],
+            outputs=[self._tensor("output", tensor) for tensor in (scores if len(scores) == 1 else outputs)],
             labels=decode_labels(properties.get(LABELS_KEY, "")),
             input_range=stored_range(properties),
         )
 
     def _tensor(self, role: str, tensor: Any) -> Tensor:  # noqa: ANN401 - ONNX Runtime has no types
         if tensor.type not in _DTYPES:
-            raise not_a_classifier(self._file, f"its {role} is a {tensor.type}", self.spec)
+            raise not_a_classifier(self._file, f"its {role} is a {tensor.type}", self._asked)
         # A size that is free has a name, or None.
         shape = tuple(tensor.shape)
         batch = shape[0] if shape and isinstance(shape[0], int) else None

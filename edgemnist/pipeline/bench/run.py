@@ -332,7 +332,7 @@ def bench_inputs(
     """
     found: dict[tuple[tuple[int, ...], str], Images] = {}
     if exports is not None:
-        images = evaluation_images(exports)
+        images = exports.read_golden(to_compare=True).images
         found[images.shape[1:], images.dtype.name] = images
     for subject in subjects:
         spec = subject.model.spec or default_input()
@@ -344,23 +344,12 @@ def bench_inputs(
             found[key] = read_inputs(data, spec, reporter)[0]
         elif default_input().takes_the_same(spec):
             # What they cost may depend on their ink.
-            found[key] = evaluation_images(Exports.open(reference_directory()))
+            found[key] = Exports.open(reference_directory()).read_golden().images
             reporter.notice(f"{subject.model.artifact} is timed with the digits that come with edgemnist.")
         else:
             found[key] = random_inputs(subject.model, SAMPLE_IMAGES)
             reporter.notice(f"{subject.model.artifact} is timed with random inputs. Name others with --data.")
     return list(found.values())
-
-
-def evaluation_images(exports: Exports) -> Images:
-    """Return the inputs of the golden pack, [N, ...]. Raises ArtifactError where it has none."""
-    images = exports.read_golden().images
-    if len(images) == 0:
-        raise ArtifactError(
-            f"The golden pack of {exports.directory} has no images",
-            hint=f"Write it again with: {exports.command('export')}",
-        )
-    return images
 
 
 def measure_all(

@@ -240,7 +240,7 @@ def _offline_table(result: ScenarioResult) -> ScenarioTable:
             rows[size].append(Strong(rate) if size == run.best else rate)
     return ScenarioTable(
         "Offline",
-        "images a second over batch sizes; the highest is bold.",
+        "answers a second over batch sizes; the highest is bold.",
         ["batch", *(run.key for run in result.results)],
         list(rows.values()),
     )

@@ -151,7 +151,7 @@ def _side_by_side(result: FleetBenchResult) -> Iterable[RenderableType]:
             rows = [found.get(name) for found in figures]
             cells = ["" if one is None else microseconds(value(one), tainted=one.tainted) for one in rows]
             page.add_row(name if label == "p50" else "", label, *cells)
-    yield Text("One image, each board on its own.")
+    yield Text("One call at a time, each board on its own.")
     yield page
     yield from disturbed(one.tainted for found in figures for one in found.values())
     for host, found in measured:

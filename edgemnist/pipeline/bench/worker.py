@@ -156,7 +156,7 @@ def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
         return list(timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds))
     except MemoryError:
         raise MeasurementError(
-            f"there is not enough memory for a batch of {request.batch_size:,} images",
+            f"there is not enough memory for a batch of {request.batch_size:,}",
             hint="Choose a smaller --batch-size.",
         ) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,14 +54,8 @@ def data(
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG, inputs=[directory] if directory else [])
     reporter = TerminalReporter()
-    dataset = find_dataset(
-        directory,
-        shape=options.input_shape(shape),
-        prepare=prepare,
-        download=not offline,
-        skip_broken=skip_broken,
-        reporter=reporter,
-    )
+    read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
+    dataset = read(directory, download=not offline, reporter=reporter)
     result = describe(dataset)
     opened = peek(exports, reporter)
     # The reference is of interest to those who ask for it: nobody here made it.

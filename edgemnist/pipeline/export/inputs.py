@@ -55,7 +55,7 @@ def find_input_range(source: Source, images: Images, labels: Labels) -> InputRan
     """Return the range in which a model takes pixels: as its first layer says, else as it knows training images best.
 
     `images` are uint8 [N, ...], `labels` int64 [N]. A model that guesses in every range, or that answers in none, is
-    said to take 0..1; see `check_executable` and `chance_question`. Raises ModelError, which names the options, where
+    said to take 0..1; see `check_executable`. Raises ModelError, which names the options, where
     two ranges cannot be told apart.
     """
     if (found := likely_range(source)).sure:
@@ -64,7 +64,8 @@ def find_input_range(source: Source, images: Images, labels: Labels) -> InputRan
     for shown in (SHOWN, SHOWN_IF_CLOSE):
         weighed = _weigh(source, images, labels, candidates, shown)
         if not weighed or near_chance(max(one.accuracy for one in weighed), source.classes, len(weighed[0].right)):
-            return InputRange(name=UNIT)
+            guesses = f"Inputs are taken as {UNIT}, although the model hardly does better than guessing in any range"
+            return InputRange(name=UNIT, told=f"{guesses}: {weighed[0]}." if weighed else "")
         best, *others = weighed
         least = best.accuracy - HIDDEN if _has_batch_normalization(source.original) else 1.0
         close = [one for one in others if one.accuracy >= least or not best.is_clearly_better(one)]

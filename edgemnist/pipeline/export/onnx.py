@@ -175,7 +175,8 @@ _HANDLERS: Final[dict[str, tuple[Callable[..., None], list[Any]]]] = {"Erfc": (_
 
 def _spec(tensor: Any) -> TensorSpec:  # noqa: ANN401 - ONNX Runtime has no types
     dtype = {"tensor(float)": "float32"}.get(tensor.type, tensor.type)
-    return TensorSpec(name=tensor.name, dtype=dtype, shape=list(tensor.shape))
+    # A free size may have no name.
+    return TensorSpec(name=tensor.name, dtype=dtype, shape=[BATCH if one is None else one for one in tensor.shape])
 
 
 def _constants(graph: Any) -> list[Constant]:  # noqa: ANN401 - ONNX has no types

@@ -130,6 +130,8 @@ WIDTH: Final = 5.2
 """Of every drawing, in inches: on a phone it is shown at about this size, so that its letters can be read."""
 _MANY_DECADES: Final = 100
 """Ratio of the ends of an axis from which on only the powers of ten are written."""
+_CLOSE: Final = 4
+"""Ratio of the ends of an axis below which 1, 2 and 5 would write one number or none, or ever more digits."""
 LABEL_GAP: Final = 0.062
 """Height of a line of text, as a share of that of the trade-off's axes."""
 LARGEST_DOT: Final = 400.0
@@ -290,11 +292,13 @@ def color_of(name: str) -> str:
 
 def _microsecond_axis(axes: Axes) -> None:
     """Write the numbers of a logarithmic axis as latencies, some of them: those that are read at a glance."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = axes.get_xlim()
-    few = high / low < _MANY_DECADES
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,), numticks=12))
+    subs = (1, 2, 5) if high / low < _MANY_DECADES else (1,)
+    # Of close latencies the numbers are long.
+    close = high / low < _CLOSE
+    axes.xaxis.set_major_locator(MaxNLocator(4) if close else LogLocator(subs=subs, numticks=12))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="x", labelsize=8)

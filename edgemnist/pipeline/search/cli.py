@@ -16,6 +16,7 @@ from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, disturbed, quality, table
 from edgemnist.ground.formatting import count, microseconds, percent
 from edgemnist.ground.registry import Entry, Package
+from edgemnist.ground.results.verdict import UNKNOWN
 
 if TYPE_CHECKING:
     from edgemnist.ground.results.pipeline import SearchResult
@@ -41,7 +42,7 @@ app = command_app()
 )
 def search(
     *,
-    accuracy: str | None = option("--accuracy PERCENT", "Lowest accuracy to accept on test images, such as 99."),
+    accuracy: str | None = option("--accuracy PERCENT", "Lowest accuracy to accept on the test part, such as 99."),
     max_bytes: str | None = option("--max-bytes SIZE", "Most bytes of weights of the C file, such as 16k."),
     max_ram: str | None = option("--max-ram SIZE", "Most bytes of RAM of the C file, such as 2k."),
     network: list[str] | None = option(
@@ -62,6 +63,8 @@ def search(
     epochs: options.Epochs = None,
     seed: int = option("--seed", "The same seed tries the same networks.", 0),
     data: options.Data = None,
+    shape: options.Input = None,
+    prepare: options.Prepare = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
     directory: Path = option("--to DIR", "Directory with one export directory for each of the best.", Path("search")),
@@ -95,7 +98,8 @@ def search(
     with quiet_libraries():
         crew = parse_workers(workers)
         try:
-            dataset = find_dataset(data, download=not offline, skip_broken=skip_broken, reporter=reporter)
+            read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
+            dataset = read(data, download=not offline, reporter=reporter)
             result = run(dataset, configured(task=dataset.task), directory, crew, reporter)
         finally:
             crew.close()
@@ -123,9 +127,9 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
     tried = ""
     if result.trained:
         tried = f"{count(result.trained, 'network')} tried ({result.stopped:,} stopped early, {result.rejected:,} more "
-        tried += f"beyond a limit), chosen by {result.selection_images:,} training images; "
+        tried += f"beyond a limit), chosen by {result.selection_images:,} training inputs; "
     legend = Text(
-        f"Each row is one file, {files}. {tried}accuracy on {result.images:,} test images; recipe {result.recipe}, "
+        f"Each row is one file, {files}. {tried}accuracy on {result.images:,} test inputs; recipe {result.recipe}, "
         f"seed {result.seed}; p50 of {result.measured_on} · {directory / result.picture}",
         style="dim",
     )
@@ -136,8 +140,9 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
         last = closing(f"Within the limits: {len(fitting)} of {count(len(result.rows), 'network')}.", step)
     else:
         nearest = result.rows[0]
-        last = closing(
-            f"Nothing fits. The nearest is {nearest.network}.", "wider limits, or more --minutes.", passed=False
-        )
+        known = nearest.verdict.outcome != UNKNOWN
+        said = f"{'Nothing fits' if known else 'Nothing is known to fit'}. The nearest is {nearest.network}."
+        step = "wider limits, or more --minutes." if known else "more data to evaluate on."
+        last = closing(said, step, passed=False)
     marked = disturbed(row.tainted for row in result.rows)
     return Group(page, *marked, *quality(result.warnings), legend, *missed, last)

@@ -139,13 +139,13 @@ def search_png(result: SearchResult) -> bytes:
     """Return a PNG of accuracy against bytes and against latency: what a search tried, in grey, and the best."""
     rows = [row for row in result.rows if row.passed] or result.rows
     figure = new_figure(10, 4.4)
-    figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test images")
+    figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test inputs")
     by_bytes, by_latency = figure.subplots(1, 2, sharey=True)
     _draw(by_bytes, result, rows, cost=lambda made: made.bytes / 1000, label=lambda row: row.network)
     _draw(by_latency, result, rows, cost=lambda made: made.p50_us, label=_marked)
     by_bytes.set(xlabel="weights (KB)", ylabel="accuracy (%)")
     marked = f"; {DISTURBED} on a disturbed machine" if any(row.tainted for row in rows) else ""
-    by_latency.set(xlabel=f"one image, p50 (µs){marked}")
+    by_latency.set(xlabel=f"one call, p50 (µs){marked}")
     by_bytes.legend(loc="lower right", fontsize=8.5)
     return png(figure)
 
@@ -163,14 +163,14 @@ def _draw(
     tried = [trial for trial in result.trials if cost(trial) is not None]
     if tried:
         errors = [_error(trial.accuracy) for trial in tried]
-        label_of_tried = "tried, on the selection images"
+        label_of_tried = "tried, on the selection part"
         axes.scatter([cost(trial) or 0 for trial in tried], errors, color="0.75", s=12, label=label_of_tried, zorder=1)
     best = sorted((cost(row) or 0.0, _error(row.accuracy), label(row)) for row in rows)
     costs, errors = [place[0] for place in best], [place[1] for place in best]
     joined = undominated(costs, [-error for error in errors])
     line = [(place[0], place[1]) for place, is_best in zip(best, joined, strict=True) if is_best]
     axes.plot(*zip(*line, strict=True), color="0.6", linewidth=1.2, zorder=2)
-    axes.scatter(costs, errors, color="tab:blue", s=28, label="best, on the test images", zorder=3)
+    axes.scatter(costs, errors, color="tab:blue", s=28, label="best, on the test part", zorder=3)
     # An error of 1 % is as far from 2 % as 0.1 % is from 0.2 %.
     axes.set(xscale="log", yscale="log")
     axes.yaxis.set_inverted(True)

@@ -336,7 +336,7 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], config: SearchConfig)
         None if parity.verdict.outcome == UNKNOWN else float(parity.verdict.passed),
         "it missed its parity gate",
         least=1,
-        unknown="whether it passes its parity gate is not known",
+        unknown=": ".join(["whether it passes its parity gate is not known", *parity.verdict.reasons[:1]]),
     )
     verdict = judge(
         [*config.limits.measurements(costs, accuracy), parity_gate],

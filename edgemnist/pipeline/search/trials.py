@@ -91,7 +91,7 @@ def split_for_selection(dataset: Dataset) -> tuple[Split, Split]:
     count = min(SELECTION_IMAGES, int(SELECTION_SHARE * len(train)))
     if count < len(dataset.labels):
         raise DataError(
-            f"{len(train):,} training images are too few to search with",
+            f"{len(train):,} training {dataset.task.input.noun}s are too few to search with",
             hint=f"{percent(SELECTION_SHARE, 0)} of them choose the network, and must include one of each class.",
         )
     chosen = np.arange(len(train) - count, len(train))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import typer
@@ -80,14 +81,8 @@ def train(
         # What is wrong is said before anything is downloaded.
         configured(default_task())
     reporter = TerminalReporter()
-    dataset = find_dataset(
-        data,
-        shape=options.input_shape(shape),
-        prepare=prepare,
-        download=not offline,
-        skip_broken=skip_broken,
-        reporter=reporter,
-    )
+    read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
+    dataset = read(data, download=not offline, reporter=reporter)
     config, directory = configured(dataset.task), exports or DEFAULT_EXPORTS
     with quiet_libraries():
         from edgemnist.pipeline.train.run import train as run

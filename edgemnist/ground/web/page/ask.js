@@ -96,11 +96,11 @@ export class AskPanel {
   }
 
   show(result, milliseconds) {
-    const [{ digit, confidence, probabilities, values, image }] = result.predictions;
+    const [{ digit, confidence, probabilities, values, image, told = [] }] = result.predictions;
     const title = !values ? String(digit) : values.length > 1 ? `${values.length} numbers` : numbers(values);
     const sure = !values ? `${percent(confidence)} sure` : values.length > 1 ? numbers(values) : "";
     element("digit").textContent = title;
-    element("confidence").textContent = sure;
+    element("confidence").textContent = [sure, ...told].filter(Boolean).join("; ");
     element("bars").hidden = Boolean(values);
     const shares = probabilities.map((share, index) => [share, result.labels[index]]);
     element("bars").replaceChildren(...shares.sort((one, other) => other[0] - one[0]).slice(0, BARS).map(bar));

@@ -77,8 +77,9 @@ export class DrawPanel {
     element("digit").classList.remove("doubtful");
     element("confidence").textContent = "not drawn yet";
     for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) fact(id, "–");
-    element("seen").getContext("2d").clearRect(0, 0, 28, 28);
-    element("seen").setAttribute("aria-label", "What the model saw: nothing yet");
+    const seen = element("seen");
+    seen.getContext("2d").clearRect(0, 0, seen.width, seen.height);
+    seen.setAttribute("aria-label", "What the model saw: nothing yet");
     element("comparison").hidden = true;
     bars([..."0123456789"], new Array(10).fill(0));
   }
@@ -151,7 +152,7 @@ function bar() {
 }
 
 function picture(rows) {
-  const pixels = new ImageData(28, 28);
+  const pixels = new ImageData(rows[0].length, rows.length);
   rows.flat().forEach((value, index) => pixels.data.set([value, value, value, 255], 4 * index));
   element("seen").getContext("2d").putImageData(pixels, 0, 0);
 }

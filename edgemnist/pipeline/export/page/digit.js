@@ -18,7 +18,8 @@ function predictor(engine) {
     if (kind !== "found") throw new Unreadable("There is nothing to read on the pad. Write larger.");
     const probabilities = engine.probabilities(engine.answer(image));
     const best = probabilities.indexOf(Math.max(...probabilities));
-    const rows = Array.from({ length: 28 }, (_, y) => Array.from(image.subarray(28 * y, 28 * y + 28)));
+    const side = Math.sqrt(image.length);
+    const rows = Array.from({ length: side }, (_, y) => Array.from(image.subarray(side * y, side * y + side)));
     const answer = { digit: labels[best], confidence: probabilities[best], probabilities, image: rows };
     return {
       artifact: name,
