@@ -14,6 +14,7 @@ from edgemnist.field.learn.present import read_present
 from edgemnist.field.samples import CORRECTION, OBJECTOR, Label, Sample, now
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.arrays import Images, Labels
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.exports import REFERENCE, Exports, reference_directory
 from edgemnist.model.exports.questions import has_learnt
 from edgemnist.pipeline.data.sources import embedded_dataset
@@ -208,3 +209,11 @@ def test_a_model_that_gets_no_better_stays(cache: Path, tmp_path: Path) -> None:
     assert result["out"] is None
     assert "not better on labels that it has not learnt from" in result["reasons"][0]
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
+
+
+def test_samples_of_another_shape_are_refused_before_anything_is_learnt(tmp_path: Path, cache: Path) -> None:
+    with SampleStore.open(tmp_path / "samples", create=True, spec=InputSpec(shape=(96, 96))):
+        pass
+    done = learn("--samples", "samples", cwd=tmp_path, cache=cache)
+    assert done.returncode == 2, done.stderr
+    assert "has samples of 96×96 images, and the model takes 28×28 images" in done.stderr

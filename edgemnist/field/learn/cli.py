@@ -73,7 +73,7 @@ def learn(
         if on:
             place = Path(stack.enter_context(TemporaryDirectory(prefix="edgemnist-")))
             fetched = fetch(on, samples, place)
-        store = stack.enter_context(SampleStore.open(place if on else samples))
+        store = stack.enter_context(SampleStore.open(place if on else samples, spec=opened.task.input))
         dataset = find_dataset(
             data or source_of_training(opened.directory),
             task=opened.task,
