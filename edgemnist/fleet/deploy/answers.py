@@ -87,6 +87,11 @@ class Line(msgspec.Struct, frozen=True):
     error: Reported | None = None
 
 
+for _kind in (Prepared, Applied, Examined, Ran, Line):
+    # What msgspec knows of a type is made here: where two threads make it at a time, the process may crash.
+    msgspec.json.Decoder(_kind)
+
+
 def decode(host: str, data: str | bytes, kind: type[AnswerT]) -> AnswerT:
     """Read a JSON document. Raises DeployError if it is not one of this kind."""
     with _readable(host):

@@ -56,7 +56,7 @@ _MAPPING_BYTES: Final = 192
 STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
     "-Os": (320, 544, 544),
     "-O2": (480, 480, 544),
-    "-O3": (480, 640, 640),
+    "-O3": (480, 640, 1_024),
 }
 """The deepest call on these processors, in an emulator: for dense layers alone, with windows, and of a graph."""
 
