@@ -411,12 +411,12 @@ def test_data_tells_whether_a_directory_was_made_from_these_images(exports: Path
 
 
 def test_what_may_be_repeated_may_be_repeated(edgemnist: Run) -> None:
-    again = ["--index", "0", "--index", "1", "--threads", "1", "--threads=1", "--", "--threads", "2"]
-    done = edgemnist("predict", *again[:-3], "--json")
+    again = ["--threads", "1", "--threads=1"]
+    done = edgemnist("predict", "--index", "0", "--index", "1", *again, "--json")
     assert done.returncode == 0, done.stderr
     assert len(json.loads(done.stdout)["predictions"]) == 2
     # What follows `--` are pictures.
-    assert "does not exist" in edgemnist("predict", *again).stderr
+    assert "does not exist" in edgemnist("predict", *again, "--", "--threads", "2").stderr
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_the_memory_is_that_of_the_process_and_not_of_the_one_that_started_it(re
     [
         ({"path": "broken.tflite"}, "tflite-int8 cannot be measured: .*broken.tflite", ""),
         # 784 TB: no system promises that much, however freely it does.
-        ({"batch_size": 10**12}, "not enough memory for a batch of 1,000,000,000,000 images", "--batch-size"),
+        ({"batch_size": 10**12}, "not enough memory for a batch of 1,000,000,000,000$", "--batch-size"),
         ({"images": "missing.npy"}, "ended with status 1", "missing.npy"),
     ],
 )

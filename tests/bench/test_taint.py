@@ -74,7 +74,7 @@ def all_of(*, tainted: bool) -> RenderableType:
     row = PipelineRow(
         name=NAME, bytes=9, accuracy=0.9, flips=0, passed=True, p50_us=6.0, speedup=rows[0].speedup, tainted=tainted
     )
-    data: Any = SimpleNamespace(data=parities.data)
+    data: Any = SimpleNamespace(data=parities.data, noun="image")
     result = PipelineResult(
         train=data,
         export=data,

@@ -76,7 +76,7 @@ def test_canaries_come_first_and_too_many_failures_end_it(
 
 def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, width=60)
-    monkeypatch.setattr("edgemnist.ground.console.err", lambda: console)
+    monkeypatch.setattr("edgemnist.fleet.deploy.cli.err", lambda: console)
     with fleet_table(["kitchen", "door"]) as step:
         step("door", "self-test")
     assert isinstance(console.file, io.StringIO)

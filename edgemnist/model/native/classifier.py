@@ -85,8 +85,8 @@ class NativeClassifier(ChunkedClassifier):
     def load(cls, path: Path, **options: Unpack[Options]) -> Self:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
-        Raises ArtifactError, too, where the file is not a chain of convolutions and pooling, then dense layers, with
-        ReLU, softmax and requantization, all in 8 bits, and where the native library cannot be loaded.
+        Raises ArtifactError, too, where the file has operators that the engine does not take, or others than in 8 bits,
+        and where the native library cannot be loaded.
         """
         return cls(read_network_file(path, options.get("spec")), path, **options)
 
