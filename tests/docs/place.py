@@ -15,6 +15,8 @@ from edgemnist.model.exports.manifest import read_manifest
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
 from tests.processes import command_line
+from tests.shapes import SPECS
+from tests.shapes.graphs import graph_of, write_tflite
 
 PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
 FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
@@ -130,6 +132,14 @@ class Place:
     def with_model(self) -> None:
         """Put a Keras model beside the export directory."""
         shutil.copy(self.directory / "exports" / "model.keras", self.directory / "my-model.keras")
+
+    def with_resnet(self) -> None:
+        """Provide MLPerf Tiny's ResNet-8, or where it is not a network of its shape with a branch."""
+        target, shared = self.directory / "pretrainedResnet_quant.tflite", os.environ.get("EDGEMNIST_SHARED")
+        if shared:
+            shutil.copy(Path(shared) / "mlperf_tiny" / target.name, target)
+        else:
+            write_tflite(graph_of(SPECS["colour"], "ADD"), target)
 
     def with_onnx(self) -> None:
         """Put an ONNX model beside the export directory."""

@@ -32,6 +32,7 @@ FILES = {
     "digits": Place.with_digits,
     "my-model": Place.with_model,
     "my-onnx": Place.with_onnx,
+    "resnet": Place.with_resnet,
     "ssh-key": Place.with_key,
     "repository": Place.with_examples,
     "signs": Place.with_signs,
