@@ -63,11 +63,11 @@ def test_without_evidence_the_old_release_keeps_serving(
     assert done.returncode == 1, done.stderr
     document = json.loads(done.stdout)
     assert (document["passed"], document["release"], document["previous"]) == (False, name, None)
-    assert "It has answered 0 images in the shadow" in document["reasons"][0]
+    assert "It has answered 0 inputs in the shadow" in document["reasons"][0]
     assert document["verdict"]["outcome"] == "unknown"
     assert {len(document["verdict"]["rests_on"][name]) for name in ("artifact", "model")} == {64}
     done = run_edgemnist(*words, "--samples", str(samples), cwd=tmp_path)
-    assert (done.returncode, "Unknown. It has answered 0 images" in " ".join(done.stdout.split())) == (1, True)
+    assert (done.returncode, "Unknown. It has answered 0 inputs" in " ".join(done.stdout.split())) == (1, True)
     assert board.serves() == old
     # Labels of what both get wrong speak for neither, and enough answers alike for the new one.
     with SampleStore.open(samples, create=True) as store:
