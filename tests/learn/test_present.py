@@ -179,7 +179,7 @@ def test_what_became_of_the_samples_is_said_as_it_is() -> None:
     )
     left_out = LeftOut(unconfirmed=96, duplicates=1)
     page = " ".join(page_of(held_out=read, left_out=left_out, doubted=2).split())
-    assert "It reads 27 % of samples that it has not learnt from" in page
+    assert "It reads 27.2 % of samples that it has not learnt from" in page
     assert "Left out: 96 corrected by clients, and confirmed by nobody, 1 with the same pixels as another." in page
     assert "Of 10 labels changed at random, 8 would have been named." in page
     assert page.endswith("exports stays as it is. Next: edgemnist review kept")

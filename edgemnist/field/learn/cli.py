@@ -133,7 +133,7 @@ def learn_page(result: LearnResult, review: str) -> RenderableType:
 def _learnt(result: LearnResult) -> str:
     """Say how well the new model reads the samples."""
     learnt, held_out = sum(result.per_class.values()), result.held_out
-    reads = f"It reads {percent(held_out.after / held_out.images, 0)} of samples that it has not learnt from"
+    reads = f"It reads {percent(held_out.after / held_out.images, 1)} of samples that it has not learnt from"
     return f"Learnt from {count(learnt, 'sample')} in {result.seconds:.0f} s. {reads}."
 
 
