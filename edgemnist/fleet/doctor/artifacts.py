@@ -123,8 +123,8 @@ def examine_artifact(exports: Path, name: str, repair: RepairCommands = HERE) ->
         value = f"{flips} of {count(len(chosen), 'label')} differ{'s' if flips == 1 else ''} from the Keras model's"
         wrong = flips > _MOST_FLIPS
         if not wrong:
-            meaning = "What it answered where it was exported is not recorded, so nobody knows whether it still does."
-            return Check.warning(name, value, meaning, repair.renew(""))
+            unknown = "What it answered where it was exported is not recorded, so nobody knows whether it still does."
+            return Check.warning(name, value, doubt or unknown, repair.renew(""))
     if wrong:
         meaning = "It answers differently here than on the machine that exported it."
         return Check.failure(name, value, meaning, repair.verify(name))
