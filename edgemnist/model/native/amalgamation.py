@@ -54,7 +54,7 @@ and others half of it."""
 _MAPPING_BYTES: Final = 192
 """Of `edgemnist_classify_levels`, and of code for a network that is known only when it is called."""
 STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
-    "-Os": (320, 544, 544),
+    "-Os": (320, 544, 640),
     "-O2": (480, 480, 544),
     "-O3": (480, 640, 1_024),
 }
