@@ -173,6 +173,21 @@ def test_the_engine_has_every_bit_of_the_reference(name: str, kind: str) -> None
     assert sum(check_engine(graph, SPECS[name], numbers=kind == "numbers") for graph in graphs) > 10
 
 
+@pytest.mark.needs("engine")
+def test_a_tensor_that_is_joined_to_nothing_is_still_read_by_others() -> None:
+    spec = SPECS["row"]
+    sketch = Sketch(0)
+    source = sketch.add("int8", (1, *spec.shape), 8 / 255, 0)
+    shared = sketch.dense(source, spec.size, 8)
+    tensor = sketch.tensors[shared]
+    same = sketch.add("int8", (1, 8), tensor.scales, int(tensor.zero_points[0]))
+    alone = sketch.operate("CONCATENATION", shared, same, options=Options(1))
+    cut = sketch.operate("RELU", alone, sketch.activation(8))
+    joined = sketch.operate("ADD", shared, sketch.activation(8), cut, options=Options(0))
+    graph = sketch.ending_in(sketch.softmax(sketch.dense(joined, 8, CLASSES), CLASSES))
+    assert check_engine(graph, spec, numbers=False) > 3
+
+
 EDGES: Final = {
     **{f"{size} inputs": (InputSpec(shape=(size,)), 10) for size in (1, 2, 3, 5, 783, 785, 1 << 20)},
     **{f"{outputs} outputs": (SPECS["digit"], outputs) for outputs in (1, 2, 256, 257, 4096)},

@@ -32,7 +32,7 @@ class Kind(enum.IntEnum):
     AVERAGE = 3
     """The greatest number, or the mean, of each channel."""
     PICK = 4
-    """What the window covers in its last row and column, or what stands for 0; see `windows.cropping`."""
+    """What the window covers in its last row and column; see `windows.cropping`."""
     SELECTION = 5
     """A row, a column and a channel for each, or what stands for 0."""
     CONSTANT = 6

@@ -207,7 +207,7 @@ class _Building:
         """Add an operator. Raises ValueError where the engine does not take it."""
         graph, operator = self._graph, one.operator
         source, target = self._made[one.reads[0]], operator.outputs[0]
-        if operator.kind in RESHAPING:
+        if operator.kind in RESHAPING or (operator.kind == "CONCATENATION" and len(operator.inputs) == 1):
             check_same_scale(operator, graph.tensors[operator.inputs[0]], graph.tensors[target])
             self._made[target] = replace(source, alone=source.alone and self._readers[target] == 1)
             return

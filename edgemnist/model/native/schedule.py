@@ -48,7 +48,7 @@ class Schedule:
     input_place: int
     arena_bytes: int
     steps: int
-    """How many rows are made, and asked for."""
+    """How many rows are made."""
 
 
 @dataclass(frozen=True, kw_only=True)
