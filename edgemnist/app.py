@@ -80,7 +80,7 @@ class Commands(Subcommands):
         del ctx
         return list(COMMANDS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401 - its own class
         """Import a command; None for one that does not exist."""
         if cmd_name in EARLIER:
             return self.get_command(ctx, "release").get_command(ctx, EARLIER[cmd_name])
@@ -108,7 +108,7 @@ class Commands(Subcommands):
                 rare.hidden = True
         return command
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401 - its own class
         """Write the help, which lists commands without their options: to make those takes a fifth of the time."""
         self._is_listing = True
         try:

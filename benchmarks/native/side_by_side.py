@@ -106,9 +106,9 @@ def time_engine(classifier: NativeClassifier, images: Images) -> float:
     answered sooner, since the engine takes them in another order.
     """
     scores, answers = (np.empty((len(images), len(classifier.labels)), dtype) for dtype in (np.uint8, np.float32))
-    call = classifier._prepare(classifier._model, images, scores, answers)  # noqa: SLF001
+    call = classifier._prepare(classifier._model, images, scores, answers)  # noqa: SLF001 - the call itself is timed
     pointer = ctypes.c_void_p
-    run = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_size_t, pointer, pointer)(classifier._kernel.run)  # noqa: SLF001
+    run = ctypes.CFUNCTYPE(None, pointer, pointer, ctypes.c_size_t, pointer, pointer)(classifier._kernel.run)  # noqa: SLF001 - as above
     clock, times = time.perf_counter_ns, []
     for _ in range(9):
         start = clock()
