@@ -104,11 +104,13 @@ def test_what_is_no_number_misses_and_few_inputs_are_unknown(tmp_path: Path) -> 
     broken[7, 1] = np.nan
     found = compare_values(reference, broken, None)
     assert (found.unanswered, found.batches) == (1, False)
+    assert found.values is not None
     assert found.values.differing == pytest.approx(1 / 900)
     assert found.values.largest > 1
     # Outputs of different sizes have no spread between them.
     offset = np.array([0, 1000, 0], np.float32)
     apart = compare_values(reference + offset, reference + offset + np.float32(1), None)
+    assert apart.values is not None
     assert apart.values.spread == pytest.approx(2, rel=0.1)
     few = verify(make_exports(tmp_path, "row", numbers=True, images=199)).artifacts
     assert {one.verdict.outcome for one in few} == {UNKNOWN}

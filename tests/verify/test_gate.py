@@ -39,14 +39,13 @@ from edgemnist.pipeline.verify.gate import (
     Gate,
     GateTable,
     allowed,
-    gate_for,
     gate_toml,
     held_limits,
     measurements,
     own_gates,
     read_gates,
 )
-from edgemnist.pipeline.verify.parity import Parity, ValueParity, compare, compare_values
+from edgemnist.pipeline.verify.parity import Parity, compare, compare_values
 from edgemnist.pipeline.verify.statistics import mcnemar_p
 from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
@@ -80,7 +79,7 @@ def test_every_quantization_that_can_be_exported_has_a_gate() -> None:
 
 def test_a_quantization_without_a_gate_is_an_error_and_no_pass() -> None:
     with pytest.raises(UnknownNameError, match=r"^There is no parity gate for the quantization 'int2'"):
-        gate_for("int2")
+        _ = GATES["int2"]
 
 
 @pytest.mark.parametrize("quantization", GATES)
@@ -397,7 +396,7 @@ QUANTIZATIONS = st.sampled_from(sorted(GATES))
 LIMITS_GIVEN = st.fixed_dictionaries({}, optional=GIVEN)
 
 
-def outcome(gate: Gate, parity: Parity | ValueParity, integer: IntegerCheck | None = None) -> str:
+def outcome(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> str:
     return judge(measurements(gate, parity, integer)).outcome
 
 

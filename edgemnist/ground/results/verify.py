@@ -172,10 +172,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     @property
     def loss(self) -> str:
         """The loss of accuracy in words, if chance does not explain it; empty otherwise."""
-        found = self.significant_loss
-        if found is None:
-            found = (self.accuracy_drop_points or 0) > 0 and self.mcnemar_p is not None and self.mcnemar_p < SIGNIFICANT
-        if not found or self.accuracy_drop_points is None:
+        if not self.significant_loss or self.accuracy_drop_points is None:
             return ""
         p = "" if self.mcnemar_p is None else f" (McNemar's exact test, p {self.mcnemar_p:.2g})"
         return f"{self.accuracy_drop_points:.2f} points less accurate, more than chance explains{p}"

@@ -61,7 +61,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports.models import is_file
     from edgemnist.model.exports.outputs import PNG, XML, check_output
-    from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GateTable, gate_for, gate_toml, read_gates
+    from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, read_gates
     from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, next_words, verify_page
     from edgemnist.pipeline.verify.written import junit_xml
 
@@ -96,7 +96,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
                 hint="For example: edgemnist verify --reference a.onnx b.tflite",
             )
         if quantization is not None:
-            gate_for(quantization)
+            _ = GATES[quantization]
         with quiet_libraries():
             from edgemnist.model.exports import find_exports
             from edgemnist.pipeline.verify.files import evaluation_for, verify_files

@@ -4,9 +4,9 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -43,8 +43,7 @@ from edgemnist.pipeline.verify.run import examine, is_comparable, joint_result
 from edgemnist.pipeline.verify.vote import INTEGER
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Images with known classes, that no model was trained on."""
 
     images: Images
@@ -81,11 +80,9 @@ def evaluation_for(
         opened = Exports.open(exports)
         if opened.manifest.golden is not None:
             pack = opened.read_golden()
-            return Evaluation(images=pack.images, labels=pack.truth, class_labels=pack.class_labels, identity=pack.data)
+            return Evaluation(pack.images, pack.truth, pack.class_labels, pack.data)
     dataset = find_dataset(data, task=unnamed_task(), download=download, skip_broken=skip_broken, reporter=reporter)
-    return Evaluation(
-        images=dataset.test.images, labels=dataset.test.truth, class_labels=dataset.labels, identity=dataset.identity
-    )
+    return Evaluation(dataset.test.images, dataset.test.truth, dataset.labels, dataset.identity)
 
 
 RANDOM_INPUTS: Final = FEWEST_IMAGES
@@ -106,12 +103,8 @@ def inputs_for(model: Model, data: Path | None, reporter: Reporter = SILENT) -> 
         images, source = random_inputs(model, RANDOM_INPUTS), f"{RANDOM_INPUTS} random inputs"
         reporter.notice(f"{model.artifact} is given {source}, which have no labels. Name others with --data.")
     found = sha256(np.ascontiguousarray(images).tobytes())
-    return Evaluation(
-        images=images,
-        labels=labels,
-        class_labels=None,
-        identity=DataIdentity(source=source, train=0, test=len(images), sha256=found, reduced=False),
-    )
+    identity = DataIdentity(source=source, train=0, test=len(images), sha256=found, reduced=False)
+    return Evaluation(images, labels, None, identity)
 
 
 def verify_alone(

@@ -31,6 +31,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.ground.formatting import count
+from edgemnist.ground.registry import Registry
 from edgemnist.ground.results.verdict import (
     BUILT_IN,
     COMMAND_LINE,
@@ -40,10 +41,10 @@ from edgemnist.ground.results.verdict import (
     UNKNOWN,
     Measurement,
 )
-from edgemnist.ground.results.verify import ArtifactParity, IntegerCheck, Limit
+from edgemnist.ground.results.verify import ArtifactParity, IntegerCheck, Limit, ValueFigures
 from edgemnist.ground.storage import sha256
 from edgemnist.model.formats import artifact_names
-from edgemnist.pipeline.verify.parity import Parity, ValueParity
+from edgemnist.pipeline.verify.parity import Parity
 
 SETTLED_KEY: Final = "settled_images"
 """What an earlier edgemnist wrote into each gate file."""
@@ -203,7 +204,7 @@ _FLOAT_SUM_ERROR: Final = 1e-6
 # The int8 softmax rounds each class to a step of 1/256; measured 0.016 for the sum of ten.
 _INT8_SUM_ERROR: Final = 0.5 / 256
 
-GATES: Final[dict[str, Gate]] = {
+GATES: Final = Registry("parity gate for the quantization", {
     # All numbers may differ, unless a person says otherwise.
     quantization: Gate(limits={**limits, VALUES_DIFFERING: 100.0, IMAGES: float(FEWEST_IMAGES)})
     for quantization, limits in {
@@ -265,17 +266,8 @@ GATES: Final[dict[str, Gate]] = {
             VALUE_MEAN: 0.4,  # measured 0.20
         },
     }.items()
-}
+})  # fmt: skip
 """From the strictest on."""
-
-
-def gate_for(quantization: str) -> Gate:
-    """Return the gate of a quantization. Raises UnknownNameError if there is none."""
-    if quantization not in GATES:
-        raise UnknownNameError("parity gate for the quantization", quantization, GATES)
-    return GATES[quantization]
-
-
 OPTIONS: Final = {FLIPS: "--max-flips", DROP: "--max-drop", ABS_DIFF: "--max-diff"}
 """The limits that have an option."""
 
@@ -300,7 +292,7 @@ class GateTable:
 
         Raises UnknownNameError for a quantization without one, and UsageError as `Gate.of_answers` does.
         """
-        gate = replace(gate_for(quantization), sha256=self.sha256)
+        gate = replace(GATES[quantization], sha256=self.sha256)
         for table in (quantization, name):
             gate = gate.given(self.changes.get(table, {}), GATE_FILE)
         if self.options:
@@ -379,7 +371,7 @@ def gate_toml(gates: GateTable) -> str:
 
 def held_limits(gate: Gate, quantization: str, images: int) -> dict[str, Limit]:
     """Return the limits of a gate over this many images, by their names, beside the quantization's built-in ones."""
-    usual = gate_for(quantization).limits
+    usual = GATES[quantization].limits
     return {
         name: Limit(
             limit=limit,
@@ -410,7 +402,7 @@ def _own(name: str, limit: Limit, noun: str) -> str:
 
 
 def measurements(
-    gate: Gate, parity: Parity | ValueParity, integer: IntegerCheck | None = None, noun: str = "image"
+    gate: Gate, parity: Parity, integer: IntegerCheck | None = None, noun: str = "image"
 ) -> list[Measurement]:
     """Return what is compared with each limit of a gate, the plainest fault first.
 
@@ -426,9 +418,9 @@ def measurements(
     if parity.images < gate[IMAGES]:
         # Of too few, no limit but a person's is said to be missed; integers differ on however few.
         gate = replace(gate, undecided=frozenset(gate.limits) - {INTEGER_DIFF} | gate.undecided)
-    found = _of_numbers(gate, parity) if isinstance(parity, ValueParity) else _of_classes(gate, parity)
+    found = _of_classes(gate, parity) if parity.values is None else _of_numbers(gate, parity, parity.values)
     left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
-    if isinstance(parity, Parity) and not parity.labelled and gate.is_built_in(DROP):
+    if not parity.labelled and gate.is_built_in(DROP):
         left_out.add(DROP)
     if integer is not None:
         # What a rounding rule explains is within the limit.
@@ -450,8 +442,7 @@ Measures: TypeAlias = dict[str, Callable[[], Measurement]]
 """What makes the measurement beside each limit, where the gate has that limit."""
 
 
-def _of_numbers(gate: Gate, parity: ValueParity) -> Measures:
-    values = parity.values
+def _of_numbers(gate: Gate, parity: Parity, values: ValueFigures) -> Measures:
     measured = {
         VALUE_DIFF: (values.largest, "a value is off by {} times the spread, {} allowed"),
         VALUE_MEAN: (values.mean, "values are off by {} times the spread on average, {} allowed"),

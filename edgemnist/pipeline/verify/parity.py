@@ -52,50 +52,53 @@ def no_answers(*shape: int) -> Answers:
 
 @dataclass(frozen=True, kw_only=True)
 class Parity:
-    """The comparison of an artifact with the Keras model, over all evaluation images."""
+    """The comparison of an artifact with its reference, over all evaluation inputs."""
 
     images: int
-    classes: int
-    labelled: bool = True
-    """Whether the true classes are known; the next three are 0 where they are not."""
-    correct: int
-    """Images that the artifact labels as they should be."""
-    broken: int
-    """Images that the Keras model labels so, and the artifact does not."""
-    fixed: int
-    """Images that the artifact labels so, and the Keras model does not."""
-    flips: int
-    """Images whose label is not the Keras model's."""
-    ties: int
-    """Flips in which the artifact finds the Keras model's label as likely as its own, to the last bit."""
+    unanswered: int
+    """Images for which some probability or number is not finite."""
     max_abs_diff: float
     mean_abs_diff: float
-    """Of the probabilities, against the Keras model's, over all images and classes."""
-    batch_flips: int
-    """Images whose label depends on whether they come alone or in a batch."""
+    """Of the probabilities or numbers, against the reference's, over all images."""
     max_batch_diff: float
-    """Largest difference of a probability between the two."""
+    """Largest difference of one of them between an image alone and in a batch."""
     batches: bool = True
     """Whether there are two: a file that takes one image at a time has no batches to compare."""
-    unanswered: int
-    """Images for which some probability is not a finite number."""
-    max_sum_error: float
+    values: ValueFigures | None = None
+    """Of numbers; None for classes, of which alone all that follows is."""
+    classes: int = 0
+    labelled: bool = True
+    """Whether the true classes are known; the next three are 0 where they are not."""
+    correct: int = 0
+    """Images that the artifact labels as they should be."""
+    broken: int = 0
+    """Images that the reference labels so, and the artifact does not."""
+    fixed: int = 0
+    """Images that the artifact labels so, and the reference does not."""
+    flips: int = 0
+    """Images whose label is not the reference's."""
+    ties: int = 0
+    """Flips in which the artifact finds the reference's label as likely as its own, to the last bit."""
+    batch_flips: int = 0
+    """Images whose label depends on whether they come alone or in a batch."""
+    max_sum_error: float = 0.0
     """Largest difference from 1 of Σ|p| over the classes: negative "probabilities" show as well."""
 
     @property
     def lost(self) -> int:
-        """How many more images the Keras model labels correctly; negative where the artifact is better."""
+        """How many more images the reference labels correctly; negative where the artifact is better."""
         return self.broken - self.fixed
 
     @property
     def figures(self) -> dict[str, Any]:
         """What `ArtifactParity` says of it, by the names there."""
-        same = ("flips", "ties", "max_abs_diff", "mean_abs_diff", "batch_flips", "max_batch_diff")
-        figures = {name: getattr(self, name) for name in same}
-        figures["agreement"] = (self.images - self.flips) / self.images
+        same = ("values", "flips", "ties", "max_abs_diff", "mean_abs_diff", "batch_flips", "max_batch_diff")
+        found = {name: getattr(self, name) for name in same}
+        found["answers"] = "classes" if self.values is None else "numbers"
+        found["agreement"] = None if self.values is not None else (self.images - self.flips) / self.images
         if not self.labelled:
-            return figures | dict.fromkeys(("accuracy", "accuracy_drop_points"))
-        return figures | {
+            return found | dict.fromkeys(("accuracy", "accuracy_drop_points"))
+        return found | {
             "significant_loss": self.significant_loss,
             "accuracy": self.correct / self.images,
             "accuracy_drop_points": 100.0 * self.lost / self.images,
@@ -114,33 +117,7 @@ class Parity:
         return is_significant_loss(self.broken, self.fixed)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ValueParity:
-    """The comparison of an artifact that answers with numbers with its reference, over all evaluation inputs."""
-
-    images: int
-    values: ValueFigures
-    max_abs_diff: float
-    mean_abs_diff: float
-    max_batch_diff: float
-    """Largest difference of a value between an input alone and in a batch."""
-    batches: bool
-    unanswered: int
-    """Inputs for which some value is not a finite number."""
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """What `ArtifactParity` says of it, by the names there: nothing of classes."""
-        same = ("values", "max_abs_diff", "mean_abs_diff", "max_batch_diff")
-        nothing = dict.fromkeys(("accuracy", "accuracy_drop_points", "agreement"))
-        return (
-            {name: getattr(self, name) for name in same}
-            | nothing
-            | {"answers": "numbers", "flips": 0, "batch_flips": 0}
-        )
-
-
-def compare_values(reference: Probabilities, single: Probabilities, batched: Probabilities | None) -> ValueParity:
+def compare_values(reference: Probabilities, single: Probabilities, batched: Probabilities | None) -> Parity:
     """Compare numbers, float32 [N, ...], with the reference's; the arguments are those of `compare`.
 
     An input with a number that is not finite has no answer, and counts as 0 everywhere.
@@ -152,8 +129,9 @@ def compare_values(reference: Probabilities, single: Probabilities, batched: Pro
     distance = np.abs(settled[0] - expected)
     spread = float(np.sqrt(expected.astype(np.float64).var(axis=0).mean())) or 1.0
     largest, mean = float(distance.max()), float(distance.mean())
-    return ValueParity(
+    return Parity(
         images=len(expected),
+        labelled=False,
         values=ValueFigures(
             largest=largest / spread,
             mean=mean / spread,

@@ -34,6 +34,7 @@ from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.runtimes.untrusted import try_files
 from edgemnist.model.task import default_input
+from edgemnist.pipeline.verify import vote
 from edgemnist.pipeline.verify.gate import (
     ABS_DIFF,
     BATCH_DIFF,
@@ -51,8 +52,6 @@ from edgemnist.pipeline.verify.gate import (
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.pipeline.verify.parity import (
     Answers,
-    Parity,
-    ValueParity,
     ask,
     compare,
     compare_values,
@@ -60,19 +59,6 @@ from edgemnist.pipeline.verify.parity import (
     no_answers,
 )
 from edgemnist.pipeline.verify.statistics import expected_calibration_error
-from edgemnist.pipeline.verify.vote import (
-    INTEGER,
-    STEP,
-    Ballot,
-    check_integer,
-    count_votes,
-    explaining_rescaling,
-    find_departure,
-    find_rounding,
-    integer_answers,
-    replay,
-    replay_measurements,
-)
 from edgemnist.pipeline.verify.written import flips_png
 
 RENEW: Final = "export"
@@ -86,7 +72,7 @@ class Examined(NamedTuple):
     """What is found out about one model."""
 
     parity: ArtifactParity
-    ballots: Sequence[Ballot] = ()
+    ballots: Sequence[vote.Ballot] = ()
     """The votes that come with it, for int8."""
     rounding: ModelRounding | None = None
     """Only if that was asked for, and its answers tell it."""
@@ -160,7 +146,7 @@ def joint_result(
         model_sha256=golden.model_sha256,
         artifacts=parities,
         unusable=list(unusable),
-        vote=count_votes([ballot for one in examined for ballot in one.ballots]),
+        vote=vote.count_votes([ballot for one in examined for ballot in one.ballots]),
         layers=list(layers),
         rounding=[one.rounding for one in examined if one.rounding is not None],
         seconds=time.perf_counter() - started,
@@ -227,23 +213,23 @@ def examine(
     with reporter.task(f"Verifying {model.name}", total=len(golden)) as task:
         answers = ask(classifier, golden, task)
     integer = golden.probabilities if by_itself else None
-    if integer is None and is_int8 and model.runtime != INTEGER:
-        integer = integer_answers(model, golden, reporter)
-    step = subject.output_scale if golden.task.numbers and subject.output_scale else STEP
-    explain = partial(explaining_rescaling, model, golden=golden, step=step)
+    if integer is None and is_int8 and model.runtime != vote.INTEGER:
+        integer = vote.integer_answers(model, golden, reporter)
+    step = subject.output_scale if golden.task.numbers and subject.output_scale else vote.STEP
+    explain = partial(vote.explaining_rescaling, model, golden=golden, step=step)
     parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
-    rule = find_rounding(model, answers.single, golden) if rounding and is_int8 else None
+    rule = vote.find_rounding(model, answers.single, golden) if rounding and is_int8 else None
     if rule is not None and rule.rules[0].differing:
-        departure = find_departure(model, golden, rule.rules[0])
+        departure = vote.find_departure(model, golden, rule.rules[0])
         rule = msgspec.structs.replace(rule, departure=departure)
     if rounding and is_int8 and rule is None:
         reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
     if not is_int8 or golden.task.numbers:
         return Examined(parity, (), rule)
-    ballots = [Ballot(model.artifact, model.runtime, answers.single.argmax(axis=1))]
+    ballots = [vote.Ballot(model.artifact, model.runtime, answers.single.argmax(axis=1))]
     # A runtime that promises the reference's bits would vote twice.
     if integer is not None and not model.entry.exact:
-        ballots.append(Ballot(model.artifact, INTEGER, integer.argmax(axis=1)))
+        ballots.append(vote.Ballot(model.artifact, vote.INTEGER, integer.argmax(axis=1)))
     return Examined(parity, ballots, rule)
 
 
@@ -299,9 +285,10 @@ def parity_of(
         else compare(golden.probabilities, golden.truth, answers.single, answers.batched)
     )
     step = subject.output_scale if numbers else None
-    check = None if integer is None else check_integer(answers.single, integer, numbers=numbers)
+    check = None if integer is None else vote.check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
-    judged = check and msgspec.structs.replace(check, max_abs_diff=check.max_abs_diff * (STEP / step if step else 1))
+    share = vote.STEP / step if step else 1
+    judged = check and msgspec.structs.replace(check, max_abs_diff=check.max_abs_diff * share)
     if judged is not None and check is not None and misses_integers(gate, judged):
         rule = explain(answers.single)
         judged, check = (msgspec.structs.replace(one, rescaling=rule) for one in (judged, check))
@@ -309,15 +296,15 @@ def parity_of(
     known += measurements(gate, parity, judged, golden.task.input.noun) if comparable else []
     runtime, exported, replayed = subject.model.runtime, subject.exported, None
     if exported is not None and exported.shape == answers.single.shape:
-        replayed = replay(
+        replayed = vote.replay(
             answers.single,
             exported,
             quantization=subject.quantization,
             output_scale=subject.output_scale,
             numbers=numbers,
         )
-        spread = parity.values.spread if isinstance(parity, ValueParity) else 0.0
-        differing = replay_measurements(gate, replayed, spread, step)
+        spread = 0.0 if parity.values is None else parity.values.spread
+        differing = vote.replay_measurements(gate, replayed, spread, step)
         same = judge(differing).passed
         if same or not _rounds_otherwise(gate, runtime, judged, replayed, spread) or not explain(exported):
             known += differing
@@ -333,14 +320,8 @@ def parity_of(
     cure = RENEW if subject.outdated else None
     lost = {DROP, FLIPS} & {one.name for one in verdict.limits if one.outcome == MISSED}
     # Shares of sigmoids are on no such grid: only of a softmax there is something to leave out.
-    on_grid = subject.output_scale == STEP and not np.any(answers.single % STEP)
-    if (
-        lost
-        and not subject.outdated
-        and on_grid
-        and isinstance(parity, Parity)
-        and parity.flips * MOSTLY <= parity.ties
-    ):
+    on_grid = subject.output_scale == vote.STEP and not np.any(answers.single % vote.STEP)
+    if lost and not subject.outdated and on_grid and parity.flips * MOSTLY <= parity.ties:
         coarse = "its output has only 256 steps, too few to tell those labels apart: logits have more"
         verdict = msgspec.structs.replace(verdict, reasons=[*verdict.reasons, coarse])
         cure = f"{RENEW} --format {subject.format} --quantize {subject.quantization} --logits"
@@ -376,7 +357,7 @@ def _rounds_otherwise(
     Both answers are what the specification gives, each under a rule; two rules are no further apart than each may be
     from the Keras model; and no person gave the limit.
     """
-    checked = runtime == INTEGER or (check is not None and not misses_integers(gate, check))
+    checked = runtime == vote.INTEGER or (check is not None and not misses_integers(gate, check))
     if not checked or not gate.is_built_in(BATCH_FLIPS, BATCH_DIFF):
         return False
     if spread or ABS_DIFF not in gate.limits:
