@@ -52,12 +52,7 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
             limited.setdefault(latency.name, []).extend(costs(latency, max_p99_us, max_rss_mb))
     verdicts = {parity.name: parity.verdict for parity in verified.artifacts}
     verdict = joint(verdicts | {f"{name} on this board": judge(found) for name, found in limited.items()})
-    return SelfTestResult(
-        **verdict.said,
-        images=verified.images,
-        artifacts=verified.artifacts,
-        latencies=latencies,
-    )
+    return SelfTestResult(**verdict.said, images=verified.images, artifacts=verified.artifacts, latencies=latencies)
 
 
 def costs(latency: Latency, max_p99_us: float | None, max_rss_mb: float | None) -> list[Measurement]:

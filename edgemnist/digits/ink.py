@@ -70,12 +70,8 @@ def ink_of(images: Images) -> npt.NDArray[np.float64]:
     return found
 
 
-def _coordinates() -> npt.NDArray[np.float64]:
-    y, x = np.indices((SIDE, SIDE), np.float64).reshape(2, -1)
-    return np.column_stack([y, x, y * y, x * x, x * y])
-
-
-_COORDINATES: Final = _coordinates()
+_Y, _X = np.indices((SIDE, SIDE), np.float64).reshape(2, -1)
+_COORDINATES: Final = np.column_stack([_Y, _X, _Y * _Y, _X * _X, _X * _Y])
 
 
 def bins_of(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

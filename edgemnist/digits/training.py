@@ -5,13 +5,14 @@ from dataclasses import replace
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.registry import Registry
 from edgemnist.pipeline.train.augment import Distortion
-from edgemnist.pipeline.train.model import Adam, RMSprop
+from edgemnist.pipeline.train.model import Adam
 from edgemnist.pipeline.train.recipes import (
+    AVERAGED,
+    CLASSIC,
     DEFAULT_RECIPE,
     Distillation,
     ForSmaller,
     Noise,
-    Recipe,
     Rounding,
     Training,
 )
@@ -19,14 +20,13 @@ from edgemnist.pipeline.train.recipes import (
 FAR = Distortion(rotation=15, scale=0.15, shear=0.2, shift=2, elastic=1.4, grid=8, stroke=0.6, sharp=True)
 """As far as a digit can be distorted and still be read: the teacher is wrong on 3 % of what this makes."""
 
-TEACHER = Recipe(
+TEACHER = replace(
+    AVERAGED,
     summary="a small convolutional network, which `best` learns from",
     images_seen=960_000,
     batch_size=125,
     optimizer=Adam(beta_2=0.99),
     learning_rate=2e-3,
-    cosine=True,
-    averaging=0.998,
     distortion=replace(FAR, varied=True),
     xla=False,
 )
@@ -34,31 +34,21 @@ TEACHER = Recipe(
 RECIPES = Registry(
     "recipe",
     {
-        "baseline": Recipe(
-            summary="the classic: five epochs of RMSprop on the images as they are",
-            epochs=5,
-            batch_size=128,
-            optimizer=RMSprop(),
-            learning_rate=1e-3,
-        ),
-        DEFAULT_RECIPE: Recipe(
+        "baseline": replace(CLASSIC, summary="the classic: five epochs of RMSprop on the images as they are", epochs=5),
+        DEFAULT_RECIPE: replace(
+            AVERAGED,
             summary="affine and elastic distortion, cosine schedule, weight averaging",
             images_seen=3_000_000,
-            batch_size=256,
-            optimizer=Adam(),
-            learning_rate=4e-3,
-            cosine=True,
             averaging=0.999,
             distortion=Distortion(rotation=7, scale=0.07, shear=0.1, shift=1, elastic=1),
         ),
-        "best": Recipe(
+        "best": replace(
+            AVERAGED,
             summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
             images_seen=18_000_000,
             batch_size=500,
             optimizer=Adam(weight_decay=0.03),
-            learning_rate=4e-3,
             warm_up=1,
-            cosine=True,
             averaging=0.9985,
             noise=Noise(sigma=0.15, begins=0.75),
             rounding=Rounding(bits=(4, 8), begins=0.9),

@@ -185,12 +185,7 @@ def _normalized(
         given.append(Given(name=name, inverted=found.inverted, told=found.told, assessment=assessment))
         decoding += decoded - started
         normalizing += perf_counter() - decoded
-    return Normalized(
-        given=given,
-        images=np.stack(images).tobytes(),
-        decode_s=decoding,
-        normalize_s=normalizing,
-    )
+    return Normalized(given=given, images=np.stack(images).tobytes(), decode_s=decoding, normalize_s=normalizing)
 
 
 def _numbers(sent: msgspec.Raw, spec: InputSpec, most: int) -> Normalized:

@@ -9,13 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.board.agent import MARK, Responder, SelfTestLimits
-from edgemnist.board.agent.durable import (
-    exclusive,
-    holder,
-    replace_file,
-    replace_link,
-    sync_tree,
-)
+from edgemnist.board.agent.durable import exclusive, holder, replace_file, replace_link, sync_tree
 from edgemnist.board.agent.install import _run, run_selftest
 from edgemnist.board.agent.store import Store
 from edgemnist.errors import BundleError, DeployError, GateMissedError
@@ -116,10 +110,7 @@ def test_the_lock_is_held_by_one_and_names_its_holder(tmp_path: Path) -> None:
     assert holder(lock) is None
     with exclusive(lock, wait_s=0, waiting=told.append):
         assert holder(lock) == str(os.getpid())
-        with (
-            pytest.raises(DeployError) as caught,
-            exclusive(lock, wait_s=0.25, waiting=told.append),
-        ):
+        with pytest.raises(DeployError) as caught, exclusive(lock, wait_s=0.25, waiting=told.append):
             pass
     assert caught.value.message == f"Another deployment is running on this board (process {os.getpid()})"
     assert told == [f"waiting for another deployment (process {os.getpid()})"]

@@ -5,14 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from edgemnist.pipeline.bench.timing import (
-    answer_poisson,
-    calls_for,
-    duty_cycle,
-    server,
-    timed_calls,
-    typical_call,
-)
+from edgemnist.pipeline.bench.timing import answer_poisson, calls_for, duty_cycle, server, timed_calls, typical_call
 
 IMAGES = np.zeros((4, 28, 28), np.uint8)
 SINGLE = [IMAGES[index : index + 1] for index in range(4)]

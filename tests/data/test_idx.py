@@ -65,10 +65,7 @@ def header(*dimensions: int, magic: bytes = b"\0\0\x08\x03") -> bytes:
         (header(0, 2**32 - 1, 2**32 - 1), "holds no images"),
         (header(3, 28, 28) + bytes(3 * 28 * 28 - 1), "is truncated"),
         (header(3, 28, 28) + bytes(3 * 28 * 28 + 1), "is longer than its header says"),
-        (
-            header(1, 1 << 20, 2) + bytes(1 << 21),
-            "holds images of 2×1048576 pixels, and 1,048,576",
-        ),
+        (header(1, 1 << 20, 2) + bytes(1 << 21), "holds images of 2×1048576 pixels, and 1,048,576"),
         (gzip.compress(b"<!DOCTYPE html>"), "is not an IDX file"),
         (gzip.compress(header(3, 28, 28) + bytes(100)), r"is truncated: 100 of 2,352 bytes"),
         (PACKED[:-9], "is truncated: its gzip data ends early"),

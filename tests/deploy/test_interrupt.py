@@ -161,10 +161,7 @@ def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], ne
     assert first.serves() is None
 
 
-@pytest.mark.parametrize(
-    ("number", "boards"),
-    [(signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])],
-)
+@pytest.mark.parametrize(("number", "boards"), [(signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])])
 def test_a_board_does_not_go_on_measuring_for_nobody(
     number: signal.Signals, boards: list[str], board: LoopbackBoard
 ) -> None:

@@ -56,11 +56,7 @@ def old_edgemnist(code: Path, *words: str | Path, cwd: Path) -> str:
 
 @pytest.mark.all
 def test_a_release_of_the_old_version_is_updated_and_rolled_back_by_the_new_one(
-    old_code: Path,
-    old_exports: Path,
-    new_board: Callable[[str], LoopbackBoard],
-    installed: Path,
-    tmp_path: Path,
+    old_code: Path, old_exports: Path, new_board: Callable[[str], LoopbackBoard], installed: Path, tmp_path: Path
 ) -> None:
     board = new_board("board")
     # The old package needs an environment of its own; those of the other tests must not be pruned with it.

@@ -94,11 +94,7 @@ def test_samples_of_a_board_are_learnt_from_here(board: LoopbackBoard, samples: 
 
 
 def test_labels_that_look_wrong_are_doubted_on_the_board_too_and_told_even_if_it_is_gone(
-    board: LoopbackBoard,
-    samples: Path,
-    cache: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    board: LoopbackBoard, samples: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EDGEMNIST_CACHE", str(cache))
     with SampleStore.open(samples) as store:

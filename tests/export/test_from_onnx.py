@@ -344,10 +344,7 @@ def quantized() -> Network:
 
 
 BY_FILE: list[tuple[Callable[[], Network], str]] = [
-    (
-        lambda: one("LSTM", some(1, 16, 3), some(1, 16, 4), hidden_size=4, on=Network(8, 3)),
-        r"LSTM \('LSTM_0'\) is not",
-    ),
+    (lambda: one("LSTM", some(1, 16, 3), some(1, 16, 4), hidden_size=4, on=Network(8, 3)), r"LSTM \('LSTM_0'\) is not"),
     (quantized, r"operator QuantizeLinear \('QuantizeLinear_0'\) is not one that is read"),
     (branching, r"operator If \('If_0'\) is control flow"),
     (lambda: one("Magic", domain="com.example"), "Magic .* is of the domain 'com.example'"),

@@ -308,8 +308,7 @@ def test_nothing_is_kept_that_was_held_against_another_pack_or_file(
 def test_a_verification_that_an_outdated_artifact_missed_is_not_saved_as_passed(old_exports: Path) -> None:
     records = opened(old_exports).manifest.artifacts
     edit_manifest(
-        old_exports,
-        artifacts=[replaced(one, model_sha256="0" * 64) if one.name == INT8 else one for one in records],
+        old_exports, artifacts=[replaced(one, model_sha256="0" * 64) if one.name == INT8 else one for one in records]
     )
     missed = replaced(parities()[INT8], passed=False, verdict=Verdict(outcome=MISSED))
     passing = replaced(parities()[FLOAT], passed=True, verdict=Verdict(outcome=PASSED))

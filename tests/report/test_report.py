@@ -51,8 +51,7 @@ def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_comp
     Exports.open(exports).findings.save_verification(msgspec.structs.replace(found.result, layers=[]))
     assert f"edgemnist verify --layers --exports {exports}" in read_report_data(Exports.open(exports)).missing()
     edit_manifest(
-        exports,
-        lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")]),
+        exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")])
     )
     assert not [command for command in read_report_data(Exports.open(exports)).missing() if "verify" in command]
 

@@ -98,13 +98,7 @@ def test_labels_beside_scores_are_left_out(images: Images, expected: Probabiliti
     ids=str,
 )
 def test_every_input_and_output_gives_the_probabilities(
-    shape: tuple[Any, ...],
-    dtype: str,
-    *,
-    softmaxed: bool,
-    images: Images,
-    expected: Probabilities,
-    tmp_path: Path,
+    shape: tuple[Any, ...], dtype: str, *, softmaxed: bool, images: Images, expected: Probabilities, tmp_path: Path
 ) -> None:
     classifier = load(write(tmp_path / "foreign.onnx", shape=shape, dtype=dtype, softmaxed=softmaxed), trusted=True)
     # Half precision has 11 bits.

@@ -123,8 +123,7 @@ def test_only_a_finished_training_of_the_same_options_recipe_and_model_is_not_do
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{"networks": (FIRST, FIRST)}, {"networks": ("mlp:28:64:0",)}, {"trials": 1}, {"minutes": 1.0}],
+    "options", [{"networks": (FIRST, FIRST)}, {"networks": ("mlp:28:64:0",)}, {"trials": 1}, {"minutes": 1.0}]
 )
 def test_what_does_not_go_with_named_networks_is_wrong_usage(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

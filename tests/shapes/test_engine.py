@@ -30,16 +30,7 @@ from tests.browser import show, until
 from tests.native.conftest import origin, run_program
 from tests.native.networks import Options
 from tests.shapes import SPECS
-from tests.shapes.graphs import (
-    BRANCHED,
-    CHAINS,
-    CLASSES,
-    Sketch,
-    graph_of,
-    reference_kernels,
-    with_ends,
-    write_tflite,
-)
+from tests.shapes.graphs import BRANCHED, CHAINS, CLASSES, Sketch, graph_of, reference_kernels, with_ends, write_tflite
 
 EACH = pytest.mark.parametrize("name", SPECS)
 

@@ -97,10 +97,7 @@ def test_labelled_samples_become_a_data_set_and_are_imported_from_it(name: str, 
         assert import_labelled(store, data, "bob") == 20
         found = {one.pixels: one.label for one in store.samples()}
     assert found == {one.pixels: one.label for one in samples}
-    with (
-        SampleStore.open(tmp_path / "other", create=True, spec=SPECS["long"]) as store,
-        pytest.raises(EdgemnistError),
-    ):
+    with SampleStore.open(tmp_path / "other", create=True, spec=SPECS["long"]) as store, pytest.raises(EdgemnistError):
         import_labelled(store, data, "bob")
 
 

@@ -91,9 +91,7 @@ def test_each_output_has_a_scale_of_its_own_and_as_many_steps_as_the_bits_allow(
     np.testing.assert_array_equal(rounded[0][:, 5], 0)
 
 
-def test_the_limits_round_with_less_error_than_the_largest_weights_do(
-    weights: list[npt.NDArray[np.float32]],
-) -> None:
+def test_the_limits_round_with_less_error_than_the_largest_weights_do(weights: list[npt.NDArray[np.float32]]) -> None:
     limits = clipping_limits(weights, 4)
     largest = np.abs(weights[0]).max(axis=0)
     assert squared_error(weights[0], limits[0], 4) < 0.7 * squared_error(weights[0], largest, 4)

@@ -145,12 +145,7 @@ def test_a_damaged_checkpoint_is_refused_and_the_last_model_kept(
     ],
 )
 def test_where_resuming_is_only_tried_a_checkpoint_of_no_use_is_kept_and_the_training_begins(
-    *,
-    spoil: bool,
-    seed: int,
-    told: str,
-    interrupted: Path,
-    dataset: Dataset,
+    *, spoil: bool, seed: int, told: str, interrupted: Path, dataset: Dataset
 ) -> None:
     checkpoint, listener = interrupted / CHECKPOINT_FILE, Listener()
     data = checkpoint.read_bytes()[: 1_000 if spoil else None]

@@ -12,14 +12,7 @@ from edgemnist.errors import TrainingError
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import TrainResult
 from edgemnist.pipeline.data.dataset import Dataset
-from edgemnist.pipeline.train.families import (
-    Finished,
-    Forward,
-    finished,
-    first_weights,
-    rounded_kernel,
-    student_of,
-)
+from edgemnist.pipeline.train.families import Finished, Forward, finished, first_weights, rounded_kernel, student_of
 from edgemnist.pipeline.train.network import LEVELS, Network, short_name_of
 from edgemnist.pipeline.train.recipes import TrainConfig
 from edgemnist.pipeline.train.run import train

@@ -13,9 +13,7 @@ from edgemnist.pipeline.train.run import train
 from tests.conftest import MNIST, REPOSITORY, run_edgemnist
 from tests.data.conftest import NAMES, encode_idx
 
-pytestmark = [
-    pytest.mark.needs("EDGEMNIST_DATA"),
-]
+pytestmark = [pytest.mark.needs("EDGEMNIST_DATA")]
 
 
 @pytest.fixture(scope="module")

@@ -115,11 +115,7 @@ def test_the_same_seed_gives_the_same_model_file_in_any_process_and_another_seed
     trained: Trained, dataset: Dataset, tmp_path: Path
 ) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", TRAIN_AGAIN, str(tmp_path)],
-        cwd=REPOSITORY,
-        check=False,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", TRAIN_AGAIN, str(tmp_path)], cwd=REPOSITORY, check=False, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-2:] == ["sha256", trained[1].sha256]

@@ -89,11 +89,6 @@ OLD_DAYS: Final = 7
 """Age of the latest image from which the page says so."""
 
 
-def _days_since(until: str) -> int:
-    """Return the whole days since a time in UTC; 0 for none."""
-    return (datetime.now(UTC) - datetime.fromisoformat(until)).days if until else 0
-
-
 GREY: Final = 2
 """Axes of a picture that a terminal shows."""
 
@@ -119,7 +114,7 @@ def health_page(result: HealthReport) -> RenderableType:
         lines.append(_boards(result))
     lines += [fault_line(one.host, one.host, one.fault) for one in result.boards if one.fault is not None]
     # Counts of a service that has stopped stay as good as they were.
-    if (days := _days_since(result.until)) >= OLD_DAYS:
+    if result.until and (days := (datetime.now(UTC) - datetime.fromisoformat(result.until)).days) >= OLD_DAYS:
         lines.append(Text(f"The latest input was counted {days} days ago.", "yellow"))
     if result.uncounted:
         lines.append(Text(f"{count(result.uncounted, 'more input')} came too fast to be counted."))

@@ -503,11 +503,7 @@ def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
 def quantities(found: HealthReport) -> list[tuple[str, ...]]:
     """Return the cells below `QUANTITIES`."""
     return [
-        (
-            one.name,
-            *(value_of(one, value) for value in (one.golden, one.first, one.lately)),
-            evidence_of(one.evidence),
-        )
+        (one.name, *(value_of(one, value) for value in (one.golden, one.first, one.lately)), evidence_of(one.evidence))
         for one in found.quantities
     ]
 

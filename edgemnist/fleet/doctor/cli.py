@@ -22,11 +22,7 @@ app = command_app()
 
 @app.command(epilog="Example: edgemnist doctor --on pi@raspberrypi.local")
 def doctor(
-    context: typer.Context,
-    *,
-    on: options.On = None,
-    exports: options.Exports = None,
-    json: options.Json = False,
+    context: typer.Context, *, on: options.On = None, exports: options.Exports = None, json: options.Json = False
 ) -> None:
     """Check this machine or a board: what was found, what it means, and how to fix it.
 

@@ -88,8 +88,7 @@ Model: TypeAlias = Annotated[
     ),
 ]
 MinConfidence: TypeAlias = Annotated[
-    float | None,
-    shared("--min-confidence P", "Below this, a digit is refused and shown as ?.", shown="calibrated"),
+    float | None, shared("--min-confidence P", "Below this, a digit is refused and shown as ?.", shown="calibrated")
 ]
 
 Data: TypeAlias = Annotated[
@@ -170,8 +169,7 @@ On: TypeAlias = Annotated[
     list[Any] | None, shared("--on HOST", "Run on a board over ssh, with its current release.", parser=str)
 ]
 OnEach: TypeAlias = Annotated[
-    list[Any] | None,
-    shared("--on HOST", "Run on a board over ssh; repeat the option to compare several.", parser=str),
+    list[Any] | None, shared("--on HOST", "Run on a board over ssh; repeat the option to compare several.", parser=str)
 ]
 To: TypeAlias = Annotated[
     list[Any] | None,

@@ -52,7 +52,7 @@ def check_output(option: str, path: Path | None, kind: str, inputs: Sequence[Pat
     # A report ends in .html, too.
     elif is_model_file(path) and (path.suffix != Path(PAGES[0]).suffix or path.name in PAGES):
         what = "a model"
-    elif any(one.exists() and _holds(one, path) for one in inputs):
+    elif any(one.exists() and (path.resolve().is_relative_to(one.resolve()) or path.samefile(one)) for one in inputs):
         what = "which is read"
     elif path.is_file() and not _is(kind, path):
         what = f"which is not {kind}"
@@ -65,7 +65,3 @@ def _is(kind: str, path: Path) -> bool:
     with path.open("rb") as file:
         beginning = file.read(_MOST_BEGINNING)
     return not beginning or re.match(_BEGINNINGS[kind], beginning, re.DOTALL) is not None
-
-
-def _holds(source: Path, path: Path) -> bool:
-    return path.resolve().is_relative_to(source.resolve()) or path.samefile(source)

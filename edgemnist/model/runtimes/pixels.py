@@ -110,7 +110,7 @@ def decoder(numbers: Numbers) -> Decode:
     if numbers.dtype == np.float32:
         return np.ndarray.copy
     if numbers.dtype.kind == "f":
-        return _to_float32
+        return lambda scores: scores.astype(np.float32)
     return dequantize_scores(numbers).take
 
 
@@ -159,7 +159,3 @@ def _quantize(numbers: Numbers, spec: InputSpec, inputs: npt.NDArray[Any], out: 
     limits = np.iinfo(numbers.dtype)
     steps = np.floor(spec.real(inputs) / (numbers.scale or 1) + 0.5) + numbers.zero_point
     out[...] = np.clip(steps, limits.min, limits.max).astype(numbers.dtype).view(np.uint8)
-
-
-def _to_float32(scores: npt.NDArray[Any]) -> Probabilities:
-    return scores.astype(np.float32)

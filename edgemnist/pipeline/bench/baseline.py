@@ -129,12 +129,7 @@ def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: P
 
 
 def compare_with_baseline(
-    result: BenchResult,
-    baseline: BenchResult,
-    *,
-    file: Path,
-    max_slowdown: float | None = None,
-    whole: bool = True,
+    result: BenchResult, baseline: BenchResult, *, file: Path, max_slowdown: float | None = None, whole: bool = True
 ) -> BaselineComparison:
     """Compare a run with an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
 
@@ -211,7 +206,13 @@ def _change(
     speeds = [_references(one) for one in (latency, before)]
     known = all(speeds)
     tainted = latency.tainted or before.tainted
-    rounds = [_in_units(*pair) for pair in zip((ours, theirs), speeds, strict=True)] if known else [ours, theirs]
+    rounds = [ours, theirs]
+    if known:
+        # In units of the fixed work of each round.
+        rounds = [
+            [list(np.asarray(one) / unit) for one, unit in zip(*pair, strict=True)]
+            for pair in zip(rounds, speeds, strict=True)
+        ]
     return Change(
         name=latency.name,
         runtime=latency.runtime,
@@ -228,8 +229,3 @@ def _references(latency: Latency) -> list[float]:
     """Return what the fixed work took in each round, in microseconds; nothing where a round does not tell."""
     found = [block.reference_us for block in latency.blocks if block.reference_us]
     return found if len(found) == len(latency.blocks) else []
-
-
-def _in_units(rounds: Rounds, references: Sequence[float]) -> Rounds:
-    """Return latencies in units of the fixed work of their round."""
-    return [list(np.asarray(one) / reference) for one, reference in zip(rounds, references, strict=True)]

@@ -94,12 +94,7 @@ class Measured(Generic[ReportT]):
 
 
 def measure(
-    subject: str,
-    request: WorkerRequest,
-    kind: type[ReportT],
-    *,
-    repeats: int = 0,
-    quietest: float | None = None,
+    subject: str, request: WorkerRequest, kind: type[ReportT], *, repeats: int = 0, quietest: float | None = None
 ) -> Measured[ReportT]:
     """Measure in a fresh process, and again while something disturbs it, up to `repeats` times; the last one counts.
 

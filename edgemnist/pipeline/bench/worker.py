@@ -118,13 +118,7 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return WorkerReport(
-        load=loads[0],
-        warmup=ready.warmup,
-        samples=list(samples),
-        batches=batches,
-        steps=steps,
-        peak_rss=peak,
-        **around,
+        load=loads[0], warmup=ready.warmup, samples=list(samples), batches=batches, steps=steps, peak_rss=peak, **around
     )
 
 
@@ -139,11 +133,7 @@ def under_watch(
     if sleeper is not None and sleeper.slept:
         # Else the fixed work would tell of a clock that is still asleep.
         timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
-    return done, {
-        "answered_at": ready.answered_at,
-        "watch": watch,
-        "reference": [before, time_fixed_work()],
-    }
+    return done, {"answered_at": ready.answered_at, "watch": watch, "reference": [before, time_fixed_work()]}
 
 
 def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
@@ -156,8 +146,7 @@ def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
         return list(timed_calls(ready.ask, [batch], samples=BATCHES, nanoseconds=request.batch_nanoseconds))
     except MemoryError:
         raise MeasurementError(
-            f"there is not enough memory for a batch of {request.batch_size:,}",
-            hint="Choose a smaller --batch-size.",
+            f"there is not enough memory for a batch of {request.batch_size:,}", hint="Choose a smaller --batch-size."
         ) from None
 
 

@@ -191,12 +191,7 @@ def _header(path: Path) -> tuple[tuple[int, int], str] | None:
 
 
 def _choose_task(
-    folders: Folders,
-    headers: Headers,
-    reporter: Reporter,
-    *,
-    shape: tuple[int, ...] | None,
-    preparer: str | None,
+    folders: Folders, headers: Headers, reporter: Reporter, *, shape: tuple[int, ...] | None, preparer: str | None
 ) -> Task:
     """Return what pictures are taken for, and tell why, and what else they might be."""
     why = "as --input asks"
@@ -277,12 +272,7 @@ def _class_files(root: Path, reporter: Reporter, fewest: int) -> ClassFiles:
 
 
 def read_pictures(
-    folders: Folders,
-    task: Task,
-    reporter: Reporter = SILENT,
-    *,
-    are_grey: bool = False,
-    skip_broken: bool = False,
+    folders: Folders, task: Task, reporter: Reporter = SILENT, *, are_grey: bool = False, skip_broken: bool = False
 ) -> tuple[Images, Labels, int]:
     """Return pictures, uint8 [N, …], and their classes, int64 [N], in the order of the files, and how many train.
 

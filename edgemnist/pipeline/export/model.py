@@ -224,7 +224,7 @@ def _decode_onnx(_data: bytes, path: Path) -> Source:
         numbers=tried.answers_numbers,
         outputs=tuple(made["original"].outputs[0].shape[1:]),
         guesses=tried.guesses,
-        labels=_own_labels(tried),
+        labels=None if tried.labels == tuple(map(str, tried.classes_)) else tried.labels,
         parameters=int(made["original"].count_params()),
         **made,
     )
@@ -238,11 +238,6 @@ def _keras_of_onnx(path: Path, spec: InputSpec) -> dict[str, Any]:
         "original": (model := read_onnx(path, channels_last=spec.is_picture)),
         "model": prepared(decode_keras_model(model_bytes(model), path)),
     }
-
-
-def _own_labels(tried: ChunkedClassifier) -> tuple[str, ...] | None:
-    """Return the names of classes that a file has itself, or None."""
-    return None if tried.labels == tuple(map(str, tried.classes_)) else tried.labels
 
 
 def _tflite_classifier(data: bytes, path: Path, **options: Any) -> ChunkedClassifier:  # noqa: ANN401 - of any classifier

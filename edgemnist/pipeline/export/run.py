@@ -193,11 +193,7 @@ def _check_installed(config: ExportConfig) -> None:
 
 
 def _convert(
-    config: ExportConfig,
-    source: Source,
-    asked: "_Asked",
-    calibration: npt.NDArray[Any] | None,
-    reporter: Reporter,
+    config: ExportConfig, source: Source, asked: "_Asked", calibration: npt.NDArray[Any] | None, reporter: Reporter
 ) -> tuple[dict[ArtifactSpec, Exported], list[RefusedArtifact], GoldenPack]:
     """Return the artifacts, those that cannot be made, and the golden pack."""
     exported: dict[ArtifactSpec, Exported] = {}

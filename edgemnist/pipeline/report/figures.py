@@ -161,14 +161,10 @@ def _closeness(one: Candidate) -> float:
     return one.closeness if isinstance(one.closeness, float) else 0.0
 
 
-def _merit(one: Candidate) -> float:
-    """Return the accuracy in percent, or what takes its place: see `ArtifactParity.merit`."""
-    return 100 * (_closeness(one) if one.accuracy is None else one.accuracy)
-
-
 def _draw_trade_off(axes: Axes, candidates: Sequence[Candidate], recommended: str | None, noun: str) -> None:
     latencies = np.array([one.p50_us for one in candidates])
-    accuracies = np.array([_merit(one) for one in candidates])
+    # What takes the place of an accuracy is `ArtifactParity.merit`.
+    accuracies = 100 * np.array([_closeness(one) if one.accuracy is None else one.accuracy for one in candidates])
     largest = max(one.bytes for one in candidates)
     sizes = [max(LEAST_DOT, LARGEST_DOT * one.bytes / largest) for one in candidates]
     colors = [color_of(one.name) for one in candidates]

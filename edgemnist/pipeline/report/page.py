@@ -197,11 +197,7 @@ def _values(parity: ArtifactParity) -> dict[str, str]:
     """Return what stands in the places of accuracy, drop and flips where answers are numbers."""
     if (values := parity.values) is None:
         return {}
-    return {
-        "accuracy": f"{values.mean:.2g}",
-        "drop": f"{values.largest:.2g}",
-        "flips": percent(values.differing, 1),
-    }
+    return {"accuracy": f"{values.mean:.2g}", "drop": f"{values.largest:.2g}", "flips": percent(values.differing, 1)}
 
 
 def _judged(parity: ArtifactParity) -> dict[str, str]:

@@ -103,16 +103,11 @@ def finished_training(dataset: Dataset, training: TrainConfig, directory: Path) 
 
 def warnings_of(networks: Sequence[MadeNetwork]) -> list[str]:
     """Return what speaks against the figures, each once: of a network that only guesses, with its name."""
-    of_networks = [
-        f"{network.directory.name}: {warning}" for network in networks for warning in network.verified.warnings
-    ]
+    named = [f"{one.directory.name}: {warning}" for one in networks for warning in one.verified.warnings]
     of_machine = {
-        warning
-        for network in networks
-        for warning in network.benched.warnings
-        if warning not in network.verified.warnings
+        warning for one in networks for warning in one.benched.warnings if warning not in one.verified.warnings
     }
-    return [*of_networks, *sorted(of_machine)]
+    return [*named, *sorted(of_machine)]
 
 
 def undominated(costs: Sequence[float], values: Sequence[float]) -> list[bool]:
@@ -142,10 +137,11 @@ def search_png(result: SearchResult) -> bytes:
     figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test inputs")
     by_bytes, by_latency = figure.subplots(1, 2, sharey=True)
     _draw(by_bytes, result, rows, cost=lambda made: made.bytes / 1000, label=lambda row: row.network)
-    _draw(by_latency, result, rows, cost=lambda made: made.p50_us, label=_marked)
+    marked = {row.network: f"{row.network}{DISTURBED if row.tainted else ''}" for row in rows}
+    _draw(by_latency, result, rows, cost=lambda made: made.p50_us, label=lambda row: marked[row.network])
     by_bytes.set(xlabel="weights (KB)", ylabel="accuracy (%)")
-    marked = f"; {DISTURBED} on a disturbed machine" if any(row.tainted for row in rows) else ""
-    by_latency.set(xlabel=f"one call, p50 (µs){marked}")
+    disturbed = f"; {DISTURBED} on a disturbed machine" if any(row.tainted for row in rows) else ""
+    by_latency.set(xlabel=f"one call, p50 (µs){disturbed}")
     by_bytes.legend(loc="lower right", fontsize=8.5)
     return png(figure)
 
@@ -185,10 +181,6 @@ def _draw(
         side = "right" if axes.transLimits.transform(axes.transScale.transform((x, y)))[0] > HALF else "left"
         offset = (0.0, 5.0 + LINE_POINTS * above)
         axes.annotate(name, (x, y), xytext=offset, textcoords="offset points", ha=side, fontsize=8, color="0.25")
-
-
-def _marked(row: SearchRow) -> str:
-    return f"{row.network}{DISTURBED if row.tainted else ''}"
 
 
 def _error(accuracy: float) -> float:

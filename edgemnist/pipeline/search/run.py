@@ -239,13 +239,7 @@ class _Search:
 
 
 def _finish(
-    study: Study | None,
-    images: int,
-    dataset: Dataset,
-    config: SearchConfig,
-    directory: Path,
-    *,
-    reporter: Reporter,
+    study: Study | None, images: int, dataset: Dataset, config: SearchConfig, directory: Path, *, reporter: Reporter
 ) -> SearchResult:
     """Train the best networks of a study, chosen by this many images, or those that were named, and write a table."""
     from edgemnist.pipeline.train.distillation import Teachers

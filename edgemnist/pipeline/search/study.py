@@ -147,14 +147,7 @@ class Study:
     """The trials of a directory, whose lock its user must hold."""
 
     def __init__(
-        self,
-        directory: Path,
-        identity: Mapping[str, str],
-        *,
-        limits: Limits,
-        space: Space,
-        classes: int,
-        seed: int,
+        self, directory: Path, identity: Mapping[str, str], *, limits: Limits, space: Space, classes: int, seed: int
     ) -> None:
         """Open the study of a directory, or begin one. `identity` is what its accuracies depend on, by name.
 
@@ -284,7 +277,8 @@ class Study:
         A network is stopped if another one that costs no more was more accurate at the same rung, by more than the two
         standard deviations that this many images leave open.
         """
-        rivals = [trial for trial in self.tried if _costs_no_more(trial.costs, costs)]
+        bytes_, ram = costs.bytes, costs.ram_bytes
+        rivals = [trial for trial in self.tried if trial.costs.bytes <= bytes_ and trial.costs.ram_bytes <= ram]
         found = []
         for rung in range(rungs):
             best = max((rival.accuracies[rung] for rival in rivals if len(rival.accuracies) > rung), default=0.0)
@@ -299,10 +293,6 @@ def objectives(tried: Tried) -> tuple[float, float, float]:
     """
     costs = tried.costs
     return math.log10(max(1e-5, 1 - tried.accuracy)), math.log10(costs.bytes), math.log10(costs.ram_bytes)
-
-
-def _costs_no_more(one: Costs, other: Costs) -> bool:
-    return one.bytes <= other.bytes and one.ram_bytes <= other.ram_bytes
 
 
 def _tried(trial: FrozenTrial) -> Tried:

@@ -120,8 +120,5 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     if result.interrupted:
         last = closing(f"Stopped after {epochs}.", "", passed=False)
     else:
-        last = closing(
-            f"{percent(result.test_accuracy)} of the test {kind} are right.",
-            command("export", exports),
-        )
+        last = closing(f"{percent(result.test_accuracy)} of the test {kind} are right.", command("export", exports))
     return Group(page, last)

@@ -72,11 +72,7 @@ def student_of(network: Network, classes: int, seed: int, spec: InputSpec | None
     if network.plain:
         model = build_model(network.hidden, classes, seed, network.image)
         return Student(
-            model=model,
-            weights=model.get_weights(),
-            forward=logits,
-            logits=logits,
-            finished=lambda weights, _: weights,
+            model=model, weights=model.get_weights(), forward=logits, logits=logits, finished=lambda weights, _: weights
         )
     return Student(
         model=build_network(network, classes),
@@ -221,10 +217,7 @@ class Finished:
     network: Network
 
     def __call__(
-        self,
-        weights: Sequence[tf.Tensor],
-        images: tf.Tensor,
-        rounded: Callable[[tf.Tensor], tf.Tensor] | None = None,
+        self, weights: Sequence[tf.Tensor], images: tf.Tensor, rounded: Callable[[tf.Tensor], tf.Tensor] | None = None
     ) -> tf.Tensor:
         """Return the logits, float32 [N, C], for float32 [N, *shape]; `rounded` is applied to each hidden layer."""
         values, left = taken_in(images, self.network), list(weights)

@@ -187,6 +187,11 @@ class Recipe:
         return self.distortion.scaled(min(1.0, max(0.5, 1 + doublings / 4)))
 
 
+CLASSIC: Final = Recipe(summary="", batch_size=128, optimizer=RMSprop(), learning_rate=1e-3)
+AVERAGED: Final = Recipe(summary="", batch_size=256, optimizer=Adam(), learning_rate=4e-3, cosine=True, averaging=0.998)
+"""What recipes of the two kinds have in common, of any task."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """How networks for a task are trained."""
@@ -401,21 +406,14 @@ def convolutions(shape: tuple[int, ...]) -> str | None:
 def _training(spec: InputSpec, distortion: Distortion | None) -> Training:
     layers = convolutions(spec.shape)
     recipes = {
-        "baseline": Recipe(
-            summary="RMSprop on the inputs as they are",
-            images_seen=100_000,
-            batch_size=64,
-            optimizer=RMSprop(),
-            learning_rate=1e-3,
-        ),
-        DEFAULT_RECIPE: Recipe(
+        "baseline": replace(CLASSIC, summary="RMSprop on the inputs as they are", images_seen=100_000, batch_size=64),
+        DEFAULT_RECIPE: replace(
+            AVERAGED,
             summary="cosine schedule, weight averaging, and for pictures distortion and other light",
             images_seen=200_000 if layers else 100_000,
             batch_size=64 if layers else 32,
             optimizer=Adam() if layers else Adam(weight_decay=0.3),
             learning_rate=4e-3 if layers else 2e-3,
-            cosine=True,
-            averaging=0.998,
             distortion=distortion,
             # Convolutions are slower with it.
             xla=layers is None,

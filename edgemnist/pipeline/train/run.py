@@ -284,11 +284,7 @@ def describe(
         temperature=fitted.temperature,
         input=UNSET if plan.spec == default_input() else plan.spec,
     )
-    files = {
-        MODEL_FILE: saved,
-        TRAINING_FILE: result.to_json().encode() + b"\n",
-        CURVES_FILE: curves_png(result),
-    }
+    files = {MODEL_FILE: saved, TRAINING_FILE: result.to_json().encode() + b"\n", CURVES_FILE: curves_png(result)}
     if MISTAKES_FILE in pictures.values():
         files[MISTAKES_FILE] = mistakes_png(test, probabilities, dataset.labels)
     return result, files

@@ -50,14 +50,7 @@ from edgemnist.pipeline.verify.gate import (
     read_gates,
 )
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
-from edgemnist.pipeline.verify.parity import (
-    Answers,
-    ask,
-    compare,
-    compare_values,
-    list_flips,
-    no_answers,
-)
+from edgemnist.pipeline.verify.parity import Answers, ask, compare, compare_values, list_flips, no_answers
 from edgemnist.pipeline.verify.statistics import expected_calibration_error
 from edgemnist.pipeline.verify.written import flips_png
 
