@@ -156,7 +156,7 @@ def _hand_over_boards(command: Any, option: str) -> None:  # noqa: ANN401 - Type
         root, ssh_config = given.pop("root"), _path(given.pop("ssh_config"))
         hosts, inventory = given[option] or [], _path(given.get("inventory"))
         if hosts or inventory is not None:
-            from edgemnist.fleet.deploy.remote import named_boards
+            from edgemnist.fleet.deploy.run import named_boards
 
             given[option] = named_boards(hosts, inventory, root=root, ssh_config=ssh_config)
         return run(**given)

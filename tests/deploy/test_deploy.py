@@ -13,8 +13,7 @@ from PIL import Image
 
 from edgemnist.board.agent import SelfTestLimits
 from edgemnist.errors import UsageError
-from edgemnist.fleet.deploy.remote import doctor_on, releases_on
-from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, doctor_on, releases_on
 from edgemnist.fleet.release.cli import releases_page
 from edgemnist.ground.formatting import microseconds
 from edgemnist.ground.results.boards import BoardResult, FleetBenchResult, Level

@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from edgemnist.errors import UsageError
-from edgemnist.fleet.deploy.remote import releases_on
-from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, releases_on
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.ground.results.boards import BoardResult
 from tests.deploy.bundles import request_for

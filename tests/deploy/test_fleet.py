@@ -14,8 +14,7 @@ from rich.console import Console
 
 from edgemnist.errors import UsageError
 from edgemnist.fleet.deploy.cli import deploy_page, fleet_table
-from edgemnist.fleet.deploy.remote import read_inventory
-from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet
+from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet, read_inventory
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.ground.console.tables import fault_line
 from edgemnist.ground.results.boards import BoardResult, Fault

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.fleet.deploy.remote import doctor_on, releases_on, rollback_on
-from edgemnist.fleet.deploy.run import DeployConfig, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, deploy_to, doctor_on, releases_on, rollback_on
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.bundles import bundled
 from tests.deploy.loopback import LoopbackBoard

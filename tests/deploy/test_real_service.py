@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edgemnist.fleet.deploy.remote import rollback_on
-from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, rollback_on
 from tests.conftest import REPOSITORY
 from tests.deploy.answering import answering, ask, load
 from tests.deploy.loopback import LoopbackBoard

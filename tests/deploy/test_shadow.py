@@ -10,8 +10,7 @@ from edgemnist.errors import DeployError
 from edgemnist.field.samples import Label
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.field.shadow import ShadowTally, write_tally
-from edgemnist.fleet.deploy.remote import releases_on, rollback_on
-from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, releases_on, rollback_on
 from edgemnist.fleet.release.run import PromoteConfig, promote_on
 from tests.conftest import run_edgemnist
 from tests.deploy.loopback import LoopbackBoard

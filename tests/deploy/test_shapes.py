@@ -9,8 +9,7 @@ from PIL import Image
 
 from edgemnist.field.review.run import review_on
 from edgemnist.field.samples.store import SampleStore
-from edgemnist.fleet.deploy.remote import doctor_on, rollback_on
-from edgemnist.fleet.deploy.run import DeployConfig, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, deploy_to, doctor_on, rollback_on
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import bundled
 from tests.deploy.loopback import LoopbackBoard

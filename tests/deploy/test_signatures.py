@@ -9,8 +9,7 @@ import pytest
 from edgemnist.errors import BundleError
 from edgemnist.fleet.bundle import pack
 from edgemnist.fleet.bundle.pack import WheelsConfig
-from edgemnist.fleet.deploy.remote import releases_on, rollback_on
-from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, releases_on, rollback_on
 from edgemnist.ground.results.boards import BoardResult
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, make_key

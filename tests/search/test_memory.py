@@ -7,7 +7,7 @@ import pytest
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.c import CExporter
 from edgemnist.pipeline.export.model import read_source
-from edgemnist.pipeline.search.costs import c_ram_bytes
+from edgemnist.pipeline.search.networks import c_ram_bytes
 from edgemnist.pipeline.train.network import Network
 
 

@@ -18,8 +18,8 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.task import task_named
 from edgemnist.pipeline.data.dataset import Dataset, Split, identified, likely_task, numbers_of, stratified_split
-from edgemnist.pipeline.search.costs import native_network
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, parameters_of
+from edgemnist.pipeline.search.networks import native_network
 from edgemnist.pipeline.train.augment import Distortion, distorted, recolour, warp
 from edgemnist.pipeline.train.families import Finished, Forward, finished, first_weights, student_of
 from edgemnist.pipeline.train.loop import real

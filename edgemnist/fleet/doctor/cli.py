@@ -29,7 +29,7 @@ def doctor(
     The board need not have edgemnist yet. Exit 1 if something keeps edgemnist from working.
     """
     from edgemnist.board.agent.facts import collect_facts, probe_all
-    from edgemnist.fleet.deploy.remote import doctor_on
+    from edgemnist.fleet.deploy.run import doctor_on
     from edgemnist.fleet.doctor.artifacts import examine_artifacts
     from edgemnist.fleet.doctor.checks import examine
     from edgemnist.model.exports import REFERENCE, find_exports, reference_directory

@@ -30,7 +30,7 @@ def release() -> None:
 @app.command("list", epilog="Example: edgemnist release list --to pi@raspberrypi.local")
 def list_releases(*, to: options.ToOne, json: options.Json = False) -> None:
     """List the releases on a board, and which one serves, after the board has checked every file."""
-    from edgemnist.fleet.deploy.remote import releases_on
+    from edgemnist.fleet.deploy.run import releases_on
 
     target = options.only("--to", to)
     result = releases_on(target)
@@ -85,8 +85,7 @@ def rollback(
     that only answered in the shadow is passed over. Ctrl-C stops it, unless the switch has begun: that is then
     completed.
     """
-    from edgemnist.fleet.deploy.remote import rollback_on
-    from edgemnist.fleet.deploy.run import MOST_WAIT_S
+    from edgemnist.fleet.deploy.run import MOST_WAIT_S, rollback_on
 
     check_range("--wait", wait, least=0, most=MOST_WAIT_S)
     target = options.only("--to", to)

@@ -10,8 +10,7 @@ from edgemnist import __version__
 from edgemnist.board.agent.apply import no_shadow
 from edgemnist.errors import DeployError, check_range
 from edgemnist.field.shadow import Evidence
-from edgemnist.fleet.deploy.remote import switch_on
-from edgemnist.fleet.deploy.run import MOST_WAIT_S, MOST_WORK_S
+from edgemnist.fleet.deploy.run import MOST_WAIT_S, MOST_WORK_S, switch_on
 from edgemnist.fleet.deploy.target import ANSWER_S, BoardAddress
 from edgemnist.ground.boards import EXPORTS
 from edgemnist.ground.formatting import count, percent

@@ -256,7 +256,7 @@ class Exports:
             try_file(model.path, model.runtime)
         # Without labels from elsewhere, so that it has those of its own file.
         classifier = model.load()
-        outdated = self.outdated_reason(record)
+        outdated, misfit = self.outdated_reason(record), golden.misfit(classifier, "Keras model")
         seen = self.manifest.golden.seen if self.manifest.golden is not None else None
         return Subject(
             model=model,
@@ -265,21 +265,24 @@ class Exports:
             quantization=record.quantization,
             rests_on=self.basis(model.sha256, model.runtime),
             # The command behind the colon is the cure.
-            mistakes=self._mistakes(record, classifier, golden, outdated.partition(": run ")[0]),
+            misfit=misfit,
+            mistakes=self._mistakes(record, classifier, golden, outdated.partition(": run ")[0], misfit),
             doubts=doubts_of(seen, golden.images, golden.task.input.noun),
             outdated=bool(outdated),
             exported=self.reference_answers(model),
             output_scale=record.output.scale,
         )
 
-    def _mistakes(self, record: Artifact, classifier: Classifier, golden: GoldenPack, outdated: str) -> list[str]:
+    def _mistakes(
+        self, record: Artifact, classifier: Classifier, golden: GoldenPack, outdated: str, misfit: str
+    ) -> list[str]:
         """Return a sentence for each way in which an artifact is not of the golden pack's model, or of the present."""
         reasons = [outdated] if outdated else []
         if record.model_sha256 != golden.model_sha256:
             made_from, of = f"{record.model_sha256[:12]}…", f"{golden.model_sha256[:12]}…"
             reasons = [f"it was made from another model ({made_from}) than the golden pack ({of})"]
-        if not golden.task.numbers and len(classifier.classes_) != (expected := golden.probabilities.shape[1]):
-            reasons.append(f"it knows {len(classifier.classes_)} classes where the Keras model has {expected}")
+        if misfit:
+            reasons.append(misfit)
         if difference := _difference(self.manifest.labels, golden.class_labels):
             reasons.append(f"the manifest's labels are not the golden pack's: {difference}")
         # A file without labels of its own leaves the classifier with numbers, which claim nothing.

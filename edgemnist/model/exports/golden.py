@@ -54,6 +54,19 @@ class GoldenPack:
     def __len__(self) -> int:
         return len(self.images)
 
+    def misfit(self, classifier: Classifier, reference: str = "reference") -> str:
+        """Return why a classifier's answers cannot be compared with those of the reference; empty if they can."""
+        kinds, asked, answered = ("classes", "numbers"), self.task.numbers, self.probabilities.shape[1:]
+        if classifier.answers_numbers != asked:
+            return f"it answers with {kinds[not asked]} where the {reference} answers with {kinds[asked]}"
+        if classifier.spec.shape != self.images.shape[1:]:
+            return f"it reads {classifier.spec.words()}, and the inputs are of {list(self.images.shape[1:])}"
+        if not asked and (len(classifier.classes_),) != answered:
+            return f"it knows {len(classifier.classes_)} classes where the {reference} has {answered[0]}"
+        if asked and classifier.answer(self.images[:1]).shape[1:] != answered:
+            return f"it answers with other numbers than the {list(answered)} of the {reference}"
+        return ""
+
     @property
     def labels(self) -> Labels:
         """The true classes, int64 [N]. Raises ArtifactError where nobody has said them."""

@@ -150,6 +150,8 @@ class Subject:
     """With its format it says whose limits hold."""
     rests_on: Basis
     """What a verdict on it rests on, but for the limits."""
+    misfit: str = ""
+    """Why its answers cannot be compared with those of the reference, see `GoldenPack.misfit`."""
     mistakes: Sequence[str] = ()
     """A sentence for each way in which it is not of what it is compared with."""
     doubts: Sequence[str] = ()

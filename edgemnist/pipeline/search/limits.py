@@ -170,7 +170,7 @@ class Costs:
     @classmethod
     def of(cls, network: Network, classes: int) -> Costs:
         """Return what is known of a network before it is trained."""
-        from edgemnist.pipeline.search.costs import c_ram_bytes
+        from edgemnist.pipeline.search.networks import c_ram_bytes
 
         return cls(
             bytes=network.weight_bytes(classes),

@@ -39,7 +39,7 @@ from edgemnist.model.runtimes.tflite import Graph, read_graph
 from edgemnist.model.task import default_input, unnamed_task
 from edgemnist.pipeline.data.sources import find_dataset, read_inputs
 from edgemnist.pipeline.verify.gate import GATES, GateTable
-from edgemnist.pipeline.verify.run import examine, is_comparable, joint_result
+from edgemnist.pipeline.verify.run import examine, joint_result
 from edgemnist.pipeline.verify.vote import INTEGER
 
 
@@ -372,17 +372,9 @@ def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool,
     """Return a file to compare with a reference, which answers with logits or not."""
     # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
     classifier = replace(model, labels=None).load()
-    mistakes = []
-    own, classes = len(classifier.classes_), len(pack.class_labels)
-    if classifier.answers_numbers != pack.task.numbers:
-        kinds = ("classes", "numbers")
-        own_kind, kind = kinds[not pack.task.numbers], kinds[pack.task.numbers]
-        mistakes = [f"it answers with {own_kind} where the reference answers with {kind}"]
-    elif own != classes:
-        mistakes = [f"it knows {own} classes where the reference has {classes}"]
-    elif not is_comparable(classifier, pack):
-        mistakes = [f"it answers with other numbers than the {list(pack.probabilities.shape[1:])} of the reference"]
-    if not mistakes and classifier.answers_logits and not logits and not _is_logits_export(model):
+    misfit = pack.misfit(classifier)
+    mistakes = [misfit] if misfit else []
+    if not misfit and classifier.answers_logits and not logits and not _is_logits_export(model):
         mistakes.append("it answers with logits where the reference answers with probabilities: its softmax is missing")
     known = Basis(artifact=model.sha256, model=pack.model_sha256, golden=pack.data.sha256, images=len(pack))
     return Subject(
@@ -391,6 +383,7 @@ def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool,
         format=model.path.suffix.lstrip("."),
         quantization=quantization,
         rests_on=basis_of(model.runtime, known),
+        misfit=misfit,
         mistakes=mistakes,
         doubts=doubts,
         output_scale=_output_scale(model) if pack.task.numbers else None,
