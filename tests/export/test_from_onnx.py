@@ -298,7 +298,7 @@ def test_a_model_with_other_weights_is_not_the_file(damage: float, tmp_path: Pat
     kernel, bias = model.get_weights()
     bias[0] += damage * np.abs(kernel).max() * 100
     model.set_weights([kernel, bias])
-    with pytest.raises(UsageError, match="give answers that differ by"):
+    with pytest.raises(UsageError, match="numbers that differ by"):
         parity(path, model)
 
 

@@ -28,6 +28,8 @@ from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import ONNX, read_model
 from edgemnist.model.runtimes.untrusted import try_reader
+from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
+from edgemnist.pipeline.export.from_saved import answers_of, onnx_of
 
 Array: TypeAlias = npt.NDArray[Any]
 Foreign: TypeAlias = Any
@@ -82,8 +84,7 @@ def plain_file(path: Path) -> bytes:
     import onnx
 
     with _told(f"{path} cannot be read", DAMAGED):
-        file = _open(path)
-        data = read_model(path, ONNX)
+        file, data = _open(path), _contents(path)
         proto = onnx.load_model_from_string(data)
         if len(proto.graph.output) == 1 and not any(
             map(onnx.external_data_helper.uses_external_data, proto.graph.initializer)
@@ -127,11 +128,13 @@ def read_onnx(path: Path, *, channels_last: bool = True) -> Foreign:
             raise _refused(path, makers[name], f"differs in Keras by {difference:.2g} of {most:.3g}")
     model = keras.Model(source, builder.answer(), name="onnx")
     parity(path, model, channels_last=channels_last)
+    if path.name == SAVED_MODEL:
+        parity(path, answers_of(path), channels_last=False)
     return model
 
 
 def parity(path: Path, model: Foreign, rows: Array | None = None, *, channels_last: bool = True) -> float:
-    """Return the largest absolute difference between the answers of an ONNX file and of the Keras model made of it.
+    """Return the largest absolute difference between the answers of an ONNX file and of a Keras model or function.
 
     `rows` are float32 [N, ...] with the axes of the file, random ones by default. Raises UsageError where it is not
     within `TOLERANCE` of the largest answer, or few answers are finite.
@@ -143,13 +146,15 @@ def parity(path: Path, model: Foreign, rows: Array | None = None, *, channels_la
     answers = np.asarray(file.ask(model, rows))
     expected = np.concatenate([tensors[0] for tensors in file.run([file.output], rows, file.batch or len(rows))])
     if answers.size != expected.size:
-        raise UsageError(f"{path} answers with {list(expected.shape)}, and the Keras model with {list(answers.shape)}")
+        raise UsageError(
+            f"{path} answers with {list(expected.shape)} in ONNX Runtime, and in TensorFlow with {list(answers.shape)}"
+        )
     if np.isfinite(expected).mean() <= LEAST_FINITE:
         raise UsageError(f"{path} answers with numbers that are not finite", hint="Train it again, or export it again.")
     difference, most = _difference(answers.reshape(expected.shape), expected)
     if not difference <= TOLERANCE * most:
         raise UsageError(
-            f"{path} and the Keras model made of it give answers that differ by {difference:.2g}", hint=HINT
+            f"{path} answers in ONNX Runtime and in TensorFlow with numbers that differ by {difference:.2g}", hint=HINT
         )
     return difference
 
@@ -180,7 +185,7 @@ class _File:
     def ask(self, model: Foreign, rows: Array) -> Foreign:
         """Return what a Keras model answers to rows."""
         with _told(f"{self.path} cannot be executed by Keras"):
-            return model(np.moveaxis(rows, 1, -1) if self.channels_first else rows, training=False)
+            return model(np.moveaxis(rows, 1, -1) if self.channels_first else rows)
 
     def run(self, names: Sequence[str], rows: Array, at_once: int) -> Iterator[list[Array]]:
         """Yield tensors by name as ONNX Runtime computes them from this many rows at a time."""
@@ -207,12 +212,16 @@ def _told(what: str, hint: str = HINT) -> Iterator[None]:
         raise UsageError(f"{what}: {reason}", hint=hint) from error
 
 
+def _contents(path: Path) -> bytes:
+    return onnx_of(path) if path.name == SAVED_MODEL else read_model(path, ONNX)
+
+
 def _open(path: Path) -> _File:
     import onnx
     import onnx.inliner
 
     try:
-        data = read_model(path, ONNX)
+        data = _contents(path)
     except ArtifactError as error:
         raise UsageError(error.message, hint="Name an ONNX file.") from error
     proto = onnx.load_model_from_string(data)

@@ -1,4 +1,4 @@
-"""The model that artifacts are made from: a Keras file, a float ONNX file, or a full-int8 TFLite file."""
+"""The model that artifacts are made from: a Keras or float ONNX file, a SavedModel, or a full-int8 TFLite file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,6 +37,7 @@ from edgemnist.model.runtimes.pixels import Numbers
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.runtimes.untrusted import try_file
 from edgemnist.model.task import Task, default_task, task_named, unnamed_task
+from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -139,7 +140,7 @@ class KerasSource(Source):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OnnxSource(KerasSource):
-    """A float ONNX file. ONNX Runtime answers for it; the Keras model made of it is for the converters."""
+    """A float ONNX file, or that of a SavedModel. ONNX Runtime answers for it; converters get a Keras model of it."""
 
     title: ClassVar[str] = "ONNX model"
     file: ClassVar[str] = "model.onnx"
@@ -191,15 +192,12 @@ def read_source(path: Path) -> Source:
 
 def read_source_file(path: Path) -> bytes:
     """Return the contents of a model file. Raises ModelError if there is none, or a file of another kind."""
-    if (path / "saved_model.pb").is_file():
-        raise ModelError(
-            f"{path} is a SavedModel, which is not read by itself",
-            hint=f"Make an ONNX file of it: python -m tf2onnx.convert --saved-model {path} --output model.onnx",
-        )
     try:
         return read_model(path, KERAS, KERAS_H5, ONNX, TFLITE)
     except ArtifactError as error:
-        raise ModelError(error.message, hint="Name a .keras, .h5, .onnx or full-int8 .tflite file.") from error
+        raise ModelError(
+            error.message, hint="Name a .keras, .h5, .onnx or full-int8 .tflite file, or a SavedModel."
+        ) from error
 
 
 def decode_source(data: bytes, path: Path) -> Source:
@@ -432,6 +430,8 @@ def find_origin(model: Path | None, exports: Path, reporter: Reporter, *, truste
     Raises ModelError if it is missing or damaged, and ManifestError if a newer edgemnist wrote the manifest.
     """
     manifest = _manifest(exports, reporter)
+    if model is not None and (model / SAVED_MODEL).is_file():
+        model /= SAVED_MODEL
     if model is None:
         source = _own_source(exports, manifest)
     else:
