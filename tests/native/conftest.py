@@ -19,8 +19,9 @@ from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.native import SOURCES, WARNINGS
 from edgemnist.model.native.amalgamation import Origin
-from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.native.network import RULES, Network, read_network
 from edgemnist.model.runtimes import load
+from edgemnist.model.runtimes.integer import Rounding
 from edgemnist.model.runtimes.tflite import read_graph_file
 from edgemnist.model.task import Task
 from tests.native.networks import END, expected_scores, fields_header, random_case, stream
@@ -75,7 +76,7 @@ def cases_of(seeds: Iterable[int]) -> list[Case]:
 def few_cases() -> list[Case]:
     random = cases_of(range(5_000, 5_060))
     assert len(random) >= 50
-    return [*random, *map(shaped_case, SHAPES), *map(foreign_case, FOREIGN)]
+    return [*random, *map(shaped_case, SHAPES), *(foreign_case(path, rule) for path in FOREIGN for rule in RULES)]
 
 
 SHAPES = [*((size,) for size in (1, 2, 3, 5, 783, 785, 5_003)), *((side, side) for side in (2, 30, 32, 34)), (300, 32)]
@@ -94,16 +95,16 @@ FOREIGN = sorted(Path(os.environ.get("EDGEMNIST_SHARED", "nowhere"), "mlperf_tin
 """Models that others made."""
 
 
-def foreign_case(path: Path) -> Case:
+def foreign_case(path: Path, rule: str) -> Case:
     """Return a network, noise of all contrasts, and the reference's outputs, as distances from the lowest number."""
     graph = read_graph_file(path)
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     rng = np.random.default_rng(1)
     noise = 128 + rng.normal(0, 1, (24, *shape)) * np.geomspace(1, 200, 24).reshape(-1, *[1] * len(shape))
     levels = np.clip(noise, 0, 255).astype(np.uint8)
-    outputs = load(path, runtime="integer", trusted=True).run((levels ^ 128).view(np.int8))
+    outputs = load(path, runtime="integer", rounding=rule, trusted=True).run((levels ^ 128).view(np.int8))
     # Numbers are bytes before the engine is given them.
-    network = read_network(graph, InputSpec(shape=shape, dtype="float32"))
+    network = read_network(graph, InputSpec(shape=shape, dtype="float32"), Rounding(rule))
     return network, levels, outputs.reshape(24, -1).view(np.uint8) ^ np.uint8(128)
 
 

@@ -17,9 +17,9 @@ from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.native.layout import WeightForm, lay_out
 from edgemnist.model.native.library import ALIGNMENT
-from edgemnist.model.native.network import Network, read_network
+from edgemnist.model.native.network import RULES, Network, read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
-from edgemnist.model.runtimes.integer import IntegerClassifier
+from edgemnist.model.runtimes.integer import REFERENCE, IntegerClassifier, Rounding
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
 LOWEST = {"int8": -128, "uint8": 0}
@@ -492,10 +492,10 @@ def spec_of(graph: Graph) -> InputSpec:
     return InputSpec(shape=shape[:2] if shape[2:] == (1,) else shape)
 
 
-def expected_scores(graph: Graph, images: Images) -> npt.NDArray[np.uint8]:
+def expected_scores(graph: Graph, images: Images, rounding: Rounding = REFERENCE) -> npt.NDArray[np.uint8]:
     """Return the reference's output tensor as distances from the lowest number, uint8 [N, C]."""
     spec, target = spec_of(graph), graph.tensors[graph.outputs[0]]
-    classifier = IntegerClassifier(graph, Path("random"), spec=spec, numbers=True)
+    classifier = IntegerClassifier(graph, Path("random"), spec=spec, numbers=True, rounding=rounding)
     found = classifier.quantized(images.reshape(-1, *spec.shape)).reshape(len(images), -1)
     return (found - LOWEST[target.dtype]).astype(np.uint8)
 
@@ -509,10 +509,14 @@ def random_graph(seed: int, widest: int = 70) -> Graph:
 def random_case(
     seed: int, *, count: int = 24, widest: int = 70
 ) -> tuple[Network, Images, npt.NDArray[np.uint8]] | None:
-    """Return a network, images and the reference's scores, or None where its numbers are beyond fixed point."""
+    """Return a network, images and the reference's scores, or None where its numbers are beyond fixed point.
+
+    Of any four seeds in a row two round by each rule, with windows and without.
+    """
     graph, images = random_graph(seed, widest), random_images(count, seed)
+    rounding = Rounding(RULES[seed // 2 % 2])
     try:
-        return read_network(graph, spec_of(graph)), images, expected_scores(graph, images)
+        return read_network(graph, spec_of(graph), rounding), images, expected_scores(graph, images, rounding)
     except ValueError as error:
         # Anything else is a mistake of the generator.
         if re.search(r"beyond|leave 32 bits|too small for fixed point|no layer with weights", str(error)):

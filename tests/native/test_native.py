@@ -16,7 +16,7 @@ from edgemnist.ground.arrays import Images
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, read_network_file
 from edgemnist.model.native.library import open_library
 from edgemnist.model.runtimes import load
-from edgemnist.model.runtimes.integer import IntegerClassifier
+from edgemnist.model.runtimes.integer import IntegerClassifier, Rounding
 from edgemnist.pipeline.data.sources import read_dataset
 from tests.conftest import MNIST
 from tests.native.conftest import SHIPPED
@@ -63,7 +63,8 @@ def test_random_networks_get_every_bit_of_the_reference(seeds: range) -> None:
         spec = spec_of(graph)
         images = images.reshape(-1, *spec.shape)
         # A graph that branches may end in a single number, which is no class.
-        decoded = IntegerClassifier(graph, Path("random"), spec=spec, numbers=True).answer(images)
+        rule = Rounding(network.rounding)
+        decoded = IntegerClassifier(graph, Path("random"), spec=spec, numbers=True, rounding=rule).answer(images)
         for kernel in kernel_names():
             classifier = NativeClassifier(network, Path("random"), kernel=kernel, numbers=True)
             np.testing.assert_array_equal(classifier.answer(images), decoded, err_msg=f"{kernel}, seed {seed}")

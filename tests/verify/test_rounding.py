@@ -92,6 +92,11 @@ def test_what_differs_is_counted_in_values_images_and_labels(model: Model, golde
     assert own.images == 2
     assert own.flips == 1
     assert own.max_abs_diff == pytest.approx(float(np.abs(exact - answers).max()))
+    best = answers_of(model, golden, Rounding(found.rules[0].rescaling, found.rules[0].softmax))
+    listed = {(one.index, one.output): (one.answer, one.expected) for one in found.unexplained}
+    places = map(tuple, np.argwhere(best != answers).tolist())
+    assert listed == {place: (answers[place], best[place]) for place in places}
+    assert "Not explained: image 3, output 0: " in screen._unexplained(found, "image")
 
 
 @pytest.mark.parametrize(("off", "explained"), [(0.0, True), (STEP, True), (1.01 * STEP, False), (8 * STEP, False)])

@@ -84,6 +84,8 @@ class ExportedArtifact(Footprint, frozen=True, kw_only=True):
     """Path of the file."""
     bytes: int
     sha256: str
+    rounding: str | UnsetType = UNSET
+    """The rule by which a C file or a page rounds, `single` or `double`; not of other files."""
 
 
 class RefusedArtifact(Part, frozen=True, kw_only=True):

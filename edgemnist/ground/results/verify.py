@@ -310,6 +310,18 @@ class Departure(Part, frozen=True, kw_only=True):
     """The largest difference, in steps of the tensor's scale."""
 
 
+class Unexplained(Part, frozen=True, kw_only=True):
+    """A value that a rule does not explain."""
+
+    index: int
+    """Of the image, or other input, from 0."""
+    output: int
+    """Its place in the answer, from 0."""
+    answer: float
+    expected: float
+    """What the model answered, and what the reference does under the rule."""
+
+
 class ModelRounding(Part, frozen=True, kw_only=True):
     """Which rule a model rounds by, as far as its answers tell."""
 
@@ -318,6 +330,8 @@ class ModelRounding(Part, frozen=True, kw_only=True):
     """All rules, the best fit first; among equals, the one nearest to the reference first."""
     departure: Departure | None = None
     """Where the runtime departs from the best rule; None where it fits, or where the runtime does not show that."""
+    unexplained: list[Unexplained] = msgspec.field(default_factory=list)
+    """The values that differ under the best rule, 1,000 of them at most."""
 
 
 class VerifyResult(Result, frozen=True, kw_only=True):

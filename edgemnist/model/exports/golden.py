@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Images, Labels, Probabilities, batches
@@ -268,7 +269,7 @@ def answers_of_export(
     that: these are recorded, so that an export needs no compiler and no browser. Artifacts of `before` keep their
     answers as long as the golden pack is the same; a notice names those whose answers are damaged.
     """
-    from edgemnist.model.runtimes.integer import IntegerClassifier
+    from edgemnist.model.runtimes.integer import REFERENCE, IntegerClassifier, Rounding
 
     kept: AnswersBySha256 = {}
     if before is not None and before.golden == after.golden:
@@ -291,6 +292,7 @@ def answers_of_export(
         for one in new:
             if one.file in twins:
                 graph, spec = read_graph(twins[one.file]), one.spec(task)
-                twin = IntegerClassifier(graph, Path(one.file), spec=spec, numbers=task.numbers)
+                rule = REFERENCE if one.rounding is UNSET else Rounding(one.rounding)
+                twin = IntegerClassifier(graph, Path(one.file), spec=spec, numbers=task.numbers, rounding=rule)
                 answers[one.sha256] = twin.answer(images)
     return encode_answers(answers)

@@ -153,6 +153,8 @@ class Artifact(FileRecord, frozen=True, kw_only=True):
     """Both as in `ModelRecord`."""
     logits: bool = False
     """Whether the last softmax was left out of a full-int8 file, with `--logits`."""
+    rounding: str | UnsetType = UNSET
+    """The rule by which a C file or a page rounds; not in a record of other files, nor in an earlier one."""
     footprint: Footprint | None = None
     """Footprint of a C artifact; None for others, and in an earlier record."""
     model_sha256: str

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -31,6 +31,10 @@ from edgemnist.model.runtimes import (
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.runtimes.tflite import read_graph_file
 from edgemnist.model.task import Task, default_input, default_labels, default_task, task_of, unnamed_task
+
+if TYPE_CHECKING:
+    from edgemnist.model.native.amalgamation import Origin
+    from edgemnist.model.native.webassembly import About
 
 RANGE_IMAGES: Final = 500
 """Digits on which the range of a model file is found."""
@@ -111,17 +115,33 @@ class Model:
 
         None where that is not beside it.
         """
-        from edgemnist.model.native.amalgamation import origin_of
         from edgemnist.model.native.classifier import twin_of
+
+        if not self._has_twin:
+            return self.path
+        made_from = self._made_from
+        return twin_of(self.path, made_from.tflite_sha256) if made_from else None
+
+    @property
+    def rounding(self) -> str:
+        """The rule by which a C file or a page rounds, and of any other file the reference's own."""
+        made_from = self._made_from
+        return made_from.rounding if made_from else "single"
+
+    @property
+    def _has_twin(self) -> bool:
+        return self.path.suffix in {*RUNTIMES["compiled"].suffixes, *RUNTIMES["browser"].suffixes}
+
+    @property
+    def _made_from(self) -> "Origin | About | None":
+        """What a C file or a page says of where it comes from."""
+        from edgemnist.model.native.amalgamation import origin_of
         from edgemnist.model.native.webassembly import describe_page
 
-        if self.path.suffix in RUNTIMES["compiled"].suffixes:
-            origin = origin_of(self.path.read_bytes())
-            return twin_of(self.path, origin.tflite_sha256) if origin else None
-        if self.path.suffix in RUNTIMES["browser"].suffixes:
-            page = describe_page(self.path.read_bytes())
-            return twin_of(self.path, page.tflite_sha256) if page else None
-        return self.path
+        if not self._has_twin:
+            return None
+        data = self.path.read_bytes()
+        return origin_of(data) if self.path.suffix in RUNTIMES["compiled"].suffixes else describe_page(data)
 
     def load(self, *, threads: int = 1, labels: Sequence[str] | None = None) -> Classifier:
         """Return the classifier; the file is taken as it is. Raises what `edgemnist.load` raises."""

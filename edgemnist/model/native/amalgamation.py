@@ -17,6 +17,7 @@ from edgemnist.model.native.layers import Kind
 from edgemnist.model.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
+from edgemnist.model.runtimes.integer import REFERENCE
 from edgemnist.model.task import Task
 
 ALIGNMENT: Final = 4
@@ -48,6 +49,8 @@ CODE_BYTES: Final[Mapping[str, tuple[int, int, int, int, int, int]]] = {
 """Of the engine, by GCC's option: for dense layers alone, the same with weights of less than 8 bits, then both with
 layers that have windows, and with all that a graph may have. GCC 14 makes at most this of it for any of `PROCESSORS`
 (`tests/native/test_c_file.py`)."""
+_TWICE_BYTES: Final[Mapping[str, int]] = {"-Os": 0, "-O2": 0, "-O3": 256}
+"""More where dense layers round twice: elsewhere that takes up to 80 bytes, for which there is room."""
 _QUANTIZE_BYTES: Final = 3_584
 """Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
 and others half of it."""
@@ -60,7 +63,9 @@ STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
 }
 """The deepest call on these processors, in an emulator: for dense layers alone, with windows, and of a graph."""
 
+_KERNELS: Final = {"single": "LiteRT's reference kernels", "double": "TFLM, which rounds twice in dense layers, too"}
 _DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
+_ONCE: Final = "#define EDGEMNIST_ROUNDS_ONCE"
 _CHAIN: Final = "#define EDGEMNIST_CHAIN"
 _PACKED: Final = "#define EDGEMNIST_PACKED"
 _SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
@@ -93,6 +98,8 @@ class Origin:
     """What the hash of the model is of."""
     task: Task | None = None
     """What it is for; None where pictures are prepared as digits are."""
+    rounding: str = REFERENCE.rescaling
+    """Read from a file: the rule of its network."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +123,7 @@ def origin_of(source: bytes) -> Origin | None:
         r"Made by edgemnist (\S*) from the (.*) with the SHA-256\n \*   ([0-9a-f]{64})\n.*\n \*   ([0-9a-f]{64})\n",
         text[:4_000],
     )
+    rounding = re.search(r"^ \* Rounding: (\w+)", text[:8_000], re.MULTILINE)
     task = re.search(r"^ \* Task: (\{.*\})$", text[:8_000], re.MULTILINE)
     labels = re.search(r"^const char \*const edgemnist_labels\[EDGEMNIST_CLASSES\] = \{(.*)\};$", text, re.MULTILINE)
     if not made:
@@ -126,7 +134,13 @@ def origin_of(source: bytes) -> Origin | None:
     except msgspec.DecodeError:
         return None
     return Origin(
-        version=made[1], source=made[2], model_sha256=made[3], tflite_sha256=made[4], labels=names, task=found
+        version=made[1],
+        source=made[2],
+        model_sha256=made[3],
+        tflite_sha256=made[4],
+        labels=names,
+        task=found,
+        rounding=rounding[1] if rounding else REFERENCE.rescaling,
     )
 
 
@@ -236,7 +250,7 @@ def c_file(network: Network, origin: Origin) -> CFile:
     memory_bytes = laid_out.scratch_bytes(ALIGNMENT)
     quantizing = _QUANTIZE_BYTES + 8 * _scales(network.spec) if network.takes_levels else 0
     mapping = MODEL.packed().size + _MAPPING_BYTES if network.maps_pixels else 0
-    needs = _needs(laid_out, origin.labels, tables.bytes + quantizing + mapping)
+    needs = _needs(laid_out, origin.labels, tables.bytes + quantizing + mapping, network.rounding)
     needs_text = "\n".join(
         f" *   {option}: at most {one.flash_bytes:,} bytes of flash, and {one.ram_bytes:,} bytes of RAM, of which "
         f"{one.stack_bytes:,} are stack"
@@ -258,7 +272,8 @@ def c_file(network: Network, origin: Origin) -> CFile:
  *   {origin.model_sha256}
  * It answers every bit of the TFLite file with the SHA-256
  *   {origin.tflite_sha256}
- * in the reference kernels.
+ * in {_KERNELS[network.rounding]}.
+ * Rounding: {network.rounding}
  * Read-only data: {tables.bytes:,} bytes. Static memory: {memory_bytes:,} bytes.
  * On a {PROCESSORS}, with code and names, as GCC compiles it:
 {needs_text}
@@ -414,6 +429,8 @@ static const edgemnist_model edgemnist_{name} = {{
 
 def _left_out(laid_out: ModelLayout) -> Iterator[str]:
     """Yield what the engine needs to know of a network to leave out what it does not have."""
+    if not any(layer.numbers["rounds_twice"] for layer in laid_out.layers):
+        yield f"{_ONCE}\n"
     if not laid_out.windows:
         yield f"{_DENSE_ONLY}\n"
     elif _parts(laid_out) == 1:
@@ -444,7 +461,7 @@ def ram_bytes(network: Network) -> int:
     return laid_out.scratch_bytes(ALIGNMENT) + STACK_BYTES[RECOMMENDED][_parts(laid_out)]
 
 
-def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int) -> dict[str, Needs]:
+def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int, rounding: str) -> dict[str, Needs]:
     """Return what a C file takes of a microcontroller, by option of the compiler."""
     structures = LAYER.packed().size * len(laid_out.layers) + WINDOW.packed().size * len(laid_out.windows)
     # Pointers to the names, the names with a zero byte each, and three numbers; each array begins at a whole word.
@@ -454,7 +471,11 @@ def _needs(laid_out: ModelLayout, labels: Sequence[str], table_bytes: int) -> di
     parts, packed = _parts(laid_out), _PACKED in "".join(_left_out(laid_out))
     static = laid_out.scratch_bytes(ALIGNMENT)
     return {
-        option: Needs(read_only + code[2 * parts + packed], static + (stack := STACK_BYTES[option][parts]), stack)
+        option: Needs(
+            read_only + code[2 * parts + packed] + (rounding == "double") * _TWICE_BYTES[option],
+            static + (stack := STACK_BYTES[option][parts]),
+            stack,
+        )
         for option, code in CODE_BYTES.items()
     }
 

@@ -21,7 +21,7 @@ from edgemnist.model.native import WARNINGS, CompilerError, compile_c
 from edgemnist.model.native.library import Call, PreparedModel, Single, aligned, open_library
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import C_SOURCE
-from edgemnist.model.runtimes.integer import not_in_integers
+from edgemnist.model.runtimes.integer import REFERENCE, Rounding, not_in_integers
 from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, Steps, not_a_classifier
 from edgemnist.model.runtimes.pixels import Numbers, dequantize_scores, encoder
 from edgemnist.model.runtimes.tflite import read_graph_file
@@ -82,13 +82,13 @@ class NativeClassifier(ChunkedClassifier):
                 self.predict_proba = self.answer  # type: ignore[assignment, method-assign]
 
     @classmethod
-    def load(cls, path: Path, **options: Unpack[Options]) -> Self:
+    def load(cls, path: Path, *, rounding: Rounding = REFERENCE, **options: Unpack[Options]) -> Self:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         Raises ArtifactError, too, where the file has operators that the engine does not take, or others than in 8 bits,
         and where the native library cannot be loaded.
         """
-        return cls(read_network_file(path, options.get("spec")), path, **options)
+        return cls(read_network_file(path, options.get("spec"), rounding), path, **options)
 
     @property
     def kernel(self) -> str:
@@ -162,14 +162,14 @@ def kernel_names() -> tuple[str, ...]:
     return tuple(kernel.name.decode() for kernel in open_library().kernels)
 
 
-def read_network_file(path: Path, spec: InputSpec | None = None) -> Network:
-    """Read a full-int8 TFLite file for the engine; see `read_network` for `spec`.
+def read_network_file(path: Path, spec: InputSpec | None = None, rounding: Rounding = REFERENCE) -> Network:
+    """Read a full-int8 TFLite file for the engine; see `read_network` for `spec` and `rounding`.
 
     Raises ArtifactError where it is damaged, or cannot be computed in integers.
     """
     graph = read_graph_file(path)
     try:
-        return read_network(graph, spec)
+        return read_network(graph, spec, rounding)
     except (ValueError, ArithmeticError, LookupError) as error:
         raise not_in_integers(path, error, "native") from error
 
@@ -197,7 +197,7 @@ def require_origin(source: bytes, path: Path) -> None:
     twin = twin_of(path, origin.tflite_sha256) if origin else None
     if origin and twin:
         spec = None if origin.task is None else origin.task.input
-        if c_source(read_network_file(twin, spec), origin).encode() == source:
+        if c_source(read_network_file(twin, spec, Rounding(origin.rounding)), origin).encode() == source:
             return
     reason = (
         "it is not what this version of edgemnist writes for the TFLite file beside it"

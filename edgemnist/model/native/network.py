@@ -22,9 +22,11 @@ from edgemnist.model.runtimes.integer import (
     MOST_PRODUCTS,
     MOST_WEIGHTS,
     OF_TWO,
+    REFERENCE,
     RESHAPING,
     WINDOWED,
     Needed,
+    Rounding,
     elementwise,
     held_at_once,
     is_single,
@@ -42,6 +44,8 @@ from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, window_of
 
 MAX_OUTPUTS: Final = 4096
+RULES: Final = ("single", "double")
+"""Of `integer.RESCALINGS`, those in integers."""
 LONGEST_ROW: Final = 32
 """Of pixels, for kernels that take squares of them."""
 
@@ -75,6 +79,8 @@ class Network:
     """Of one input in the file's tensor."""
     level_map: npt.NDArray[np.uint8] | None = None
     """As `pixel_map`, [256], but of distances from the lowest number of `held`."""
+    rounding: str = REFERENCE.rescaling
+    """The rule by which it rounds, one of `RULES`."""
 
     @property
     def inputs(self) -> int:
@@ -119,12 +125,14 @@ class Network:
         return self.layers[-1].exponentials is not None
 
 
-def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
+def read_network(graph: Graph, spec: InputSpec | None = None, rounding: Rounding = REFERENCE) -> Network:
     """Return the network of a `.tflite` file; `spec` is what it reads, by default what its tensors tell.
 
     Raises ValueError, with a few words, for a graph that the integer reference does not take either, that is larger
-    than the engine's limits, or whose biases or scales are beyond 64-bit arithmetic.
+    than the engine's limits, or whose biases or scales are beyond 64-bit arithmetic, and for a rule not in `RULES`.
     """
+    if rounding.rescaling not in RULES or rounding.softmax != REFERENCE.softmax:
+        raise ValueError(f"the engine does not round in {rounding.rescaling}")
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ValueError("it has more than one input or output")
     source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
@@ -135,7 +143,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
     _check_input(source, spec)
     levels = quantize_pixels(held, spec).astype(np.int64) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
     plan = needed(graph)
-    building = _Building(graph, plan, spec.size)
+    building = _Building(graph, plan, spec.size, rounding)
     for one in plan:
         try:
             building.add(one)
@@ -160,6 +168,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None) -> Network:
         output=output,
         answer=answer,
         guesses=guesses,
+        rounding=rounding.rescaling,
     )
 
 
@@ -195,10 +204,10 @@ class _Made:
 class _Building:
     """A network of which some operators have been read."""
 
-    def __init__(self, graph: Graph, plan: Sequence[Needed], inputs: int) -> None:
+    def __init__(self, graph: Graph, plan: Sequence[Needed], inputs: int, rounding: Rounding) -> None:
         self.layers: list[Layer] = []
         self.level_map = _LEVELS
-        self._graph, self._inputs = graph, inputs
+        self._graph, self._inputs, self._rounding = graph, inputs, rounding
         self._readers = Counter(index for one in plan for index in one.reads)
         self._readers[graph.outputs[0]] += 1
         self._made = {graph.inputs[0]: _Made(0, self._readers[graph.inputs[0]] == 1)}
@@ -225,7 +234,7 @@ class _Building:
             number = self._append(self._joined(operator))
         else:
             lowest = _lowest(numbers_of(graph.tensors[target]))
-            number = self._map(operator, source, elementwise(graph, operator) - lowest)
+            number = self._map(operator, source, elementwise(graph, operator, self._rounding) - lowest)
         self._made[target] = _Made(number, self._readers[target] == 1)
 
     def finished(self, output: int) -> tuple[Layer, ...]:
@@ -295,7 +304,8 @@ class _Building:
 
     def _dense(self, operator: Operator, number: int) -> Layer:
         """Return a dense layer. Raises ValueError where it does not take as many numbers as there are."""
-        layer, size = replace(_summed(self._graph, operator), source=number), self._size(number)
+        summed = _summed(self._graph, operator, rounds_twice=self._rounding.in_double)
+        layer, size = replace(summed, source=number), self._size(number)
         taken = self._graph.tensors[operator.inputs[1]].shape[1]
         if not taken or not size or size % taken:
             raise ValueError(f"its layer {layer.name!r} has {taken} inputs, and there are {size}")
@@ -382,7 +392,8 @@ class _Building:
         if any(other not in {1, size} for size, other in zip(*images, strict=True)):
             raise ValueError(f"its {operator.kind} of {list(images[0])} and {list(images[1])} is broadcast both ways")
         scales, zeros = zip(*map(affine, tensors), strict=True)
-        sums, terms, factors = _of_two(operator.kind, scales, zeros, affine(target)[0], tensors)
+        ratios = multipliers_of_two(operator.kind, scales, affine(target)[0], self._rounding)
+        sums, terms, factors = _of_two(operator.kind, ratios, zeros, tensors)
         return Layer(
             kind=_JOINING[operator.kind],
             name=target.name,
@@ -437,10 +448,9 @@ def _still(image: _Image) -> Window:
 
 
 def _of_two(
-    kind: str, scales: Sequence[float], zeros: Sequence[int], target_scale: float, tensors: Sequence[Tensor]
+    kind: str, ratios: Sequence[tuple[int, int]], zeros: Sequence[int], tensors: Sequence[Tensor]
 ) -> tuple[Summing, npt.NDArray[np.int32] | None, tuple[tuple[int, int], ...]]:
     """Return how what two tensors come to is rescaled, what each number adds to a sum, and what makes that of it."""
-    ratios = multipliers_of_two(kind, scales, target_scale)
     mantissa, exponent = ratios[-1]
     terms = None
     if kind in {"ADD", "SUB"}:
@@ -456,7 +466,7 @@ def _of_two(
     return sums, terms, () if kind == "MUL" else tuple((one, 31 - power) for one, power in ratios[:2])
 
 
-def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> Layer:
+def _summed(graph: Graph, operator: Operator, window: Window | None = None, *, rounds_twice: bool = True) -> Layer:
     """Return the layer of an operator with weights; dense without a window."""
     source, weights, target = (graph.tensors[index] for index in (*operator.inputs[:2], *operator.outputs))
     sums = sums_of(graph, operator)
@@ -482,7 +492,7 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None) -> L
             bias=bias,
             multiplier=sums.mantissa.astype(np.int32),
             shift=(31 - sums.exponent).astype(np.uint8),
-            rounds_twice=operator.kind != "FULLY_CONNECTED",
+            rounds_twice=rounds_twice,
         ),
         **_range(target, operator.activation),
     )

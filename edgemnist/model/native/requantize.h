@@ -3,7 +3,8 @@
  *
  * After convolutions and means those kernels round twice, as gemmlowp has it: the product to multiples of 2^31, halves
  * up, and that to the result, halves away from zero. Both are one shift with 2^30 more, and 2^31 less where the first
- * result is negative. Shifts of up to 31 have no second step. */
+ * result is negative. Shifts of up to 31 have no second step. By the rule `double`, TFLM's, dense layers do, too.
+ * EDGEMNIST_ROUNDS_ONCE is a C file in which no layer does. */
 #ifndef EDGEMNIST_REQUANTIZE_H
 #define EDGEMNIST_REQUANTIZE_H
 
@@ -13,7 +14,7 @@
 static inline int64_t edgemnist_rescaled(int64_t sum, int32_t multiplier, unsigned shift, unsigned twice)
 {
     int64_t product = sum * multiplier;
-#ifndef EDGEMNIST_DENSE_ONLY
+#ifndef EDGEMNIST_ROUNDS_ONCE
     if (twice != 0U && shift > 31U) {
         product += INT64_C(1) << 30;
         product -= product < 0 ? INT64_C(1) << 31 : 0;

@@ -82,6 +82,8 @@ class About:
     step: float = 1.0
     zero: int = 0
     """The same of its input, where numbers become bytes first."""
+    rounding: str = "single"
+    """The rule of its network."""
 
 
 def describe_page(page: bytes) -> About | None:

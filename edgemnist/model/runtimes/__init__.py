@@ -9,9 +9,9 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.registry import Entry, Package, Registry, Resource
 from edgemnist.model.formats import FORMATS
 
@@ -98,6 +98,8 @@ class RuntimeEntry(Entry):
     """What a stranger's file has to pass instead of a trial, `module:function`, which raises ArtifactError."""
     exact: bool = False
     """Whether it promises every bit of the integer reference."""
+    roundings: tuple[str, ...] = ()
+    """The rules of `integer.RESCALINGS` that it can be told to round by, its own first."""
     install: str = ""
     """The command that brings what is required, where that is no extra."""
 
@@ -131,6 +133,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             quantizations=("int8",),
             partial=True,
             exact=True,
+            roundings=("single", "double"),
             install="python -m edgemnist.model.native",
         ),
         "tflm": RuntimeEntry(
@@ -199,6 +202,7 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             target="edgemnist.model.runtimes.integer:IntegerClassifier",
             summary="NumPy reference of full-int8 TFLite, where no runtime has a wheel",
             suffixes=(".tflite",),
+            roundings=("single", "double", "float"),
             quantizations=("int8",),
             by_name=True,
         ),
@@ -249,6 +253,7 @@ def load(
     input_range: str | None = None,
     spec: InputSpec | None = None,
     numbers: bool | None = None,
+    rounding: str | None = None,
     trusted: bool = False,
 ) -> Classifier:
     """Return a classifier for a model file, in the default runtime for its ending, or in the one named.
@@ -256,14 +261,15 @@ def load(
     `input_range` is what a black pixel and a white one are to the model: `0..1`, `-1..1`, any other `LOW..HIGH`, or
     `(x/255 - MEAN)/STD`; None for what the file says, or 0..1. `spec` says more of what it reads, and takes its place.
     With `numbers`, it answers with numbers of any meaning, and not with classes. What nobody says the file's tensors
-    tell, and `Classifier.guesses` has what they leave open.
+    tell, and `Classifier.guesses` has what they leave open. `rounding` is the rule of the integer and native runtimes:
+    `single`, LiteRT's reference and the default, or `double`, TFLM's.
 
     The hash in a manifest is not checked here; `Exports.load` does that. Unless the file is `trusted`, a child process
     with limits of time and memory tries it first, and a C file is compiled only if it is what this edgemnist writes for
     the TFLite file beside it.
 
-    Raises ArtifactError if the file cannot be used, and MissingDependencyError, with the pip line, if the runtime is
-    not installed.
+    Raises ArtifactError if the file cannot be used, MissingDependencyError, with the pip line, if the runtime is not
+    installed, and UsageError if it does not round by that rule.
     """
     path = Path(path)
     runtime = runtime or default_runtime(path)
@@ -272,6 +278,17 @@ def load(
         from edgemnist.model.task import default_input
 
         spec = default_input(input_range)
+    options: dict[str, Any] = {"threads": threads, "labels": labels, "spec": spec, "numbers": numbers}
+    if rounding is not None:
+        from edgemnist.model.runtimes.integer import Rounding
+
+        if rounding not in entry.roundings:
+            can = {name: " or ".join(one.roundings) for name, one in RUNTIMES.items() if one.roundings}
+            known = ", ".join(f"{name} by {rules}" for name, rules in can.items())
+            raise UsageError(
+                f"The runtime {runtime} cannot be told to round by {rounding!r}", hint=f"These can: {known}."
+            )
+        options["rounding"] = Rounding(rounding)
     implementation = entry.load()
     at_once = None
     if entry.foreign and not trusted:
@@ -279,7 +296,7 @@ def load(
         from edgemnist.model.runtimes.untrusted import try_file
 
         at_once = try_file(path, runtime, spec, numbers=numbers)
-    classifier: Classifier = implementation.load(path, threads=threads, labels=labels, spec=spec, numbers=numbers)
+    classifier: Classifier = implementation.load(path, **options)
     if at_once is not None:
         classifier.most = min(classifier.most, at_once)
     return classifier

@@ -67,7 +67,7 @@ class Rounding:
         return self.rescaling == "double"
 
 
-_REFERENCE: Final = Rounding()
+REFERENCE: Final = Rounding()
 
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
@@ -110,9 +110,7 @@ _SOFTMAX_SCALE = 1 / 256
 class IntegerClassifier(ChunkedClassifier):
     """A full-int8 `.tflite` file, computed in integers."""
 
-    def __init__(
-        self, graph: Graph, path: Path, *, rounding: Rounding = _REFERENCE, **options: Unpack[Options]
-    ) -> None:
+    def __init__(self, graph: Graph, path: Path, *, rounding: Rounding = REFERENCE, **options: Unpack[Options]) -> None:
         """`graph` is the contents of the file, `path` its name in messages; `rounding` may be that of other kernels.
 
         Raises ValueError, with a few words, for a graph that cannot be computed in integers.
@@ -140,7 +138,7 @@ class IntegerClassifier(ChunkedClassifier):
         return lambda: last
 
     @classmethod
-    def load(cls, path: Path, *, rounding: Rounding = _REFERENCE, **options: Unpack[Options]) -> Self:
+    def load(cls, path: Path, *, rounding: Rounding = REFERENCE, **options: Unpack[Options]) -> Self:
         """Read a full-int8 TFLite file; see `Classifier.load`.
 
         `threads` makes no difference: NumPy's BLAS has a setting of its own. Raises ArtifactError, too, where the file
@@ -293,7 +291,7 @@ class Planned(Needed):
     run: Callable[..., Quantized]
 
 
-def plan(graph: Graph, rounding: Rounding = _REFERENCE) -> tuple[list[Planned], int]:
+def plan(graph: Graph, rounding: Rounding = REFERENCE) -> tuple[list[Planned], int]:
     """Return what `needed` does, and how many numbers one input holds at most. Raises ValueError as it does."""
     planned = []
     for one in needed(graph):
@@ -408,7 +406,7 @@ def step(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     return lambda values: table[values - lowest]
 
 
-def elementwise(graph: Graph, operator: Operator, rounding: Rounding = _REFERENCE) -> Quantized:
+def elementwise(graph: Graph, operator: Operator, rounding: Rounding = REFERENCE) -> Quantized:
     """Return what an operator makes of each number of its type, from the lowest on, int64 [256].
 
     Raises ValueError for one that is not in `_ELEMENTWISE`, or that the reference kernels do not take.
@@ -550,7 +548,7 @@ def sum_terms(levels: Quantized, ratio: tuple[int, int]) -> Quantized:
 
 
 def multipliers_of_two(
-    kind: str, scales: Sequence[float], target_scale: float, rounding: Rounding = _REFERENCE
+    kind: str, scales: Sequence[float], target_scale: float, rounding: Rounding = REFERENCE
 ) -> list[tuple[int, int]]:
     """Return the (mantissa, exponent) of an operator in `OF_TWO`: of a product what takes it to the output's scale.
 

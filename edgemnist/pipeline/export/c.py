@@ -22,7 +22,7 @@ from edgemnist.model.exports.manifest import Footprint, TensorSpec
 from edgemnist.model.native import ZIG, CompilerError, compile_c, find_compiler
 from edgemnist.model.native.amalgamation import RECOMMENDED, Origin, c_file, origin_of
 from edgemnist.model.native.network import Network, read_network
-from edgemnist.model.runtimes.integer import plan
+from edgemnist.model.runtimes.integer import Rounding, plan
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.task import Task, default_task
 from edgemnist.pipeline.export.interface import ExportConfig, Exported
@@ -67,7 +67,7 @@ class NetworkExporter(TFLiteExporter):
         plan(graph)
         if model is not self.source.model:
             return tflite
-        network = read_network(graph, self.source.spec)
+        network = read_network(graph, self.source.spec, Rounding(self.source.rounding))
         origin = Origin(
             version=__version__,
             model_sha256=self.source.sha256,
@@ -125,6 +125,7 @@ class CExporter(NetworkExporter):
             output=target,
             footprint=Footprint(**asdict(self._made.needs[RECOMMENDED])),
             companions={HEADER: self._made.header.encode()},
+            rounding=self.source.rounding,
         )
 
 

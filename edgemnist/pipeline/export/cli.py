@@ -71,6 +71,12 @@ def export(
         "answers with logits, from which every command computes probabilities.",
         panel=options.ADVANCED,
     ),
+    rounding: str | None = option(
+        "--rounding RULE",
+        "With c and web: single, as LiteRT's reference kernels round, or double, as TFLM does.",
+        shown="single, or what is there already",
+        panel=options.ADVANCED,
+    ),
     project: list[str] | None = option(
         "--project KIND",
         "With c: also a folder to open and build, for arduino, cmake, pico or zephyr. Repeat for several.",
@@ -111,6 +117,7 @@ def export(
         std=_numbers("--std", std),
         numbers=numbers,
         logits=logits,
+        rounding=rounding,
     )
     projects, targets = project or (), target or ()
     check_extras(config, projects, targets)
@@ -171,6 +178,8 @@ def export_page(result: ExportResult, exports: Path) -> RenderableType:
         for one in result.refused:
             refused.add_row(one.name, " ".join(filter(None, [f"{one.reason}.", one.hint])))
         lines.append(refused)
+    if doubling := [one.name for one in result.artifacts if one.rounding == "double"]:
+        lines.append(Text(f"{' and '.join(doubling)}: rounded twice, as TFLM does (double)."))
     lines += [
         Text(footprint(one.name, one.flash_bytes, one.ram_bytes, one.stack_bytes))
         for one in result.artifacts

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from edgemnist.errors import (
     ArtifactError,
@@ -24,6 +25,7 @@ from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import range_ends, standardized
 from edgemnist.model.exports.manifest import Footprint, TensorSpec
 from edgemnist.model.formats import FORMATS, OTHER_STEM, arithmetic_of, file_name, usual_quantizations
+from edgemnist.model.native.network import RULES
 from edgemnist.model.runtimes.interface import TensorClassifier
 from edgemnist.model.task import Task, unnamed_task
 from edgemnist.pipeline.export.model import KerasSource, Source
@@ -74,6 +76,8 @@ class Exported:
     """Contents of files that go with it, by name: users need them beside it, but no runtime reads them."""
     twin: bytes | None = None
     """The full-int8 TFLite file of which it gives the integer reference's answers, every bit; None if there is none."""
+    rounding: str | UnsetType = UNSET
+    """The rule by which it rounds; unset where that is its runtime's affair."""
 
 
 class Exporter(ABC):
@@ -296,6 +300,8 @@ class ExportConfig:
     logits: bool = False
     """Whether full-int8 files answer with logits, whose steps are as fine as the model needs, and not with steps of
     1/256."""
+    rounding: str | None = None
+    """The rule by which C files and pages round; None for the reference's, or what those that are made again have."""
 
     def __post_init__(self) -> None:
         if self.input_range is not None and "," not in self.input_range:
@@ -319,11 +325,12 @@ class ExportConfig:
         std: float | Sequence[float] | None = None,
         numbers: bool = False,
         logits: bool = False,
+        rounding: str | None = None,
     ) -> "ExportConfig":
         """Return the configuration that a user's options ask for; see `artifact_specs` and `normalization`.
 
         Raises UsageError for a named format none of whose artifacts `logits` changes, and for `calibration` where no
-        artifact is calibrated.
+        artifact is calibrated; UnknownNameError for a `rounding` that is unknown.
         """
         specs = artifact_specs(formats, quantizations)
         if calibration is not None and not any(arithmetic_of(*spec) == "int8" for spec in specs):
@@ -340,6 +347,8 @@ class ExportConfig:
                     "tflite, c and web end with a softmax of 256 steps",
                     hint="Leave it out, or ask for: --format tflite --quantize int8",
                 )
+        if rounding is not None and rounding not in RULES:
+            raise UnknownNameError("rounding rule", rounding, RULES)
         return cls(
             specs=specs,
             whole=False,
@@ -351,6 +360,7 @@ class ExportConfig:
             input_range=input_range if mean is std is None else normalization(mean, std, input_range),
             numbers=numbers,
             logits=logits,
+            rounding=rounding,
         )
 
 

@@ -74,6 +74,8 @@ class Source(ABC):
     parameters: int
     logits: bool = False
     """Whether full-int8 files answer with what the last softmax gets."""
+    rounding: str = "single"
+    """The rule by which C files and pages round."""
     at_once: int = CHUNK
     """How many inputs the model answers at once within the limits of memory."""
 

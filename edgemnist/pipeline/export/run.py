@@ -45,6 +45,7 @@ from edgemnist.model.exports.manifest import (
 )
 from edgemnist.model.exports.questions import IMAGES_FILE, check_unseen, count_seen, golden_questions
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
+from edgemnist.model.native.network import RULES
 from edgemnist.model.task import Task, default_task, unnamed_task
 from edgemnist.pipeline.data.dataset import Dataset, Split
 from edgemnist.pipeline.export.inputs import InputRange, find_input_range, likely_range, question_range
@@ -89,8 +90,9 @@ def export_model(
     if origin.record is not None and dataset is not None:
         check_unseen(origin.place, origin.record, dataset.test.images)
     source = dataclasses.replace(_settled(origin, config, dataset, reporter), logits=config.logits)
-    origin = dataclasses.replace(origin, source=source)
     config = dataclasses.replace(config, specs=_specs(config, origin.manifest, source))
+    source = dataclasses.replace(source, rounding=_rounding(config, origin.manifest))
+    origin = dataclasses.replace(origin, source=source)
     asked = _asked(origin, dataset, config.golden, reporter)
     drawn, inputs = np.empty(0, np.int64), None
     if dataset is not None:
@@ -178,6 +180,22 @@ def _specs(config: ExportConfig, before: Manifest | None, source: Source) -> tup
     known = set(artifact_names())
     there = [ArtifactSpec(one.format, one.quantization) for one in before.artifacts if one.name in known]
     return tuple(dict.fromkeys([*specs, *there]))
+
+
+def _rounding(config: ExportConfig, before: Manifest | None) -> str:
+    """Return the rule that is asked for, or that what is made again has; else the reference's.
+
+    Raises UsageError where one is asked for, and nothing is made that follows it.
+    """
+    if config.rounding is not None and not any(FORMATS[spec.format].int8 for spec in config.specs):
+        raise UsageError(
+            f"--rounding changes nothing in {', '.join(spec.name for spec in config.specs)}: only a C file and a page "
+            "bring what rounds",
+            hint="Leave it out, or ask for: --format c",
+        )
+    there = before.artifacts if config.renewing and before is not None else ()
+    found = (config.rounding, *(one.rounding for one in there))
+    return next((rule for rule in found if isinstance(rule, str)), RULES[0])
 
 
 def _check_installed(config: ExportConfig) -> None:
@@ -470,6 +488,7 @@ def _record(
         **_read_as(source, task),
         logits=source.logits and made.input.dtype != "float32",
         footprint=made.footprint,
+        rounding=made.rounding,
         model_sha256=source.sha256,
         versions={"edgemnist": __version__, **(versions if source.tflite is None else {})},
     )
@@ -498,5 +517,6 @@ def _listed(record: Artifact, exports: Path) -> ExportedArtifact:
         file=str(exports / record.file),
         bytes=record.bytes,
         sha256=record.sha256,
+        rounding=record.rounding,
         **(msgspec.structs.asdict(record.footprint) if record.footprint else {}),
     )

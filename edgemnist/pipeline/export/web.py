@@ -45,7 +45,7 @@ class WebExporter(NetworkExporter):
         if describe_page(data) is None:
             raise self._not_as_asked(quantization, "it is not a page that edgemnist wrote")
         source, target = self._tensors
-        return Exported(data=data, input=source, output=target)
+        return Exported(data=data, input=source, output=target, rounding=self.source.rounding)
 
 
 def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> str:
@@ -65,6 +65,7 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
         task=origin.task,
         step=network.held.scale or 1.0,
         zero=network.held.zero_point - int(np.iinfo(network.held.dtype).min),
+        rounding=network.rounding,
     )
     # An ending of the element within it would end it.
     told = json.dumps(msgspec.to_builtins(about)).replace("<", "\\u003c")

@@ -216,6 +216,8 @@ _RESCALINGS = {
     "double": "rounds twice, as gemmlowp does,",
     "float": "rounds in float32, as XNNPACK does,",
 }
+_SHOWN: Final = 5
+"""Values that no rule explains."""
 _SOFTMAXES = {"integer": "with the softmax in integers", "float": "with the softmax in float32"}
 
 
@@ -229,7 +231,7 @@ def _roundings(result: VerifyResult) -> Iterator[str]:
         own = next(rule for rule in one.rules if (rule.rescaling, rule.softmax) == ("single", "integer"))
         against = "" if own is best else f"; under the reference's own rule {_differ(own, noun)}"
         also = f" ({' or '.join(map(_rule, equals))} would fit as well)" if equals else ""
-        yield f"{one.name} {_rule(best)}: {fit}{also}{against}.{_departs(one)}"
+        yield f"{one.name} {_rule(best)}: {fit}{also}{against}.{_departs(one)}{_unexplained(one, noun)}"
 
 
 def _departs(one: ModelRounding) -> str:
@@ -237,6 +239,15 @@ def _departs(one: ModelRounding) -> str:
         return ""
     values = f"{found.differing:,} of {found.values:,} values by up to {count(found.max_steps, 'step')}"
     return f" The first operator to depart is {found.kind}, operator {found.operator} ({found.tensor}): {values}."
+
+
+def _unexplained(one: ModelRounding, noun: str) -> str:
+    shown = "; ".join(
+        f"{noun} {value.index:,}, output {value.output}: {value.answer:.4g} instead of {value.expected:.4g}"
+        for value in one.unexplained[:_SHOWN]
+    )
+    more = f"; {one.rules[0].differing - _SHOWN:,} more, see --json" if len(one.unexplained) > _SHOWN else ""
+    return f" Not explained: {shown}{more}." if shown else ""
 
 
 def _rule(rule: RoundingRule) -> str:

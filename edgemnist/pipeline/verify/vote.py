@@ -18,7 +18,16 @@ from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Labels, Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import Measurement
-from edgemnist.ground.results.verify import Departure, IntegerCheck, ModelRounding, Replay, RoundingRule, Vote, Voter
+from edgemnist.ground.results.verify import (
+    Departure,
+    IntegerCheck,
+    ModelRounding,
+    Replay,
+    RoundingRule,
+    Unexplained,
+    Vote,
+    Voter,
+)
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes import RUNTIMES, load
@@ -32,6 +41,8 @@ from edgemnist.pipeline.verify.parity import BATCH_SIZE
 INTEGER: Final = "integer"
 _ASKED: Final = 50
 """Images whose values are looked at operator by operator."""
+_LISTED: Final = 1000
+"""Values that no rule explains."""
 _VOTERS: Final = 3
 """Two that disagree need a third."""
 
@@ -53,7 +64,7 @@ def integer_answers(model: Model, golden: GoldenPack, reporter: Reporter = SILEN
     if model.twin is not None and model.twin.suffix not in RUNTIMES[INTEGER].suffixes:
         return None
     try:
-        return _answers_under(RULES[0], model, golden)
+        return _answers_under(Rounding(model.rounding), model, golden)
     except ArtifactError as error:
         reporter.notice(f"{error.message}, so the integer reference does not check it.")
         return None
@@ -96,10 +107,17 @@ def find_rounding(model: Model, answers: Probabilities, golden: GoldenPack) -> M
     reference cannot compute.
     """
     try:
-        rules = [_check(rule, _answers_under(rule, model, golden), answers, golden) for rule in RULES]
+        answered = [_answers_under(rule, model, golden) for rule in RULES]
     except ArtifactError:
         return None
-    return ModelRounding(name=model.name, rules=sorted(rules, key=lambda rule: rule.differing))
+    rules = [_check(rule, one, answers, golden) for rule, one in zip(RULES, answered, strict=True)]
+    order = sorted(range(len(rules)), key=lambda at: rules[at].differing)
+    given, expected = (one.reshape(len(answers), -1) for one in (answers, answered[order[0]]))
+    unexplained = [
+        Unexplained(index=row, output=at, answer=float(given[row, at]), expected=float(expected[row, at]))
+        for row, at in np.argwhere(given != expected)[:_LISTED].tolist()
+    ]
+    return ModelRounding(name=model.name, rules=[rules[at] for at in order], unexplained=unexplained)
 
 
 def find_departure(model: Model, golden: GoldenPack, rule: RoundingRule) -> Departure | None:
