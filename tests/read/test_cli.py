@@ -119,14 +119,16 @@ def test_a_single_digit_is_one_digit_and_its_model_is_named_once(edgemnist: Run,
 
 
 def test_what_was_refused_for_what_is_around_it_is_not_said_to_be_below_the_threshold() -> None:
-    def summary(*confidences: float) -> str:
-        digits = [ReadDigit(digit=None, confidence=one, box=(0, 0, 9, 9), line=0) for one in confidences]
+    def summary(*rules: str) -> str:
+        digits = [ReadDigit(digit=None, confidence=0.5, refused=rule, box=(0, 0, 9, 9), line=0) for rule in rules]
         times = StageTimes(find=1, normalize=1, classify=1, arrange=1)
         result = ReadResult(width=9, height=9, min_confidence=0.08, digits=digits, numbers=[], milliseconds=times)
         return "\n".join(lines_of(read_page_view(result), 80))
 
-    assert "3 digits, 3 refused (1 below 8 %, 2 by context), 4 ms" in summary(0.02, 0.3, 0.9)
-    assert "2 digits, 2 refused below 8 %, 4 ms" in summary(0.02, 0.03)
+    assert "4 digits, 4 refused (1 below 8 %, 1 as line, 2 as word), 4 ms" in summary(
+        "confidence", "word", "line", "word"
+    )
+    assert "2 digits, 2 refused below 8 %, 4 ms" in summary("confidence", "confidence")
 
 
 def test_predict_shows_what_the_model_was_given(edgemnist: Run, tmp_path: Path) -> None:

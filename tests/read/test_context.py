@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edgemnist.digits.read.assemble import (
     ALIKE,
@@ -17,6 +19,7 @@ from edgemnist.digits.read.assemble import (
     Assembled,
     answered,
     are_doubtful,
+    are_lines,
     in_print,
     is_pattern,
     is_word,
@@ -98,6 +101,19 @@ def counted(*readings: Reading) -> int:
     return sum(digit.digit is not None for digit in page.digits)
 
 
+@given(st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.06, 0.1, 0.3, 0.7, 0.9, 0.97]), min_size=1, max_size=24))
+def test_a_lower_threshold_never_refuses_more_and_each_refusal_has_its_rule(confidences: list[float]) -> None:
+    readings = [one for line in range(0, len(confidences), 6) for one in apart(line, confidences[line : line + 6])]
+    before: set[Box] = set()
+    for least in (0.9, 0.2, 0.08, 0.02, 0.005):
+        config = ReadConfig(min_confidence=least)
+        page = Assembled(readings, Sheet([Pieces([], [], 0)], []), DIGITS, config, (1, 1))
+        answered_now = {digit.box for digit in page.digits if digit.refused is None}
+        assert answered_now == {digit.box for digit in page.digits if digit.digit is not None}
+        assert before <= answered_now
+        before = answered_now
+
+
 def apart(line: int, confidences: Sequence[float]) -> list[Reading]:
     """Return readings too far apart to be a word."""
     return [boxed((100 + 200 * at, 100 + 200 * line, 30, 40), sure) for at, sure in enumerate(confidences)]
@@ -160,6 +176,19 @@ def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
     assert is_pattern(circles)
     assert is_pattern([*circles, *row([0.9], label=8)])
     assert not is_pattern([*circles, *(replace(one, label=8) for one in circles)])
+
+
+def test_bars_at_a_pitch_or_that_go_on_one_below_another_are_lines_of_a_grid() -> None:
+    def lines(*places: tuple[int, int, int]) -> list[int]:
+        return np.flatnonzero(are_lines([(x, y, 8, h) for x, y, h in places])).tolist()
+
+    assert lines((0, 0, 60), (90, 2, 61), (180, 4, 60), (500, 0, 60)) == [0, 1, 2]
+    assert lines((0, 0, 60), (2, 65, 60), (200, 0, 60)) == [0, 1]
+    # Printed ones stand closer, a hand keeps neither the height nor the pitch, and a column has gaps.
+    assert not lines((0, 0, 60), (40, 0, 60), (80, 0, 60))
+    assert not lines((0, 0, 60), (90, 2, 70), (180, 4, 60))
+    assert not lines((0, 0, 60), (90, 2, 60), (200, 4, 60))
+    assert not lines((0, 0, 60), (0, 80, 60), (0, 160, 60))
 
 
 def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -> None:

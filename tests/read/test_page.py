@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from unittest.mock import Mock
 
+import cv2
 import msgspec
 import numpy as np
 import pytest
@@ -65,6 +66,19 @@ def test_numbers_consist_of_the_digits_and_enclose_their_boxes(write: Write, cla
         assert number.confidence == min(member.confidence for member in members)
         assert all(x <= m.box[0] and m.box[0] + m.box[2] <= x + w for m in members)
         assert all(y <= m.box[1] and m.box[1] + m.box[3] <= y + h for m in members)
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_a_window_is_opened(digits: Digits, classifier: Classifier, *, bright: bool) -> None:
+    sheet = np.full((700, 900), 225, dtype=np.uint8)
+    window = sheet[260:380, 200:660]
+    window[:] = 100
+    for number in range(5):
+        digit = cv2.resize(digits.images[number], (84, 84), interpolation=cv2.INTER_CUBIC)
+        patch = window[18:102, 20 + 88 * number : 104 + 88 * number]
+        patch[:] = patch + digit // 2 if bright else patch - digit // 3
+    sheet = np.asarray(cv2.GaussianBlur(sheet, (0, 0), 1.0), dtype=np.uint8)
+    assert [digit.digit for digit in read_page(sheet, classifier).digits] == digits.labels[:5].tolist()
 
 
 def test_the_threshold_decides_between_an_answer_and_a_question_mark(write: Write, classifier: Classifier) -> None:

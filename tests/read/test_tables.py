@@ -329,6 +329,19 @@ def test_lines_too_thick_for_a_table_hide_no_digit(digits: Digits, classifier: C
     assert sum(one == truth for one, truth in zip(found, digits.labels.tolist(), strict=False)) >= 23
 
 
+def test_a_frame_around_a_part_of_the_page_swallows_no_digit(digits: Digits, classifier: Classifier) -> None:
+    sheet = blank(1300, 1300)
+    cv2.rectangle(sheet, (100, 100), (1200, 1200), 30, 4)
+    cv2.line(sheet, (100, 650), (1200, 650), 30, 4)
+    for number, (row, column) in enumerate(itertools.product(range(4), range(3))):
+        write(sheet, digits.images[number], 300 + 60 * column, 200 + 130 * row + 180 * (row // 2), 50)
+    result = read_drawing(sheet, classifier)
+    assert not result.tables
+    found = [digit.digit for digit in result.digits]
+    assert len(found) == 12
+    assert sum(one == truth for one, truth in zip(found, digits.labels.tolist(), strict=False)) >= 11
+
+
 def test_the_digits_of_a_comb_are_one_number_with_its_blanks(digits: Digits, classifier: Classifier) -> None:
     sheet = ruled(60, 200, rows=1, columns=8, side=95, thickness=3)
     written = {1: 3, 2: 7, 4: 2, 6: 8}

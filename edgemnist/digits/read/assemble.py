@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edgemnist.digits.read.grid import Bools, Cell, Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
-from edgemnist.digits.read.likeness import ReadConfig
+from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import Reading
 from edgemnist.ground.arrays import as_digit
@@ -56,7 +56,9 @@ class Assembled:
         grids = found.grids
         self._unread = found.parts[0].unread
         self._grids, self._labels, self._config, self._scale = grids, labels, config, scale
-        self._readings, self._counts = _in_tables(readings, config.min_confidence)
+        # What is around a digit is judged at one threshold, so that a lower one never refuses more.
+        self._readings, self._counts, self._shown = _in_tables(readings, config.min_confidence)
+        self._rules: dict[int, str] = {}
         readings = self._readings
         self._boxes = [self._scaled(reading.piece.box) for reading in readings]
         shown = [number for number, grid in enumerate(grids) if len(grid.cells) >= TABLE_CELLS]
@@ -83,12 +85,12 @@ class Assembled:
             Answer(
                 image=reading.image,
                 source=source,
-                index=reading.label if counts else UNANSWERED,
-                label=self._labels[reading.label] if counts else None,
+                index=reading.label if shown else UNANSWERED,
+                label=self._labels[reading.label] if shown else None,
                 confidence=reading.confidence,
                 probability=reading.probability,
             )
-            for reading, counts in zip(self._readings, self._counts, strict=True)
+            for reading, shown in zip(self._readings, self._shown, strict=True)
             if reading.image is not None
         ]
 
@@ -115,29 +117,36 @@ class Assembled:
         """Decide what counts as a digit: in `lines` of numbers outside of tables, and in tables."""
         for line in lines:
             whole = [index for number in line for index in number]
-            counts = answered([self._readings[index] for index in whole], self._config.min_confidence)
-            for index, counts_now in zip(whole, counts.tolist(), strict=True):
-                self._counts[index] = counts_now
+            members = [self._readings[index] for index in whole]
+            for counting_flags, least in (
+                (self._counts, DEFAULT_MIN_CONFIDENCE),
+                (self._shown, self._config.min_confidence),
+            ):
+                for index, counts in zip(whole, answered(members, least).tolist(), strict=True):
+                    counting_flags[index] = counts
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
+        bars = [index for index in outside if self._counts[index] and is_bar(self._readings[index])]
+        lines_found = are_lines([self._readings[index].piece.box for index in bars])
+        self._refuse([index for index, one in zip(bars, lines_found.tolist(), strict=True) if one], "line")
         counting = self._counting(outside)
         if is_pattern(counting) or are_doubtful(counting):
-            self._refuse(outside)
+            self._refuse(outside, "pattern" if is_pattern(counting) else "doubtful")
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
         letters = in_print([self._readings[index] for index in outside], flags, self._unread)
-        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one])
+        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one], "print")
         # Lines without a sure digit, all together, are digits or none; and so is a table without one.
         unsure = [index for line in lines if not self._is_sure(line) for number in line for index in number]
         counting = self._counting(unsure)
         if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
-            self._refuse(unsure)
+            self._refuse(unsure, "unsure")
         tables: dict[int, list[int]] = {}
         for (table, _), some in self._members.items():
             tables.setdefault(table, []).extend(some)
         for these in tables.values():
             counting = self._counting(these)
             if (2 * len(counting) < len(these) and not any(map(speaks, counting))) or are_doubtful(counting):
-                self._refuse(these)
+                self._refuse(these, "unsure")
 
     def _is_sure(self, line: Sequence[Sequence[int]]) -> bool:
         """Return whether there is surely a digit in a line. A bar among strokes that are not digits belongs to them."""
@@ -154,14 +163,16 @@ class Assembled:
         for number in numbers:
             counts = np.array([self._counts[index] for index in number])
             if is_word([self._readings[index] for index in number], counts):
-                self._refuse(number)
+                self._refuse(number, "word")
 
     def _counting(self, indices: Sequence[int]) -> list[Reading]:
         return [self._readings[index] for index in indices if self._counts[index]]
 
-    def _refuse(self, indices: Sequence[int]) -> None:
+    def _refuse(self, indices: Sequence[int], rule: str) -> None:
         for index in indices:
-            self._counts[index] = False
+            if self._shown[index]:
+                self._rules[index] = rule
+            self._counts[index] = self._shown[index] = False
 
     def _lines(self, indices: Sequence[int], join_gap: float) -> Iterator[tuple[float, list[list[int]]]]:
         """Give some readings as lines, each with its top and its numbers."""
@@ -221,7 +232,8 @@ class Assembled:
         table, cell = reading.piece.place
         place = self._grids[table].cells[cell] if table in self._index_of else None
         return ReadDigit(
-            digit=as_digit(self._labels[reading.label]) if self._counts[index] else None,
+            digit=as_digit(self._labels[reading.label]) if self._shown[index] else None,
+            refused=None if self._shown[index] else self._rules.get(index, "confidence"),
             confidence=reading.confidence,
             box=self._boxes[index],
             line=line,
@@ -237,23 +249,22 @@ class Assembled:
         return left, top, max(1, right - left), max(1, bottom - top)
 
 
-def _in_tables(readings: Sequence[Reading], min_confidence: float) -> tuple[list[Reading], list[bool]]:
-    """Return the readings without specks in tables, and which of them count as digits."""
+def _in_tables(readings: Sequence[Reading], min_confidence: float) -> tuple[list[Reading], list[bool], list[bool]]:
+    """Return the readings without specks in tables, and which count as digits: for the rules, and at the threshold."""
     by_table: dict[int | None, list[Reading]] = {}
     for reading in readings:
         by_table.setdefault(reading.piece.table, []).append(reading)
     kept: list[Reading] = []
     flags: list[bool] = []
+    shown: list[bool] = []
     for table, some in by_table.items():
-        if table is None:
-            counts = np.array([reading.confidence >= min_confidence for reading in some])
-            stay = np.ones(len(some), dtype=bool)
-        else:
-            counts = answered(some, min_confidence)
-            stay = ~specks(some, counts)
+        # Outside of tables, lines come first.
+        counts = answered(some, DEFAULT_MIN_CONFIDENCE)
+        stay = ~specks(some, counts) if table is not None else np.ones(len(some), dtype=bool)
         kept += [reading for reading, stays in zip(some, stay, strict=True) if stays]
         flags += counts[stay].tolist()
-    return kept, flags
+        shown += answered(some, min_confidence)[stay].tolist()
+    return kept, flags, shown
 
 
 def _character(digit: ReadDigit) -> str:
@@ -294,6 +305,12 @@ LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
 """Standard deviation of heights, as a share, from which on digits that are all the same were drawn, not written."""
+ALIKE_BARS: Final = 0.08
+"""Share of its height by which a line of a grid differs from the next one, in height and place, at most."""
+GRID_PITCH: Final = 0.8
+"""Distance of two lines of a grid, in their heights, at least: printed ones stand closer."""
+GRID_GAP: Final = 0.15
+"""Share of its height by which a line ends above the next one, or stands higher than the one beside it, at most."""
 SLENDER: Final = 0.3
 """Width of a bar by its height, at most."""
 EVEN: Final = 0.05
@@ -326,16 +343,17 @@ def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
     """Return which readings of a line, or of a table, count as digits: bool [N]."""
     confidences = np.array([reading.confidence for reading in readings])
     heights = np.array([reading.piece.box[3] for reading in readings])
-    sure = confidences >= max(SURE, min_confidence)
+    sure, usual = confidences >= SURE, confidences >= DEFAULT_MIN_CONFIDENCE
     counts: Bools = confidences >= min_confidence
     if sure.sum() < LEAST_SURE:
         return counts
     alike = heights / np.median(heights[sure])
     fits = (alike >= ALIKE[0]) & (alike <= ALIKE[1])
-    if sure.sum() < MOST * (fits | counts).sum():
+    around = int((fits | usual).sum())
+    if sure.sum() < MOST * around:
         return counts
     enough = confidences >= AMONG_SURE * min_confidence
-    if counts.sum() >= NEARLY_ALL * (fits | counts).sum():
+    if usual.sum() >= NEARLY_ALL * around:
         certain = np.array([reading.probability for reading in readings]) >= CERTAIN
         enough |= (confidences >= AMONG_ALL * min_confidence) & certain
     counts |= enough & fits
@@ -387,6 +405,25 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
 def are_doubtful(readings: Sequence[Reading]) -> bool:
     """Return whether readings are arrows, or dots of a printed picture: of many, few are surely digits."""
     return len(readings) >= PATTERN and sum(map(speaks, readings)) < LEAST_SPEAKING * len(readings)
+
+
+def are_lines(boxes: Sequence[Box]) -> Bools:
+    """Return which bars, by their boxes, are lines of a grid: bool [N].
+
+    Three of a height at a pitch as wide as they are high, or two of which one goes on below the other.
+    """
+    found: Bools = np.zeros(len(boxes), dtype=bool)
+    array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    middles, heights = array[:, :2] + array[:, 2:] / 2, array[:, 3]
+    for index, (middle, height) in enumerate(zip(middles, heights, strict=True)):
+        across, down = (middles - middle).T / height
+        alike = np.abs(heights / height - 1) <= ALIKE_BARS
+        below = np.flatnonzero(alike & (np.abs(across) <= ALIKE_BARS) & (np.abs(down - 1) <= GRID_GAP))
+        beside = np.flatnonzero(alike & (np.abs(down) <= GRID_GAP) & (np.abs(across) >= GRID_PITCH))
+        opposite = np.abs(across[beside, None] + across[beside]) <= ALIKE_BARS
+        lines = [*below, *beside[opposite.any(axis=1)]]
+        found[[*lines, index] if lines else []] = True
+    return found
 
 
 def is_bar(reading: Reading) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -92,13 +93,14 @@ def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableTyp
 
 
 def _refused(result: ReadResult) -> str:
-    """Return how many digits were refused for their own confidence, and how many for what is around them."""
-    refused = [digit.confidence for digit in result.digits if digit.digit is None]
-    doubtful = sum(confidence < result.min_confidence for confidence in refused)
+    """Return how many digits were refused for their own confidence, and how many by each rule on what is around."""
+    rules = Counter(digit.refused for digit in result.digits if digit.digit is None)
+    doubtful = rules.pop("confidence", 0)
     threshold = percent(result.min_confidence, 0)
-    if doubtful == len(refused):
+    if not rules:
         return f"{doubtful:,} refused below {threshold}"
-    return f"{len(refused):,} refused ({doubtful:,} below {threshold}, {len(refused) - doubtful:,} by context)"
+    context = ", ".join(f"{number:,} as {rule}" for rule, number in sorted(rules.items(), key=str))
+    return f"{doubtful + rules.total():,} refused ({doubtful:,} below {threshold}, {context})"
 
 
 def _lines(result: ReadResult) -> list[RenderableType]:

@@ -1,5 +1,6 @@
 """Finding what may be a digit on a page: its connected pieces of ink, those of its tables cell by cell."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -49,6 +50,13 @@ SOLID: Final = 0.45
 """Stroke, as a share of a piece's longer side, above which it is a blot or a punch hole."""
 MAX_PIECES: Final = 2000
 """Pieces looked at, those with the most ink: a full A4 sheet of the smallest digits has no more, noise has."""
+WINDOW_INK: Final = 0.5
+"""Share of its box that a window fills, at least: bright digits are the rest."""
+WINDOW_SIDE: Final = 24
+"""Height of a window, in pixels, at least."""
+MAX_WINDOWS: Final = 8
+MAX_IN_WINDOW: Final = 100
+"""Windows that are opened, the largest ones, and pieces that are looked at in each."""
 
 
 def find_sheet(grey: Grey) -> Sheet:
@@ -58,11 +66,7 @@ def find_sheet(grey: Grey) -> Sheet:
     ink, rulings = _ink_and_rulings(grey, dark=dark)
     light = grey if dark else 255 - grey
     bare = without_grids(ink, grids)
-    inside = {grid: pieces_in(bare, grid, 0, MAX_PIECES) for grid in grids}
-    grids = [grid for grid in grids if is_written_into(grid, inside[grid])]
-    if not grids:
-        return Sheet([_pieces(ink, rulings, light)], [])
-    bare = without_grids(ink, grids)
+    frames: list[Grid] = []
     found: dict[Grid, Pieces] = {}
     left = MAX_PIECES
     # A table in a cell of another one goes first, and is taken out of the other's ink.
@@ -71,14 +75,41 @@ def find_sheet(grey: Grey) -> Sheet:
         if any(all(other.locate(*at) is not None for at in grid.inner_points) for other in grids if other is not grid)
     ]  # fmt: skip
     for grid in sorted(grids, key=lambda grid: (grid not in nested, np.ptp(grid.corners[:, 0]))):
-        found[grid] = pieces_in(bare, grid, grids.index(grid), left)
-        left -= len(found[grid].candidates) + len(found[grid].fragments)
-        if grid in nested:
-            blank_out(bare, grid)
-    parts = [found[grid] for grid in grids]
+        pieces = pieces_in(bare, grid, left)
+        if is_frame(grid, pieces):
+            frames.append(grid)
+        elif is_written_into(grid, pieces):
+            found[grid] = pieces
+            left -= len(pieces.candidates) + len(pieces.fragments)
+            if grid in nested:
+                blank_out(bare, grid)
+    ink = without_grids(ink, frames)
+    if not found:
+        pieces = _pieces(ink, rulings, light)
+        return Sheet([pieces], [], _opened(grey, pieces.windows))
+    grids = [grid for grid in grids if grid in found]
+    parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]
+    bare = without_grids(ink, grids)
     for grid in grids:
         blank_out(bare, grid)
-    return Sheet([_pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left), *parts], grids)
+    pieces = _pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left)
+    return Sheet([pieces, *parts], grids, _opened(grey, pieces.windows))
+
+
+def _opened(grey: Grey, windows: Sequence[Box]) -> list[tuple[Pieces, Pieces]]:
+    """Return what is in windows: displays and the wheels of a counter, once as dark ink and once as light ink."""
+    return [(_within(grey, window, dark=True), _within(grey, window, dark=False)) for window in windows]
+
+
+def _within(grey: Grey, window: Box, *, dark: bool) -> Pieces:
+    x, y, w, h = window
+    part = np.ascontiguousarray(grey[y : y + h, x : x + w])
+    found = _pieces(extract_ink(part, dark=dark), Rulings([], []), part if dark else 255 - part, MAX_IN_WINDOW)
+
+    def placed(pieces: Sequence[Piece]) -> list[Piece]:
+        return [replace(one, box=(one.box[0] + x, one.box[1] + y, *one.box[2:])) for one in pieces]
+
+    return Pieces(placed(found.candidates), placed(found.fragments), found.height)
 
 
 def find_pieces(grey: Grey) -> Pieces:
@@ -108,16 +139,19 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
         chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
+    solid = (area >= WINDOW_INK * w * h) & (np.minimum(w, h) >= WINDOW_SIDE) & (w >= h)
+    largest = sorted(np.flatnonzero(large & solid).tolist(), key=lambda label: -int(area[label]))[:MAX_WINDOWS]
+    windows: list[Box] = [(left, top, wide, high) for left, top, wide, high in stats[largest, :4].tolist()]
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     if not kept:
-        return Pieces([], [], 0, left_out)
+        return Pieces([], [], 0, left_out, windows)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
-        return Pieces([], [], 0, left_out)
+        return Pieces([], [], 0, left_out, windows)
     typical = weighted_median(h[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
@@ -125,7 +159,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
             continue
         (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
-    return Pieces(without_rings(candidates), fragments, typical, left_out)
+    return Pieces(without_rings(candidates), fragments, typical, left_out, windows)
 
 
 def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
@@ -188,8 +222,8 @@ CELL_INNER: Final = 0.12
 """Share of a cell at each side that does not count there: what is left of its lines."""
 CELL_FAINT: Final = 0.3
 """Share of the usual strength of a table's cells below which a cell has a stain, or print from the back."""
-CELL_SMALLEST: Final = 0.12
-"""Share of a cell's height below which a piece, both ways, is a speck."""
+CELL_SMALLEST: Final = 0.2
+"""Share of the height of a table's digits below which a piece, both ways, is a speck."""
 CELL_GRAIN: Final = 5
 """Pixels below which a piece, both ways, is grain."""
 LEFTOVER_THIN: Final = 0.14
@@ -200,8 +234,8 @@ CELL_MIN_HEIGHT: Final = 8
 """Height, in pixels, below which a digit cannot be read, even where one is expected."""
 CELL_SPECK: Final = 0.45
 """Height, as a share of that of a table's digits, below which a piece is part of one, or a speck."""
-CELL_LOWEST: Final = 0.2
-"""Height of a table's digits, as a share of its cells', at least."""
+CELL_TALLEST: Final = 5
+"""Height and width of a cell, in heights of a table's digits, above which it is a frame around a part of the page."""
 OVER_SQUARE: Final = 1.1
 """Height of a piece, in squares, from which on it does not respect squared paper."""
 FEW_OVER: Final = 0.3
@@ -216,18 +250,15 @@ HOLE_AREA: Final = 0.01
 """Share of a piece's box that a hole takes at least: smaller ones are grain."""
 
 
-def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
-    """Return the pieces of ink in table `number` of a page, whose lines are taken out of `ink`, uint8 [h, w].
+def pieces_in(ink: Ink, grid: Grid, most: int) -> Pieces:
+    """Return the pieces of ink in a table, each with its cell; its lines are taken out of `ink`, uint8 [h, w].
 
     At most so many, those with the most ink.
     """
-    by_ink = sorted(_pieces_of_table(ink, grid, number), key=lambda piece: -np.count_nonzero(piece.ink))
+    by_ink = sorted(_pieces_of_table(ink, grid), key=lambda piece: -np.count_nonzero(piece.ink))
+    typical = _typical(by_ink)
+    by_ink = [piece for piece in by_ink if max(piece.box[2:]) >= CELL_SMALLEST * typical]
     pieces, left_out = by_ink[:most], [piece.box for piece in by_ink[most:]]
-    if not pieces:
-        return Pieces([], [], 0, left_out)
-    heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
-    areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
-    typical = max(weighted_median(heights, areas), CELL_LOWEST * grid.cell_height)
     least = max(CELL_MIN_HEIGHT, CELL_SPECK * typical)
     return Pieces(
         without_rings([piece for piece in pieces if piece.box[3] >= least]),
@@ -235,6 +266,13 @@ def pieces_in(ink: Ink, grid: Grid, number: int, most: int) -> Pieces:
         typical,
         left_out,
     )
+
+
+def _typical(pieces: Sequence[Piece]) -> float:
+    """Return the usual height of pieces, in pixels, or 0: half of the ink lies in pieces that are not higher."""
+    heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
+    areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
+    return weighted_median(heights, areas) if pieces else 0.0
 
 
 def is_lattice(piece: Piece) -> bool:
@@ -253,6 +291,11 @@ def is_lattice(piece: Piece) -> bool:
     return bool(below_one_another.max(initial=0) >= LATTICE)
 
 
+def is_frame(grid: Grid, found: Pieces) -> bool:
+    """Return whether the cells of a grid are so large against what is written there that they are parts of the page."""
+    return min(grid.cell_height, grid.cell_width) > CELL_TALLEST * found.height > 0
+
+
 def is_written_into(grid: Grid, found: Pieces) -> bool:
     """Return whether a grid is a table, and not squared paper, on which digits are larger than the squares."""
     areas = np.array([np.count_nonzero(piece.ink) for piece in found.candidates], dtype=float)
@@ -260,7 +303,7 @@ def is_written_into(grid: Grid, found: Pieces) -> bool:
     return not areas.size or float(areas[large].sum()) < FEW_OVER * float(areas.sum())
 
 
-def _pieces_of_table(ink: Ink, grid: Grid, number: int) -> list[Piece]:
+def _pieces_of_table(ink: Ink, grid: Grid) -> list[Piece]:
     left, top, right, bottom = _bounds(grid, ink.shape)
     # Without what is wider than any stroke: shade and texture that the paper has.
     side = max(3, round(CELL_STROKE * min(grid.cell_height, grid.cell_width)))
@@ -277,7 +320,7 @@ def _pieces_of_table(ink: Ink, grid: Grid, number: int) -> list[Piece]:
         whole = cut_out(part, labels, label, stats[label])
         x, y, w, h = whole.box
         for piece in _parted(replace(whole, box=(left + x, top + y, w, h)), grid):
-            placed = _placed(piece, grid, number)
+            placed = _placed(piece, grid)
             if placed is not None and not is_lattice(placed):
                 found.append(placed)
     return found
@@ -352,7 +395,7 @@ def weighted_median(values: npt.NDArray[np.float64], weights: npt.NDArray[np.flo
     return float(values[order][np.searchsorted(cumulated, cumulated[-1] / 2)])
 
 
-def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:
+def _placed(piece: Piece, grid: Grid) -> Piece | None:
     """Return a piece with its cell, or None for a speck or what is left of a line."""
     x, y, w, h = piece.box
     index = grid.locate(x + w / 2, y + h / 2)
@@ -361,7 +404,7 @@ def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:
     quad = grid.quad(grid.cells[index])
     height = float(quad[2:, 1].mean() - quad[:2, 1].mean())
     width = float(quad[1:3, 0].mean() - quad[[0, 3], 0].mean())
-    if max(w, h) < CELL_SMALLEST * height or stroke_contrast(piece.ink) < CELL_PALEST:
+    if stroke_contrast(piece.ink) < CELL_PALEST:
         return None
     left, right = x - quad[[0, 3], 0].mean(), quad[1:3, 0].mean() - (x + w)
     above, below = y - quad[:2, 1].mean(), quad[2:, 1].mean() - (y + h)
@@ -369,4 +412,4 @@ def _placed(piece: Piece, grid: Grid, number: int) -> Piece | None:
     near = LEFTOVER_NEAR + max(thickness for _, thickness in (*grid.level, *grid.upright)) / 2
     if (w <= thin and min(left, right) <= near) or (h <= thin and min(above, below) <= near):
         return None
-    return replace(piece, table=number, cell=index)
+    return replace(piece, cell=index)

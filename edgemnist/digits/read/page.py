@@ -75,7 +75,7 @@ def read_page(
     found = find_sheet(grey)
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
-    readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
+    readings = recognizer.recognize_all(found)
     quarters = 0
     if task_of(classifier).refuser:
         quarters = best_turn(readings, [piece for part in found.parts for piece in part.candidates], classifier)
@@ -84,7 +84,7 @@ def read_page(
         grey = np.ascontiguousarray(np.rot90(grey, quarters))
         found = find_sheet(grey)
         find_s += perf_counter() - turned_at
-        readings = [reading for part in found.parts for reading in recognizer.recognize(part)]
+        readings = recognizer.recognize_all(found)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]

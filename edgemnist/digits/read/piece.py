@@ -61,6 +61,15 @@ class Pieces:
     """Of a typical digit, in pixels."""
     left_out: Sequence[Box] = ()
     """Boxes of those with the least ink, where there were too many."""
+    windows: Sequence[Box] = ()
+    """Boxes of dark fields that may be displays, or wheels of a counter."""
+
+    def of_table(self, number: int) -> "Pieces":
+        """Return the same pieces as those of table `number` of a page."""
+        candidates, fragments = (
+            [replace(piece, table=number) for piece in some] for some in (self.candidates, self.fragments)
+        )
+        return replace(self, candidates=candidates, fragments=fragments)
 
     @property
     def unread(self) -> list[Box]:
@@ -76,6 +85,8 @@ class Sheet:
     """What is outside of all tables, and then what is in each of them."""
     grids: list[Grid]
     """The tables, from top to bottom."""
+    windows: Sequence[tuple[Pieces, Pieces]] = ()
+    """What is in each window, as dark ink and as light ink."""
 
     @property
     def complete(self) -> bool:

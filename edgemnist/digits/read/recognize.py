@@ -13,8 +13,9 @@ from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_digit
 from edgemnist.digits.read.grid import Floats
 from edgemnist.digits.read.layout import around
 from edgemnist.digits.read.likeness import verdicts_of
-from edgemnist.digits.read.piece import Piece, Pieces, trimmed
+from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed
 from edgemnist.ground.arrays import Images
+from edgemnist.ground.results.pictures import Box
 from edgemnist.model.runtimes.interface import Classifier
 
 DOUBTFUL: Final = 0.8
@@ -45,6 +46,10 @@ MAX_TRIED: Final = 2000
 """Images that are tried beside the pieces: a page of a hundred digits takes 270 where they touch, noise any number."""
 
 
+FEWEST_IN_WINDOW: Final = 2
+"""Sure digits that a window has, at least."""
+
+
 Boxes = npt.NDArray[np.int64]
 """int64 [N, 4]: x, y, width, height of each box."""
 
@@ -73,6 +78,16 @@ class Recognizer:
         """False where there was more to try than `MAX_TRIED`."""
         self.normalize_ms = 0.0
         self.classify_ms = 0.0
+
+    def recognize_all(self, found: Sheet) -> list[Reading]:
+        """Return what all of a page is read as, in no order: windows as what reads better, dark ink or light ink."""
+        readings = [reading for part in found.parts for reading in self.recognize(part)]
+        for window in found.windows:
+            inside = max((self.recognize(part) for part in window), key=_certainty)
+            if sum(reading.confidence >= DOUBTFUL for reading in inside) >= FEWEST_IN_WINDOW:
+                x, y, right, bottom = _bounds(inside)
+                readings = [one for one in readings if not _meets(one.piece.box, (x, y, right, bottom))] + inside
+        return readings
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""
@@ -163,6 +178,22 @@ class Recognizer:
         enough = images <= self._left
         self.complete &= enough
         return enough
+
+
+def _certainty(readings: Sequence[Reading]) -> float:
+    return sum(reading.confidence**2 for reading in readings)
+
+
+def _bounds(readings: Sequence[Reading]) -> tuple[int, int, int, int]:
+    boxes = _boxes(readings)
+    left, top = boxes[:, :2].min(axis=0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def _meets(box: Box, bounds: tuple[int, int, int, int]) -> bool:
+    x, y, w, h = box
+    return x < bounds[2] and y < bounds[3] and x + w > bounds[0] and y + h > bounds[1]
 
 
 def _are_two(one: Reading, other: Reading, height: float) -> float:

@@ -75,11 +75,13 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     """One digit on a page."""
 
     digit: int | str | None
-    """The label; None where it was refused: the confidence is below the threshold, or all around are letters. Among
-    digits that are sure, a quarter of the threshold is enough."""
+    """The label; None where it was refused. Among digits that are sure, a quarter of the threshold is enough."""
     confidence: float
     """Probability that it is this digit: that of the classifier, times that of the likeness network."""
     box: Box
+    refused: str | None = None
+    """Why it was refused: its `confidence` is below the threshold, or it is part of a `word`, of `print`, of a
+    `pattern` or of a `line`, among many that are `doubtful`, or where hardly anything is a digit (`unsure`)."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None
