@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -15,8 +17,10 @@ from edgemnist.field.samples import CORRECTION, OBJECTOR, Label, Sample, now
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.storage import commit_files
 from edgemnist.model.exports import REFERENCE, Exports, reference_directory
-from edgemnist.model.exports.questions import has_learnt
+from edgemnist.model.exports.manifest import MANIFEST_FILE, record_of
+from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt
 from edgemnist.pipeline.data.sources import embedded_dataset
 from tests.conftest import run_edgemnist
 
@@ -209,6 +213,20 @@ def test_a_model_that_gets_no_better_stays(cache: Path, tmp_path: Path) -> None:
     assert result["out"] is None
     assert "not better on labels that it has not learnt from" in result["reasons"][0]
     assert [path.name for path in tmp_path.iterdir()] == ["samples"]
+
+
+def test_what_the_model_was_trained_on_does_not_judge(cache: Path, tmp_path: Path) -> None:
+    place = tmp_path / "exports"
+    shutil.copytree(reference_directory(), place)
+    exports = Exports.open(place)
+    golden, seen = exports.read_golden(), exports.read_golden().images[:24]
+    data = encode_training_images(seen)
+    manifest = msgspec.structs.replace(exports.manifest, training_images=record_of(IMAGES_FILE, data))
+    commit_files(place, {IMAGES_FILE: data, MANIFEST_FILE: manifest.encode()})
+    fill(tmp_path / "samples", seen, golden.labels[:24], ["ann"] * 24)
+    done = learn("--samples", "samples", "--exports", "exports", "--out", "new", cwd=tmp_path, cache=cache)
+    assert done.returncode == 2, done.stderr
+    assert "has already learnt from all 24 samples, so none can judge a new one" in done.stderr
 
 
 def test_samples_of_another_shape_are_refused_before_anything_is_learnt(tmp_path: Path, cache: Path) -> None:

@@ -30,7 +30,7 @@ from edgemnist.ground.results.verdict import Basis, judge
 from edgemnist.ground.storage import check_writable, commit_files, new_directory, sha256
 from edgemnist.model.exports import LIMITS_FILE, Exports
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, LearntRecord, Manifest, ModelRecord, record_of
-from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt, learnt_record
+from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt, learnt_record, trained_on
 from edgemnist.model.runtimes.interface import softmax
 from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.pipeline.data.dataset import Dataset, Split
@@ -117,6 +117,8 @@ def learn(
     samples = store.samples()
     lesson = select(samples, present.labels, config.trusted, config.seed)
     fresh = ~has_learnt(exports.manifest, present.model_sha256, lesson.split.images)
+    if (trained := trained_on(exports.directory, exports.manifest, lesson.split.images)) is not None:
+        fresh &= ~trained
     if not fresh.any():
         raise UsageError(
             f"The present model has already learnt from all {len(fresh):,} samples, so none can judge a new one",

@@ -195,8 +195,8 @@ def encode_training_images(images: Images) -> bytes:
     return stream.getvalue()
 
 
-def count_seen(directory: Path, manifest: Manifest, images: Images) -> int | None:
-    """Return how many of some images, [N, ...], the model of an export directory was trained on.
+def trained_on(directory: Path, manifest: Manifest, images: Images) -> npt.NDArray[np.bool_] | None:
+    """Return whether the model of an export directory was trained on each of some images, [N, ...]: bool [N].
 
     None if that is unknown, as for a model that was not trained here. An image is known even with a pixel changed, see
     `image_marks`. Raises ArtifactError if the recorded marks are damaged.
@@ -205,9 +205,15 @@ def count_seen(directory: Path, manifest: Manifest, images: Images) -> int | Non
         return None
     data = read_recorded(directory, manifest.training_images)
     try:
-        return int(recognized(images, np.load(io.BytesIO(data), allow_pickle=False)).sum())
+        return recognized(images, np.load(io.BytesIO(data), allow_pickle=False))
     except ValueError as error:
         raise ArtifactError(f"{directory / IMAGES_FILE} is damaged: {error}") from error
+
+
+def count_seen(directory: Path, manifest: Manifest, images: Images) -> int | None:
+    """Return how many of some images, [N, ...], `trained_on` knows; None if that is unknown. Raises what it does."""
+    known = trained_on(directory, manifest, images)
+    return None if known is None else int(known.sum())
 
 
 def check_unseen(directory: Path, manifest: Manifest, images: Images) -> int | None:
