@@ -5,6 +5,7 @@ They change nothing in place, and say what was lost on the way.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -22,9 +23,12 @@ ON_WHITE: Final = "Transparent parts were put on white"
 OF_16_BITS: Final = "Levels of 16 bits were brought to 8"
 FROM_CMYK: Final = "CMYK was turned into RGB"
 TO_GREY: Final = "Colours were turned into grey levels"
+STRETCHED: Final = "Proportions were changed"
 
 TINT: Final = 16
 """Difference of a pixel's channels up to which it is grey; what JPEG makes of grey is within it."""
+MOST_STRETCHED: Final = 1.25
+"""By which one side may grow more than the other, untold: `train` varies the height and the width by a fifth each."""
 _MODES: Final = {1: "L", 3: "RGB", 4: "RGBA"}
 _GREY_MODES: Final = frozenset({"1", "L", "LA", "La", "I", "F"})
 _ORIENTATION: Final = 0x0112
@@ -36,8 +40,12 @@ def resize(picture: Image.Image, spec: InputSpec) -> Fitted:
 
     Raises UsageError where the model reads no pictures, and ImageError for pixels that cannot be read.
     """
-    upright = _upright(picture)
-    return _prepared(upright, spec, (0, 0, *upright.size), _size(spec))
+    upright, (wide, high) = _upright(picture), _size(spec)
+    fitted = _prepared(upright, spec, (0, 0, *upright.size), (wide, high))
+    across, down = wide * upright.height, high * upright.width
+    if max(across, down) <= MOST_STRETCHED * min(across, down):
+        return fitted
+    return replace(fitted, told=(*fitted.told, STRETCHED))
 
 
 def crop(picture: Image.Image, spec: InputSpec) -> Fitted:

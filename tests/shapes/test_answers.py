@@ -13,6 +13,7 @@ from edgemnist.digits.predict.cli import picture_rows
 from edgemnist.digits.predict.run import predict_sources
 from edgemnist.digits.recognize import require_digits
 from edgemnist.errors import DataError, ImageError, UsageError
+from edgemnist.model.prepare import STRETCHED, TO_GREY
 from edgemnist.model.task import task_of
 from tests.conftest import Run
 from tests.notices import Notices
@@ -60,7 +61,10 @@ def test_a_picture_of_any_size_is_prepared_as_the_task_says(name: str, tmp_path:
         predict_sources(exports, pictures, [0])
     shown = predict_sources(exports, pictures, [], show=True, reporter=notices).predictions
     right, (itself,) = shown[2], predict_sources(exports, [], [0], show=True).predictions
-    assert [bool(one.told) for one in shown] == [False, spec.channels == 1, False]
+    high, wide, *_ = spec.shape
+    stretched = [not 0.8 <= across * high / (down * wide) <= 1.25 for across, down in ((300, 200), (40, 40))]
+    assert [TO_GREY in one.told for one in shown] == [False, spec.channels == 1, False]
+    assert [STRETCHED in one.told for one in shown] == [*stretched, False]
     assert (right.image, right.digit) == (itself.image, itself.digit)
     assert all(np.array(one.image).shape == spec.shape for one in shown)
     assert ("Colours were turned into grey" in notices.heard) == (spec.channels == 1)
