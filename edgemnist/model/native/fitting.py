@@ -21,6 +21,9 @@ UNEVEN: Final = 2
 MAX_SIDE: Final = 1023
 """Of the pictures that it is given here."""
 
+_DIGIT: Final = (28, 28)
+"""Of the images that `fit.h` makes: this is a part of the task of digits, beside the engine for its speed."""
+
 MAX_PAPER_SIDE: Final = 4096
 """`EDGEMNIST_MOST_COLUMNS` of `paper.c`."""
 
@@ -78,7 +81,7 @@ class Fitter:
     def digit(self, ink: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Return the ink of one digit, uint8 [h, w], as MNIST would have it; see `fit_digit`."""
         ink = np.ascontiguousarray(ink)
-        image = np.empty((28, 28), dtype=np.uint8)
+        image = np.empty(_DIGIT, dtype=np.uint8)
         height, width = ink.shape
         self._digit(ink.ctypes.data, width, height, image.ctypes.data, self._scratch().ctypes.data)
         return image
@@ -100,7 +103,7 @@ class Fitter:
 
     def _call(self, function: Any, pixels: npt.NDArray[np.uint8]) -> Fitted | int:  # noqa: ANN401 - of ctypes
         pixels = np.ascontiguousarray(pixels)
-        image, found = np.empty((28, 28), dtype=np.uint8), _Found()
+        image, found = np.empty(_DIGIT, dtype=np.uint8), _Found()
         height, width = pixels.shape
         scratch = self._scratch().ctypes.data
         answer: int = function(pixels.ctypes.data, width, height, image.ctypes.data, ctypes.addressof(found), scratch)

@@ -69,11 +69,11 @@ EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
 EXPORT void edgemnist_answer(const edgemnist_call *call);
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
-EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
                                  edgemnist_found *found, void *scratch);
-EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image,
                                edgemnist_found *found, void *scratch);
-EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch);
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image, void *scratch);
 
 EXPORT void edgemnist_use_python(const python_facts *facts);
 
@@ -104,20 +104,20 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
 }
 
 /* Pictures, and ink of up to 1023 x 1023; scratch has room for any. */
-EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
                                  edgemnist_found *found, void *scratch)
 {
     return edgemnist_fit(picture, width, height, image, found, scratch);
 }
 
-EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image,
                                edgemnist_found *found, void *scratch)
 {
     *found = (edgemnist_found){0};
     return edgemnist_fit_ink(ink, width, height, image, found, scratch);
 }
 
-EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t image[784], void *scratch)
+EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image, void *scratch)
 {
     edgemnist_fit_digit(ink, width, height, image, scratch);
 }

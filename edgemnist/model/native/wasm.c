@@ -11,7 +11,7 @@
 extern const edgemnist_kernel edgemnist_wasm;
 
 EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height);
-EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
                           edgemnist_found *found, void *scratch);
 EXPORT size_t edgemnist_open(edgemnist_model *model);
 EXPORT void edgemnist_run(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
@@ -23,7 +23,7 @@ EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height)
 }
 
 /* `edgemnist_fit`, which is not seen from outside itself. */
-EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t image[784],
+EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
                           edgemnist_found *found, void *scratch)
 {
     return edgemnist_fit(picture, width, height, image, found, scratch);
