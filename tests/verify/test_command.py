@@ -121,7 +121,11 @@ def test_data_of_the_environment_is_for_other_commands_and_no_wrong_usage(export
     words = ("verify", "tflite-int8@integer", "--exports", exports, "--json")
     done = run_edgemnist(*words, cwd=tmp_path, env={"EDGEMNIST_DATA": str(tmp_path)})
     assert done.returncode in {0, 1}, done.stderr
-    assert run_edgemnist(*words, "--data", tmp_path, cwd=tmp_path).returncode == 2
+    alone = ("verify", exports / "tflite-int8.tflite")
+    done = run_edgemnist(*alone, cwd=tmp_path, env={"EDGEMNIST_DATA": str(tmp_path)})
+    assert "random inputs" in done.stderr, done.stderr
+    for asked in (words, alone):
+        assert run_edgemnist(*asked, "--data", tmp_path, cwd=tmp_path).returncode == 2
 
 
 def test_another_runtime_has_a_verdict_of_its_own_beside_that_of_the_default(

@@ -300,6 +300,12 @@ def _given(context: typer.Context, names: Collection[str]) -> list[str]:
     return [str(one.opts[0]) for one in context.command.params if one.name in names and _is_given(context, one)]
 
 
+def named_data(context: typer.Context, data: Path | None) -> Path | None:
+    """Return `--data`, but not those of the environment: these stand for MNIST in every command of a shell."""
+    source = context.get_parameter_source("data")
+    return None if source is not None and source.name == "ENVIRONMENT" else data
+
+
 def _is_given(context: typer.Context, parameter: Any) -> bool:  # noqa: ANN401 - Typer's own click has no public types
     source = context.get_parameter_source(parameter.name)
     return source is not None and source.name == "COMMANDLINE"

@@ -32,6 +32,7 @@ _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in 
 
 @app.command(epilog="Example: edgemnist export --format tflite --quantize int8")
 def export(
+    context: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(metavar="[FILE]", help="The same as --model FILE.", show_default=False)
     ] = None,
@@ -126,9 +127,11 @@ def export(
     with quiet_libraries():
         # What is wrong with the model is told before anything is downloaded.
         origin = find_origin(config.model, directory, reporter)
+        source, dataset = origin.source, None
+        if not source.is_usual:
+            data = options.named_data(context, data)
         if data is None and config.model is None:
             data = source_of_training(directory)
-        source, dataset = origin.source, None
         if data is not None or (source.is_usual and source.tflite is None):
             # What an array is, picture or not, it says better than the shape of a tensor; pictures in folders are
             # brought to that, and a table may have as many columns.

@@ -103,8 +103,9 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
             from edgemnist.pipeline.verify.run import write_flips
 
             place = find_exports(exports, fall_back=False)
+            named = options.named_data(context, data)
             evaluation = evaluation_for(
-                reference, place, data, download=not offline, skip_broken=skip_broken, reporter=reporter
+                reference, place, named, usual=data, download=not offline, skip_broken=skip_broken, reporter=reporter
             )
             result = verify_files(
                 reference, artifacts, evaluation, gates=gates, quantization=quantization, reporter=reporter
@@ -118,7 +119,8 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
         with quiet_libraries():
             from edgemnist.pipeline.verify.files import verify_alone
 
-            result = verify_alone(artifacts, data, gates=gates, rounding=rounding, reporter=reporter)
+            named = options.named_data(context, data)
+            result = verify_alone(artifacts, named, gates=gates, rounding=rounding, reporter=reporter)
             step = bench_step(result, artifacts)
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")

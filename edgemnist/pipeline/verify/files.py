@@ -60,15 +60,16 @@ def evaluation_for(
     exports: Path,
     data: Path | None = None,
     *,
+    usual: Path | None = None,
     download: bool = True,
     skip_broken: bool = False,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Return what to compare files with `reference` on.
 
-    Where it reads what digits are given, these are the test images of a data set that was named, else those of the
-    golden pack in `exports`, else those of MNIST. A model of anything else is given the inputs that are named, or
-    random ones: it never loads MNIST.
+    Where it reads what digits are given, these are the test images of a data set that was named, or of the `usual` one,
+    else those of the golden pack in `exports`, else those of MNIST. A model of anything else is given the inputs that
+    are named, or random ones: it never loads MNIST.
 
     Raises DataError if there are none, ManifestError and ArtifactError where the golden pack is damaged, and what
     `inputs_for` and `understood` raise.
@@ -76,6 +77,7 @@ def evaluation_for(
     model = understood(file_model(reference))
     if model.numbers or not default_input().takes_the_same(model.spec or default_input()):
         return inputs_for(understood(file_model(reference), reporter), data, reporter)
+    data = data or usual
     if data is None and (exports / MANIFEST_FILE).exists():
         opened = Exports.open(exports)
         if opened.manifest.golden is not None:
