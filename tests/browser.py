@@ -41,7 +41,9 @@ def chromium() -> Iterator[Chrome]:
     quiet = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
     for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"):
         options.add_argument(argument)
-    for argument in quiet:
+    # A camera that shows a pattern, which pages may use unasked.
+    camera = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+    for argument in (*quiet, *camera):
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     chrome = Chrome(options=options, service=Service(shutil.which("chromedriver")))

@@ -394,6 +394,7 @@ def answered(browser: Any, page: Path, given: Path | str) -> tuple[str, list[str
     """Give a page a picture or numbers; return its answer, and the names and shares of its bars."""
     show(browser, page.as_uri())
     until(browser, lambda: browser.execute_script("return Boolean(globalThis.edgemnist)"))
+    assert not browser.find_element("id", "seen").is_displayed()
     if isinstance(given, Path):
         browser.find_element("id", "ask-file").send_keys(str(given))
     else:
@@ -428,6 +429,24 @@ def test_a_page_takes_a_picture_of_its_size_as_it_is_and_numbers_as_they_are(bro
         assert words in answered(browser, page, tmp_path / given)[0]
     assert answered(browser, tmp_path / "row.html", "1, 2")[0] == "There are 2 numbers, and the model takes 13."
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
+
+
+@pytest.mark.needs("chromium")
+def test_a_page_shows_what_the_camera_sees_and_asks_about_it(browser: Any, tmp_path: Path) -> None:
+    spec = SPECS["colour"]
+    page = write_page(graph_of(spec, "dense"), spec, tmp_path / "model.html", numbers=False, preparer="crop")
+    show(browser, page.as_uri())
+    camera, status = (browser.find_element("id", name) for name in ("ask-camera", "status"))
+    until(browser, camera.is_displayed)
+    camera.click()
+    until(browser, lambda: camera.text == "Take the picture")
+    assert browser.find_element("id", "ask-video").is_displayed()
+    camera.click()
+    until(browser, lambda: "Answered" in status.get_attribute("textContent"))
+    sent = "const sent = document.getElementById('ask-shown'); return [sent.naturalWidth, sent.naturalHeight]"
+    assert browser.execute_script(sent) == browser.execute_script(
+        sent.replace("natural", "video").replace("shown", "video")
+    )
 
 
 @pytest.mark.needs("chromium")

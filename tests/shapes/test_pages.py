@@ -62,6 +62,7 @@ def test_a_picture_or_numbers_are_asked_corrected_and_reviewed(
         assert not find(browser, "pad").is_displayed()
         ask(browser, name, golden.images[0].tolist(), picture)
         until(browser, lambda: "Answered" in text(browser, "status"))
+        assert find(browser, "seen").is_displayed()
         assert Axe().run(browser)["violations"] == []
         if numbers:
             assert text(browser, "digit") == "5 numbers"

@@ -43,9 +43,9 @@ SECURITY: Final = {
     "referrer-policy": "no-referrer",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
 }
-"""On every answer. A file input that opens the phone's camera needs no permission of the page."""
+"""On every answer."""
 
 RAW_SECURITY: Final = [(name.encode(), value.encode()) for name, value in SECURITY.items()]
 CLIENT_CLOSED: Final = 499

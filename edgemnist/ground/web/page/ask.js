@@ -1,4 +1,4 @@
-// The panel that asks about a picture from disk, or about numbers, where the task is not digits. The page of
+// The panel that asks about a picture from disk or the camera, or about numbers, where the task is not digits. The page of
 // `edgemnist export --format web` has it as well.
 
 import { compare, fact, percent } from "./draw.js";
@@ -24,6 +24,8 @@ export class AskPanel {
     element("ask-words").textContent = `${takes.shape.join("×")} numbers, as JSON or with commas or spaces between them`;
     element("comparison").caption.textContent = "The same, answered by every artifact";
     element("confidence").textContent = "nothing asked yet";
+    this.figure = element("seen").closest("figure");
+    this.figure.hidden = true;
     element("bars").replaceChildren();
     element("bars").setAttribute("aria-label", "Probability of each class");
     element("ask-form").addEventListener("submit", (event) => {
@@ -31,6 +33,9 @@ export class AskPanel {
       this.takeNumbers(element("ask-numbers").value);
     });
     element("ask-file").addEventListener("change", (event) => this.take(event.target.files[0]));
+    // Browsers offer it to pages from disk, from this machine, and by HTTPS.
+    element("ask-camera").hidden = !this.isPicture || !navigator.mediaDevices;
+    element("ask-camera").addEventListener("click", () => this.photograph().catch((error) => this.fail(error)));
     document.addEventListener("dragover", (event) => {
       event.preventDefault();
       element("ask-drop").classList.add("over");
@@ -50,6 +55,21 @@ export class AskPanel {
     shown.src = URL.createObjectURL(file);
     shown.hidden = false;
     this.send(file, file.type.startsWith("image/") ? file.type : "application/octet-stream");
+  }
+
+  // Show what the camera sees, or ask about it.
+  async photograph() {
+    const video = element("ask-video");
+    if (video.hidden) {
+      video.srcObject = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" } });
+      await video.play();
+      video.hidden = false;
+      element("ask-camera").textContent = "Take the picture";
+      return;
+    }
+    const canvas = Object.assign(document.createElement("canvas"), { width: video.videoWidth, height: video.videoHeight });
+    canvas.getContext("2d").drawImage(video, 0, 0);
+    canvas.toBlob((picture) => this.take(picture));
   }
 
   takeNumbers(text) {
@@ -91,7 +111,7 @@ export class AskPanel {
     element("confidence").textContent = "no answer";
     element("bars").replaceChildren();
     element("comparison").hidden = true;
-    element("seen").width = 1;
+    this.figure.hidden = true;
     for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) fact(id, "–");
   }
 
@@ -104,6 +124,7 @@ export class AskPanel {
     element("bars").hidden = Boolean(values);
     const shares = probabilities.map((share, index) => [share, result.labels[index]]);
     element("bars").replaceChildren(...shares.sort((one, other) => other[0] - one[0]).slice(0, BARS).map(bar));
+    this.figure.hidden = false;
     if (this.isPicture) picture(element("seen"), image.flat(Infinity), this.takes.shape);
     else curve(element("seen"), image.flat(Infinity));
     element("seen").setAttribute("aria-label", `What the model saw, answered with ${title}`);

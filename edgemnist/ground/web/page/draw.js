@@ -154,7 +154,8 @@ function bar() {
 function picture(rows) {
   const pixels = new ImageData(rows[0].length, rows.length);
   rows.flat().forEach((value, index) => pixels.data.set([value, value, value, 255], 4 * index));
-  element("seen").getContext("2d").putImageData(pixels, 0, 0);
+  const seen = Object.assign(element("seen"), { width: pixels.width, height: pixels.height });
+  seen.getContext("2d").putImageData(pixels, 0, 0);
 }
 
 export function compare(result) {

@@ -1,6 +1,6 @@
 // The engine in WebAssembly: answers inputs with the model's scores, and finds the digit on a picture.
 
-const DIGIT = 784; // 28 × 28
+const DIGIT = 784; // bytes of an image of a digit, as edgemnist_find makes it
 const FIT = ["found", "blank", "uneven"]; // what edgemnist_find returns
 
 export class Engine {

@@ -1,4 +1,4 @@
-// The page of any other model by itself: a picture from disk or numbers in, bars with names out.
+// The page of any other model by itself: a picture from disk or the camera, or numbers in, bars with names out.
 
 import { AskPanel } from "./ask.js";
 import { start } from "./engine.js";
