@@ -244,9 +244,15 @@ def _open(path: Path) -> _File:
         )
     users = {node.op_type for node in graph.node if name in node.input}
     if kind.elem_type not in _FLOATS and (kind.elem_type not in _INTEGERS or users != {"Cast"}):
-        types = {number: name.lower() for name, number in onnx.TensorProto.DataType.items()}
-        found = types.get(kind.elem_type, "an unknown type")
-        raise UsageError(f"{path} computes with numbers of {found}", hint="Only a float32 file can be exported.")
+        raise UsageError(
+            f"{path} computes with numbers of {_type(kind.elem_type)}", hint="Only a float32 file can be exported."
+        )
+    answers = scores[0].type.tensor_type.elem_type
+    if answers not in {0, *_FLOATS}:
+        raise UsageError(
+            f"{path} answers with numbers of {_type(answers)}, in {scores[0].name!r}",
+            hint="Export the model without what makes a label of its scores, or rounds its answer.",
+        )
     output = maps.get(scores[0].name, scores[0].name)
     _prune(path, graph, output)
     return _File(
@@ -259,6 +265,13 @@ def _open(path: Path) -> _File:
         dtype=(_FLOATS | _INTEGERS)[kind.elem_type],
         channels_first=_is_channels_first(graph, name, sizes),
     )
+
+
+def _type(number: int) -> str:
+    import onnx
+
+    names = {value: name.lower() for name, value in onnx.TensorProto.DataType.items()}
+    return str(names.get(number, "an unknown type"))
 
 
 def _prune(path: Path, graph: Foreign, output: str) -> None:
