@@ -250,6 +250,17 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
         verdict = joint({name: one.verdict for name, one in parts.items()}, basis)
         ranked = sorted(parts.items(), key=lambda one: _RANK(one[1].state))
         reasons = [f"{name}: {reason}" for name, one in ranked for reason in one.reasons]
+    boards = [
+        BoardHealth(
+            host=one.name,
+            state=found.state,
+            verdict=found.verdict,
+            images=one.record.recent.images,
+            accuracy=None if (now := estimated(one.record, one.record.recent)) is None else now.accuracy,
+            evidence=_power(total(one.record.evidence)),
+        )
+        for one, found in zip(places, judged, strict=True)
+    ]
     lately, first = record.recent, record.first if record.first_complete else None
     golden = record.golden
     return HealthReport(
@@ -278,10 +289,7 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
             evidence=None if first is None else mixture_evidence(first.classes, lately.classes),
         ),
         samples=_samples_of(whole.changed[0], places) if whole.changed else [],
-        boards=[
-            *(_board(one, found) for one, found in zip(places, judged, strict=True)),
-            *sorted(faults, key=lambda one: one.host),
-        ],
+        boards=[*boards, *sorted(faults, key=lambda one: one.host)],
     )
 
 
@@ -402,18 +410,6 @@ def _samples_of(changed: str, places: Sequence[Place]) -> list[ChangedSample]:
         )
         for one, sample in chosen
     ]
-
-
-def _board(one: Place, judged: Judgement) -> BoardHealth:
-    found = estimated(one.record, one.record.recent)
-    return BoardHealth(
-        host=one.name,
-        state=judged.state,
-        verdict=judged.verdict,
-        images=one.record.recent.images,
-        accuracy=None if found is None else found.accuracy,
-        evidence=_power(total(one.record.evidence)),
-    )
 
 
 PARALLEL = 20

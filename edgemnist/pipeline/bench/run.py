@@ -191,7 +191,7 @@ def bench(
     config = config or BenchConfig()
     subjects = choose_subjects(exports, names, config, reporter)
     images = bench_inputs(exports, subjects, data, reporter)
-    measured = measure_all([NULL, *subjects], images, config, reporter)
+    measured = measure_all([NULL, *subjects], images, config, WorkerReport, reporter)
     host = host_facts()
     results = [latency(subject, measured[subject.key], config) for subject in subjects]
     spec = next((one.model.spec for one in subjects if one.model.spec is not None), default_input())
@@ -348,20 +348,27 @@ def bench_inputs(
 
 
 def measure_all(
-    subjects: Sequence[Subject], images: Sequence[Images], config: BenchConfig, reporter: Reporter = SILENT
-) -> dict[str, list[Measured[WorkerReport]]]:
+    subjects: Sequence[Subject],
+    images: Sequence[Images],
+    config: BenchConfig,
+    kind: type[ReportT],
+    reporter: Reporter = SILENT,
+    *,
+    scenario: ScenarioConfig | None = None,
+) -> dict[str, list[Measured[ReportT]]]:
     """Return what was measured by `Subject.key`, one item a round; `images` are of `bench_inputs`.
 
-    Raises MeasurementError where a process dies.
+    `kind` is what processes report, a `ScenarioReport` where they play a scenario. Raises MeasurementError where one
+    dies.
     """
-    measured: dict[str, list[Measured[WorkerReport]]] = {subject.key: [] for subject in subjects}
+    measured: dict[str, list[Measured[ReportT]]] = {subject.key: [] for subject in subjects}
     turns = [turn for turn in interleave(subjects, config.rounds) if takes_part(*turn, config.rounds)]
     quietest: float | None = None
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
         for done, (number, subject) in enumerate(turns):
             task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
-            request = request_for(subject, config, scratch)
-            block = measure(subject.key, request, WorkerReport, repeats=config.repeats, quietest=quietest)
+            request = request_for(subject, config, scratch, scenario)
+            block = measure(subject.key, request, kind, repeats=config.repeats, quietest=quietest)
             measured[subject.key].append(block)
             quietest = quieter(block.report.reference, quietest)
     return measured
@@ -513,7 +520,7 @@ def compare_models(
         # A file against itself shows how large the noise is.
         theirs = replace(theirs, model=replace(theirs.model, artifact=f"{theirs.model.artifact} again"))
     sides = (ours, theirs)
-    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, reporter)
+    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, WorkerReport, reporter)
     first, second = (latency(side, measured[side.key], config) for side in sides)
     samples = in_microseconds(sides, measured, lambda report: report.samples)
     ratio = None

@@ -29,17 +29,10 @@ from edgemnist.pipeline.bench.protocol import (
     ScenarioConfig,
     ScenarioReport,
     Trial,
+    WorkerReport,
 )
-from edgemnist.pipeline.bench.quality import host_warnings, quieter, summarise
-from edgemnist.pipeline.bench.run import (
-    bench_inputs,
-    choose_subjects,
-    latency,
-    measure,
-    measure_all,
-    request_for,
-    scratch_directory,
-)
+from edgemnist.pipeline.bench.quality import host_warnings, summarise
+from edgemnist.pipeline.bench.run import bench_inputs, choose_subjects, latency, measure_all
 
 PERCENTILE: Final = 0.90
 """What MLPerf Inference reports for its single-stream scenario."""
@@ -118,7 +111,7 @@ def _single_stream(
     scenario: ScenarioConfig,
     reporter: Reporter,
 ) -> Iterator[ScenarioRun]:
-    measured = measure_all(subjects, images, config, reporter)
+    measured = measure_all(subjects, images, config, WorkerReport, reporter)
     for subject in subjects:
         samples = [sample for one in measured[subject.key] for sample in one.report.samples]
         figures = latency(subject, measured[subject.key], config)
@@ -133,16 +126,12 @@ def _under_load(
     scenario: ScenarioConfig,
     reporter: Reporter,
 ) -> Iterator[ScenarioRun]:
-    quietest: float | None = None
-    with scratch_directory(images) as scratch, reporter.task("Measuring", len(subjects)) as task:
-        for done, subject in enumerate(subjects):
-            task.update(done, subject.key)
-            request = request_for(subject, config, scratch, scenario)
-            measured = measure(subject.key, request, ScenarioReport, repeats=config.repeats, quietest=quietest)
-            report = measured.report
-            quietest = quieter(report.reference, quietest)
-            warnings = [*overload(scenario.resolved_rate, report.typical), *measured.taints]
-            yield _run(subject, scenario, report.trials, warnings, tainted=bool(measured.taints))
+    once = replace(config, rounds=1)
+    measured = measure_all(subjects, images, once, ScenarioReport, reporter, scenario=scenario)
+    for subject in subjects:
+        (one,) = measured[subject.key]
+        warnings = [*overload(scenario.resolved_rate, one.report.typical), *one.taints]
+        yield _run(subject, scenario, one.report.trials, warnings, tainted=bool(one.taints))
 
 
 def overload(rate: float | None, typical: float) -> list[str]:

@@ -305,16 +305,14 @@ def guess_quantization(file: Path) -> str | None:
 
 
 _INTEGER: Final = frozenset({"int8", "uint8"})
-_FOUR_BITS: Final = frozenset({"int4", "uint4"})
+_WEIGHTS: Final = {"bfloat16": "float16", "uint4": "int4"} | {one: one for one in ("float32", "float16", "int4")}
 
 
 def _quantization(weight: str, *, integer_inputs: bool) -> str:
     """Return the quantization of a weight, empty for a type that no weight has."""
     if weight in _INTEGER:
         return "int8" if integer_inputs else "dynamic"
-    return {"float32": "float32", "float16": "float16", "bfloat16": "float16"}.get(
-        weight, "int4" if weight in _FOUR_BITS else ""
-    )
+    return _WEIGHTS.get(weight, "")
 
 
 def _of_tflite(graph: Graph) -> Iterator[tuple[str, int]]:
@@ -364,19 +362,15 @@ def _of_onnx(graph: onnxgraph.Graph) -> Iterator[tuple[str, int]]:
             yield _quantization(dtype, integer_inputs=integers), weight.size
 
 
-def _is_logits_export(model: Model) -> bool:
-    """Return whether the manifest beside a file says that its softmax was left out on purpose."""
-    beside = recorded_beside(model.path, model.sha256)
-    return beside is not None and isinstance(beside[1], Artifact) and beside[1].logits
-
-
 def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool, doubts: Sequence[str] = ()) -> Subject:
     """Return a file to compare with a reference, which answers with logits or not."""
     # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
     classifier = replace(model, labels=None).load()
     misfit = pack.misfit(classifier)
     mistakes = [misfit] if misfit else []
-    if not misfit and classifier.answers_logits and not logits and not _is_logits_export(model):
+    beside = recorded_beside(model.path, model.sha256)
+    on_purpose = beside is not None and isinstance(beside[1], Artifact) and beside[1].logits
+    if not misfit and classifier.answers_logits and not logits and not on_purpose:
         mistakes.append("it answers with logits where the reference answers with probabilities: its softmax is missing")
     known = Basis(artifact=model.sha256, model=pack.model_sha256, golden=pack.data.sha256, images=len(pack))
     return Subject(

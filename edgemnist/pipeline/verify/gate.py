@@ -338,19 +338,15 @@ def read_gates(path: Path) -> GateTable:
             raise UnknownNameError(f"quantization or artifact, named in {path},", name, known)
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {name} is {table!r}, not a table", hint=f"Write [{name}] with its limits below.")
-        changes[name] = {key: _checked(path, name, key, value) for key, value in table.items()}
+        for key, value in table.items():
+            if key not in LIMITS:
+                raise UnknownNameError(f"limit, named in {path} at [{name}],", key, LIMITS)
+            most = LIMITS[key].largest
+            # A bool is an int to Python, and no limit.
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
+                raise UsageError(f"{path}: {key} of [{name}] must be a number between 0 and {most:g} (got {value!r})")
+        changes[name] = {key: float(value) for key, value in table.items()}
     return GateTable(changes=changes, sha256=sha256(data))
-
-
-def _checked(path: Path, name: str, key: str, value: object) -> float:
-    if key not in LIMITS:
-        raise UnknownNameError(f"limit, named in {path} at [{name}],", key, LIMITS)
-    # A bool is an int to Python, and no limit.
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= LIMITS[key].largest:
-        return float(value)
-    raise UsageError(
-        f"{path}: {key} of [{name}] must be a number between 0 and {LIMITS[key].largest:g} (got {value!r})"
-    )
 
 
 def gate_toml(gates: GateTable) -> str:
