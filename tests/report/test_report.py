@@ -1,5 +1,6 @@
 """What goes into a report and what does not, and the form for a pull request."""
 
+import dataclasses
 import itertools
 import json
 import shutil
@@ -11,7 +12,9 @@ import pytest
 
 from edgemnist.errors import MissingDependencyError, UsageError
 from edgemnist.ground.results.pipeline import Candidate
+from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.model.exports import Exports
+from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from tests.conftest import Run
@@ -54,6 +57,18 @@ def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_comp
         exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")])
     )
     assert not [command for command in read_report_data(Exports.open(exports)).missing() if "verify" in command]
+
+
+def test_where_no_gate_is_known_to_be_passed_nothing_else_is_said(known_exports: Path) -> None:
+    facts = read_report_data(Exports.open(known_exports))
+    assert facts.verified is not None
+    assert facts.benched is not None
+    doubted = Verdict(outcome=UNKNOWN, reasons=["On 10 images nobody can tell."])
+    artifacts = [msgspec.structs.replace(one, passed=False, verdict=doubted) for one in facts.verified.artifacts]
+    verified = msgspec.structs.replace(facts.verified, artifacts=artifacts)
+    page = html_page(dataclasses.replace(facts, verified=verified, advice=weigh(verified, facts.benched, {})))
+    assert "<h1>Not known what to ship</h1>" in page
+    assert "No artifact is known to have passed its gate: On 10 images nobody can tell." in page
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:

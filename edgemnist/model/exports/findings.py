@@ -28,7 +28,7 @@ from edgemnist.ground.results.bench import (
     ScenariosResult,
     with_speedups,
 )
-from edgemnist.ground.results.verdict import listed
+from edgemnist.ground.results.verdict import UNKNOWN, listed
 from edgemnist.ground.results.verify import ArtifactParity, VerifyResult, verdict_on
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports.manifest import decode_versioned
@@ -335,13 +335,16 @@ def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tu
     or a measurement of one that passed was disturbed. Runtimes that must be asked for by name are never chosen for a
     board, nor is an artifact that lost accuracy beyond chance, unless a person's limit allows that.
     """
+    verified = list(verified)
     eligible = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
     passed = [parity for parity in eligible if parity.shippable]
     if not passed and eligible:
         lost = "; ".join(f"{parity.name} is {parity.loss}" for parity in eligible)
         return None, f"What passed its gate lost accuracy: {lost}."
     if not passed:
-        return None, "No artifact passed its gate."
+        open_ones = {reason for one in verified if one.verdict.outcome == UNKNOWN for reason in one.verdict.reasons}
+        why = f"No artifact is known to have passed its gate: {' '.join(sorted(open_ones))}"
+        return None, why if open_ones else "No artifact passed its gate."
     latencies = {(latency.name, latency.sha256): latency for latency in benched}
     candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
     if not candidates:
