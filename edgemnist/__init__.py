@@ -6,9 +6,10 @@ classifier = exports.load("tflite-int8")                        # only if its ha
 classifier = edgemnist.load("mine.onnx", runtime="openvino")    # any model file
 classifier.predict(edgemnist.prepare("digit.png"))              # any picture of one digit → int64 [1]
 classifier.predict_names(edgemnist.prepare("digit.png"))        # its name → ["7"]
-classifier.predict_proba(images)                                # uint8 [N, 28, 28], or 0 to 1 → float32 [N, C]
+classifier.predict_proba(images)                                # uint8 [N, H, W], or 0 to 1 → float32 [N, C]
 
-Images are an array or a list: one image [28, 28], several [N, 28, 28] or [N, 28, 28, 1], or their pixels [N, 784].
+Inputs are an array or a list, of the model's own shape: one image [H, W], several [N, H, W] or [N, H, W, 1], or their
+pixels [N, H·W]; in colour [N, H, W, 3]; numbers float32 [N, …].
 Whole numbers are pixels of 0 to 255; fractions are shares of white, 0 to 1, unless one in the call is larger than 1.
 What may be either, such as a mask of 0 and 1 that is not of bytes, is refused.
 """
