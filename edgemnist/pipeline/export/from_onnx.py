@@ -230,7 +230,8 @@ def _open(path: Path) -> _File:
     given = {tensor.name for tensor in graph.initializer}
     inputs = [tensor for tensor in graph.input if tensor.name not in given]
     maps = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "ZipMap"}
-    scores = [tensor for tensor in graph.output if tensor.type.tensor_type.elem_type not in _LABELS]
+    outputs = [*graph.output]
+    scores = [tensor for tensor in outputs if tensor.type.tensor_type.elem_type not in _LABELS] or outputs
     if len(inputs) != 1 or len(scores) != 1:
         names = textwrap.shorten(", ".join(tensor.name for tensor in (*inputs, *graph.output)), 200, placeholder=" …")
         raise UsageError(f"{path} must have one input and one output of numbers (it has {names})", hint=HINT)
