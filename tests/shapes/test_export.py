@@ -12,6 +12,7 @@ from edgemnist.errors import ModelError
 from edgemnist.ground.results.pipeline import ExportResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.runtimes import load
+from edgemnist.model.runtimes.keras import KerasClassifier
 from edgemnist.pipeline.data.dataset import Dataset, Split, identified
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model
@@ -130,6 +131,10 @@ def test_what_cannot_fit_is_refused_by_name(make: Callable[[Any], Any], said: st
     import keras
 
     make(keras).save(tmp_path / "mine.keras")
+    if make is not remembering:
+        # A child process that tries a stranger's file uses the same words.
+        with pytest.raises(ModelError, match=said):
+            KerasClassifier(make(keras), tmp_path / "mine.keras")
     with pytest.raises(ModelError, match=said):
         exported(tmp_path / "mine.keras", None, tmp_path / "e")
     assert not (tmp_path / "e").exists()

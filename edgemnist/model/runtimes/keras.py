@@ -19,7 +19,7 @@ import numpy.typing as npt
 from edgemnist.errors import ArtifactError, ModelError, temporary_files_failed
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.formatting import count
-from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.inputs import MOST_AXES, InputSpec
 from edgemnist.model.runtimes import KERAS, KERAS_H5, identify, read_model
 from edgemnist.model.runtimes.interface import SIGMOIDS, ChunkedClassifier, Options, infer_spec
 from edgemnist.model.runtimes.pixels import Numbers, encoder
@@ -79,9 +79,8 @@ def check_model(
     `spec` is what it should read, by default what digits are. With `numbers`, its answers may be anything.
     """
     spec = spec or default_task().input
-    inputs, outputs = (getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or [])
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise _unfit(path, f"it has {count(len(inputs), 'input')} and {count(len(outputs), 'output')}", spec)
+    check_ends(model, path)
+    inputs, outputs = model.inputs, model.outputs
     batch, *image = inputs[0].shape
     try:
         spec.axes(image)
@@ -101,6 +100,27 @@ def check_model(
             "nor logits, so they do not tell how sure it is",
             hint="End it with softmax or sigmoid, or with a Dense layer without an activation.",
         )
+
+
+def check_ends(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
+    """Raise ModelError for several inputs or outputs, and for sizes that are free."""
+    inputs, outputs = (getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or [])
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise ModelError(
+            f"{path} does not map one input to one answer: it has {count(len(inputs), 'input')} and "
+            f"{count(len(outputs), 'output')}",
+            hint="Save a part of it that does: keras.Model(input, output).save(FILE)",
+        )
+    for verb, tensor in (("takes", inputs[0]), ("answers with", outputs[0])):
+        sizes = tensor.shape[1:]
+        if None in sizes or len(sizes) > MOST_AXES:
+            name = tensor._keras_history.operation.name  # noqa: SLF001 - there is no public way
+            words = ", ".join("N" if size is None else str(size) for size in tensor.shape)
+            raise ModelError(
+                f"{path} cannot be exported: its layer {name!r} {verb} [{words}], but beside the first size, one to "
+                f"{MOST_AXES} fixed ones must follow",
+                hint="Build it with fixed sizes, and copy the weights.",
+            )
 
 
 def _last_function(tensor: Any) -> str:  # noqa: ANN401 - Keras has no types

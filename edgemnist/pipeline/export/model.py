@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, ManifestError, ModelError
 from edgemnist.ground.arrays import Probabilities
-from edgemnist.ground.formatting import count
-from edgemnist.ground.inputs import MOST_AXES, InputSpec
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import Reporter
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports.manifest import (
@@ -31,7 +30,7 @@ from edgemnist.model.exports.models import recorded_beside
 from edgemnist.model.runtimes import KERAS, KERAS_H5, ONNX, RUNTIMES, TFLITE, identify, read_model
 from edgemnist.model.runtimes.integer import IntegerClassifier
 from edgemnist.model.runtimes.interface import CHUNK, ChunkedClassifier, infer_spec
-from edgemnist.model.runtimes.keras import KerasClassifier, decode_keras_model, in_float32, model_bytes
+from edgemnist.model.runtimes.keras import KerasClassifier, check_ends, decode_keras_model, in_float32, model_bytes
 from edgemnist.model.runtimes.onnxruntime import ONNXRuntimeClassifier
 from edgemnist.model.runtimes.pixels import Numbers
 from edgemnist.model.runtimes.tflite import read_graph
@@ -279,7 +278,7 @@ def _decode_tflite(data: bytes, path: Path) -> Source:
 def _decode_keras(data: bytes, path: Path) -> Source:
     RUNTIMES["keras"].load()
     model = decode_keras_model(data, path)
-    _check_ends(model, path)
+    check_ends(model, path)
     check_layers(model, path)
     spec, numbers, guesses = _ends(in_float32(model), path)
     if not str(model.inputs[0].dtype).startswith(("float", "bfloat")):
@@ -303,27 +302,6 @@ def _decode_keras(data: bytes, path: Path) -> Source:
         guesses=guesses,
         parameters=int(model.count_params()),
     )
-
-
-def _check_ends(model: Any, path: Path) -> None:  # noqa: ANN401 - Keras has no types
-    """Raise ModelError for several inputs or outputs, and for sizes that are free."""
-    inputs, outputs = (getattr(model, "inputs", None) or [], getattr(model, "outputs", None) or [])
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise ModelError(
-            f"{path} does not map one input to one answer: it has {count(len(inputs), 'input')} and "
-            f"{count(len(outputs), 'output')}",
-            hint="Save a part of it that does: keras.Model(input, output).save(FILE)",
-        )
-    for verb, tensor in (("takes", inputs[0]), ("answers with", outputs[0])):
-        sizes = tensor.shape[1:]
-        if None in sizes or len(sizes) > MOST_AXES:
-            name = tensor._keras_history.operation.name  # noqa: SLF001 - there is no public way
-            words = ", ".join("N" if size is None else str(size) for size in tensor.shape)
-            raise ModelError(
-                f"{path} cannot be exported: its layer {name!r} {verb} [{words}], but beside the first size, one to "
-                f"{MOST_AXES} fixed ones must follow",
-                hint="Build it with fixed sizes, and copy the weights.",
-            )
 
 
 def _ends(model: Any, path: Path) -> tuple[InputSpec, bool, tuple[str, ...]]:  # noqa: ANN401 - Keras has no types
