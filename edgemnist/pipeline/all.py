@@ -17,6 +17,7 @@ from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, disturbed, outcome, table
 from edgemnist.ground.formatting import kilobytes, microseconds, percent, ratio
 from edgemnist.ground.progress import SILENT, Reporter
+from edgemnist.ground.results.verdict import MISSED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,6 +166,8 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     data = result.train.data
     heading = f"{data.source}: {data.train:,} {result.export.noun}s to train, {data.test:,} to test."
     passed = result.recommended is not None
-    last = closing(f"Ship {result.recommended or 'nothing'}.", command("report", exports), passed=passed)
+    missed = all(one.verdict.outcome == MISSED for one in result.verify.artifacts)
+    said = f"Ship {result.recommended}" if passed else "Nothing to ship" if missed else "Not known what to ship"
+    last = closing(f"{said}.", command("report", exports), passed=passed)
     legend = disturbed(latency.tainted for latency in result.bench.results)
     return Group(Text(heading), page, *legend, Text(result.reason), last)

@@ -214,7 +214,7 @@ LAST: list[tuple[RenderableType, str]] = [
     (played(None, None), "2 of 2 boards measured. Next: edgemnist verify --on a"),
     (played(None, OFF), "1 of 2 boards measured. Next: edgemnist doctor --on b"),
     (recommended("tflite-int8"), "Ship tflite-int8. Next: edgemnist bundle"),
-    (recommended(None), "Ship nothing. Next: edgemnist bundle"),
+    (recommended(None), "Not known what to ship. Next: edgemnist bundle"),
     (promoted(passed=True, previous="r1"), "Next: edgemnist release list --to me@pi"),
     (promoted(passed=True, dropped=True), "Next: edgemnist release list --to me@pi"),
     (promoted(passed=False, reasons=["Too few."]), "Next: edgemnist release promote --to me@pi --drop"),

@@ -187,6 +187,12 @@ class RecommendResult(Result, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
     """Reasons not to rely on the choice, in words."""
 
+    @property
+    def headline(self) -> str:
+        """The answer in a few words."""
+        nothing = "Not known what to ship" if self.verdict.outcome == UNKNOWN else "Nothing to ship"
+        return f"Ship {self.recommended}" if self.recommended else nothing
+
 
 class ReportResult(Result, frozen=True, kw_only=True):
     """`edgemnist report`."""

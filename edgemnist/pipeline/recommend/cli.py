@@ -60,7 +60,7 @@ def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
             one.fits_in or "",
             outcome(one.outcome),
         )
-    last = closing(f"Ship {result.recommended or 'nothing'}.", step, passed=result.recommended is not None)
+    last = closing(f"{result.headline}.", step, passed=result.recommended is not None)
     facts = [Text(f"- {fact}") for fact in result.facts]
     table_of_candidates = [page] if result.candidates else []
     notes = [*disturbed(one.tainted for one in result.candidates), *quality(result.warnings)]

@@ -94,8 +94,7 @@ class ReportData:
         if self.advice is None:
             names = {artifact.name for artifact in self.manifest.artifacts}
             return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
-        nothing = "Not known what to ship" if self.advice.verdict.outcome == UNKNOWN else "Nothing to ship"
-        return f"Ship {self.recommended}" if self.recommended else nothing
+        return self.advice.headline
 
     def parity(self, name: str) -> ArtifactParity | None:
         """Return what `verify` says about a model."""
