@@ -167,14 +167,6 @@ def test_what_is_not_known_does_not_ship(rows: list[ArtifactParity], times: list
     assert (found.recommended is not None) == found.verdict.passed
 
 
-def test_what_is_not_known_is_told_with_its_reason() -> None:
-    open_one = msgspec.structs.replace(
-        parity("a-int8", passed=False), verdict=Verdict(outcome=UNKNOWN, reasons=["Few."])
-    )
-    found = weigh(verified(open_one, parity("b-int8", passed=False)), benched(latency("a-int8", 1.0)), PI_5)
-    assert found.reason == "No artifact is known to have passed its gate: Few."
-
-
 def test_the_next_step_leads_back_to_bench_only_from_what_might_ship() -> None:
     taken, lost = latency("a-int8", 1.0), latency("b-int8", 9.0)
     rows = verified(parity("a-int8"), parity("b-int8", passed=False))
