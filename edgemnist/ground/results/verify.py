@@ -40,6 +40,26 @@ class Flip(Part, frozen=True, kw_only=True):
     nobody knows which one is right."""
 
 
+class FlipCause(Part, frozen=True, kw_only=True):
+    """What, repaired in the NumPy form of a full-int8 file, gives a label back; see `edgemnist.pipeline.verify.why`."""
+
+    index: int
+    """As in `Flip`."""
+    cause: str
+    """`tie` on the output's grid, `rounding` rule, `input` range, `saturation`, `weights` or `scale` too coarse;
+    `several` of these together, or `unknown`, where nothing gives the label back."""
+    repaired: int = 1
+    """Tensors repaired at once: 1, or as many as have this cause; 0 if it is unknown."""
+    operator: int | None = None
+    """Place in the file, from 0, of the first operator whose values that changes; None for the input."""
+    kind: str = ""
+    tensor: str = ""
+    """What it makes, by its name in the file."""
+    channel: int | None = None
+    steps: float = 0.0
+    """The most that one of these values is off, in steps of the tensor, and the channel in which that is."""
+
+
 class Interval(Part, frozen=True, kw_only=True):
     """A 95 % confidence interval."""
 
@@ -155,6 +175,8 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Of the artifact that was verified: a result holds for this file only."""
     flipped: list[Flip] = msgspec.field(default_factory=list)
     """Every image whose label changed, in order."""
+    why: list[FlipCause] = msgspec.field(default_factory=list)
+    """Why, for the first of these; only with `--why`, and of a full-int8 file."""
     accuracy_interval: Interval | None = None
     """Wilson's interval of the accuracy; None in a file that an earlier edgemnist saved without SciPy."""
     mcnemar_p: float | None = None

@@ -22,6 +22,7 @@ HTML: Final = "a report in HTML"
 JSON: Final = "a result in JSON"
 XML: Final = "a result in XML"
 ZIP: Final = "a bundle"
+NODE_DATA: Final = "node data for Model Explorer"
 
 _BEGINNINGS: Final = {
     PNG: rb"\x89PNG",
@@ -33,6 +34,7 @@ _BEGINNINGS: Final = {
     JSON: rb"\{\s*\"schema_version\":",
     XML: rb"<\?xml [^>]*>\s*<testsuites name=\"edgemnist verify\"",
     ZIP: rb"PK\x03\x04",
+    NODE_DATA: rb"\{\s*\"main\": \{\s*\"results\":",
 }
 """How files of each kind begin if they were written here; pictures, whoever wrote them."""
 _MOST_BEGINNING: Final = 4096

@@ -176,6 +176,13 @@ Step: TypeAlias = Callable[[Quantized], Quantized]
 Rescale: TypeAlias = Callable[[Raw, "Raw | int", "Raw | int"], Raw]
 """Values times a multiplier, (mantissa, exponent), as integers."""
 
+ACTIVATION_ENDS: Final = {
+    "none": (-math.inf, math.inf),
+    "relu": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "relu_n1_to_1": (-1.0, 1.0),
+}
+"""What a fused activation leaves of real numbers."""
 BOUNDS: Final = {"int8": (-128, 127), "uint8": (0, 255)}
 _WEIGHTS: Final = {
     "FULLY_CONNECTED": ("matrix", 2, 0),
@@ -278,10 +285,9 @@ def activation_range(target: Tensor, activation: str) -> tuple[int, int]:
     """Return the lowest and the highest quantized value that a fused activation leaves."""
     scale, zero_point = affine(target)
     low, high = BOUNDS[target.dtype]
-    ranges = {"none": (-math.inf, math.inf), "relu": (0.0, math.inf), "relu6": (0.0, 6.0), "relu_n1_to_1": (-1.0, 1.0)}
-    if activation not in ranges:
+    if activation not in ACTIVATION_ENDS:
         raise ValueError(f"it has a fused {activation}")
-    real_low, real_high = ranges[activation]
+    real_low, real_high = ACTIVATION_ENDS[activation]
     # In float32, as the kernels have it: between two steps the one or the other.
     if real_low > -math.inf:
         low = max(low, zero_point + _round(ratio(real_low, over=scale, in_double=False)))

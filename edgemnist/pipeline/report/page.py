@@ -1,6 +1,7 @@
 """The report: one HTML file that needs nothing else, or its summary in Markdown for a pull request."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, Scenario
 from edgemnist.ground.results.pipeline import RecommendResult, ReportResult, TrainResult
 from edgemnist.ground.results.samples import UNCHANGED, HealthReport
 from edgemnist.ground.results.verdict import UNKNOWN
-from edgemnist.ground.results.verify import ArtifactParity, VerifyResult
+from edgemnist.ground.results.verify import ArtifactParity, FlipCause, VerifyResult
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import CURRENT, Exports
 from edgemnist.model.exports.golden import GoldenPack
@@ -45,6 +46,7 @@ from edgemnist.pipeline.report.figures import (
 from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN
+from edgemnist.pipeline.verify.why import why_words
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -326,12 +328,19 @@ def _galleries(facts: ReportData) -> list[dict[str, Any]]:
             "name": one.name,
             "counts": {kind: sum(flip.kind == kind for flip in one.flipped) for kind in ("broken", "fixed", "changed")},
             "flips": one.flipped[:MOST_FLIPS],
+            "why": f"{why_words(one.why)} Operators: {_operators(one.why)}." if one.why else "",
             "more": max(0, len(one.flipped) - MOST_FLIPS),
         }
         for one in (facts.verified.artifacts if facts.verified else [])
         if one.flipped
     ]
     return sorted(galleries, key=lambda gallery: gallery["name"] != facts.recommended)
+
+
+def _operators(causes: Sequence[FlipCause]) -> str:
+    """Return how many flips each operator causes, the one with most first."""
+    named = ("the input" if one.operator is None else f"{one.operator} {one.kind}" for one in causes if one.tensor)
+    return ", ".join(f"{name} {number}" for name, number in Counter(named).most_common()) or "none"
 
 
 def _quality(facts: ReportData) -> list[str]:

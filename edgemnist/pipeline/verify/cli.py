@@ -41,6 +41,10 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     rounding: bool = flag(
         "--rounding", "Say which rounding rule the runtime of each int8 artifact uses.", panel=options.ADVANCED
     ),
+    why: bool = flag("--why", "Explain flips of int8 files: the cause that, repaired, gives the label back."),
+    node_data: Path | None = option(
+        "--node-data FILE", "With --why: write the flips of each operator, for Model Explorer.", panel=options.ADVANCED
+    ),
     junit: Path | None = option("--junit FILE", "Write the result as JUnit XML, for CI.", panel=options.ADVANCED),
     reference: str | None = option("--reference FILE", "Compare model files with this one; no manifest is needed."),
     quantization: str | None = option(
@@ -60,14 +64,16 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     from edgemnist.ground.results.verify import GateResult, VerifyResult
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports.models import is_file
-    from edgemnist.model.exports.outputs import PNG, XML, check_output
+    from edgemnist.model.exports.outputs import NODE_DATA, PNG, XML, check_output
     from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, read_gates
     from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, next_words, verify_page
+    from edgemnist.pipeline.verify.why import write_node_data
     from edgemnist.pipeline.verify.written import junit_xml
 
     options.check_png(sheet)
     check_output("--sheet", sheet, PNG)
     check_output("--junit", junit, XML)
+    check_output("--node-data", node_data, NODE_DATA)
     limits = {FLIPS: max_flips, DROP: max_drop, ABS_DIFF: max_diff}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     table = GateTable() if gate is None else read_gates(gate)
@@ -81,7 +87,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     if on:
         options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
         words = options.given_words(
-            context, without=options.HERE | {"gate", "junit", "data", "offline", "skip_broken", "flips"}
+            context, without=options.HERE | {"gate", "junit", "node_data", "data", "offline", "skip_broken", "flips"}
         )
         target = options.only("--on", on)
         files = {} if gate is None else {"gate.toml": gate.read_bytes()}
@@ -108,7 +114,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
                 reference, place, named, usual=data, download=not offline, skip_broken=skip_broken, reporter=reporter
             )
             result = verify_files(
-                reference, artifacts, evaluation, gates=gates, quantization=quantization, reporter=reporter
+                reference, artifacts, evaluation, gates=gates, quantization=quantization, why=why, reporter=reporter
             )
             if sheet is not None:
                 result = write_flips(result, evaluation.images, sheet)
@@ -120,7 +126,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
             from edgemnist.pipeline.verify.files import verify_alone
 
             named = options.named_data(context, data)
-            result = verify_alone(artifacts, named, gates=gates, rounding=rounding, reporter=reporter)
+            result = verify_alone(artifacts, named, gates=gates, rounding=rounding, why=why, reporter=reporter)
             step = bench_step(result, artifacts)
     else:
         options.refuse(context, "quantization", "data", reason="Artifacts are checked against the golden pack")
@@ -131,13 +137,15 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
             from edgemnist.pipeline.verify.run import verify as run
 
             opened = Exports.open(exports, reporter)
-            result = run(opened, artifacts, reporter, gates=gates, layers=layers, rounding=rounding)
+            result = run(opened, artifacts, reporter, gates=gates, layers=layers, rounding=rounding, why=why)
             keep_verdict(opened, result, reporter)
             step = opened.command(next_words(result, flips=flips))
             if sheet is not None:
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
+    if node_data is not None:
+        write_node_data(result, node_data)
     show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0].name if on else "")
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)

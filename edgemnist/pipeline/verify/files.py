@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -41,6 +42,7 @@ from edgemnist.pipeline.data.sources import find_dataset, read_inputs
 from edgemnist.pipeline.verify.gate import GATES, GateTable
 from edgemnist.pipeline.verify.run import examine, joint_result
 from edgemnist.pipeline.verify.vote import INTEGER
+from edgemnist.pipeline.verify.why import explain_flips
 
 
 class Evaluation(NamedTuple):
@@ -115,6 +117,7 @@ def verify_alone(
     *,
     gates: GateTable | None = None,
     rounding: bool = False,
+    why: bool = False,
     reporter: Reporter = SILENT,
 ) -> VerifyResult:
     """Compare full-int8 TFLite files, each `FILE[@RUNTIME]`, with the integer reference of the same file.
@@ -148,7 +151,7 @@ def verify_alone(
         gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers).by_itself()
         examined += [
             examine(_subject(pack, model, "int8", logits=True), pack, gate, reporter,
-                    rounding=rounding, reference=named, by_itself=True)
+                    rounding=rounding, why=explain_flips if why else None, reference=named, by_itself=True)
             for model in judged.values()
         ]  # fmt: skip
     warnings = list(dict.fromkeys(words for pack in packs for words in _said_of(pack)))
@@ -196,6 +199,7 @@ def verify_files(
     *,
     gates: GateTable | None = None,
     quantization: str | None = None,
+    why: bool = False,
     reporter: Reporter = SILENT,
 ) -> VerifyResult:
     """Compare model files with a reference file, each `FILE[@RUNTIME]`, over all images of an evaluation.
@@ -243,10 +247,12 @@ def verify_files(
         return doubts_of(max(known), evaluation.images, noun)
 
     logits = yardstick_model.load().answers_logits
+    explain = partial(explain_flips, source=yardstick_model.path, reads=yardstick_model.spec) if why else None
     examined = [
-        examine(_subject(pack, model, name, logits=logits, doubts=doubts(model)), pack, gate, reporter, reference=named)
+        examine(_subject(pack, model, name, logits=logits, doubts=doubts(model)), pack, gate, reporter,
+                why=explain, reference=named)
         for model, name, gate in zip(models, quantizations, limited, strict=True)
-    ]
+    ]  # fmt: skip
     warnings = _said_of(pack)
     warnings += [words for name, number in seen.items() for words in seen_question(number, len(pack), noun, name)]
     return joint_result(examined, pack, started, reference=reference, warnings=warnings)

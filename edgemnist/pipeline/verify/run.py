@@ -18,6 +18,7 @@ from edgemnist.ground.results.verify import (
     KERAS_MODEL,
     ArtifactLayers,
     ArtifactParity,
+    FlipCause,
     IntegerCheck,
     ModelRounding,
     Replay,
@@ -51,6 +52,7 @@ from edgemnist.pipeline.verify.gate import (
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.pipeline.verify.parity import Answers, ask, compare, compare_values, list_flips, no_answers
 from edgemnist.pipeline.verify.statistics import expected_calibration_error
+from edgemnist.pipeline.verify.why import explain_flips
 from edgemnist.pipeline.verify.written import flips_png
 
 RENEW: Final = "export"
@@ -78,11 +80,13 @@ def verify(
     gates: GateTable | None = None,
     layers: bool = False,
     rounding: bool = False,
+    why: bool = False,
 ) -> VerifyResult:
     """Compare models with the golden pack of an export directory: those named, or all that can be run here.
 
     `gates` are what a person gave, see `gates_of`. `layers` also compares each TFLite file with
-    its float32 twin, layer by layer, and `rounding` finds the rounding rule of each int8 model. A gate that is missed
+    its float32 twin, layer by layer, `rounding` finds the rounding rule of each int8 model, and `why` the cause of each
+    flip. A gate that is missed
     raises nothing: the verdict says so, with the reasons. Where nothing is named, a damaged or missing artifact is a
     missed gate, too, and so is one that its runtime refuses; of one without a runtime here nothing is known.
 
@@ -101,11 +105,13 @@ def verify(
     started = time.perf_counter()
     examined: list[Examined] = []
     try_files((model.path, model.runtime) for model in models if model.may_crash)
+    explain = _explaining(exports) if why else None
     for model in models:
         try:
             subject = exports.subject(model, golden)
             gate = table.of(model.artifact, subject.arithmetic, numbers=golden.task.numbers)
-            examined.append(examine(subject, golden, gate, reporter, rounding=rounding, reference=source))
+            found = examine(subject, golden, gate, reporter, rounding=rounding, why=explain, reference=source)
+            examined.append(found)
         except ArtifactError as error:
             if names:
                 raise
@@ -114,6 +120,12 @@ def verify(
     return joint_result(
         examined, golden, started, unusable=unusable, layers=layered, warnings=warnings, reference=source
     )
+
+
+def _explaining(exports: Exports) -> Callable[..., list[FlipCause]]:
+    """Return what explains flips, by the float file of an export directory, if it has one that is as recorded."""
+    recorded = [one for one in exports.artifacts if one.name == FLOAT_TWIN and one.status == "current"]
+    return partial(explain_flips, source=exports.directory / recorded[0].record.file if recorded else None)
 
 
 def joint_result(
@@ -192,12 +204,14 @@ def examine(
     reporter: Reporter = SILENT,
     *,
     rounding: bool = False,
+    why: Callable[..., list[FlipCause]] | None = None,
     reference: str = KERAS_MODEL,
     by_itself: bool = False,
 ) -> Examined:
     """Return what is found out about a model that answers every image of a golden pack.
 
-    `reference` is what it is compared with; `by_itself` says that this is the integer reference of its own file.
+    `why` explains flips. `reference` is what it is compared with; `by_itself` says that this is the integer reference
+    of its own file.
     """
     model, classifier, is_int8 = subject.model, subject.classifier, subject.arithmetic == "int8"
     if subject.misfit:
@@ -210,6 +224,8 @@ def examine(
     step = subject.output_scale if golden.task.numbers and subject.output_scale else vote.STEP
     explain = partial(vote.explaining_rescaling, model, golden=golden, step=step)
     parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
+    if why is not None and is_int8 and parity.flips:
+        parity = msgspec.structs.replace(parity, why=why(model, golden, answers.single, reporter=reporter))
     rule = vote.find_rounding(model, answers.single, golden) if rounding and is_int8 else None
     if rule is not None and rule.rules[0].differing:
         departure = vote.find_departure(model, golden, rule.rules[0])

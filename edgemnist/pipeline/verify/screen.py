@@ -28,6 +28,7 @@ from edgemnist.ground.results.verify import (
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.pipeline.verify.vote import IDENTICAL
+from edgemnist.pipeline.verify.why import CAUSES, why_words
 
 
 def next_words(result: VerifyResult, *, flips: bool, here: bool = True) -> str:
@@ -113,6 +114,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
                 style="dim",
             )
         )
+    asked += [_why_table(parity, noun) for parity in result.artifacts if parity.why]
     asked += [_flip_table(parity, noun) for parity in result.artifacts if parity.flipped] if flips else []
     return Group(Text(_heading(result)), *tables, *asked, *_notes(result), _closing(result, step))
 
@@ -332,6 +334,26 @@ def _flip_table(parity: ArtifactParity, noun: str) -> Table:
             "none" if flip.artifact is None else str(flip.artifact),
             f"{flip.reference_margin:.3f} → {flip.artifact_margin:.3f}",
             flip.kind,
+        )
+    return page
+
+
+_EXPLAINED: Final = 12
+"""Flips whose causes the page shows one by one; --json has all."""
+
+
+def _why_table(parity: ArtifactParity, noun: str) -> Table:
+    """Draw why labels flipped: each cause gave its label back when it was repaired in the NumPy form."""
+    title = f"Why labels of {parity.name} flipped. {why_words(parity.why)}"
+    page = table(noun, "cause", "operator", "output", "off by", "channel", title=title, prose=["output"])
+    for one in parity.why[:_EXPLAINED]:
+        page.add_row(
+            f"{one.index:,}",
+            CAUSES[one.cause] + (f", {one.repaired} places" if one.repaired > 1 else ""),
+            "–" if not one.tensor else "input" if one.operator is None else f"{one.operator} {one.kind}",
+            _last(one.tensor) if one.tensor else "–",
+            f"{one.steps:.3g} step" + "s" * (one.steps != 1) if one.tensor else "–",
+            "–" if one.channel is None else str(one.channel),
         )
     return page
 
