@@ -34,7 +34,6 @@ SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", "
 
 _SAVE_AS: Final = "Save it as PNG or JPEG."
 
-
 STANDARD_INPUT: Final = Path("-")
 """What stands for the picture on standard input."""
 

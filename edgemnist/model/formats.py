@@ -95,7 +95,6 @@ FORMATS: Registry[FormatEntry] = Registry(
     },
 )
 
-
 OTHER_STEM: Final = "model"
 """What a file with a stem of its own is called if its model is not for the default task."""
 

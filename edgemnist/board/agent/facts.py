@@ -74,7 +74,6 @@ THROTTLED_BITS = {
 HISTORY_SHIFT = 16
 """The same four bits, sixteen places higher, say that it has happened since the start of the system."""
 
-
 POINTER_BITS = 8 * struct.calcsize("P")
 """Of the running Python, 32 or 64."""
 

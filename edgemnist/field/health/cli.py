@@ -76,7 +76,6 @@ def health(
 LOUD: Final = 5.0
 """Power of ten of evidence at which the alarm is given."""
 
-
 _CLOSING: Final = {
     HARM: ("Harm.", "edgemnist review"),
     UNKNOWN: ("Unknown.", "edgemnist review"),
@@ -84,10 +83,8 @@ _CLOSING: Final = {
     UNCHANGED: ("Nothing has changed beyond chance.", ""),
 }
 
-
 OLD_DAYS: Final = 7
 """Age of the latest image from which the page says so."""
-
 
 GREY: Final = 2
 """Axes of a picture that a terminal shows."""

@@ -65,7 +65,6 @@ FOLDS: Final = 4
 MOST_OF_ONE: Final = 0.5
 """Share of the lesson that one client may give, and so of each fold."""
 
-
 SURE: Final = (0.5, 0.9)
 """Probability below which no answer contradicts a label, and from which every other answer does."""
 

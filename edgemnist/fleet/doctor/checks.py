@@ -49,7 +49,6 @@ class RepairCommands:
 
 HERE = RepairCommands()
 
-
 MINIMUM_PYTHON = (3, 11)
 TESTED = {"numpy": "2.4.6", "msgspec": "0.22.0", "pillow": "13.0.0", "ai-edge-litert": "2.3.0", "onnxruntime": "1.32.0"}
 """Versions whose aarch64 wheels were tried on emulated processors of a Pi 3, 4 and 5 (tests/pi)."""

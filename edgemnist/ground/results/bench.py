@@ -12,7 +12,6 @@ from edgemnist.ground.results.verdict import Verdict
 KERAS = "keras"
 """Name of the Keras model, which is not an artifact but the thing to beat."""
 
-
 MAX_TAINTED = 0.5
 """Share of the rounds that may be tainted: the median over the rounds rests on the others."""
 

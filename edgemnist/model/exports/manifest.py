@@ -39,10 +39,8 @@ RECORD_FILES = frozenset(
 PlainName = Annotated[str, msgspec.Meta(pattern=r"^[^/\\:]+$")]
 """A name within the directory: a record must not reach beyond it."""
 
-
 InputRange = Annotated[str, msgspec.Meta(pattern=RANGE_PATTERN)]
 """What a black pixel and a white one are to a model, see `range_ends`."""
-
 
 T = TypeVar("T")
 

@@ -533,7 +533,8 @@ def _inputs(values: npt.NDArray[Any], name: str, reporter: Reporter, *, pictures
     is_first = len(shape) == 3 and shape[0] in _CHANNELS and shape[2] not in _CHANNELS  # noqa: PLR2004 - [C, H, W]
     channels = {2: 1, 3: shape[0 if is_first else -1]}.get(len(shape), 0)
     if pictures is None:
-        pictures = channels in _CHANNELS and (channels > 1 or _are_levels(values))
+        levels = values.dtype.kind in "iu" and values.min() >= 0 and DARK <= values.max() <= WHITE
+        pictures = channels in _CHANNELS and (channels > 1 or values.dtype == np.uint8 or bool(levels))
     pictures = pictures and channels in _CHANNELS
     if pictures and is_first:
         values = np.moveaxis(values, 1, -1)
@@ -553,11 +554,6 @@ def _inputs(values: npt.NDArray[Any], name: str, reporter: Reporter, *, pictures
         raise DataError(f"{name} holds pictures, and {error}", hint="Turn back what was standardized.") from error
     except DataError as error:
         raise DataError(f"{name} holds pictures of unknown white. {error.message}", hint=error.hint) from error
-
-
-def _are_levels(values: npt.NDArray[Any]) -> bool:
-    is_byte = values.dtype == np.uint8
-    return is_byte or (values.dtype.kind in "iu" and bool(values.min() >= 0 and DARK <= values.max() <= WHITE))
 
 
 def _labels(values: npt.NDArray[Any], name: str, *, all_used: bool) -> tuple[Labels, tuple[str, ...]]:

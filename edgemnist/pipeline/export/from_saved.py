@@ -22,7 +22,7 @@ Foreign: TypeAlias = Any
 FILE: Final = "saved_model.pb"
 """In its directory: what such a model is called by."""
 SIGNATURE: Final = "serving_default"
-"""Taken where there are several."""
+"""Taken if there are several."""
 HINT: Final = "Save the part of it that maps numbers to an answer: model.export(DIR), or tf.saved_model.save."
 
 _KINDS: Final = {"user_object", "function", "bare_concrete_function", "variable", "constant", "captured_tensor"}

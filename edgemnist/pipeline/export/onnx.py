@@ -25,7 +25,6 @@ emulated Haswell then gave other labels than AVX-512 VNNI on 55 of 10,000 images
 LARGEST_WEIGHT: Final = 64
 """In these 7 bits, as ONNX Runtime's tools have it."""
 
-
 _WEIGHTS: Final = {"float32": "float32", "int8": "int8", "dynamic": "int8"}
 _NEEDED: Final = {
     "float32": set(),

@@ -132,6 +132,9 @@ def export_model(
     except OSError as error:
         raise temporary_files_failed(error) from error
     manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
+    # In the order in which they are listed everywhere.
+    order = {name: place for place, name in enumerate(artifact_names())}
+    listed = sorted(manifest.artifacts, key=lambda artifact: order.get(artifact.name, len(order)))
     commit_files(
         exports,
         {
@@ -144,7 +147,7 @@ def export_model(
             **{f"{spec.name}.tflite": twin for spec, twin in twins.items() if twin not in made.values()},
             GOLDEN_FILE: packed,
             ANSWERS_FILE: answers,
-            MANIFEST_FILE: _in_order(manifest).encode(),
+            MANIFEST_FILE: msgspec.structs.replace(manifest, artifacts=listed).encode(),
         },
     )
     return ExportResult(
@@ -500,13 +503,6 @@ def _read_as(source: Source, task: Task, unit: str | None = None) -> dict[str, A
     if spec.takes_the_same(default_task().input) and spec.range is not None and not task.numbers:
         return {"input_range": unit if spec.is_unit else spec.range}
     return {"takes": spec}
-
-
-def _in_order(manifest: Manifest) -> Manifest:
-    """Return the manifest with its artifacts in the order in which they are listed everywhere."""
-    order = {name: place for place, name in enumerate(artifact_names())}
-    artifacts = sorted(manifest.artifacts, key=lambda artifact: order.get(artifact.name, len(order)))
-    return msgspec.structs.replace(manifest, artifacts=artifacts)
 
 
 def _listed(record: Artifact, exports: Path) -> ExportedArtifact:

@@ -37,7 +37,6 @@ def _erfc(context: Any, node: Any, name: str, arguments: Any) -> None:  # noqa: 
 _HANDLERS: Final[dict[str, tuple[Callable[..., None], list[Any]]]] = {"Erfc": (_erfc, [])}
 """Operations of TensorFlow that tf2onnx does not know."""
 
-
 INPUT = "images"
 OUTPUT = "scores"
 BATCH = "batch"

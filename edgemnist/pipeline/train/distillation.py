@@ -52,7 +52,6 @@ CONVOLUTIONS = (
     Convolution(64, 3, 1, "VALID"),
 )
 
-
 TEACHER_LAYERS: Final = tuple(
     Layer(CONVOLUTION, layer.channels, layer.stride, layer.side, layer.padding) for layer in CONVOLUTIONS
 )
