@@ -250,6 +250,15 @@ def test_of_a_file_by_itself_a_rounding_rule_explains_no_more_labels_than_quanti
     assert judge(measurements(gate, found, unexplained)).outcome == MISSED
 
 
+def test_on_random_inputs_nothing_but_a_person_s_limit_and_that_of_integers_is_missed() -> None:
+    gate, found = GATES["int8"].on_random_inputs(), replace(PERFECT, images=200, labelled=False, mean_abs_diff=0.1)
+    assert judge(measurements(GATES["int8"], found)).outcome == MISSED
+    assert judge(measurements(gate, found)).outcome == UNKNOWN
+    assert judge(measurements(gate.given({MEAN_DIFF: 0.05}, COMMAND_LINE), found)).outcome == MISSED
+    off = IntegerCheck(differing=500, max_abs_diff=0.2, flips=0, rescaling=None)
+    assert judge(measurements(gate, found, off)).outcome == MISSED
+
+
 def test_what_a_person_gave_holds_to_the_letter_and_the_rest_allows_for_few_images(tmp_path: Path) -> None:
     text = "settled_images = 10000\n[int8]\nmax_flips_percent = 0.3\n"
     gate = read_gates(written(tmp_path / "gate.toml", text)).of("x", "int8")

@@ -32,6 +32,8 @@ from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.task import Task, unnamed_task
 
 ANSWERS_FILE = "answers.npz"
+RANDOM_INPUTS = "random inputs"
+"""The source of a pack for which nobody named inputs."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -30,7 +30,7 @@ from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
 from edgemnist.ground.results.verdict import FEWEST_IMAGES
 from edgemnist.ground.storage import check_writable, commit_files, sha256
-from edgemnist.model.exports.golden import ANSWERS_FILE, GoldenPack, answers_of_export, read_golden
+from edgemnist.model.exports.golden import ANSWERS_FILE, RANDOM_INPUTS, GoldenPack, answers_of_export, read_golden
 from edgemnist.model.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -61,7 +61,6 @@ CALIBRATED: Final = frozenset({"int8", "int4"})
 """Quantizations for which a Keras or ONNX model is given inputs: activation ranges or a choice depend on them."""
 AS_THEY_ARE: Final = (ArtifactSpec("tflite", "int8"), ArtifactSpec("c", "int8"), ArtifactSpec("web", "int8"))
 """What a full-int8 file is, and can become."""
-RANDOM_INPUTS: Final = "random inputs"
 
 
 def export_model(

@@ -28,7 +28,7 @@ from edgemnist.ground.results.verify import (
 )
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import LIMITS_FILE, Exports
-from edgemnist.model.exports.golden import GoldenPack
+from edgemnist.model.exports.golden import RANDOM_INPUTS, GoldenPack
 from edgemnist.model.exports.models import Model, Subject
 from edgemnist.model.exports.questions import golden_questions, reference_question, source_name
 from edgemnist.model.runtimes import RUNTIMES
@@ -110,6 +110,8 @@ def verify(
         try:
             subject = exports.subject(model, golden)
             gate = table.of(model.artifact, subject.arithmetic, numbers=golden.task.numbers)
+            if golden.data.source == RANDOM_INPUTS and subject.arithmetic != "float32":
+                gate = gate.on_random_inputs()
             found = examine(subject, golden, gate, reporter, rounding=rounding, why=explain, reference=source)
             examined.append(found)
         except ArtifactError as error:
