@@ -218,7 +218,7 @@ def test_it_asks_nobody_for_anything_and_is_small(page: Path, browser: Chrome) -
     asked = browser.execute_script("return performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert [address for address in asked if not address.startswith("data:")] == []
     assert page.stat().st_size <= 650_000
-    assert ENGINE.stat().st_size <= 20_480
+    assert ENGINE.stat().st_size <= 24_576
     # Not even where a script of the page tries to.
     refused = "fetch('http://127.0.0.1:9/').then(() => 'sent', (error) => error.name).then(arguments[0])"
     assert browser.execute_async_script(refused) == "TypeError"

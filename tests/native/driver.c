@@ -1,5 +1,6 @@
 /* Runs networks from a file through every kernel of this processor, and compares: driver FILE. Without a file it prints
- * what each kernel wants of a network: its name, group, small block, block, form of weights, and whether it takes squares.
+ * what each kernel wants of a network: its name, group, small block, block, form of weights, whether it takes squares, and how
+ * it takes convolutions.
  *
  * The file is what `networks.py` writes. Every array and the scratch memory are exactly as large as the engine asks for, so
  * that a sanitizer sees a step beyond.
@@ -91,8 +92,8 @@ int main(int argc, char **argv)
     const edgemnist_kernel *kernel;
     if (argc < 2) {
         for (size_t k = 0; (kernel = edgemnist_kernel_at(k)) != NULL; ++k) {
-            printf("%s %u %u %u %u %u\n", kernel->name, kernel->group, kernel->small_block, kernel->block, kernel->weights,
-                   kernel->squares);
+            printf("%s %u %u %u %u %u %u\n", kernel->name, kernel->group, kernel->small_block, kernel->block,
+                   kernel->weights, kernel->squares, kernel->rows);
         }
         return 0;
     }

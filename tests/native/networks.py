@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.native.layout import WeightForm, lay_out
+from edgemnist.model.native.layout import Rows, WeightForm, lay_out
 from edgemnist.model.native.library import ALIGNMENT
 from edgemnist.model.native.network import RULES, Network, read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
@@ -527,7 +527,7 @@ def random_case(
 def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8], kernels: Sequence[Sequence[int]]) -> bytes:
     """Return what the driver reads of one case: for each kernel, by what it wants, the network as it takes it."""
     parts = [struct.pack("<I", len(images)), _array(images), _array(scores)]
-    for group, small_block, block, form, squares in kernels:
+    for group, small_block, block, form, squares, rows in kernels:
         laid_out = lay_out(
             network,
             group=group,
@@ -535,6 +535,7 @@ def stream(network: Network, images: Images, scores: npt.NDArray[np.uint8], kern
             small_block=small_block,
             form=WeightForm(form),
             squares=bool(squares),
+            rows=Rows(rows),
             alignment=ALIGNMENT,
         )
         parts += [_array(laid_out.pixel_map), _numbers(laid_out.numbers)]

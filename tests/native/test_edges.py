@@ -11,8 +11,8 @@ from edgemnist.errors import ArtifactError
 from edgemnist.model.native import SOURCES
 from edgemnist.model.native.amalgamation import c_source
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names
-from edgemnist.model.native.layout import lay_out
-from edgemnist.model.native.library import ALIGNMENT
+from edgemnist.model.native.layout import Rows, lay_out
+from edgemnist.model.native.library import ALIGNMENT, open_library
 from edgemnist.model.native.network import read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW, Structure
 from edgemnist.model.native.webassembly import pack_network
@@ -112,7 +112,8 @@ def test_a_network_that_needs_more_memory_than_there_may_be_is_refused(
     alignment = {"native": ALIGNMENT, "c": 4, "web": 16}[kind]
     sizes = {"native": (1, 16), "c": (1, 8), "web": (2, 32)}[kind]
     small = 16 if kind != "c" else 8
-    laid_out = lay_out(network, group=sizes[0], block=sizes[1], small_block=small, alignment=alignment)
+    rows = Rows(open_library().kernels[-1].rows) if kind == "native" else Rows.WHOLE if kind == "web" else Rows.PATCHES
+    laid_out = lay_out(network, group=sizes[0], block=sizes[1], small_block=small, rows=rows, alignment=alignment)
     needed = laid_out.scratch_bytes(alignment)
     monkeypatch.setattr("edgemnist.model.native.layout.MAX_SCRATCH", needed)
     make()

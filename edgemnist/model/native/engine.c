@@ -24,6 +24,7 @@ extern const edgemnist_kernel edgemnist_avx512vnni, edgemnist_avxvnni, edgemnist
 /* Bits of CPUID, and of XCR0, which says what registers the operating system saves: Intel SDM volume 2A, CPUID, and
  * volume 1, 13.3. */
 #define OSXSAVE (1U << 27)       /* leaf 1, ECX */
+#define FMA (1U << 12)           /* leaf 1, ECX */
 #define AVX2 (1U << 5)           /* leaf 7, EBX */
 #define AVX512 (1U << 16 | 1U << 17 | 1U << 30 | 1U << 31) /* F, DQ, BW and VL; leaf 7, EBX */
 #define AVX512_VNNI (1U << 11)   /* leaf 7, ECX */
@@ -40,14 +41,14 @@ static unsigned saved_registers(void)
 
 static size_t candidates(candidate *found)
 {
-    unsigned a, b, c, d, a1 = 0, b1, c1, d1, b7 = 0, c7 = 0, saved = 0;
+    unsigned a, b, c = 0, d, a1 = 0, b1, c1, d1, b7 = 0, c7 = 0, saved = 0;
     if (__get_cpuid(1, &a, &b, &c, &d) && (c & OSXSAVE) != 0U) {
         saved = saved_registers();
     }
     if (__get_cpuid_count(7, 0, &a, &b7, &c7, &d) && a >= 1U) {
         (void)__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1);
     }
-    const int ymm = (saved & SAVES_YMM) == SAVES_YMM && (b7 & AVX2) != 0U;
+    const int ymm = (saved & SAVES_YMM) == SAVES_YMM && (b7 & AVX2) != 0U && (c & FMA) != 0U;
     const int zmm = (saved & SAVES_ZMM) == SAVES_ZMM && (b7 & AVX512) == AVX512;
     found[0] = (candidate){&edgemnist_avx512vnni, zmm && (c7 & AVX512_VNNI) != 0U};
     found[1] = (candidate){&edgemnist_avxvnni, ymm && (a1 & AVX_VNNI) != 0U};

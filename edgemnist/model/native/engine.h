@@ -6,8 +6,9 @@
  * any sum, so its weights are not read. Other zero points are folded into the biases when a model is prepared
  * (sum of w * (u - z) = sum of w * u - z * sum of w), which is exact and needs no second kernel.
  *
- * C99 and nothing else: no allocation, no floating point, no recursion, no global state that changes. Right shifts of
- * negative numbers are arithmetic, as in every compiler of note (C99 6.5.7 leaves it to them).
+ * C99 and nothing else: no allocation, no recursion, no global state that changes, and no floating point but where a line
+ * has been shown to come to the same integers, see lines.py. Right shifts of negative numbers are arithmetic, as in every
+ * compiler of note (C99 6.5.7 leaves it to them).
  */
 #ifndef EDGEMNIST_ENGINE_H
 #define EDGEMNIST_ENGINE_H
@@ -28,9 +29,13 @@ typedef struct {
     const uint8_t *map;          /* [256], applied to each output: ReLU, another scale; or NULL */
     const int32_t *exponentials; /* [exponential_count], makes the outputs a softmax; or NULL */
     const uint8_t *softmax_map;  /* [256], applied after the softmax; or NULL */
-    const int32_t *terms;        /* of a sum of two tensors, what each number of either adds to it, [2][256]; in a C file
-                                    the multiplier and the shift that make it of a number, [2][2], as those of a PReLU
-                                    do of numbers above and below 0 */
+    const int32_t *terms;        /* of a sum of two tensors [6], see KERNEL(add_row), or a 0 and the multiplier and the
+                                    shift that make what it adds of a number, [2][2]; of a PReLU these alone, of numbers
+                                    above and below 0 */
+    const float *line;           /* of a convolution of whole rows, what is fast and comes to the same: for outputs in whole
+                                    blocks slope, offset, that of negative sums, a sum that is an exception, and what is
+                                    added there, [5][outputs]. The slopes of 16 are 0 where one has no line, and the first
+                                    exception is EDGEMNIST_SIMPLE where slopes and offsets are all; or NULL */
     const uint16_t *places;      /* of a selection: the row of the source of each row, then of columns and channels; 65535
                                     for what stands for 0 */
     uint32_t inputs;
@@ -42,9 +47,16 @@ typedef struct {
     uint8_t zero_point;          /* of the outputs */
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;
-    uint8_t rounds_twice;        /* 1 if sums are rescaled in two steps, see requantize.h */
+    uint8_t rounding;            /* of sums that are rescaled, see requantize.h */
     uint8_t weight_bits;         /* 8; in a C file 4 or 2, if all weights of a layer are so small */
 } edgemnist_layer;
+
+/* Sums are rescaled in one step, or in two; SMALL is added where all shifts are 33 at least, and what is shifted last leaves
+ * room in an int32 for the zero point and a half, too. */
+enum { EDGEMNIST_ONCE, EDGEMNIST_TWICE, EDGEMNIST_SMALL };
+
+/* No sum is this. */
+#define EDGEMNIST_SIMPLE 0.5F
 
 /* A pick has what the window covers in its last row and column. Constants are there from the beginning, as their layer's
  * weights. From a sum on, two tensors are joined. */
@@ -105,12 +117,18 @@ typedef struct {
  * as w + 128. */
 enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED };
 
+/* How a kernel takes the inputs of a convolution: what the window covers at one place; or the rows that it covers for a whole
+ * row of places, with weights as int8 in any case, those of each run of inputs in whole groups and depthwise ones too, whose
+ * groups are of rows. Added are whether 128 less than each input is taken, and whether there may be lines. */
+enum { EDGEMNIST_PATCHES, EDGEMNIST_ROWS, EDGEMNIST_LESS_128, EDGEMNIST_LINES = 4 };
+
 typedef struct {
     const char *name;
     uint8_t group;
     uint8_t weights;
     uint8_t squares;             /* 1 if the groups of a dense layer of pixels may be squares of 2 x 2 of them, in rows
                                     of up to 32 */
+    uint8_t rows;                /* how it takes convolutions */
     uint16_t small_block;        /* for layers of no more outputs than this, ... */
     uint16_t block;              /* ... and for all others */
     size_t (*scratch_bytes)(const edgemnist_model *model);

@@ -7,7 +7,7 @@
  *   ALIGNMENT          of the numbers and of the lists, in bytes
  *   KERNEL(list)       writes the groups that are not zero to a kernel_list, and returns how many
  *   KERNEL(sums)       adds up bias and weights * inputs of a list for some blocks of outputs
- *   KERNEL(requantize) as edgemnist_requantize
+ *   KERNEL(requantize) as edgemnist_requantize, and with convolve.h KERNEL(requantize_places)
  *   kernel_list        what stands for the input: LIST_BYTES(groups) of scratch
  *
  * and perhaps

@@ -6,8 +6,9 @@
  */
 #if defined(__x86_64__)
 #define KERNEL(name) edgemnist_avx2_##name
-#define TARGET __attribute__((target("avx2,popcnt")))
-#define LANES 16U
+#define TARGET __attribute__((target("avx2,fma,popcnt")))
+#define LANES 8U
+#define WIDE 16U /* outputs of a vector of weights of the list's inputs */
 #define GROUP 2
 #define BLOCK 32U
 #define SMALL 16U
@@ -56,7 +57,7 @@ KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned
             const uint32_t *values, size_t count, uint32_t inputs, const int32_t *bias, int32_t *sums)
 {
     const unsigned total = blocks * vectors;
-    const unsigned row_bytes = vectors * LANES * GROUP;
+    const unsigned row_bytes = vectors * WIDE * GROUP;
     const __m256i excess = _mm256_set1_epi32((int32_t)(128U * inputs));
     __m256i both[4], odd[4];
 #pragma GCC unroll 4
@@ -75,7 +76,7 @@ KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned
         }
 #pragma GCC unroll 4
         for (unsigned i = 0; i < total; ++i) {
-            const int8_t *const place = row + i / vectors * block_bytes + i % vectors * (LANES * GROUP);
+            const int8_t *const place = row + i / vectors * block_bytes + i % vectors * (WIDE * GROUP);
             const __m256i weight = _mm256_loadu_si256((const __m256i *)(const void *)place);
             both[i] = _mm256_add_epi32(both[i], _mm256_madd_epi16(two, weight));
             odd[i] = _mm256_add_epi32(odd[i], _mm256_madd_epi16(two, _mm256_srai_epi16(weight, 8)));
@@ -88,8 +89,8 @@ KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned
         const __m256i one = _mm256_unpacklo_epi32(even, odd[i]), other = _mm256_unpackhi_epi32(even, odd[i]);
         const __m256i first_half = _mm256_permute2x128_si256(one, other, 0x20);
         const __m256i other_half = _mm256_permute2x128_si256(one, other, 0x31);
-        const __m256i *const from = (const __m256i *)(const void *)(bias + i * LANES);
-        __m256i *const to = (__m256i *)(void *)(sums + i * LANES);
+        const __m256i *const from = (const __m256i *)(const void *)(bias + i * WIDE);
+        __m256i *const to = (__m256i *)(void *)(sums + i * WIDE);
         _mm256_storeu_si256(to, _mm256_add_epi32(first_half, _mm256_loadu_si256(from)));
         _mm256_storeu_si256(to + 1, _mm256_add_epi32(other_half, _mm256_loadu_si256(from + 1)));
     }
@@ -111,16 +112,40 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
             KERNEL(add)(weights, block_bytes, 1, 1, numbers, values, count, total, bias, sums);
         }
     } else if (blocks == AT_ONCE) {
-        KERNEL(add)(weights, block_bytes, AT_ONCE, BLOCK / LANES, numbers, values, count, total, bias, sums);
+        KERNEL(add)(weights, block_bytes, AT_ONCE, BLOCK / WIDE, numbers, values, count, total, bias, sums);
     } else {
-        KERNEL(add)(weights, block_bytes, 1, BLOCK / LANES, numbers, values, count, total, bias, sums);
+        KERNEL(add)(weights, block_bytes, 1, BLOCK / WIDE, numbers, values, count, total, bias, sums);
     }
+}
+
+#define PLACES 4U
+#define VECTORS 2U
+typedef __m256i kernel_weights, kernel_inputs;
+
+TARGET static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)weights));
+}
+
+TARGET static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    return _mm256_set1_epi32((int32_t)(inputs[0] | (uint32_t)inputs[1] << 16));
+}
+
+TARGET static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)inputs);
+}
+
+TARGET static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(inputs, weights));
 }
 
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx2 = {
-    "avx2", GROUP, EDGEMNIST_PAIRED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "avx2", GROUP, EDGEMNIST_PAIRED, 0, EDGEMNIST_ROWS + EDGEMNIST_LINES, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_avx2_is_for_x86;

@@ -169,53 +169,140 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 
 #include "requantize.h"
 
-/* Eight products of 64 bits, after the first of two roundings if there are two; `twice` is a constant where this is
- * inlined. Their shifts are more than 32. */
-INLINE __m512i KERNEL(product)(__m512i sum, __m512i multiplier, int twice)
+#define INTERLEAVES
+#define PLACES 8U
+#define VECTORS 2U
+typedef __m512i kernel_sum, kernel_weights, kernel_inputs;
+
+INLINE kernel_sum KERNEL(begin)(const int32_t *bias)
 {
-    __m512i product = _mm512_mul_epi32(sum, multiplier);
-    if (twice) {
-        product = _mm512_add_epi64(product, _mm512_set1_epi64(INT64_C(1) << 30));
-        const __mmask8 negative = _mm512_movepi64_mask(product);
-        product = _mm512_mask_sub_epi64(product, negative, product, _mm512_set1_epi64(INT64_C(1) << 31));
-    }
-    return product;
+    return _mm512_loadu_si512(bias);
 }
 
-INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
-                            uint8_t *outputs, int twice)
+INLINE void KERNEL(end)(kernel_sum sum, int32_t *sums)
 {
-    const __m128i low = _mm_set1_epi8((char)layer->low);
-    const __m128i high = _mm_set1_epi8((char)layer->high);
-    const __m512i zero_point = _mm512_set1_epi32(layer->zero_point);
-    for (size_t i = 0; i < count; i += LANES) {
-        const __m128i shifts = _mm_loadu_si128((const __m128i *)(const void *)(layer->shift + first + i));
-        if (_mm_cmplt_epi8_mask(shifts, _mm_set1_epi8(33)) != 0) {
-            edgemnist_requantize(layer, first + i, LANES, sums + i, outputs);
-            continue;
+    _mm512_storeu_si512(sums, sum);
+}
+
+INLINE kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return _mm512_loadu_si512(weights);
+}
+
+INLINE kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    int32_t four;
+    __builtin_memcpy(&four, inputs, sizeof four);
+    return _mm512_set1_epi32(four);
+}
+
+INLINE kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return _mm512_loadu_si512(inputs);
+}
+
+INLINE kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    /* GCC 14 moves sums from register to register, and some to memory, if it sees what this does. */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
+    return sum;
+}
+
+#define LINES
+#define SCALED LANES
+
+/* Sums are small; `twice` is a constant where this is inlined. */
+INLINE void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums, uint8_t *outputs,
+                            int twice)
+{
+    const __m128i low = _mm_set1_epi8((char)layer->low), high = _mm_set1_epi8((char)layer->high);
+    const __m512i plus = _mm512_set1_epi32(2 * layer->zero_point + 1);
+    const uint8_t *const shift = layer->shift + first;
+    const int32_t *const multiplier = layer->multiplier + first;
+    for (size_t i = 0; i < count; i += SCALED) {
+        const __m128i shifts = _mm_loadu_si128((const __m128i *)(const void *)(shift + i));
+        const __m512i less = _mm512_cvtepu8_epi32(_mm_sub_epi8(shifts, _mm_set1_epi8(twice ? 32 : 33)));
+        const __m512i by = _mm512_loadu_si512(multiplier + i), sum = _mm512_loadu_si512(sums + i);
+        __m512i even = _mm512_mul_epi32(sum, by);
+        __m512i odd = _mm512_mul_epi32(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(by, 32));
+        __m512i value; /* in multiples of 2^32, or of 2^31 after the first of two roundings */
+        if (twice) {
+            const __m512i half = _mm512_set1_epi64(INT64_C(1) << 30);
+            even = _mm512_srli_epi64(_mm512_add_epi64(even, half), 31);
+            odd = _mm512_slli_epi64(_mm512_add_epi64(odd, half), 1);
+            value = _mm512_mask_blend_epi32(0xAAAA, even, odd);
+            value = _mm512_add_epi32(value, _mm512_srai_epi32(value, 31));
+        } else {
+            value = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
         }
-        const __m512i sum = _mm512_loadu_si512(sums + i);
-        const __m512i multiplier = _mm512_loadu_si512(layer->multiplier + first + i);
-        const __m512i even = KERNEL(product)(sum, multiplier, twice);
-        const __m512i odd = KERNEL(product)(_mm512_srli_epi64(sum, 32), _mm512_srli_epi64(multiplier, 32), twice);
-        /* What is rounded lies in the upper 32 bits. */
-        const __m512i upper = _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd);
-        const __m512i less = _mm512_cvtepu8_epi32(_mm_sub_epi8(shifts, _mm_set1_epi8(33)));
-        const __m512i twofold = _mm512_srav_epi32(upper, less);
-        const __m512i value = _mm512_srai_epi32(_mm512_sub_epi32(twofold, _mm512_set1_epi32(-1)), 1);
+        value = _mm512_srai_epi32(_mm512_add_epi32(_mm512_srav_epi32(value, less), plus), 1);
         /* Saturating all the way to 0..255, which cuts off nothing that the range below would keep. */
-        const __m512i positive = _mm512_max_epi32(_mm512_add_epi32(value, zero_point), _mm512_setzero_si512());
-        const __m128i bytes = _mm512_cvtusepi32_epi8(positive);
-        _mm_storeu_si128((__m128i *)(void *)(outputs + first + i), _mm_min_epu8(_mm_max_epu8(bytes, low), high));
+        const __m128i bytes = _mm512_cvtusepi32_epi8(_mm512_max_epi32(value, _mm512_setzero_si512()));
+        __m128i *const to = (__m128i *)(void *)(outputs + first + i);
+        _mm_storeu_si128(to, _mm_min_epu8(_mm_max_epu8(bytes, low), high));
     }
+}
+
+typedef struct {
+    __m512 slope, offset, other, exception, added;
+    __m128i low, high;
+} kernel_line;
+
+/* The line of LANES outputs from `output` on. */
+INLINE kernel_line KERNEL(line_of)(const edgemnist_layer *layer, size_t output)
+{
+    const size_t all = (size_t)layer->blocks * layer->block;
+    const float *const line = layer->line + output;
+    return (kernel_line){_mm512_loadu_ps(line), _mm512_loadu_ps(line + all), _mm512_loadu_ps(line + 2U * all),
+                         _mm512_loadu_ps(line + 3U * all), _mm512_loadu_ps(line + 4U * all),
+                         _mm_set1_epi8((char)layer->low), _mm_set1_epi8((char)layer->high)};
+}
+
+/* LANES outputs of their sum by a line; `simple` says that slope and offset are all. */
+INLINE void KERNEL(follow)(const kernel_line *line, const __m512i *whole, uint8_t *to, int simple)
+{
+    const __m512 sum = _mm512_cvtepi32_ps(*whole);
+    __m512 offset = line->offset;
+    if (!simple) {
+        const __mmask16 there = _mm512_cmp_ps_mask(sum, line->exception, _CMP_EQ_OQ);
+        offset = _mm512_mask_blend_ps(_mm512_movepi32_mask(*whole), offset, line->other);
+        offset = _mm512_mask_add_ps(offset, there, offset, line->added);
+    }
+    const __m512 value = _mm512_fmadd_ps(sum, line->slope, offset);
+    const __m128i bytes = _mm_xor_si128(_mm512_cvtsepi32_epi8(_mm512_cvt_roundps_epi32(value, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC)), _mm_set1_epi8((char)0x80));
+    _mm_storeu_si128((__m128i *)(void *)to, _mm_min_epu8(_mm_max_epu8(bytes, line->low), line->high));
 }
 
 #include "rescale.h"
 
+/* Groups of what four rows have in each column, 64 at a time. */
+TARGET static void KERNEL(interleave)(const uint8_t *const *rows, size_t count, uint8_t *to)
+{
+    /* So that what is unpacked in each quarter of a register is in order: of four groups of four one each. */
+    const __m512i order = _mm512_set_epi32(15, 11, 7, 3, 14, 10, 6, 2, 13, 9, 5, 1, 12, 8, 4, 0);
+    for (size_t i = 0; i < count; i += 64U) {
+        const __mmask64 there = count - i < 64U ? (UINT64_C(1) << (count - i)) - 1U : UINT64_MAX;
+        __m512i row[GROUP], groups[GROUP];
+#pragma GCC unroll 4
+        for (unsigned k = 0; k < GROUP; ++k) {
+            row[k] = _mm512_permutexvar_epi32(order, _mm512_maskz_loadu_epi8(there, rows[k] + i));
+        }
+        const __m512i low = _mm512_unpacklo_epi8(row[0], row[1]), other_low = _mm512_unpacklo_epi8(row[2], row[3]);
+        const __m512i high = _mm512_unpackhi_epi8(row[0], row[1]), other_high = _mm512_unpackhi_epi8(row[2], row[3]);
+        groups[0] = _mm512_unpacklo_epi16(low, other_low);
+        groups[1] = _mm512_unpackhi_epi16(low, other_low);
+        groups[2] = _mm512_unpacklo_epi16(high, other_high);
+        groups[3] = _mm512_unpackhi_epi16(high, other_high);
+        for (size_t k = 0; k < GROUP && i + k * LANES < count; ++k) {
+            _mm512_storeu_si512(to + (i + k * LANES) * GROUP, groups[k]);
+        }
+    }
+}
+
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx512vnni = {
-    "avx512vnni", GROUP, EDGEMNIST_SIGNED, 1, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
+    "avx512vnni", GROUP, EDGEMNIST_SIGNED, 1, EDGEMNIST_ROWS + EDGEMNIST_LINES, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
 };
 #else
 typedef int edgemnist_avx512vnni_is_for_x86;

@@ -1,7 +1,7 @@
 /* AVX-VNNI: as AVX-512 VNNI in 256 bits, for processors without AVX-512. */
 #if defined(__x86_64__)
 #define KERNEL(name) edgemnist_avxvnni_##name
-#define TARGET __attribute__((target("avx2,avxvnni,popcnt")))
+#define TARGET __attribute__((target("avx2,fma,avxvnni,popcnt")))
 #define LANES 8U
 #define GROUP 4
 #define BLOCK 32U
@@ -72,10 +72,36 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     }
 }
 
+#define PLACES 4U
+#define VECTORS 2U
+typedef __m256i kernel_weights, kernel_inputs;
+
+TARGET static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)weights);
+}
+
+TARGET static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    int32_t four;
+    __builtin_memcpy(&four, inputs, sizeof four);
+    return _mm256_set1_epi32(four);
+}
+
+TARGET static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)inputs);
+}
+
+TARGET static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    return _mm256_dpbusd_avx_epi32(sum, inputs, weights);
+}
+
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avxvnni = {
-    "avxvnni", GROUP, EDGEMNIST_SIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "avxvnni", GROUP, EDGEMNIST_SIGNED, 0, EDGEMNIST_ROWS + EDGEMNIST_LINES, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_avxvnni_is_for_x86;

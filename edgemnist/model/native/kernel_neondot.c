@@ -15,7 +15,53 @@
 #define AT_ONCE 2U
 #define ALIGNMENT 64U
 
+#include <arm_neon.h>
+
 #include "list.h"
+
+#define PLACES 4U
+#define VECTORS 4U
+#define SCALED 16U
+typedef int32x4_t kernel_sum;
+typedef int8x16_t kernel_weights, kernel_inputs;
+
+TARGET static inline int32x4_t KERNEL(total)(kernel_sum sum)
+{
+    return sum;
+}
+
+TARGET static inline kernel_sum KERNEL(begin)(const int32_t *bias)
+{
+    return vld1q_s32(bias);
+}
+
+TARGET static inline void KERNEL(end)(kernel_sum sum, int32_t *sums)
+{
+    vst1q_s32(sums, sum);
+}
+
+TARGET static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return vld1q_s8(weights);
+}
+
+TARGET static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    uint32_t four;
+    __builtin_memcpy(&four, inputs, sizeof four);
+    return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080U));
+}
+
+TARGET static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(inputs), vdupq_n_u8(0x80)));
+}
+
+TARGET static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    return vdotq_s32(sum, weights, inputs);
+}
+
 #include "requantize_neon.h"
 
 /* Sums of `blocks` blocks of `vectors` times 4 outputs; both are constants where this is inlined. */
@@ -76,7 +122,7 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_neondot = {
-    "neondot", GROUP, EDGEMNIST_UNSIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "neondot", GROUP, EDGEMNIST_UNSIGNED, 0, EDGEMNIST_ROWS + EDGEMNIST_LESS_128 + EDGEMNIST_LINES, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_neondot_is_for_arm64;

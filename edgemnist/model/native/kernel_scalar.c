@@ -191,7 +191,12 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
 #include "forward.h"
 
 #ifndef EDGEMNIST_AMALGAMATION
+#ifdef PLACES
+#define WHOLE_ROWS EDGEMNIST_ROWS
+#else
+#define WHOLE_ROWS EDGEMNIST_PATCHES
+#endif
 const edgemnist_kernel edgemnist_scalar = {
-    "scalar", GROUP, FORM, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "scalar", GROUP, FORM, 0, WHOLE_ROWS, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #endif /* EDGEMNIST_AMALGAMATION */

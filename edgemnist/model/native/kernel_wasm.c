@@ -82,10 +82,45 @@ static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_
     edgemnist_requantize(layer, first, count, sums, outputs);
 }
 
+#define PLACES 4U
+#define FEW
+#define VECTORS 2U
+typedef v128_t kernel_sum, kernel_weights, kernel_inputs;
+
+static inline kernel_sum KERNEL(begin)(const int32_t *bias)
+{
+    return wasm_v128_load(bias);
+}
+
+static inline void KERNEL(end)(kernel_sum sum, int32_t *sums)
+{
+    wasm_v128_store(sums, sum);
+}
+
+static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return wasm_i16x8_load8x8(weights);
+}
+
+static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    return wasm_i32x4_splat((int32_t)(inputs[0] | (uint32_t)inputs[1] << 16));
+}
+
+static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return wasm_v128_load(inputs);
+}
+
+static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    return wasm_i32x4_add(sum, wasm_i32x4_dot_i16x8(weights, inputs));
+}
+
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_wasm = {
-    "wasm", GROUP, EDGEMNIST_SIGNED, 0, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
+    "wasm", GROUP, EDGEMNIST_SIGNED, 0, EDGEMNIST_ROWS, SMALL, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run),
 };
 #else
 typedef int edgemnist_wasm_is_for_webassembly;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -10,14 +11,25 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.model.native.layers import Joined, Kind, Layer, window_in
+from edgemnist.model.native.layers import Kind, Layer, window_in
+from edgemnist.model.native.lines import NO_SUM, lines_of
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.schedule import Schedule, Scheduling
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
+from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier, multiply_rounding_twice
+from edgemnist.model.runtimes.integer import SUM_BITS
 
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of memory for one image, of any kernel but for its list: a microcontroller has far less, and sums of sizes stay
 within the 32 bits of small processors."""
+
+
+_HIGHEST: Final = 255
+_NARROW: Final = 15
+_MOST_AT_ONCE: Final = 1 << 15
+"""Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
+_TOGETHER: Final = 16
+"""Outputs of several columns, as `KERNEL(convolve_each)` has it."""
 
 
 class WeightForm(enum.IntEnum):
@@ -29,6 +41,19 @@ class WeightForm(enum.IntEnum):
     """The same as uint8, w + 128."""
     PAIRED = 2
     """[pair of outputs][input in the group][output in the pair], of each pair the first as w + 128."""
+
+
+class Rows(enum.IntFlag):
+    """How a kernel takes the inputs of a convolution, see `engine.h`."""
+
+    PATCHES = 0
+    """What the window covers at one place."""
+    WHOLE = 1
+    """The rows that it covers, for a whole row of places."""
+    LESS_128 = 2
+    """With 128 less than each input."""
+    LINES = 4
+    """And sums are rescaled by lines."""
 
 
 def pack(
@@ -105,6 +130,7 @@ def lay_out(
     small_block: int | None = None,
     form: WeightForm = WeightForm.SIGNED,
     squares: bool = False,
+    rows: Rows = Rows.PATCHES,
     small: bool = False,
     alignment: int,
 ) -> ModelLayout:
@@ -118,10 +144,20 @@ def lay_out(
     Raises ValueError for a network that does not fit the engine's structures or `MAX_SCRATCH`.
     """
     small_block = small_block or block
+    if rows:
+        network = replace(network, layers=tuple(_settled(_in_one_row(layer)) for layer in network.layers))
     first, *others = network.layers
     row = network.row if squares else 0
     layers = [
-        _layer(layer, group=group, block=small_block if layer.outputs <= small_block else block, form=form, small=small)
+        _layer(
+            layer,
+            group=group,
+            block=small_block
+            if layer.outputs <= small_block or layer.kind in {Kind.DEPTHWISE, Kind.AVERAGE}
+            else block,
+            form=form,
+            rows=rows,
+        )
         for layer in (_of_squares(first, row) if row else first, *others)
     ]
     pixel_map = network.pixel_map
@@ -141,6 +177,12 @@ def lay_out(
             for laid_out, layer in zip(layers, network.layers, strict=True)
         ]
     summed = [layer.numbers["inputs"] for layer in layers]
+    patches = summed[: scheduling.count]
+    if rows:
+        patches = [
+            _row_bytes(layer, columns, group=group, block=small_block, alignment=alignment)
+            for layer, (_, columns) in zip(network.layers, schedule.sizes, strict=False)
+        ]
     laid_out = ModelLayout(
         pixel_map=None if pixel_map is None else pixel_map.reshape(-1),
         layers=[
@@ -156,7 +198,7 @@ def lay_out(
             "image_place": schedule.input_place,
             "inputs": network.inputs,
             "most_inputs": max(summed),
-            "patch_bytes": max(summed[: scheduling.count], default=0),
+            "patch_bytes": max(patches, default=0),
             "layer_count": len(layers),
             "window_count": scheduling.count,
             "classes": network.classes,
@@ -168,6 +210,52 @@ def lay_out(
     return laid_out
 
 
+def _by_rows(layer: Layer, group: int) -> npt.NDArray[np.int8] | None:
+    """Return the weights of a convolution for whole rows, [outputs, inputs in whole groups]; None for other layers.
+
+    What is side by side in a row is filled up with weights of 0. Of a depthwise one, a group is what one column has in
+    several rows.
+    """
+    if layer.sums is None or layer.sums.weights is None or layer.window is None:
+        return None
+    window, weights = layer.window, layer.sums.weights
+    height, width, outputs = window.kernel_height, window.kernel_width, layer.outputs
+    if layer.kind is Kind.DEPTHWISE:
+        # [places, channels] -> [channels, groups of rows, columns, rows of a group].
+        rows = np.zeros((-(-height // group) * group, width, outputs), np.int8)
+        rows[:height] = weights.reshape(height, width, outputs)
+        ordered = rows.reshape(-1, group, width, outputs).transpose(3, 0, 2, 1).reshape(outputs, -1)
+        return np.tile(ordered, (_times(layer), 1))
+    runs = weights.reshape(outputs, height * (1 if window.dilation_width == 1 else width), -1)
+    filled = np.zeros((*runs.shape[:2], -(-runs.shape[2] // group) * group), np.int8)
+    filled[:, :, : runs.shape[2]] = runs
+    return filled.reshape(outputs, -1)
+
+
+def _times(layer: Layer) -> int:
+    """Return how many columns of a depthwise convolution are computed at once, as if they were one of more channels."""
+    whole = layer.outputs < _TOGETHER and _TOGETHER % layer.outputs == 0
+    return _TOGETHER // layer.outputs if whole and window_in(layer).stride_width == 1 else 1
+
+
+def _row_bytes(layer: Layer, columns: int, *, group: int, block: int, alignment: int) -> int:
+    """Return how much room the rows take that a window looks at for a row of so many outputs."""
+    window = window_in(layer)
+    if layer.joined is not None or layer.kind not in {Kind.CONVOLUTION, Kind.DEPTHWISE, Kind.MAXIMUM, Kind.AVERAGE}:
+        return 0
+    columns = (columns - 1) * window.stride_width + (window.kernel_width - 1) * window.dilation_width + 1
+    row_bytes = columns * window.channels
+    # A kernel reads whole groups of inputs, or those of a block of outputs.
+    if layer.kind is Kind.CONVOLUTION:
+        return window.kernel_height * row_bytes + group
+    if layer.kind is Kind.MAXIMUM:
+        return row_bytes
+    if layer.sums is None or layer.sums.weights is None:
+        return 4 * window.width * window.channels
+    row = -(-window.width * window.channels // alignment) * alignment
+    return row + 4 * (-(-window.kernel_height // group) * row_bytes + block)
+
+
 def _of_squares(layer: Layer, row: int) -> Layer:
     """Return a dense layer with the weights of pixels in another order: square by square, each row by row."""
     if layer.sums is None or layer.matrix is None:
@@ -177,12 +265,47 @@ def _of_squares(layer: Layer, row: int) -> Layer:
     return replace(layer, sums=replace(layer.sums, weights=squares.reshape(layer.matrix.shape)))
 
 
-def _terms(joined: Joined | None, *, small: bool) -> npt.NDArray[np.int32] | None:
-    """Return the terms of two tensors that are joined: those of each number, or in a C file what makes them of one."""
+def _terms(layer: Layer) -> npt.NDArray[np.int32] | None:
+    """Return what makes the terms of two tensors that are joined of their numbers."""
+    joined = layer.joined
     if joined is None or not joined.factors:
         return None
-    terms = np.asarray(joined.factors, dtype=np.int32) if small or joined.terms is None else joined.terms
-    return terms.reshape(-1)
+    if joined.terms is None:
+        return np.array(joined.factors, dtype=np.int32).reshape(-1)
+    exact = [0, *itertools.chain(*joined.factors), 0]
+    return np.array(_in_one_step(layer, joined.factors, joined.terms) or exact, dtype=np.int32)
+
+
+def _in_one_step(
+    layer: Layer, factors: Sequence[tuple[int, int]], terms: npt.NDArray[np.int32]
+) -> tuple[int, int, int, int, int, int] | None:
+    """Return the constants of `KERNEL(add_row)` that make the same of every pair of numbers, or None if there are none.
+
+    LiteRT rounds three times, to far less than a step of the outputs; a single sum comes to the same unless a pair lies
+    as near to the middle of two steps as that.
+    """
+    if layer.sums is None or layer.joined is None:
+        return None
+    sign, zeros = (-1 if layer.kind is Kind.DIFFERENCE else 1), (layer.zero, layer.joined.zero)
+    multiplier, shift = int(layer.sums.multiplier[0]), int(layer.sums.shift[0])
+    sums = terms[0].astype(np.int64)[:, None] + sign * terms[1].astype(np.int64)
+    wanted = np.clip(multiply_rounding_twice(sums, multiplier, 31 - shift) + layer.zero_point, layer.low, layer.high)
+    x, y = np.arange(256)[:, None], np.arange(256)
+    for down in range(24, 11, -1):
+        # In units of 2^-15 / 2^down: a term is number * factor * 2^SUM_BITS / 2^shift, and their sum is rescaled.
+        first, second = (
+            times * int(factor) * multiplier * 2 ** (SUM_BITS + down + 15) >> (less + shift)
+            for times, (factor, less) in zip((1, sign), factors, strict=True)
+        )
+        plus = (layer.zero_point * 2 + 1 << down + 14) - zeros[0] * first - zeros[1] * second + 2**14 >> 15
+        constants = down, first >> 15, first & 0x7FFF, second >> 15, second & 0x7FFF
+        value = x * constants[1] + y * constants[3] + (x * constants[2] + y * constants[4] >> 15) + plus
+        if max(np.abs(value).max(), abs(plus), *(512 * abs(one) for one in constants[1:5])) < 2**31 - 2**down:
+            # How far the sum may be moved, and must be, for every pair to come to what is wanted.
+            least = int(np.max((wanted << down) - value, where=wanted > layer.low, initial=-(2**down)))
+            most = int(np.min((wanted + 1 << down) - 1 - value, where=wanted < layer.high, initial=2**down))
+            return (*constants, plus + max(least, min(0, most))) if least <= most else None
+    return None
 
 
 def _places(layer: Layer, schedule: Schedule, index: int) -> npt.NDArray[np.uint16] | None:
@@ -195,7 +318,7 @@ def _places(layer: Layer, schedule: Schedule, index: int) -> npt.NDArray[np.uint
     return np.concatenate([rows[:height], columns[:width], channels]).astype(np.uint16)
 
 
-def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, small: bool) -> Layout:
+def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows) -> Layout:
     outputs, matrix, joined = layer.outputs, layer.matrix, layer.joined
     blocks = -(-outputs // block) if joined is None else 1
 
@@ -205,16 +328,27 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, small: boo
         whole[: len(values)] = values
         return whole
 
+    lines = None
     tables: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(("weights", "bias", "wide_bias", "multiplier", "shift"))
     if layer.constant is not None:
         tables["weights"] = layer.constant.reshape(-1).view(np.int8)
     if (sums := layer.sums) is not None:
         weights = sums.weights if matrix is None else pack(matrix, group=group, block=block, form=form)
         bias = np.zeros_like(sums.bias) if layer.wide else sums.bias
+        times = 1
+        if rows and (ordered := _by_rows(layer, group)) is not None:
+            weights = pack(ordered, group=group, block=block)
+            # Of a depthwise layer, whose bias is for distances from the zero point, the zero point is part of it here.
+            less = (layer.zero if layer.kind is Kind.DEPTHWISE else 0) - (128 if Rows.LESS_128 in rows else 0)
+            times = len(ordered) // len(sums.bias)
+            if Rows.LINES in rows:
+                lines = _filled(np.tile(lines_of(layer), (1, times)), blocks * block)
+            bias = np.tile(bias, times) - less * ordered.sum(axis=1, dtype=np.int64)
+            sums = replace(sums, multiplier=np.tile(sums.multiplier, times), shift=np.tile(sums.shift, times))
         tables = {
             "weights": None if weights is None else weights.reshape(-1),
             "bias": padded(bias.astype(np.int32)) if joined is None else None,
-            "wide_bias": padded(sums.bias) if layer.wide else None,
+            "wide_bias": padded(np.tile(sums.bias, times)) if layer.wide else None,
             "multiplier": padded(sums.multiplier),
             "shift": padded(sums.shift, fill=33),
         }
@@ -224,7 +358,8 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, small: boo
             "map": layer.map,
             "exponentials": layer.exponentials,
             "softmax_map": layer.softmax_map,
-            "terms": _terms(joined, small=small),
+            "terms": _terms(layer),
+            "line": lines,
         },
         numbers={
             "inputs": 0 if matrix is None else matrix.shape[1],
@@ -236,9 +371,81 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, small: boo
             "zero_point": layer.zero_point,
             "low": layer.low,
             "high": layer.high,
-            "rounds_twice": 0 if sums is None else int(sums.rounds_twice),
+            "rounding": 0 if sums is None else int(sums.rounds_twice) + 2 * (bool(rows) and _is_small(layer)),
             "weight_bits": 8,
         },
+    )
+
+
+def _filled(lines: npt.NDArray[np.float32], outputs: int) -> npt.NDArray[np.float32]:
+    """Return lines of whole blocks, flat; kernels take some outputs together, of which all have one or none.
+
+    Where they are as simple as that, without exceptions and the same for negative sums, the first exception says so.
+    """
+    whole = np.ones((5, outputs), np.float32)
+    whole[2:] = np.array([1, NO_SUM, 0])[:, None]
+    whole[:, : lines.shape[1]] = lines
+    slopes, offsets, others, exceptions, added = whole.reshape(5, -1, _TOGETHER)
+    slopes[(slopes == 0).any(axis=1)] = 0
+    simple = ((offsets == others) & (added == 0)).all(axis=1)
+    exceptions[:, 0] = np.where(~simple & (exceptions[:, 0] == NO_SUM), -NO_SUM, exceptions[:, 0])
+    return whole.reshape(-1)
+
+
+def _is_small(layer: Layer) -> bool:
+    """Return whether sums are as `EDGEMNIST_SMALL` has it."""
+    sums = layer.sums
+    if sums is None or layer.wide or int(sums.shift.min()) < 33:  # noqa: PLR2004 - as there
+        return False
+    largest = np.maximum(*(np.abs(sums.bias + end) for end in layer.products))
+    if layer.joined is not None:
+        terms = layer.joined.terms
+        largest = np.array([_HIGHEST**2 if terms is None else 2 * int(np.abs(terms).max())])
+    step = 31 if sums.rounds_twice else 32
+    if int(largest.max()) >= 2**30:
+        return False
+    halves = np.int64(2 * layer.zero_point + 1) << (sums.shift.astype(np.int64) - step - 1)
+    return bool(((largest * sums.multiplier >> step) + 1 + halves < 2**31).all())
+
+
+def _in_one_row(layer: Layer) -> Layer:
+    """Return a convolution of single places of a narrow image with all of them in one row, to compute more at once."""
+    window = layer.window
+    if layer.kind is not Kind.CONVOLUTION or window is None or (window.kernel_height, window.kernel_width) != (1, 1):
+        return layer
+    size = window.height * window.width
+    moved = (window.stride_height, window.stride_width, window.top, window.left) != (1, 1, 0, 0)
+    if moved or window.width > _NARROW or size * max(window.channels, layer.outputs) > _MOST_AT_ONCE:
+        return layer
+    return replace(layer, window=replace(window, height=1, width=size, out_height=1, out_width=size))
+
+
+def _settled(layer: Layer) -> Layer:
+    """Return a layer whose outputs that are the same whatever it takes come from weights of 0 and a small bias.
+
+    Those of dead channels have scales that nothing else has.
+    """
+    sums = layer.sums
+    if sums is None or sums.weights is None or layer.wide or layer.joined is not None:
+        return layer
+    rescale = multiply_rounding_twice if sums.rounds_twice else multiply_by_quantized_multiplier
+    ends = [
+        rescale(sums.bias + end, sums.multiplier.astype(np.int64), 31 - sums.shift.astype(np.int64))
+        for end in layer.products
+    ]
+    least, most = (np.clip(end + layer.zero_point, layer.low, layer.high) for end in ends)
+    same = least == most
+    axis = 1 if layer.kind is Kind.DEPTHWISE else 0
+    weights = np.where(np.expand_dims(same, 1 - axis), 0, sums.weights).astype(np.int8)
+    return replace(
+        layer,
+        sums=replace(
+            sums,
+            weights=weights,
+            bias=np.where(same, (least - layer.zero_point) * 8, sums.bias),
+            multiplier=np.where(same, 1 << 30, sums.multiplier).astype(np.int32),
+            shift=np.where(same, 33, sums.shift).astype(np.uint8),
+        ),
     )
 
 

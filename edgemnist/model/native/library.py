@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError
 from edgemnist.model.native import BUILD, find_library
-from edgemnist.model.native.layout import WeightForm, lay_out
+from edgemnist.model.native.layout import Rows, WeightForm, lay_out
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 
@@ -32,6 +32,7 @@ class Kernel(ctypes.Structure):
         ("group", ctypes.c_uint8),
         ("weights", ctypes.c_uint8),
         ("squares", ctypes.c_uint8),
+        ("rows", ctypes.c_uint8),
         ("small_block", ctypes.c_uint16),
         ("block", ctypes.c_uint16),
         ("scratch_bytes", ctypes.CFUNCTYPE(ctypes.c_size_t, ctypes.c_void_p)),
@@ -93,6 +94,7 @@ class PreparedModel:
             small_block=kernel.small_block,
             form=WeightForm(kernel.weights),
             squares=bool(kernel.squares),
+            rows=Rows(kernel.rows),
             alignment=ALIGNMENT,
         )
         layers = (_Layer * len(laid_out.layers))(
@@ -127,7 +129,7 @@ class PreparedModel:
         return int(copy.ctypes.data)
 
 
-ABI: Final = 13
+ABI: Final = 14
 """As in `library.c`."""
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""

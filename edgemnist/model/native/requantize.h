@@ -32,7 +32,7 @@ static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, siz
     for (size_t i = 0; i < count; ++i) {
         const size_t output = first + i;
         const int64_t sum = (int64_t)sums[i] + (one.wide_bias != NULL ? one.wide_bias[output] : 0);
-        int64_t value = edgemnist_rescaled(sum, one.multiplier[output], one.shift[output], one.rounds_twice);
+        int64_t value = edgemnist_rescaled(sum, one.multiplier[output], one.shift[output], one.rounding & EDGEMNIST_TWICE);
         value += one.zero_point;
         value = value < one.low ? one.low : value;
         outputs[output] = (uint8_t)(value > one.high ? one.high : value);

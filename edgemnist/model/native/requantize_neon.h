@@ -39,7 +39,7 @@ TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first
     const int32x4_t zero_point = vdupq_n_s32(layer->zero_point);
     const uint8x8_t low = vdup_n_u8(layer->low);
     const uint8x8_t high = vdup_n_u8(layer->high);
-    const int twice = layer->rounds_twice != 0U;
+    const int twice = (layer->rounding & EDGEMNIST_TWICE) != 0U;
     for (size_t i = 0; i < count; i += 8U) {
         const int16x8_t left = vnegq_s16(vreinterpretq_s16_u16(vmovl_u8(vld1_u8(layer->shift + first + i))));
         const int32_t *const multiplier = layer->multiplier + first + i;
@@ -51,3 +51,54 @@ TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first
         vst1_u8(outputs + first + i, vmin_u8(vmax_u8(vqmovun_s16(words), low), high));
     }
 }
+
+#if defined(__aarch64__)
+#define LINES
+typedef struct {
+    float32x4_t slope[SCALED / 4U], offset[SCALED / 4U], other[SCALED / 4U], exception[SCALED / 4U], added[SCALED / 4U];
+    uint8x8_t low, high;
+} kernel_line;
+
+/* The line of SCALED outputs from `output` on. */
+TARGET static inline __attribute__((always_inline)) kernel_line KERNEL(line_of)(const edgemnist_layer *layer, size_t output)
+{
+    const size_t all = (size_t)layer->blocks * layer->block;
+    kernel_line made;
+    for (unsigned i = 0; i < SCALED / 4U; ++i) {
+        const float *const line = layer->line + output + 4U * i;
+        made.slope[i] = vld1q_f32(line);
+        made.offset[i] = vld1q_f32(line + all);
+        made.other[i] = vld1q_f32(line + 2U * all);
+        made.exception[i] = vld1q_f32(line + 3U * all);
+        made.added[i] = vld1q_f32(line + 4U * all);
+    }
+    made.low = vdup_n_u8(layer->low);
+    made.high = vdup_n_u8(layer->high);
+    return made;
+}
+
+TARGET static inline __attribute__((always_inline)) int16x4_t KERNEL(along)(const kernel_line *line, unsigned which,
+                                                                           int32x4_t whole, int simple)
+{
+    const float32x4_t sum = vcvtq_f32_s32(whole);
+    float32x4_t offset = line->offset[which];
+    if (!simple) {
+        const uint32x4_t there = vceqq_f32(sum, line->exception[which]);
+        offset = vbslq_f32(vcltq_s32(whole, vdupq_n_s32(0)), line->other[which], offset);
+        offset = vbslq_f32(there, vaddq_f32(offset, line->added[which]), offset);
+    }
+    return vqmovn_s32(vcvtmq_s32_f32(vfmaq_f32(offset, sum, line->slope[which])));
+}
+
+/* SCALED outputs of their sums by a line; `simple` says that slope and offset are all. */
+TARGET static inline __attribute__((always_inline)) void KERNEL(follow)(const kernel_line *line, const kernel_sum *sums,
+                                                                        uint8_t *to, int simple)
+{
+    for (unsigned i = 0; i < SCALED / 4U; i += 2U) {
+        const int16x8_t words = vcombine_s16(KERNEL(along)(line, i, KERNEL(total)(sums[i]), simple),
+                                             KERNEL(along)(line, i + 1U, KERNEL(total)(sums[i + 1U]), simple));
+        const uint8x8_t bytes = veor_u8(vreinterpret_u8_s8(vqmovn_s16(words)), vdup_n_u8(0x80));
+        vst1_u8(to + 4U * i, vmin_u8(vmax_u8(bytes, line->low), line->high));
+    }
+}
+#endif

@@ -11,7 +11,8 @@
 #define FORM EDGEMNIST_PAIRED
 #define BLOCK 16U /* whose sums fit the registers */
 #define SMALL BLOCK
-#define LANES 8U
+#define WIDE 8U /* outputs of a vector of weights of the list's inputs */
+#define LANES 4U
 
 /* The list: where pairs of inputs are not both 0, the sum of all inputs, and these pairs, each as often as a vector has
  * room for. */
@@ -52,8 +53,8 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     const int32_t *const bias = layer->bias + block * BLOCK;
     const uint32_t *const numbers = list;
     const __m128i *const repeated = (const __m128i *)(const void *)(numbers + LIST_PART(groups));
-    __m128i both[BLOCK / LANES] = {_mm_setzero_si128(), _mm_setzero_si128()};
-    __m128i odd[BLOCK / LANES] = {_mm_setzero_si128(), _mm_setzero_si128()};
+    __m128i both[BLOCK / WIDE] = {_mm_setzero_si128(), _mm_setzero_si128()};
+    __m128i odd[BLOCK / WIDE] = {_mm_setzero_si128(), _mm_setzero_si128()};
     (void)inputs;
     (void)blocks;
 #pragma GCC unroll 2
@@ -61,7 +62,7 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
         const __m128i *const row = (const __m128i *)(const void *)(weights + (size_t)numbers[k] * BLOCK * GROUP);
         const __m128i two = _mm_loadu_si128(repeated + k);
 #pragma GCC unroll 2
-        for (unsigned v = 0; v < BLOCK / LANES; ++v) {
+        for (unsigned v = 0; v < BLOCK / WIDE; ++v) {
             const __m128i weight = _mm_loadu_si128(row + v);
             both[v] = _mm_add_epi32(both[v], _mm_madd_epi16(two, weight));
             odd[v] = _mm_add_epi32(odd[v], _mm_madd_epi16(two, _mm_srai_epi16(weight, 8)));
@@ -69,11 +70,46 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     }
     const __m128i excess = _mm_set1_epi32((int32_t)(128U * numbers[LIST_PART(groups) - 1U]));
 #pragma GCC unroll 2
-    for (unsigned v = 0; v < BLOCK / LANES; ++v) {
+    for (unsigned v = 0; v < BLOCK / WIDE; ++v) {
         const __m128i even = _mm_sub_epi32(_mm_sub_epi32(both[v], _mm_slli_epi32(odd[v], 8)), excess);
-        const __m128i *const from = (const __m128i *)(const void *)(bias + v * LANES);
-        __m128i *const to = (__m128i *)(void *)(sums + v * LANES);
+        const __m128i *const from = (const __m128i *)(const void *)(bias + v * WIDE);
+        __m128i *const to = (__m128i *)(void *)(sums + v * WIDE);
         _mm_storeu_si128(to, _mm_add_epi32(_mm_unpacklo_epi32(even, odd[v]), _mm_loadu_si128(from)));
         _mm_storeu_si128(to + 1, _mm_add_epi32(_mm_unpackhi_epi32(even, odd[v]), _mm_loadu_si128(from + 1)));
     }
+}
+
+#define PLACES 4U
+#define VECTORS 2U
+typedef __m128i kernel_sum, kernel_weights, kernel_inputs;
+
+static inline kernel_sum KERNEL(begin)(const int32_t *bias)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)bias);
+}
+
+static inline void KERNEL(end)(kernel_sum sum, int32_t *sums)
+{
+    _mm_storeu_si128((__m128i *)(void *)sums, sum);
+}
+
+static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    const __m128i bytes = _mm_loadl_epi64((const __m128i *)(const void *)weights);
+    return _mm_srai_epi16(_mm_unpacklo_epi8(bytes, bytes), 8);
+}
+
+static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    return _mm_set1_epi32((int32_t)(inputs[0] | (uint32_t)inputs[1] << 16));
+}
+
+static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)inputs);
+}
+
+static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    return _mm_add_epi32(sum, _mm_madd_epi16(weights, inputs));
 }

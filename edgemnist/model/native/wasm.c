@@ -50,6 +50,7 @@ EXPORT size_t edgemnist_open(edgemnist_model *model)
         RESOLVE(layers[i].exponentials);
         RESOLVE(layers[i].softmax_map);
         RESOLVE(layers[i].terms);
+        RESOLVE(layers[i].line);
         RESOLVE(layers[i].places);
     }
     return edgemnist_wasm.scratch_bytes(model);

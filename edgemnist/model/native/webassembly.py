@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.native.layout import lay_out
+from edgemnist.model.native.layout import Rows, lay_out
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 from edgemnist.model.runtimes import WEB_PAGE
@@ -97,7 +97,9 @@ def describe_page(page: bytes) -> About | None:
 
 def pack_network(network: Network) -> bytes:
     """Return a network as `edgemnist_open` takes it: structures and tables, with offsets in the place of pointers."""
-    laid_out = lay_out(network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK, alignment=_ALIGNMENT)
+    laid_out = lay_out(
+        network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK, rows=Rows.WHOLE, alignment=_ALIGNMENT
+    )
     layers_at = _aligned(_MODEL.size)
     windows_at = layers_at + len(laid_out.layers) * _LAYER.size
     # What leads to the tables comes before them.

@@ -86,6 +86,7 @@ static inline size_t KERNEL(next)(size_t slot, const edgemnist_window *window, s
 #endif
 }
 
+#ifndef PLACES
 /* Copies what a window covers, [row][column][channel]. */
 TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
                                   KERNEL(span) across, uint8_t *patch)
@@ -186,6 +187,7 @@ TARGET static void KERNEL(each_channel)(const edgemnist_layer *layer, const edge
         }
     }
 }
+#endif /* PLACES */
 
 #ifndef EDGEMNIST_CHAIN
 /* Takes a number of its source for each of a row, or what stands for 0. */
@@ -205,15 +207,25 @@ TARGET static void KERNEL(select)(const edgemnist_layer *layer, const edgemnist_
 }
 
 /* What a number of one of two tensors adds to their sum. */
-static inline int32_t KERNEL(term)(const int32_t *terms, size_t which, uint8_t number, int32_t zero)
+static inline int32_t KERNEL(term)(const int32_t *terms, uint8_t number, int32_t zero)
 {
-#ifdef EDGEMNIST_AMALGAMATION
-    const int64_t level = (int64_t)(number - zero) * (1 << 20);
-    return (int32_t)edgemnist_rescaled(level, terms[2U * which], (unsigned)terms[2U * which + 1U], 1U);
-#else
-    (void)zero;
-    return terms[256U * which + number];
-#endif
+    return (int32_t)edgemnist_rescaled((int64_t)(number - zero) * (1 << 20), terms[0], (unsigned)terms[1], 1U);
+}
+
+/* A sum or a difference of which Python has tried all pairs of numbers: a multiplication of each by a whole number and a
+ * fraction of 2^15 comes to the same. `each` is a constant where this is inlined. */
+TARGET static inline void KERNEL(add_row)(const edgemnist_layer *layer, const uint8_t *a, const uint8_t *b, size_t each,
+                                          size_t count, uint8_t *outputs)
+{
+    const int32_t down = layer->terms[0], plus = layer->terms[5], low = layer->low, high = layer->high;
+    const int32_t a_whole = layer->terms[1], a_part = layer->terms[2], b_whole = layer->terms[3], b_part = layer->terms[4];
+    for (size_t i = 0; i < count; ++i) {
+        const int32_t x = a[i], y = b[i * each];
+        const int32_t part = (x * a_part + y * b_part) >> 15;
+        int32_t value = (x * a_whole + y * b_whole + part + plus) >> down;
+        value = value < low ? low : value;
+        outputs[i] = (uint8_t)(value > high ? high : value);
+    }
 }
 
 /* Joins a row of an image to a row of another tensor, which has a number for each of the image's, or one for several. */
@@ -235,8 +247,14 @@ TARGET static void KERNEL(join)(const edgemnist_layer *layer, const edgemnist_wi
     const int alike = each != 0U && step == channels;
     const size_t columns = alike ? 1U : window->out_width;
     const size_t count = alike ? window->out_width * channels : channels;
+    const int simple = kind <= EDGEMNIST_DIFFERENCE && layer->terms[0] != 0;
     for (size_t column = 0; column < columns; ++column) {
-        for (size_t begin = 0; begin < count; begin += layer->block) {
+        if (simple && each != 0U) {
+            KERNEL(add_row)(layer, first, other, 1U, count, outputs);
+        } else if (simple) {
+            KERNEL(add_row)(layer, first, other, 0U, count, outputs);
+        }
+        for (size_t begin = simple ? count : 0U; begin < count; begin += layer->block) {
             const size_t some = count - begin < layer->block ? count - begin : layer->block;
             const uint8_t *const a = first + begin, *const b = other + begin * each;
             for (size_t i = some; i < layer->block; ++i) {
@@ -252,15 +270,15 @@ TARGET static void KERNEL(join)(const edgemnist_layer *layer, const edgemnist_wi
                     const int below = level < 0;
                     const int64_t value = layer->zero_point + edgemnist_rescaled(
                         below ? level * (b[i * each] - other_zero) : level, layer->terms[2 * below],
-                        (unsigned)layer->terms[2 * below + 1], layer->rounds_twice);
+                        (unsigned)layer->terms[2 * below + 1], layer->rounding & EDGEMNIST_TWICE);
                     outputs[begin + i] = (uint8_t)(value < layer->low ? layer->low : value > layer->high ? layer->high : value);
                 }
                 continue;
             } else {
                 const int32_t sign = kind == EDGEMNIST_SUM ? 1 : -1;
                 for (size_t i = 0; i < some; ++i) {
-                    sums[i] = KERNEL(term)(layer->terms, 0U, a[i], zero) +
-                              sign * KERNEL(term)(layer->terms, 1U, b[i * each], other_zero);
+                    sums[i] = KERNEL(term)(layer->terms + 1, a[i], zero) +
+                              sign * KERNEL(term)(layer->terms + 3, b[i * each], other_zero);
                 }
             }
             KERNEL(requantize)(layer, 0U, layer->block, sums, outputs + begin);
@@ -271,6 +289,10 @@ TARGET static void KERNEL(join)(const edgemnist_layer *layer, const edgemnist_wi
     }
 }
 #endif /* EDGEMNIST_CHAIN */
+
+#ifdef PLACES
+#include "convolve.h"
+#endif
 
 /* Computes one row of a layer's outputs. */
 TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_window *window,
@@ -296,6 +318,24 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
                      others->first + (window->other_row != 0U ? row % others->kept * others->row_bytes : 0U), sums, outputs);
     }
 #endif /* EDGEMNIST_CHAIN */
+#ifdef PLACES
+    if (kind == EDGEMNIST_CONVOLUTION) {
+        KERNEL(convolve)(layer, window, image, down, patch, outputs);
+    } else if (kind == EDGEMNIST_DEPTHWISE && layer->weights != NULL) {
+        KERNEL(convolve_each)(layer, window, image, down, patch, outputs);
+    } else if (kind == EDGEMNIST_MAXIMUM) {
+        KERNEL(maximum_row)(layer, window, image, down, patch, outputs);
+    } else if (kind <= EDGEMNIST_AVERAGE) {
+        KERNEL(mean_row)(layer, window, image, down, patch, outputs);
+    }
+    if (layer->map == NULL && layer->exponentials == NULL && layer->softmax_map == NULL) {
+        return;
+    }
+    for (size_t column = 0; column < window->out_width; ++column, outputs += layer->outputs) {
+        KERNEL(finish)(layer, outputs);
+    }
+    (void)list;
+#else
     for (size_t column = 0; column < window->out_width; ++column) {
         const KERNEL(span) across = KERNEL(covered)(column, window->stride_width, window->dilation_width, window->left,
                                                     window->kernel_width, window->width);
@@ -308,6 +348,7 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
         KERNEL(finish)(layer, outputs);
         outputs += layer->outputs;
     }
+#endif /* PLACES */
 }
 
 /* The rows of what a layer takes: of the input and of what it takes as a whole one after the other, as it sees them. */
