@@ -429,7 +429,7 @@ static const edgemnist_model edgemnist_{name} = {{
 
 def _left_out(laid_out: ModelLayout) -> Iterator[str]:
     """Yield what the engine needs to know of a network to leave out what it does not have."""
-    if not any(layer.numbers["rounds_twice"] for layer in laid_out.layers):
+    if not any(layer.numbers["rounding"] for layer in laid_out.layers):
         yield f"{_ONCE}\n"
     if not laid_out.windows:
         yield f"{_DENSE_ONLY}\n"
