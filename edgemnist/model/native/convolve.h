@@ -175,8 +175,10 @@ EACH_INLINE void KERNEL(all_places)(const KERNEL(strip) * strip, const uint8_t *
     case places: KERNEL(some_places)(strip, first, places, vectors, each, how, weights, stride, target); break
     switch (places) {
         SOME(1U);
-#ifndef FEW
+#if PLACES == 2 || !defined(FEW)
         SOME(2U);
+#endif
+#if PLACES > 2 && !defined(FEW)
         SOME(3U);
 #endif
 #if PLACES > 2
