@@ -2,9 +2,9 @@
 
     taskset -c 1 python -m benchmarks.native.models FILE... [--rounds 400]
 
-Both take turns, half a millisecond each, with the same random input that is already in place; compared are the
-medians of the rounds, round by round, so that what slows the machine for a while slows both. The fastest round of either
-stands beside them: it is what the code takes when nothing else runs.
+Both take turns, half a millisecond each, with the same random input that is already in place; compared are the medians
+of the rounds, round by round, so that what slows the machine for a while slows both. The fastest round of either stands
+beside them: it is what the code takes when nothing else runs.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ def compare(file: Path, rounds: int) -> dict[str, object]:
     for runtime in ("native", "litert"):
         classifier = edgemnist.load(file, runtime=runtime)
         steps = classifier.steps()
+        assert steps is not None
         steps.prepare(classifier.spec.random(1))
         loops[runtime] = steps.invoke
     calls = {name: max(5, int(SECONDS * 1e6 / microseconds(call, 5))) for name, call in loops.items()}
@@ -65,7 +66,8 @@ def main() -> None:
     for file in arguments.files:
         models.append(compare(file, arguments.rounds))
         print(*models[-1].values(), flush=True)
-    RESULTS.write_text(json.dumps({"host": host_facts(), "rounds": arguments.rounds, "models": models}, indent=2) + "\n")
+    facts = {"host": host_facts(), "rounds": arguments.rounds, "models": models}
+    RESULTS.write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":
