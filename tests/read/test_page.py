@@ -20,10 +20,16 @@ from edgemnist.digits.read.find import MAX_PIECES
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.recognize import MAX_TRIED
+from edgemnist.digits.read.strips import KEPT_SIGNS
+from edgemnist.ground.results.pictures import ReadNumber
 from edgemnist.model.runtimes.interface import Classifier
 from tools.likeness.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
 
 Write = Callable[..., Page]
+
+
+def digits_of(number: ReadNumber) -> str:
+    return "".join(character for character in number.text if character not in KEPT_SIGNS)
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +61,11 @@ def test_digits_are_found_in_reading_order_whatever_the_paper_and_the_light(
 def test_numbers_consist_of_the_digits_and_enclose_their_boxes(write: Write, classifier: Classifier) -> None:
     page = write(quarter(STYLES["photo"]))
     result = read_page(page.picture, classifier, ReadConfig(min_confidence=0.9))
-    text = "".join(number.text for number in result.numbers)
+    text = "".join(digits_of(number) for number in result.numbers)
     assert text == "".join("?" if digit.digit is None else str(digit.digit) for digit in result.digits)
     position = 0
     for number in result.numbers:
-        members = result.digits[position : position + len(number.text)]
+        members = result.digits[position : position + len(digits_of(number))]
         position += len(members)
         x, y, w, h = number.box
         assert {member.line for member in members} == {number.line}
@@ -101,7 +107,7 @@ def test_a_number_is_the_digits_that_stand_together_and_boxes_are_in_pixels_of_t
     page = write(quarter(STYLES["scan"]), 5)
     together = Counter(truth.number for truth in page.truths)
     read = read_page(page.picture, classifier).numbers
-    assert [len(number.text) for number in read] == list(together.values())
+    assert [len(digits_of(number)) for number in read] == list(together.values())
     picture = Image.fromarray(page.picture)
     large = picture.resize((picture.width * 4, picture.height * 4))
     result = read_page(large, classifier)
@@ -169,7 +175,7 @@ def test_whatever_is_drawn_is_read_or_left_alone_and_every_box_lies_on_the_page(
     pixels += np.random.default_rng(0).integers(-noise, noise + 1, pixels.shape)
     result = read_page(pixels.clip(0, 255).astype(np.uint8), classifier)
     # A comb's empty cells are blanks in its number.
-    assert "".join(number.text for number in result.numbers).replace(" ", "") == "".join(
+    assert "".join(digits_of(number) for number in result.numbers).replace(" ", "") == "".join(
         "?" if digit.digit is None else str(digit.digit) for digit in result.digits
     )
     for digit in result.digits:

@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Bools, Cell, Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
-from edgemnist.digits.read.recognize import Reading
+from edgemnist.digits.read.recognize import BAR, Reading
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, signs_of
 from edgemnist.ground.arrays import as_digit
 from edgemnist.ground.results.pictures import Box, ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.model.answers import REFUSED as UNANSWERED
@@ -30,6 +32,14 @@ CELL_GAP: Final = 1.2
 """Gap within a cell, in heights of a digit, up to which digits are one number, as a cell mostly holds one."""
 TABLE_CELLS: Final = 2
 """Cells of a table, at least: a single one is a frame around something."""
+
+STROKES: Final = "/-"
+"""Signs that may be read as a digit, or are a piece as large as one."""
+SLASH, MINUS = STROKES
+ON_DIGIT: Final = 0.2
+"""Distance of a sign from the middle of a piece, in its heights, up to which that is the sign."""
+SIGN_GAP: Final = 1.5
+"""Gap between two digits with a sign between them, in their heights, at most."""
 
 Member = int | None
 """Index of a reading, or None for an empty cell of a comb."""
@@ -59,6 +69,10 @@ class Assembled:
         # What is around a digit is judged at one threshold, so that a lower one never refuses more.
         self._readings, self._counts, self._shown = _in_tables(readings, config.min_confidence)
         self._rules: dict[int, str] = {}
+        self._ink = found.ink
+        self._before: dict[int, str] = {}
+        self._signs: dict[int, str] = {}
+        self._parts: set[int] = set()
         readings = self._readings
         self._boxes = [self._scaled(reading.piece.box) for reading in readings]
         shown = [number for number, grid in enumerate(grids) if len(grid.cells) >= TABLE_CELLS]
@@ -98,20 +112,83 @@ class Assembled:
         outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]
         outer = list(self._lines(outside, self._config.join_gap))
         self._settle([numbers for _, numbers in outer])
+        if self._ink is not None and self._config.signs:
+            tables = {number for number in range(len(self._grids)) if not self._is_comb(number)}
+            inner = [number for place, numbers in self._texts.items() if place[0] in tables for number in numbers]
+            self._find_signs(self._ink, [*(number for _, numbers in outer for number in numbers), *inner])
+            # A comma may have been on a line of its own, with the digit after it.
+            whole = [index for index in outside if index not in self._parts]
+            outer = [(top, self._joined(numbers)) for top, numbers in self._lines(whole, self._config.join_gap)]
+            for place, numbers in self._texts.items():
+                kept = [[index for index in number if index not in self._parts] for number in numbers]
+                self._texts[place] = self._joined([number for number in kept if number])
         lines: list[Line] = [*outer, *(row for number in range(len(self._grids)) for row in self._rows(number))]
-        for count, (_, numbers) in enumerate(sorted(lines, key=lambda line: line[0])):
-            for members in numbers:
+        for count, (_, row) in enumerate(sorted(lines, key=lambda line: line[0])):
+            for members in row:
                 digits = [None if index is None else self._digit(index, count) for index in members]
                 read = [digit for digit in digits if digit is not None]
                 self.digits += read
                 self.numbers.append(
                     ReadNumber(
-                        text="".join(BLANK if digit is None else _character(digit) for digit in digits),
+                        text=self._text(members),
                         confidence=min(digit.confidence for digit in read),
                         line=count,
                         box=around([digit.box for digit in read]),
                     )
                 )
+
+    def _find_signs(self, ink: Ink, numbers: Sequence[Sequence[int]]) -> None:
+        """Note the signs before digits, and which were read as digits: a slash is a 1 to whoever knows digits alone."""
+        answered_ones = [
+            number for number in numbers
+            if any(self._counts[index] and not self._readings[index].piece.opened for index in number)
+        ]  # fmt: skip
+        boxes = [[self._readings[index].piece.box for index in number] for number in answered_ones]
+        for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
+            middles = np.array([x + w / 2 for x, _, w, _ in places])
+            slashes = any(mark.text == SLASH for mark in marks)
+            # Beside a sign, a fainter one is part of it.
+            for mark in sorted(marks, key=lambda mark: mark.probability):
+                nearest = int(np.abs(middles - mark.x).argmin())
+                index, after = number[nearest], int(np.searchsorted(middles, mark.x))
+                is_bar_or_none = self._readings[index].label == BAR or not self._counts[index]
+                if abs(middles[nearest] - mark.x) <= ON_DIGIT * places[nearest][3]:
+                    inside = 0 < nearest < len(number) - 1 or mark.text == MINUS
+                    if mark.text in FOREIGN:
+                        self._refuse([index], "foreign")
+                    elif is_bar_or_none and inside and (mark.text in STROKES or (slashes and mark.text == ONE)):
+                        self._refuse([index], "sign")
+                        if mark.text != ONE:
+                            self._signs[index] = mark.text
+                elif mark.text in KEPT_SIGNS and after < len(number):
+                    self._before[number[after]] = mark.text
+                    _, y, _, h = places[nearest]
+                    self._parts |= {
+                        other for other in set(range(len(self._readings))).difference(number)
+                        if _is_part(self._readings[other].piece.box, mark.x, y, h)
+                    }  # fmt: skip
+
+    def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
+        """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
+        result: list[list[int]] = []
+        for number in numbers:
+            sign = self._before.get(number[0])
+            if sign and result:
+                before, after = self._boxes[result[-1][-1]], self._boxes[number[0]]
+                if after[0] - before[0] - before[2] <= SIGN_GAP * max(before[3], after[3]):
+                    result[-1].extend(number)
+                    continue
+            if sign != MINUS:
+                self._before.pop(number[0], None)
+            result.append(number)
+        return result
+
+    def _text(self, members: Sequence[Member]) -> str:
+        return "".join(
+            BLANK if index is None
+            else self._before.get(index, "") + self._signs.get(index, _character(self._digit(index, 0)))
+            for index in members
+        )  # fmt: skip
 
     def _settle(self, lines: Sequence[Sequence[Sequence[int]]]) -> None:
         """Decide what counts as a digit: in `lines` of numbers outside of tables, and in tables."""
@@ -223,7 +300,7 @@ class Assembled:
             rows=cell.rows,
             columns=cell.columns,
             box=self._scaled((round(left), round(top), round(right - left), round(bottom - top))),
-            text=" ".join("".join(_character(self._digit(index, 0)) for index in number) for number in numbers),
+            text=" ".join(map(self._text, numbers)),
             confidence=min((self._readings[index].confidence for number in numbers for index in number), default=None),
         )
 
@@ -265,6 +342,13 @@ def _in_tables(readings: Sequence[Reading], min_confidence: float) -> tuple[list
         flags += counts[stay].tolist()
         shown += answered(some, min_confidence)[stay].tolist()
     return kept, flags, shown
+
+
+def _is_part(box: Box, x: float, top: int, height: int) -> bool:
+    """Return whether a low piece is part of a sign at `x`, beside a digit of this top and height."""
+    left, above, wide, high = box
+    near = abs(left + wide / 2 - x) <= ON_DIGIT * height
+    return near and high < LOW * height and top - ON_DIGIT * height <= above <= top + (1 + ON_DIGIT) * height
 
 
 def _character(digit: ReadDigit) -> str:

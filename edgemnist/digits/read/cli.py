@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich import box
@@ -42,6 +42,9 @@ def read(
         "--csv FILE", "Write the table to a CSV file; several to FILE-1.csv, FILE-2.csv, and so on."
     ),
     table: bool = flag("--table", "Print the tables of the page instead of its lines."),
+    signs: Literal["text", "none"] = option(
+        "--signs HOW", "none leaves out the points, commas, slashes, colons and minuses of numbers.", "text"
+    ),
     min_confidence: options.MinConfidence = None,
     artifact: options.Model = None,
     threads: options.Threads = 1,
@@ -61,7 +64,8 @@ def read(
     for words, output, kind in (("--boxes", boxes, PICTURE), ("--csv", csv, CSV)):
         check_output(words, output, kind, inputs=[page])
     reporter = TerminalReporter()
-    config = ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence)
+    least = DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence
+    config = ReadConfig(min_confidence=least, signs=signs != "none")
     observers = observing(collect, collect_max)
     opened = open_for_answers(exports, artifact, reporter)
     with quiet_libraries():

@@ -86,14 +86,15 @@ def find_sheet(grey: Grey) -> Sheet:
     ink = without_grids(ink, frames)
     if not found:
         pieces = _pieces(ink, rulings, light)
-        return Sheet([pieces], [], _opened(grey, pieces.windows))
+        return Sheet([pieces], [], _opened(grey, pieces.windows), ink)
     grids = [grid for grid in grids if grid in found]
     parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]
-    bare = without_grids(ink, grids)
+    ink = without_grids(ink, grids)
+    bare = ink.copy()
     for grid in grids:
         blank_out(bare, grid)
     pieces = _pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left)
-    return Sheet([pieces, *parts], grids, _opened(grey, pieces.windows))
+    return Sheet([pieces, *parts], grids, _opened(grey, pieces.windows), ink)
 
 
 def _opened(grey: Grey, windows: Sequence[Box]) -> list[tuple[Pieces, Pieces]]:
@@ -107,7 +108,7 @@ def _within(grey: Grey, window: Box, *, dark: bool) -> Pieces:
     found = _pieces(extract_ink(part, dark=dark), Rulings([], []), part if dark else 255 - part, MAX_IN_WINDOW)
 
     def placed(pieces: Sequence[Piece]) -> list[Piece]:
-        return [replace(one, box=(one.box[0] + x, one.box[1] + y, *one.box[2:])) for one in pieces]
+        return [replace(one, box=(one.box[0] + x, one.box[1] + y, *one.box[2:]), opened=True) for one in pieces]
 
     return Pieces(placed(found.candidates), placed(found.fragments), found.height)
 

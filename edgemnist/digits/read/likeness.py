@@ -83,14 +83,18 @@ def shipped_network(weights: Path = WEIGHTS_FILE, record: Path = RECORD_FILE) ->
 
     Raises ArtifactError if a file of it is missing, damaged, or not the recorded one.
     """
-    recorded = read_record(record, ShippedNetwork)
+    checked(weights, read_record(record, ShippedNetwork))
+    return LikenessNetwork(weights)
+
+
+def checked(weights: Path, recorded: ShippedNetwork) -> None:
+    """Raise ArtifactError if the file of a network is missing, damaged, or not the recorded one."""
     try:
         data = weights.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{weights} cannot be read: {error.strerror}", hint=REINSTALL) from error
     if sha256(data) != recorded.sha256:
         raise ArtifactError(f"{weights} is damaged: its SHA-256 is not the recorded one", hint=REINSTALL)
-    return LikenessNetwork(weights)
 
 
 TEMPER: Final = np.float32(1 / 3)
@@ -147,6 +151,8 @@ class ReadConfig:
     """Longer side, in pixels, to which larger pictures are scaled first: an A4 sheet at 175 dots per inch."""
     join_gap: float = 0.6
     """Digits of a line belong to one number where the gap between them is at most this share of their height."""
+    signs: bool = True
+    """Whether points, commas, slashes, colons and minuses are told as well."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:

@@ -26,6 +26,8 @@ class Piece:
     """Number of the table that it is in."""
     cell: int | None = None
     """Index of its cell."""
+    opened: bool = False
+    """Whether it is ink in a window only, and not on the page."""
 
     @property
     def place(self) -> tuple[int, int]:
@@ -87,6 +89,8 @@ class Sheet:
     """The tables, from top to bottom."""
     windows: Sequence[tuple[Pieces, Pieces]] = ()
     """What is in each window, as dark ink and as light ink."""
+    ink: Ink | None = None
+    """uint8 [h, w]: that of the page, without the lines of tables. None where nobody is to look for signs."""
 
     @property
     def complete(self) -> bool:

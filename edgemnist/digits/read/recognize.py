@@ -11,11 +11,10 @@ from PIL import Image
 
 from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_digit
 from edgemnist.digits.read.grid import Floats
-from edgemnist.digits.read.layout import around
+from edgemnist.digits.read.layout import around, overlap
 from edgemnist.digits.read.likeness import verdicts_of
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed
 from edgemnist.ground.arrays import Images
-from edgemnist.ground.results.pictures import Box
 from edgemnist.model.runtimes.interface import Classifier
 
 DOUBTFUL: Final = 0.8
@@ -83,10 +82,10 @@ class Recognizer:
         """Return what all of a page is read as, in no order: windows as what reads better, dark ink or light ink."""
         readings = [reading for part in found.parts for reading in self.recognize(part)]
         for window in found.windows:
-            inside = max((self.recognize(part) for part in window), key=_certainty)
+            inside = max(map(self.recognize, window), key=lambda some: sum(one.confidence**2 for one in some))
             if sum(reading.confidence >= DOUBTFUL for reading in inside) >= FEWEST_IN_WINDOW:
-                x, y, right, bottom = _bounds(inside)
-                readings = [one for one in readings if not _meets(one.piece.box, (x, y, right, bottom))] + inside
+                place = around([one.piece.box for one in inside])
+                readings = [one for one in readings if not overlap(one.piece.box, place)] + inside
         return readings
 
     def recognize(self, found: Pieces) -> list[Reading]:
@@ -178,22 +177,6 @@ class Recognizer:
         enough = images <= self._left
         self.complete &= enough
         return enough
-
-
-def _certainty(readings: Sequence[Reading]) -> float:
-    return sum(reading.confidence**2 for reading in readings)
-
-
-def _bounds(readings: Sequence[Reading]) -> tuple[int, int, int, int]:
-    boxes = _boxes(readings)
-    left, top = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    return int(left), int(top), int(right), int(bottom)
-
-
-def _meets(box: Box, bounds: tuple[int, int, int, int]) -> bool:
-    x, y, w, h = box
-    return x < bounds[2] and y < bounds[3] and x + w > bounds[0] and y + h > bounds[1]
 
 
 def _are_two(one: Reading, other: Reading, height: float) -> float:

@@ -80,8 +80,9 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     """Probability that it is this digit: that of the classifier, times that of the likeness network."""
     box: Box
     refused: str | None = None
-    """Why it was refused: its `confidence` is below the threshold, or it is part of a `word`, of `print`, of a
-    `pattern` or of a `line`, among many that are `doubtful`, or where hardly anything is a digit (`unsure`)."""
+    """Why it was refused: its `confidence` is below the threshold, it is part of a `word`, of `print`, a `pattern` or
+    a `line`, one of many that are `doubtful`, where hardly anything is a digit (`unsure`), a `sign` of a number, or
+    `foreign`: a letter or an operator."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None
@@ -121,7 +122,7 @@ class ReadNumber(Part, frozen=True, kw_only=True):
     """Neighbouring digits, or those of a comb."""
 
     text: str
-    """With `?` for each digit that was refused, and a space for each empty cell between two digits of a comb."""
+    """With its signs, `?` for each digit that was refused, and a space for each empty cell between two of a comb."""
     confidence: float
     """That of its least certain digit."""
     line: int

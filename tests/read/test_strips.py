@@ -1,0 +1,74 @@
+"""Signs count: a point, a comma, a slash, a colon or a minus is part of a number, or the number is marked."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+from benchmarks.vision.signs import FORMS, compose_number
+from edgemnist.digits.read.likeness import ReadConfig, read_record
+from edgemnist.digits.read.page import read_page
+from edgemnist.digits.read.strips import BLANK, COLUMN, HEIGHT, RECORD_FILE, WEIGHTS_FILE, WIDTH, read_strips
+from edgemnist.ground.inputs import InputSpec
+from edgemnist.model.runtimes import RUNTIMES, load
+from edgemnist.model.runtimes.interface import Classifier
+from tools.likeness.page import Digits
+from tools.strips.draw import IGNORED, Writer
+from tools.strips.make import StripRecord
+
+
+def test_numbers_keep_their_signs_and_are_digits_alone_without_them(digits: Digits, classifier: Classifier) -> None:
+    exact = unmarked = 0
+    for seed in range(3 * len(FORMS)):
+        form = FORMS[seed % len(FORMS)]
+        picture, text = compose_number(digits, form, np.random.default_rng(seed), photographed=seed % 2 == 1)
+        result = read_page(picture, classifier)
+        found = [number.text for number in result.numbers]
+        exact += found == [text]
+        # What is not read is marked, but for a digit that is taken for another one.
+        unmarked += found != [text] and "?" not in "".join(found) and "".join(found).translate(DASH) != form
+        plain = read_page(picture, classifier, ReadConfig(signs=False)).numbers
+        assert set("".join(number.text for number in plain)) <= set("0123456789?")
+    assert exact >= 24
+    assert unmarked <= 2
+
+
+DASH = str.maketrans("0123456789", 10 * "d")
+
+
+def test_a_strip_is_read_from_end_to_end_and_one_of_any_size_at_all(digits: Digits) -> None:
+    columns = [np.pad(image, 2) for image in digits.images[:40]]
+    (marks,) = read_strips([np.concatenate(columns, axis=1)], [20.0])
+    read = [mark for mark in marks if mark.text.isdigit() and mark.probability > 0.5]
+    right = sum(
+        any(mark.text == str(label) and abs(mark.x - 32 * at - 16) < 8 for mark in read)
+        for at, label in enumerate(digits.labels[:40])
+    )
+    assert right >= 36
+    for shape in ((1, 1), (1, 20_000), (20_000, 1), (32, 128)):
+        assert read_strips([np.zeros(shape, dtype=np.uint8)], [20.0]) == [[]]
+
+
+@pytest.mark.parametrize("runtime", ["native", "litert"])
+def test_all_runtimes_see_the_same_in_a_strip(runtime: str, digits: Digits) -> None:
+    if RUNTIMES[runtime].missing():
+        pytest.skip(f"{runtime} is not installed")
+    strips = Writer(digits, np.random.default_rng(0), stock=60).strips(40)
+    assert strips.images.shape == (40, HEIGHT, WIDTH)
+    assert strips.labels.shape == (40, WIDTH // COLUMN)
+    assert {IGNORED, BLANK, *range(10)} <= set(strips.labels.ravel().tolist())
+    expected, found = (
+        load(WEIGHTS_FILE, runtime=name, spec=InputSpec.of_range((HEIGHT, WIDTH)), numbers=True).answer(strips.images)
+        for name in ("integer", runtime)
+    )
+    if runtime == "native":
+        np.testing.assert_array_equal(found, expected)
+    else:
+        assert (found.argmax(axis=-1) == expected.argmax(axis=-1)).mean() >= 0.99
+
+
+def test_the_record_is_of_the_network_that_ships() -> None:
+    record, data = read_record(RECORD_FILE, StripRecord), WEIGHTS_FILE.read_bytes()
+    assert (record.file, record.bytes) == (WEIGHTS_FILE.name, len(data))
+    assert record.sha256 == hashlib.sha256(data).hexdigest()
+    assert record.parity >= 0.98

@@ -1,0 +1,383 @@
+"""Synthetic strips: digits, signs and letters in a row, on rules, in wheels and displays, and where each one stands."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from edgemnist.digits.read.strips import BLANK, CLASSES, COLUMN, HEIGHT, WIDTH
+from edgemnist.ground.arrays import Images
+from tools.likeness import strokes
+from tools.likeness.camera import Floats, Picture, as_share
+from tools.likeness.drawings import hard_digits
+from tools.likeness.fonts import HERSHEY, font_file
+from tools.likeness.hands import styled_digits
+from tools.likeness.page import Digits
+
+OVER: Final = 2
+"""Strips are drawn so many times as large."""
+CANVAS: Final = (OVER * HEIGHT, OVER * WIDTH)
+FONTS: Final = (
+    *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSans-Oblique", "DejaVuSerif"),
+    *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmb10", "simplex", "duplex", "complex"),
+)
+LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIlDQzZsSBbqg"))) + "&@#?*<>{}[]~^|$€"
+"""What is no digit: those that somebody may read as one are left out."""
+SIGNS: Final = ".,/-:.,/-:+×÷=()%"
+"""Those that change what a number is come twice as often."""
+EM: Final = 60
+"""Height of a font's digits, in pixels, when they are drawn once and for all."""
+SEGMENTS: Final = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", "abc", "abcdefg", "abcdfg")
+SEGMENT_ENDS: Final = ((0, 1), (1, 3), (3, 5), (4, 5), (2, 4), (0, 2), (2, 3))
+"""Corners that each segment, a to g, joins: row by row from the upper left one."""
+SCRIBBLES: Final[tuple[strokes.Scribble, ...]] = ("zigzag", "loops", "knot", "tick", "cross")
+IGNORED: Final = -1
+"""Label of a column beside a middle."""
+
+
+@dataclass(frozen=True)
+class Glyph:
+    """Ink of something, uint8 [h, w], and its height and top against those of a digit."""
+
+    ink: Picture
+    label: int
+    height: float = 1.0
+    top: float = 0.0
+
+
+Font = dict[str, Glyph]
+"""Glyphs by character."""
+
+
+@dataclass(frozen=True)
+class Strips:
+    """What the network learns from."""
+
+    images: Images
+    """uint8 [N, HEIGHT, WIDTH]: ink."""
+    labels: npt.NDArray[np.int8]
+    """int8 [N, WIDTH / COLUMN]: the class whose middle lies in a column, `BLANK`, or `IGNORED`."""
+
+
+def cropped(ink: Picture) -> Picture:
+    """Return ink, cut to its box."""
+    rows, columns = np.flatnonzero(ink.max(axis=1) > 40), np.flatnonzero(ink.max(axis=0) > 40)
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+class Writer:
+    """Draws strips from a stock of glyphs."""
+
+    def __init__(self, digits: Digits, rng: np.random.Generator, stock: int) -> None:
+        self._rng = rng
+        chosen = digits.sample(2 * stock, rng)
+        plain, hard = chosen.images[:stock], chosen.images[stock:]
+        styled = np.arange(stock) % 10
+        hands = [*(cv2.resize(image, (84, 84), interpolation=cv2.INTER_CUBIC) for image in plain)]
+        hands += [*hard_digits(hard, rng), *styled_digits(styled, rng)]
+        labels = [*chosen.labels.tolist(), *styled.tolist()]
+        self._hand: dict[tuple[int, int], list[Glyph]] = {}
+        for index, (ink, label) in enumerate(zip(hands, labels, strict=True)):
+            # A row is written with one pen: thick, thin, or in another hand's forms.
+            pen = index // stock + (stock <= index < 2 * stock and (index - stock) % 2)
+            self._hand.setdefault((pen, label), []).append(Glyph(_small(cropped(ink)), label))
+        self._fonts = [_font(name) for name in FONTS]
+
+    def strips(self, count: int) -> Strips:
+        """Return so many strips, each drawn anew."""
+        images = np.empty((count, HEIGHT, WIDTH), dtype=np.uint8)
+        labels = np.empty((count, WIDTH // COLUMN), dtype=np.int8)
+        for index in range(count):
+            images[index], labels[index] = self._strip()
+        return Strips(images, labels)
+
+    def _strip(self) -> tuple[Picture, npt.NDArray[np.int8]]:
+        rng = self._rng
+        kind = rng.choice(
+            ["hand", "print", "wheel", "segments", "letters", "nothing"], p=[0.5, 0.12, 0.1, 0.1, 0.12, 0.06]
+        )
+        ink = np.zeros(CANVAS, dtype=np.float32)
+        labels = np.full(WIDTH // COLUMN, BLANK, dtype=np.int8)
+        height = OVER * float(np.exp(rng.uniform(np.log(13), np.log(29))))
+        top = (CANVAS[0] - height) / 2 + rng.normal(0, 0.12) * (CANVAS[0] - 0.5 * height)
+        top = float(np.clip(top, -0.08 * height, CANVAS[0] - 0.92 * height))
+        font = self._fonts[rng.integers(len(self._fonts))]
+        if kind == "nothing":
+            if rng.random() < 0.5:
+                drawn = 255 - strokes.scribble(SCRIBBLES[rng.integers(len(SCRIBBLES))], rng)
+                _put(ink, as_share(cv2.resize(drawn, (CANVAS[1], CANVAS[0]))), 0, 0)
+        else:
+            self._row(ink, labels, font, kind=str(kind), height=height, top=top)
+        if kind in {"hand", "letters", "nothing", "print"}:
+            self._beside(ink, height, top)
+            self._lines(ink, height, top)
+        if kind == "wheel" and rng.random() < 0.8:
+            self._next(ink, font, height, top)
+        return self._seen(ink), labels
+
+    def _row(
+        self, ink: Floats, labels: npt.NDArray[np.int8], font: Font, *, kind: str, height: float, top: float
+    ) -> None:
+        """Write from left to right until the strip is full, and note the middles."""
+        rng = self._rng
+        x = rng.uniform(-0.5, 1.2) * height
+        tightness = rng.choice([-0.12, 0.05, 0.25, 0.9], p=[0.2, 0.35, 0.3, 0.15])
+        pitch = height * rng.uniform(0.75, 1.6) if kind == "wheel" or (kind == "hand" and rng.random() < 0.15) else 0
+        signs = rng.choice([0, 0.15, 0.4], p=[0.4, 0.35, 0.25])
+        dividers = pitch and rng.random() < 0.8
+        slant, weight, depth = rng.normal(0, 0.12), int(rng.integers(1, 4)), rng.uniform(0.6, 1)
+        aspect = rng.uniform(0.75, 1.25)
+        thick, pen = rng.uniform(0.07, 0.16), int(rng.integers(3))
+        most = int(rng.choice([1, 3, 99], p=[0.1, 0.1, 0.8]))
+        if most < 99:
+            x = rng.uniform(0, 0.7) * CANVAS[1]
+        while x < CANVAS[1]:
+            if pitch and rng.random() < 0.12:
+                x = self._divide(ink, x, pitch, height, top) if dividers else x + pitch
+                continue
+            if not most:
+                return
+            most -= 1
+            glyph = self._glyph(kind, font, signs=signs, thick=thick, pen=pen)
+            tall = max(
+                2, round(height * glyph.height * (rng.uniform(0.85, 1.12) if kind in {"hand", "letters"} else 1))
+            )
+            wide = max(2, round(glyph.ink.shape[1] / glyph.ink.shape[0] * tall * (aspect if kind != "wheel" else 1)))
+            lean = 0 if kind == "wheel" else int(abs(slant) * tall)
+            drawn = cv2.resize(glyph.ink, (wide, tall), interpolation=cv2.INTER_AREA)
+            if lean:
+                matrix = np.array([[1, -slant, lean if slant > 0 else 0], [0, 1, 0]])
+                drawn = cv2.warpAffine(drawn, matrix, (wide + lean, tall))
+            if glyph.label < 10 and kind == "hand" and weight == 3 and tall > 30:
+                drawn = cv2.dilate(drawn, np.ones((2, 3), np.uint8))
+            across = x + (pitch - drawn.shape[1]) / 2 if pitch else x
+            down = top + glyph.top * height + (rng.normal(0, 0.06) * height if kind == "hand" else 0)
+            middle = across + drawn.shape[1] / 2
+            column = int(middle / OVER / COLUMN)
+            if 0 <= column < len(labels) and labels[column] in {BLANK, IGNORED}:
+                _put(ink, as_share(drawn) * np.float32(depth), across, down)
+                near = labels[max(0, column - 1) : column + 2]
+                near[near == BLANK] = IGNORED
+                labels[column] = glyph.label
+            elif not 0 <= column < len(labels):
+                _put(ink, as_share(drawn) * np.float32(depth), across, down)
+            gap = (tightness + rng.normal(0, 0.1)) * height
+            if rng.random() < 0.08:
+                gap += rng.uniform(0.4, 1.5) * height
+            x = self._divide(ink, x, pitch, height, top) if dividers else x + (pitch or max(4, drawn.shape[1] + gap))
+
+    def _glyph(self, kind: str, font: Font, *, signs: float, thick: float, pen: int) -> Glyph:
+        rng = self._rng
+        digit, sign = int(rng.integers(10)), SIGNS[rng.integers(len(SIGNS))]
+        letter = font.get(LETTERS[rng.integers(len(LETTERS))], font["x"])
+        is_sign = rng.random() < signs
+        match kind:
+            case "segments":
+                return _segments(digit, thick, rng) if rng.random() > 0.1 else font["."]
+            case "letters":
+                return _bent(letter, rng) if rng.random() > 0.2 else self._written(digit, pen)
+            case "wheel" | "print":
+                return font.get(sign, font["."]) if is_sign and kind == "print" else font[str(digit)]
+            case _:
+                other = _drawn(sign, rng) if is_sign else _bent(letter, rng)
+                return other if is_sign or (signs and rng.random() < 0.12) else self._written(digit, pen)
+
+    def _written(self, digit: int, pen: int) -> Glyph:
+        stock = self._hand[pen, digit]
+        return stock[self._rng.integers(len(stock))]
+
+    def _divide(self, ink: Floats, x: float, pitch: float, height: float, top: float) -> float:
+        """Draw a divider at the end of a cell, and return where it is."""
+        at = round(x + pitch)
+        wide = int(self._rng.integers(1, 5)) if self._rng.random() < 0.8 else round(pitch * self._rng.uniform(0.1, 0.3))
+        above, below = max(0, round(top - self._rng.uniform(0, 0.5) * height)), round(top + 1.4 * height)
+        if self._rng.random() < 0.3:
+            above = round(top + self._rng.uniform(0.2, 0.6) * height)
+        ink[above:below, max(0, at) : max(0, at + wide)] = max(0.3, self._rng.uniform(0.3, 1))
+        return x + pitch
+
+    def _lines(self, ink: Floats, height: float, top: float) -> None:
+        """Draw what is printed on paper: a rule at the foot, through the row or above it, and upright ones."""
+        rng = self._rng
+        for place, probability in ((top + height * rng.uniform(0.8, 1.15), 0.3), (rng.uniform(0, CANVAS[0]), 0.12)):
+            if rng.random() < probability:
+                slope = rng.normal(0, 0.01)
+                start, stop = (round(place - slope * CANVAS[1] / 2), round(place + slope * CANVAS[1] / 2))
+                _line(ink, (0, start), (CANVAS[1], stop), int(rng.integers(1, 5)), rng.uniform(0.25, 1))
+        if rng.random() < 0.12:
+            x = int(rng.integers(CANVAS[1]))
+            _line(ink, (x, 0), (x + round(rng.normal(0, 1)), CANVAS[0]), int(rng.integers(1, 5)), rng.uniform(0.3, 1))
+
+    def _beside(self, ink: Floats, height: float, top: float) -> None:
+        """Let what stands in the lines above and below reach into the strip."""
+        rng = self._rng
+        for down in (top - rng.uniform(1.15, 1.6) * height, top + rng.uniform(1.15, 1.6) * height):
+            x = rng.uniform(0, 2) * height
+            while rng.random() < 0.3 and x < CANVAS[1]:
+                digit = int(rng.integers(10))
+                glyph = self._written(digit, 0)
+                drawn = cv2.resize(glyph.ink, None, fx=height / glyph.ink.shape[0], fy=height / glyph.ink.shape[0])
+                _put(ink, as_share(drawn) * np.float32(0.9), x, down)
+                x += rng.uniform(0.7, 1.5) * height
+
+    def _next(self, ink: Floats, font: Font, height: float, top: float) -> None:
+        """Let the digits before and after on the wheels show, and their frames."""
+        rng = self._rng
+        for side in (-1, 1):
+            x = rng.uniform(-0.5, 0.5) * height
+            while x < CANVAS[1]:
+                if rng.random() < 0.5:
+                    glyph = font[str(rng.integers(10))]
+                    scale = height / glyph.ink.shape[0]
+                    drawn = cv2.resize(glyph.ink, None, fx=scale, fy=scale)
+                    _put(ink, as_share(drawn) * np.float32(0.8), x, top + side * rng.uniform(1.1, 1.5) * height)
+                x += rng.uniform(0.8, 1.6) * height
+            if rng.random() < 0.4:
+                edge = top + height / 2 + side * rng.uniform(0.6, 1.0) * height
+                ink[slice(max(0, round(edge))) if side < 0 else slice(max(0, round(edge)), None)] = rng.uniform(0.4, 1)
+
+    def _seen(self, ink: Floats) -> Picture:
+        """Return a strip as a camera sees it, and paper is taken away: blurred, uneven, faint, with grain."""
+        rng = self._rng
+        blur = float(np.exp(rng.uniform(np.log(0.4), np.log(3.2))))
+        seen = cv2.GaussianBlur(ink, (0, 0), blur)
+        small = np.asarray(cv2.resize(seen, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        small /= max(0.2, float(small.max()))
+        if rng.random() < 0.15:
+            back = cv2.GaussianBlur(np.roll(small, int(rng.integers(10, 90)), 1)[:, ::-1], (0, 0), 1.2)
+            np.maximum(small, np.float32(rng.uniform(0.1, 0.35)) * back, out=small)
+        if rng.random() < 0.3:
+            ramp = np.interp(np.arange(WIDTH), (0, WIDTH - 1), rng.uniform(-0.2, 0.3, 2)).astype(np.float32)
+            small += np.maximum(np.float32(0), ramp) * (1 - small)
+        grain = rng.standard_normal(small.shape, dtype=np.float32)
+        small = small * np.float32(rng.uniform(0.55, 1.15)) + grain * np.float32(rng.choice([0, 0.03, 0.08]))
+        return np.asarray(np.clip(small * 255, 0, 255), dtype=np.uint8)
+
+
+def _put(ink: Floats, drawn: Floats, x: float, y: float) -> None:
+    left, top = round(x), round(y)
+    cut = drawn[max(0, -top) : max(0, ink.shape[0] - top), max(0, -left) : max(0, ink.shape[1] - left)]
+    if cut.size:
+        patch = ink[max(0, top) : max(0, top) + cut.shape[0], max(0, left) : max(0, left) + cut.shape[1]]
+        np.maximum(patch, cut, out=patch)
+
+
+def _line(ink: Floats, start: Sequence[int], stop: Sequence[int], wide: int, depth: float) -> None:
+    canvas = np.zeros(ink.shape, dtype=np.uint8)
+    cv2.line(canvas, tuple(start), tuple(stop), 255, wide, cv2.LINE_AA)
+    np.maximum(ink, as_share(canvas) * np.float32(depth), out=ink)
+
+
+def _small(ink: Picture) -> Picture:
+    scale = EM / ink.shape[0]
+    size = max(2, round(ink.shape[1] * scale)), EM
+    return np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _font(name: str) -> Font:
+    """Return the glyphs of a font by character."""
+    pictures: dict[str, Picture] = {}
+    for character in string.digits + LETTERS + SIGNS:
+        if name in HERSHEY:
+            if not character.isascii():
+                continue
+            canvas = np.zeros((200, 200), dtype=np.uint8)
+            cv2.putText(canvas, character, (60, 130), HERSHEY[name], 3, 255, 6, cv2.LINE_AA)
+        else:
+            image = Image.new("L", (200, 200), 0)
+            font = ImageFont.truetype(font_file(name), 84)
+            ImageDraw.Draw(image).text((60, 130), character, fill=255, font=font, anchor="ls")
+            canvas = np.asarray(image)
+        if canvas.any():
+            pictures[character] = canvas
+    rows = np.flatnonzero(pictures["0"].max(axis=1) > 40)
+    top, height = rows[0], rows[-1] + 1 - rows[0]
+    found = {}
+    for character, picture in pictures.items():
+        rows = np.flatnonzero(picture.max(axis=1) > 40)
+        box = cropped(picture)
+        found[character] = Glyph(box, label_of(character), box.shape[0] / height, (rows[0] - top) / height)
+    return found
+
+
+def label_of(character: str) -> int:
+    """Return the class of a character: its own, or other."""
+    return CLASSES.index(character) if character in CLASSES else CLASSES.index("other")
+
+
+def _bent(glyph: Glyph, rng: np.random.Generator) -> Glyph:
+    """Return a printed letter as a hand would write it: its strokes wander, and some are bold."""
+    ink = 255 - strokes.bend(255 - np.pad(glyph.ink, 12), rng)
+    if rng.random() < 0.3:
+        ink = np.asarray(cv2.dilate(ink, np.ones((int(rng.integers(1, 5)),) * 2, np.uint8)), dtype=np.uint8)
+    return Glyph(cropped(ink), glyph.label, glyph.height, glyph.top)
+
+
+def _segments(digit: int, thick: float, rng: np.random.Generator) -> Glyph:
+    """Return a digit of a display."""
+    wide, high = 60, 108
+    pen = max(3, round(thick * high))
+    half, gap = pen / 2, rng.uniform(0, 4)
+    canvas = np.zeros((high, wide), dtype=np.uint8)
+    corners = np.array([(x, y) for y in (half, high / 2, high - half) for x in (half, wide - half)])
+    for name, (start, stop) in zip("abcdefg", SEGMENT_ENDS, strict=True):
+        # A segment that is off may still be seen.
+        level = 255 if name in SEGMENTS[digit] else int(rng.random() < 0.05) * 60
+        along = corners[stop] - corners[start]
+        along *= (half + gap) / np.abs(along).max()
+        ends = (np.rint(corners[start] + along).astype(int), np.rint(corners[stop] - along).astype(int))
+        cv2.line(canvas, ends[0].tolist(), ends[1].tolist(), level, pen)
+    lean = rng.uniform(0, 0.12) * high
+    matrix = np.array([[1, -lean / high, lean], [0, 1, 0]])
+    return Glyph(cropped(np.asarray(cv2.warpAffine(canvas, matrix, (wide + round(lean), high)), dtype=np.uint8)), digit)
+
+
+Stroke = Sequence[tuple[float, float]]
+_LEVEL: Final[Stroke] = [(0, 0.5), (1, 0.5)]
+_BOW: Final[Stroke] = [(0.2, 0), (0.6, 0.3), (0.6, 0.7), (0.2, 1)]
+_CROSS: Final[Sequence[Stroke]] = [[(0, 0), (1, 1)], [(1, 0), (0, 1)]]
+_RINGS: Final[Sequence[Stroke]] = [
+    [(0.1, 0), (0.35, 0.1), (0.2, 0.3), (0.1, 0)],
+    [(0.7, 0.7), (0.9, 0.75), (0.8, 1), (0.7, 0.7)],
+]
+HAND: Final[dict[str, tuple[Sequence[Stroke], float, float]]] = {
+    ".": ([[(0.5, 0.5), (0.52, 0.52)]], 0.10, 0.92),
+    ",": ([[(0.6, 0), (0.4, 1)]], 0.25, 0.9),
+    "/": ([[(0.8, 0), (0.1, 1)]], 1.15, -0.05),
+    "-": ([_LEVEL], 0.08, 0.48),
+    ":": ([[(0.5, 0), (0.5, 0.02)], [(0.5, 0.98), (0.5, 1)]], 0.5, 0.3),
+    "+": ([_LEVEL, [(0.5, 0), (0.5, 1)]], 0.6, 0.25),
+    "×": (_CROSS, 0.5, 0.3),
+    "÷": ([_LEVEL, [(0.5, 0), (0.5, 0.03)], [(0.5, 0.97), (0.5, 1)]], 0.6, 0.2),
+    "=": ([[(0, 0), (1, 0)], [(0, 1), (1, 1)]], 0.28, 0.4),
+    "(": ([[(0.8 - x, y) for x, y in _BOW]], 1.2, -0.1),
+    ")": ([_BOW], 1.2, -0.1),
+    "%": ([_CROSS[1], *_RINGS], 1, 0),
+}
+"""Strokes of each sign in the unit square, its height and its top against those of a digit."""
+
+
+def _drawn(sign: str, rng: np.random.Generator) -> Glyph:
+    """Return a sign as a hand draws it."""
+    lines, height, top = HAND[sign]
+    high = max(3, EM * height * rng.uniform(0.8, 1.25))
+    wide = {".": 6, ":": 6, ",": high * 0.8, "-": 34, "=": 34, "/": high * rng.uniform(0.3, 0.8)}.get(sign, high * 0.8)
+    wide *= rng.uniform(0.6, 1.3) if sign in "-=" else 1
+    pen = int(rng.integers(3, 10)) + (3 if sign in ".:" else 0)
+    canvas = np.zeros((round(high) + 40, round(wide) + 40), dtype=np.uint8)
+    for stroke in lines:
+        points = np.array(stroke) + rng.normal(0, 0.06 if len(stroke) > 1 else 0, (len(stroke), 2))
+        pixels = points * (wide, high) + 20
+        if sign in ".:":
+            pixels[1:] = pixels[:1] + rng.uniform(0, 3, (len(stroke) - 1, 2))
+        cv2.polylines(canvas, [np.rint(pixels * 8).astype(np.int32)], isClosed=False, color=255, thickness=pen,
+                      lineType=cv2.LINE_AA, shift=3)  # fmt: skip
+    ink = cropped(canvas)
+    return Glyph(ink, label_of(sign), ink.shape[0] / EM, top + rng.normal(0, 0.05) - (ink.shape[0] / EM - height) / 2)
