@@ -37,7 +37,8 @@ def compare(file: Path, rounds: int) -> dict[str, object]:
     for runtime in ("native", "litert"):
         classifier = edgemnist.load(file, runtime=runtime)
         steps = classifier.steps()
-        assert steps is not None
+        if steps is None:
+            raise SystemExit(f"{runtime} has no call without preparations")
         steps.prepare(classifier.spec.random(1))
         loops[runtime] = steps.invoke
     calls = {name: max(5, int(SECONDS * 1e6 / microseconds(call, 5))) for name, call in loops.items()}
