@@ -108,7 +108,8 @@ def test_verify_explains_flips_on_the_page_in_json_and_for_model_explorer(
 ) -> None:
     given = ("verify", "tflite-int8@native", "--exports", old_exports, "--node-data", tmp_path / "nodes.json")
     page = edgemnist(*given, "--why").stdout
-    (artifact,) = json.loads((old_exports / "verify.json").read_text())["artifacts"]
+    saved = json.loads((old_exports / "verify.json").read_text())["artifacts"]
+    (artifact,) = (one for one in saved if one["name"] == "tflite-int8@native")
     assert [one["index"] for one in artifact["why"]] == [one["index"] for one in artifact["flipped"]] != []
     assert f"{len(artifact['why'])} of {len(artifact['why'])} labels came back when the cause was repaired" in page
     results = json.loads((tmp_path / "nodes.json").read_text())["main"]["results"]
