@@ -11,7 +11,7 @@ from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier
 from edgemnist.model.runtimes.integer import SUM_BITS, sum_terms
 from edgemnist.model.runtimes.windows import Window
 
-OUTPUTS, SEEDS = 48, 6
+OUTPUTS, SEEDS = 48, 12
 
 
 def convolution(seed: int, *, twice: bool) -> Layer:
@@ -49,11 +49,10 @@ def answers(layer: Layer, sums: npt.NDArray[np.int64], output: int) -> npt.NDArr
     return np.clip(values + layer.zero_point, layer.low, layer.high)
 
 
-@pytest.mark.parametrize("twice", [False, True])
-def test_a_line_answers_as_the_integers_at_every_sum(*, twice: bool) -> None:
+def test_a_line_answers_as_the_integers_at_every_sum() -> None:
     found = exceptions = 0
     for seed in range(SEEDS):
-        layer = convolution(seed, twice=twice)
+        layer = convolution(seed, twice=seed % 2 == 0)
         assert layer.sums is not None
         least, most = (layer.sums.bias + end for end in layer.products)
         for output, (slope, offset, other, exception, added) in enumerate(lines_of(layer).T):
