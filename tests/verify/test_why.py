@@ -106,10 +106,10 @@ def test_the_cause_that_was_put_into_a_file_is_found_at_its_place(cause: str) ->
 def test_verify_explains_flips_on_the_page_in_json_and_for_model_explorer(
     edgemnist: Run, old_exports: Path, tmp_path: Path
 ) -> None:
-    given = ("verify", "tflite-int8@native", "--exports", old_exports, "--node-data", tmp_path / "nodes.json")
+    given = ("verify", "tflite-int8@integer", "--exports", old_exports, "--node-data", tmp_path / "nodes.json")
     page = edgemnist(*given, "--why").stdout
     saved = json.loads((old_exports / "verify.json").read_text())["artifacts"]
-    (artifact,) = (one for one in saved if one["name"] == "tflite-int8@native")
+    (artifact,) = (one for one in saved if one["name"] == "tflite-int8@integer")
     assert [one["index"] for one in artifact["why"]] == [one["index"] for one in artifact["flipped"]] != []
     assert f"{len(artifact['why'])} of {len(artifact['why'])} labels came back when the cause was repaired" in page
     results = json.loads((tmp_path / "nodes.json").read_text())["main"]["results"]

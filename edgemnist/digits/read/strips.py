@@ -143,7 +143,7 @@ SURE_FOREIGN: Final = 0.99
 """Probability of it from which on it is no digit, whatever it was read as."""
 ONE: Final = "1"
 SURE_ONE: Final = 0.9
-"""Probability of a one below which it may be a slash, where there is another one."""
+"""Probability of a one below which it may be a slash, if there is another one."""
 
 
 def signs_of(numbers: Sequence[Sequence[Box]], ink: Ink) -> list[list[Mark]]:

@@ -39,7 +39,7 @@ Floats = npt.NDArray[np.floating[Any]]
 def lines_of(layer: Layer) -> npt.NDArray[np.float32]:
     """Return slope, offset, offset of negative sums, an exception, and what is added to it, float32 [5, outputs].
 
-    A slope is 0 where none is found, and an exception `NO_SUM` where there is none.
+    A slope of 0 stands for no line, and `NO_SUM` for no exception.
     """
     lines = np.zeros((5, layer.outputs), np.float32)
     lines[3] = NO_SUM
