@@ -91,7 +91,7 @@ class Writer:
         self._fonts = [_font(name) for name in FONTS]
 
     def strips(self, count: int) -> Strips:
-        """Return so many strips, each drawn anew."""
+        """Return this many new strips."""
         images = np.empty((count, HEIGHT, WIDTH), dtype=np.uint8)
         labels = np.empty((count, WIDTH // COLUMN), dtype=np.int8)
         for index in range(count):
