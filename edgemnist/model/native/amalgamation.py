@@ -43,8 +43,8 @@ class Needs:
 
 CODE_BYTES: Final[Mapping[str, tuple[int, int, int, int, int, int]]] = {
     "-Os": (1_536, 1_920, 2_816, 3_200, 4_224, 4_736),
-    "-O2": (2_048, 2_432, 3_712, 4_224, 6_144, 6_656),
-    "-O3": (3_040, 3_840, 6_400, 7_424, 11_904, 13_184),
+    "-O2": (2_048, 2_432, 3_712, 4_224, 6_272, 6_656),
+    "-O3": (3_040, 3_840, 6_400, 7_424, 12_032, 13_184),
 }
 """Of the engine, by GCC's option: for dense layers alone, the same with weights of less than 8 bits, then both with
 layers that have windows, and with all that a graph may have. GCC 14 makes at most this of it for any of `PROCESSORS`
