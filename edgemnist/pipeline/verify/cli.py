@@ -74,6 +74,8 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     check_output("--sheet", sheet, PNG)
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
+    if node_data is not None and not why:
+        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
     limits = {FLIPS: max_flips, DROP: max_drop, ABS_DIFF: max_diff}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     table = GateTable() if gate is None else read_gates(gate)
@@ -144,9 +146,9 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
                 result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
+    show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0].name if on else "")
     if node_data is not None:
         write_node_data(result, node_data)
-    show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0].name if on else "")
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
 

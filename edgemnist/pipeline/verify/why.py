@@ -370,17 +370,14 @@ def why_words(causes: Sequence[FlipCause]) -> str:
 def write_node_data(result: VerifyResult, path: Path) -> None:
     """Write how many flips each operator of a file causes, as JSON of node data for Model Explorer.
 
-    Operators are found by the name of the tensor that they make, in the graph that is called `main` there. Raises
-    UsageError where flips of several artifacts, or of none, are explained, and StorageError.
+    Operators are found by the name of the tensor that they make, in the graph that is called `main` there; without
+    flips, none is named. Raises UsageError where flips of several artifacts are explained, and StorageError.
     """
     explained = [one for one in result.artifacts if one.why]
-    if len(explained) != 1:
-        names = ", ".join(one.name for one in explained) or "none"
-        raise UsageError(
-            f"--node-data is of one artifact whose flips are explained, and here it is {names}",
-            hint="Add --why, and name one full-int8 artifact whose labels changed.",
-        )
-    counts = Counter(one.tensor for one in explained[0].why if one.tensor)
+    if len(explained) > 1:
+        names = ", ".join(one.name for one in explained)
+        raise UsageError(f"--node-data is of the flips of one artifact, and here it is {names}", hint="Name one of them.")
+    counts = Counter(one.tensor for artifact in explained for one in artifact.why if one.tensor)
     gradient = [{"stop": 0, "bgColor": "#fff3c4"}, {"stop": 1, "bgColor": "#e5484d"}]
     results = {name: {"value": number} for name, number in counts.items()}
     write_file(path, json.dumps({"main": {"results": results, "gradient": gradient}}, indent=2).encode() + b"\n")
