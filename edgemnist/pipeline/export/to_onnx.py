@@ -42,8 +42,9 @@ OUTPUT = "scores"
 BATCH = "batch"
 GRAPH = "classifier"
 
-# Of equal constants it keeps any one.
-_COUNTER = re.compile(r"__\d+|(?<=^const)_\w+$")
+_COUNTER = re.compile(r"__\d+")
+# Of equal constants tf2onnx keeps any one: they all get the name of one that was folded.
+_CONSTANT = re.compile(r"^const(_\w+)?$")
 
 
 def canonicalize(model: Any) -> Any:  # noqa: ANN401 - ONNX has no types
@@ -60,7 +61,7 @@ def canonicalize(model: Any) -> Any:  # noqa: ANN401 - ONNX has no types
     taken = {INPUT, OUTPUT, ""}
     for name in _names(graph):
         if name not in names and name:
-            names[name] = _unique(_COUNTER.sub("", name), taken)
+            names[name] = _unique(_CONSTANT.sub("const_fold_opt", _COUNTER.sub("", name)), taken)
     _rename(graph, names)
     for tensor in (source, target):
         tensor.type.tensor_type.shape.dim[0].dim_param = BATCH
