@@ -110,10 +110,12 @@ def test_a_network_that_needs_more_memory_than_there_may_be_is_refused(
         "web": lambda: pack_network(network),
     }[kind]
     alignment = {"native": ALIGNMENT, "c": 4, "web": 16}[kind]
-    sizes = {"native": (1, 16), "c": (1, 8), "web": (2, 32)}[kind]
-    small = 16 if kind != "c" else 8
-    rows = Rows(open_library().kernels[-1].rows) if kind == "native" else Rows.WHOLE if kind == "web" else Rows.PATCHES
-    laid_out = lay_out(network, group=sizes[0], block=sizes[1], small_block=small, rows=rows, alignment=alignment)
+    if kind == "native":
+        scalar = open_library().kernels[-1]
+        group, small, block, rows = scalar.group, scalar.small_block, scalar.block, Rows(scalar.rows)
+    else:
+        group, small, block, rows = {"c": (1, 8, 8, Rows.PATCHES), "web": (2, 16, 32, Rows.WHOLE)}[kind]
+    laid_out = lay_out(network, group=group, block=block, small_block=small, rows=rows, alignment=alignment)
     needed = laid_out.scratch_bytes(alignment)
     monkeypatch.setattr("edgemnist.model.native.layout.MAX_SCRATCH", needed)
     make()
