@@ -27,8 +27,8 @@ NODE_DATA: Final = "node data for Model Explorer"
 _BEGINNINGS: Final = {
     PNG: rb"\x89PNG",
     PICTURE: rb"\x89PNG|\xff\xd8\xff",
-    # In a cell stands nothing but what was read, and a mark where that was refused.
-    CSV: rb"[0-9? ,\"\n]*\Z",
+    # In a cell stands nothing but what was read, with the signs of numbers, and a mark where that was refused.
+    CSV: rb"[0-9? ,.:/\-\"\n]*\Z",
     MARKDOWN: rb"## edgemnist: ",
     HTML: rb"<!doctype html>.*<title>edgemnist: ",
     JSON: rb"\{\s*\"schema_version\":",
