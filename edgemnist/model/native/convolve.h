@@ -371,7 +371,11 @@ TARGET static void KERNEL(maximum_row)(const edgemnist_layer *layer, const edgem
 TARGET static void KERNEL(mean_row)(const edgemnist_layer *layer, const edgemnist_window *window, const KERNEL(rows) * image,
                                     KERNEL(span) down, uint8_t *patch, uint8_t *outputs)
 {
-    const size_t channels = window->channels, length = window->width * channels;
+    const size_t channels = window->channels;
+    /* Columns that no place looks at are not made. */
+    const KERNEL(span) last = KERNEL(covered)(window->out_width - 1U, window->stride_width, 1U, window->left,
+                                              window->kernel_width, window->width);
+    const size_t length = (last.at + (last.end - last.begin)) * channels;
     int32_t *const totals = (int32_t *)(void *)patch;
     size_t slot = down.at % image->kept;
     for (size_t i = 0; i < length; ++i) {
