@@ -74,8 +74,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     check_output("--sheet", sheet, PNG)
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
-    if node_data is not None and not why:
-        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
+    _refuse_without_why(node_data, why=why)
     limits = {FLIPS: max_flips, DROP: max_drop, ABS_DIFF: max_diff}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     table = GateTable() if gate is None else read_gates(gate)
@@ -151,6 +150,12 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
         write_node_data(result, node_data)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+def _refuse_without_why(node_data: Path | None, *, why: bool) -> None:
+    """Raise UsageError where a file of explained flips is asked for, and no explanation."""
+    if node_data is not None and not why:
+        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
 
 
 def _refuse_files(names: Sequence[str]) -> None:

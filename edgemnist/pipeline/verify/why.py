@@ -376,7 +376,7 @@ def write_node_data(result: VerifyResult, path: Path) -> None:
     explained = [one for one in result.artifacts if one.why]
     if len(explained) > 1:
         names = ", ".join(one.name for one in explained)
-        raise UsageError(f"--node-data is of the flips of one artifact, and here it is {names}", hint="Name one of them.")
+        raise UsageError(f"--node-data is of the flips of one artifact, and here it is {names}", hint="Name one.")
     counts = Counter(one.tensor for artifact in explained for one in artifact.why if one.tensor)
     gradient = [{"stop": 0, "bgColor": "#fff3c4"}, {"stop": 1, "bgColor": "#e5484d"}]
     results = {name: {"value": number} for name, number in counts.items()}
