@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.model.native.layers import Kind, Layer, window_in
-from edgemnist.model.native.lines import NO_SUM, lines_of
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.schedule import Schedule, Scheduling
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
@@ -342,7 +341,10 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
             less = (layer.zero if layer.kind is Kind.DEPTHWISE else 0) - (128 if Rows.LESS_128 in rows else 0)
             times = len(ordered) // len(sums.bias)
             if Rows.LINES in rows:
-                lines = _filled(np.tile(lines_of(layer), (1, times)), blocks * block)
+                # Late, as dense networks have none.
+                from edgemnist.model.native.lines import filled, lines_of
+
+                lines = filled(np.tile(lines_of(layer), (1, times)), blocks * block)
             bias = np.tile(bias, times) - less * ordered.sum(axis=1, dtype=np.int64)
             sums = replace(sums, multiplier=np.tile(sums.multiplier, times), shift=np.tile(sums.shift, times))
         tables = {
@@ -375,21 +377,6 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
             "weight_bits": 8,
         },
     )
-
-
-def _filled(lines: npt.NDArray[np.float32], outputs: int) -> npt.NDArray[np.float32]:
-    """Return lines of whole blocks, flat; kernels take some outputs together, of which all have one or none.
-
-    Where they are as simple as that, without exceptions and the same for negative sums, the first exception says so.
-    """
-    whole = np.ones((5, outputs), np.float32)
-    whole[2:] = np.array([1, NO_SUM, 0])[:, None]
-    whole[:, : lines.shape[1]] = lines
-    slopes, offsets, others, exceptions, added = whole.reshape(5, -1, _TOGETHER)
-    slopes[(slopes == 0).any(axis=1)] = 0
-    simple = ((offsets == others) & (added == 0)).all(axis=1)
-    exceptions[:, 0] = np.where(~simple & (exceptions[:, 0] == NO_SUM), -NO_SUM, exceptions[:, 0])
-    return whole.reshape(-1)
 
 
 def _is_small(layer: Layer) -> bool:

@@ -17,6 +17,8 @@ from edgemnist.model.native.layers import Layer
 
 NO_SUM: Final = 0.5
 """No sum is this."""
+TOGETHER: Final = 16
+"""Outputs that a kernel rescales at once."""
 _HALF: Final = 128
 """What a line is less than the output: its numbers are small, and so is what they are rounded."""
 _LEAST_SHIFT: Final = 32
@@ -91,3 +93,18 @@ def lines_of(layer: Layer) -> npt.NDArray[np.float32]:
         lines[:, left[follows]] = np.concatenate([slope, offset, other, exception, added], axis=1)[follows].T
         left = left[~follows]
     return lines
+
+
+def filled(lines: npt.NDArray[np.float32], outputs: int) -> npt.NDArray[np.float32]:
+    """Return lines of whole blocks, flat; kernels take some outputs together, of which all have one or none.
+
+    Where they are as simple as that, without exceptions and the same for negative sums, the first exception says so.
+    """
+    whole = np.ones((5, outputs), np.float32)
+    whole[2:] = np.array([1, NO_SUM, 0])[:, None]
+    whole[:, : lines.shape[1]] = lines
+    slopes, offsets, others, exceptions, added = whole.reshape(5, -1, TOGETHER)
+    slopes[(slopes == 0).any(axis=1)] = 0
+    simple = ((offsets == others) & (added == 0)).all(axis=1)
+    exceptions[:, 0] = np.where(~simple & (exceptions[:, 0] == NO_SUM), -NO_SUM, exceptions[:, 0])
+    return whole.reshape(-1)
