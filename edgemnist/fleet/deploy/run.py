@@ -349,7 +349,7 @@ class _Inventory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read_inventory(path: Path, *, root: str | None, ssh_config: Path | None) -> list[BoardAddress]:
-    """Return the boards of an inventory, with `root` in the place of its own. Raises UsageError if it is none."""
+    """Return the boards of an inventory, with `root` instead of its own. Raises UsageError for any other file."""
     hint = 'Each board is two lines: [[board]] and host = "user@host".'
     try:
         text = path.read_text(encoding="utf-8")

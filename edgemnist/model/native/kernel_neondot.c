@@ -23,7 +23,7 @@
 #define VECTORS 4U
 #define SCALED 16U
 typedef int32x4_t kernel_sum;
-typedef int8x16_t kernel_weights, kernel_inputs;
+typedef int8x16_t kernel_weights, kernel_inputs; /* of which 128 is taken */
 
 TARGET static inline int32x4_t KERNEL(total)(kernel_sum sum)
 {
@@ -38,23 +38,6 @@ TARGET static inline kernel_sum KERNEL(begin)(const int32_t *bias)
 TARGET static inline void KERNEL(end)(kernel_sum sum, int32_t *sums)
 {
     vst1q_s32(sums, sum);
-}
-
-TARGET static inline kernel_weights KERNEL(load)(const int8_t *weights)
-{
-    return vld1q_s8(weights);
-}
-
-TARGET static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
-{
-    uint32_t four;
-    __builtin_memcpy(&four, inputs, sizeof four);
-    return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080U));
-}
-
-TARGET static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
-{
-    return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(inputs), vdupq_n_u8(0x80)));
 }
 
 TARGET static inline kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)

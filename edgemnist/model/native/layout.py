@@ -24,6 +24,8 @@ within the 32 bits of small processors."""
 
 
 _HIGHEST: Final = 255
+_LEAST_SMALL_SHIFT: Final = 33
+"""Of EDGEMNIST_SMALL in `engine.h`."""
 _NARROW: Final = 15
 _MOST_AT_ONCE: Final = 1 << 15
 """Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
@@ -238,7 +240,7 @@ def _times(layer: Layer) -> int:
 
 
 def _row_bytes(layer: Layer, columns: int, *, group: int, block: int, alignment: int) -> int:
-    """Return how much room the rows take that a window looks at for a row of so many outputs."""
+    """Return the bytes of the rows that a window covers for a row of this many outputs."""
     window = window_in(layer)
     if layer.joined is not None or layer.kind not in {Kind.CONVOLUTION, Kind.DEPTHWISE, Kind.MAXIMUM, Kind.AVERAGE}:
         return 0
@@ -382,7 +384,7 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
 def _is_small(layer: Layer) -> bool:
     """Return whether sums are as `EDGEMNIST_SMALL` has it."""
     sums = layer.sums
-    if sums is None or layer.wide or int(sums.shift.min()) < 33:  # noqa: PLR2004 - as there
+    if sums is None or layer.wide or int(sums.shift.min()) < _LEAST_SMALL_SHIFT:
         return False
     largest = np.maximum(*(np.abs(sums.bias + end) for end in layer.products))
     if layer.joined is not None:

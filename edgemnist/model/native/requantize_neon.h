@@ -4,6 +4,23 @@
 #include "engine.h"
 #include "requantize.h"
 
+TARGET static inline kernel_weights KERNEL(load)(const int8_t *weights)
+{
+    return vld1q_s8(weights);
+}
+
+TARGET static inline kernel_inputs KERNEL(spread)(const uint8_t *inputs)
+{
+    uint32_t four;
+    __builtin_memcpy(&four, inputs, sizeof four);
+    return vreinterpretq_s8_u32(vdupq_n_u32(four ^ 0x80808080U));
+}
+
+TARGET static inline kernel_inputs KERNEL(take)(const uint8_t *inputs)
+{
+    return vreinterpretq_s8_u8(veorq_u8(vld1q_u8(inputs), vdupq_n_u8(0x80)));
+}
+
 /* Two products, with what the first of two roundings adds wherever `far` is all ones. */
 TARGET static inline int64x2_t KERNEL(first_rounding)(int64x2_t product, int64x2_t far)
 {
