@@ -24,8 +24,7 @@ within the 32 bits of small processors."""
 
 
 _HIGHEST: Final = 255
-_LEAST_SMALL_SHIFT: Final = 33
-"""Of EDGEMNIST_SMALL in `engine.h`."""
+_LEAST_SMALL_SHIFT: Final = 33  # of EDGEMNIST_SMALL in engine.h
 _NARROW: Final = 15
 _MOST_AT_ONCE: Final = 1 << 15
 """Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
@@ -343,8 +342,7 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
             less = (layer.zero if layer.kind is Kind.DEPTHWISE else 0) - (128 if Rows.LESS_128 in rows else 0)
             times = len(ordered) // len(sums.bias)
             if Rows.LINES in rows:
-                # Late, as dense networks have none.
-                from edgemnist.model.native.lines import filled, lines_of
+                from edgemnist.model.native.lines import filled, lines_of  # late: dense networks have none
 
                 lines = filled(np.tile(lines_of(layer), (1, times)), blocks * block)
             bias = np.tile(bias, times) - less * ordered.sum(axis=1, dtype=np.int64)
