@@ -21,7 +21,7 @@ from edgemnist.pipeline.bench.run import choose_subjects
 from edgemnist.pipeline.report.page import html_page, markdown_page, read_report_data, rows
 from edgemnist.pipeline.verify.files import Evaluation, evaluation_for, verify_alone, verify_files
 from edgemnist.pipeline.verify.gate import GateTable, read_gates
-from edgemnist.pipeline.verify.parity import compare_values
+from edgemnist.pipeline.verify.parity import compare
 from edgemnist.pipeline.verify.run import verify
 from tests.conftest import Run
 from tests.notices import Notices
@@ -102,14 +102,14 @@ def test_what_is_no_number_misses_and_few_inputs_are_unknown(tmp_path: Path) -> 
     reference = np.random.default_rng(0).normal(5, 2, (300, 3)).astype(np.float32)
     broken = reference.copy()
     broken[7, 1] = np.nan
-    found = compare_values(reference, broken, None)
+    found = compare(reference, None, broken, None, numbers=True)
     assert (found.unanswered, found.batches) == (1, False)
     assert found.values is not None
     assert found.values.differing == pytest.approx(1 / 900)
     assert found.values.largest > 1
     # Outputs of different sizes have no spread between them.
     offset = np.array([0, 1000, 0], np.float32)
-    apart = compare_values(reference + offset, reference + offset + np.float32(1), None)
+    apart = compare(reference + offset, None, reference + offset + np.float32(1), None, numbers=True)
     assert apart.values is not None
     assert apart.values.spread == pytest.approx(2, rel=0.1)
     few = verify(make_exports(tmp_path, "row", numbers=True, images=199)).artifacts

@@ -24,11 +24,10 @@ max_drop_points = 0.05
 
 import math
 import tomllib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 from edgemnist.errors import UnknownNameError, UsageError, check_range
 from edgemnist.ground.formatting import count
@@ -66,9 +65,15 @@ class Kind(NamedTuple):
     meaning: str
     """For the comment in `--show-gate`."""
     largest: float = 1.0
+    of: str = ""
+    """What alone it is for, `classes` or `numbers`, and which limit says the same of the other."""
+    instead: str = ""
     counts: bool = False
     """Whether it is a percentage of the images."""
 
+
+CLASSES: Final = "classes"
+NUMBERS: Final = "numbers"
 
 FLIPS: Final = "max_flips_percent"
 DROP: Final = "max_drop_points"
@@ -83,27 +88,20 @@ VALUE_MEAN: Final = "max_value_mean_diff"
 VALUES_DIFFERING: Final = "max_values_differing_percent"
 IMAGES: Final = "min_images"
 LIMITS: Final[Mapping[str, Kind]] = {
-    FLIPS: Kind("labels that differ from the Keras model's", 100.0, counts=True),
-    DROP: Kind("accuracy lost, in percentage points", 100.0, counts=True),
-    ABS_DIFF: Kind("of one probability"),
-    MEAN_DIFF: Kind("of all probabilities on average"),
-    BATCH_FLIPS: Kind("labels that depend on the size of the batch", 100.0, counts=True),
+    FLIPS: Kind("labels that differ from the Keras model's", 100.0, CLASSES, VALUE_DIFF, counts=True),
+    DROP: Kind("accuracy lost, in percentage points", 100.0, CLASSES, VALUE_MEAN, counts=True),
+    ABS_DIFF: Kind("of one probability", 1.0, CLASSES, VALUE_DIFF),
+    MEAN_DIFF: Kind("of all probabilities on average", 1.0, CLASSES, VALUE_MEAN),
+    BATCH_FLIPS: Kind("labels that depend on the size of the batch", 100.0, CLASSES, BATCH_DIFF, counts=True),
     BATCH_DIFF: Kind("of one probability, between a batch of 1 and of N"),
-    SUM_ERROR: Kind("of the probabilities' sum, a class"),
+    SUM_ERROR: Kind("of the probabilities' sum, a class", 1.0, CLASSES, VALUE_DIFF),
     INTEGER_DIFF: Kind("of one probability, between runtime and integer reference"),
-    VALUE_DIFF: Kind("of one number, as a share of the spread of the reference's", 1e9),
-    VALUE_MEAN: Kind("of all numbers on average, as such a share", 1e9),
-    VALUES_DIFFERING: Kind("numbers that are not the reference's to the last bit", 100.0),
+    VALUE_DIFF: Kind("of one number, as a share of the spread of the reference's", 1e9, NUMBERS, ABS_DIFF),
+    VALUE_MEAN: Kind("of all numbers on average, as such a share", 1e9, NUMBERS, MEAN_DIFF),
+    VALUES_DIFFERING: Kind("numbers that are not the reference's to the last bit", 100.0, NUMBERS, FLIPS),
     IMAGES: Kind("evaluation images below which nothing is known", 1e9),
 }
 """Of a gate, by their names in a gate file."""
-OF_CLASSES: Final = {
-    FLIPS: VALUE_DIFF, DROP: VALUE_MEAN, ABS_DIFF: VALUE_DIFF, MEAN_DIFF: VALUE_MEAN, BATCH_FLIPS: BATCH_DIFF,
-    SUM_ERROR: VALUE_DIFF,
-}  # fmt: skip
-"""Limits that only classes have, and which one says the same of numbers."""
-OF_NUMBERS: Final = {VALUE_DIFF: ABS_DIFF, VALUE_MEAN: MEAN_DIFF, VALUES_DIFFERING: FLIPS}
-"""Limits that only numbers have, and which one says the same of classes."""
 
 
 def allowed(share: float, images: int, *, to_the_letter: bool = False) -> int:
@@ -161,13 +159,13 @@ class Gate:
 
         Raises UsageError, which names the right one, where a person gave one that is of the other.
         """
-        others = OF_CLASSES if numbers else OF_NUMBERS
+        kinds = (CLASSES, NUMBERS)
+        others = [limit for limit, kind in LIMITS.items() if kind.of == kinds[not numbers]]
         if wrong := next((limit for limit in others if limit in self.origins), None):
-            kinds = ("classes", "numbers")
             raise UsageError(
                 f"{OPTIONS.get(wrong, wrong) if self.origins[wrong] == COMMAND_LINE else wrong} is a limit for "
                 f"{kinds[not numbers]}, and {name} answers with {kinds[numbers]}",
-                hint=f"Write {others[wrong]} to a gate file instead, and name it with --gate.",
+                hint=f"Write {LIMITS[wrong].instead} to a gate file instead, and name it with --gate.",
             )
         return replace(self, limits={limit: most for limit, most in self.limits.items() if limit not in others})
 
@@ -189,11 +187,13 @@ class Gate:
         """
         return replace(self, undecided=self.undecided | (self.limits.keys() - {INTEGER_DIFF}))
 
-    def measure(self, name: str, value: float, reason: str, most: float | None = None) -> Measurement:
-        """Return a measurement beside one of the limits, or what that amounts to: `most`."""
+    def measure(self, name: str, value: float | None, reason: str, most: float | None = None) -> list[Measurement]:
+        """Return a measurement beside a limit, or beside `most`, which it amounts to; nothing without that limit."""
+        if name not in self.limits:
+            return []
         most = self[name] if most is None else most
         otherwise = UNKNOWN if self.is_undecided(name) else MISSED
-        return Measurement(name, value, reason, most=most, origin=self.origin(name), otherwise=otherwise)
+        return [Measurement(name, value, reason, most=most, origin=self.origin(name), otherwise=otherwise)]
 
     def is_undecided(self, name: str) -> bool:
         """Return whether nothing is known beyond a limit, instead of its being missed."""
@@ -312,11 +312,7 @@ class GateTable:
     def document(self) -> dict[str, Any]:
         """Return all limits as a gate file would have them."""
         own = {name: dict(table) for name, table in self.changes.items() if name not in GATES}
-        return {SETTLED_KEY: SETTLED_IMAGES, **{name: _ordered(self.of("", name)) for name in GATES}, **own}
-
-
-def _ordered(gate: Gate) -> dict[str, float]:
-    return {name: gate[name] for name in LIMITS if name in gate.limits}
+        return {SETTLED_KEY: SETTLED_IMAGES, **{name: dict(self.of("", name).limits) for name in GATES}, **own}
 
 
 def read_gates(path: Path) -> GateTable:
@@ -385,7 +381,7 @@ def held_limits(gate: Gate, quantization: str, images: int) -> dict[str, Limit]:
             own=not gate.is_built_in(name),
             origin=gate.origin(name),
         )
-        for name, limit in _ordered(gate).items()
+        for name, limit in gate.limits.items()
     }
 
 
@@ -424,53 +420,42 @@ def measurements(
         # Of too few, no limit but a person's is said to be missed; integers differ on however few.
         gate = replace(gate, undecided=frozenset(gate.limits) - {INTEGER_DIFF} | gate.undecided)
     found = _of_classes(gate, parity) if parity.values is None else _of_numbers(gate, parity, parity.values)
-    left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
-    if not parity.labelled and gate.is_built_in(DROP):
-        left_out.add(DROP)
     if integer is not None:
-        # What a rounding rule explains is within the limit.
         off = integer.max_abs_diff
-        found[INTEGER_DIFF] = lambda: gate.measure(
-            INTEGER_DIFF,
-            off if misses_integers(gate, integer) else min(off, gate[INTEGER_DIFF]),
-            "the runtime differs from the integer reference by {} on the same file, {} allowed",
-        )
+        # What a rounding rule explains is within the limit.
+        within = off if misses_integers(gate, integer) else min(off, gate.limits.get(INTEGER_DIFF, off))
+        differs = "the runtime differs from the integer reference by {} on the same file, {} allowed"
+        found += gate.measure(INTEGER_DIFF, within, differs)
+    left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
     few = f"only {images}, and {gate[IMAGES]:,.0f} are needed to judge"
     return [
         unanswered,
-        *(measure() for name, measure in found.items() if name in gate.limits and name not in left_out),
+        *(one for one in found if one.name not in left_out),
         Measurement(IMAGES, parity.images, few, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN),
     ]
-
-
-Measures: TypeAlias = dict[str, Callable[[], Measurement]]
-"""What makes the measurement beside each limit, where the gate has that limit."""
-
-
-def _of_numbers(gate: Gate, parity: Parity, values: ValueFigures) -> Measures:
-    measured = {
-        VALUE_DIFF: (values.largest, "a value is off by {} times the spread, {} allowed"),
-        VALUE_MEAN: (values.mean, "values are off by {} times the spread on average, {} allowed"),
-        VALUES_DIFFERING: (100 * values.differing, "{} % of the values are not the same, {} % allowed"),
-        BATCH_DIFF: (
-            parity.max_batch_diff / values.spread,
-            f"a value changed{ALONE} by {{}} times the spread, {{}} allowed",
-        ),
-    }
-    return {name: partial(gate.measure, name, *what) for name, what in measured.items()}
 
 
 ALONE: Final = " between a batch of one and a large batch"
 
 
-def _of_classes(gate: Gate, parity: Parity) -> Measures:
+def _of_numbers(gate: Gate, parity: Parity, values: ValueFigures) -> list[Measurement]:
+    alone = parity.max_batch_diff / values.spread
+    return [
+        *gate.measure(VALUE_DIFF, values.largest, "a value is off by {} times the spread, {} allowed"),
+        *gate.measure(VALUE_MEAN, values.mean, "values are off by {} times the spread on average, {} allowed"),
+        *gate.measure(VALUES_DIFFERING, 100 * values.differing, "{} % of the values are not the same, {} % allowed"),
+        *gate.measure(BATCH_DIFF, alone, f"a value changed{ALONE} by {{}} times the spread, {{}} allowed"),
+    ]
+
+
+def _of_classes(gate: Gate, parity: Parity) -> list[Measurement]:
     """Accuracy counts every image; ties are flips, too, and excused under the built-in limit only (`excused_ties`)."""
-    images = parity.images
-    chance = f", more than chance explains (p = {parity.p_value:.2g})" if parity.significant_loss else ""
-    ties = excused_ties(gate, parity)
+    images, ties = parity.images, excused_ties(gate, parity)
     tied = f"; {parity.ties:,} of them {'is a tie' if parity.ties == 1 else 'are ties'}" * (parity.ties > ties)
 
-    def changed(name: str, number: int, how: str = "", tied: str = "") -> Measurement:
+    def changed(name: str, number: int, how: str = "", tied: str = "") -> list[Measurement]:
+        if name not in gate.limits:
+            return []
         most = gate.allowed(name, images)
         limit = f"{most:,} allowed ({100.0 * most / images:.2f} %)" if most else "none allowed"
         more = "; try inputs of your own (--data), or allow more (--max-flips)" * (
@@ -479,29 +464,30 @@ def _of_classes(gate: Gate, parity: Parity) -> Measures:
         reason = f"{count(number, 'label')} changed{how} ({100.0 * number / images:.2f} %), {limit}{tied}{more}"
         return gate.measure(name, 100 * number / images, reason, 100 * most / images)
 
-    def drop() -> Measurement:
-        if not parity.labelled:
-            unknown = "the loss of accuracy is unknown: nobody has said the labels"
-            return Measurement(DROP, None, "", most=gate[DROP], origin=gate.origin(DROP), unknown=unknown)
-        reason = f"accuracy fell by {{}} points{chance}, {{}} allowed"
-        return gate.measure(DROP, 100 * parity.lost / images, reason, 100 * most_lost(gate, parity) / images)
-
     # Two more classes than there are, because the int8 softmax also saturates at 255/256.
     sums = gate.limits.get(SUM_ERROR, 0) * (parity.classes + 2)
-    added, off = "probabilities add up to 1 ± {}, ± {} allowed", "a probability is off by {}, {} allowed"
-    on_average, apart = (
-        "probabilities are off by {} on average, {} allowed",
-        f"a probability changed{ALONE} by {{}}, {{}} allowed",
+    return [
+        *gate.measure(SUM_ERROR, parity.max_sum_error, "probabilities add up to 1 ± {}, ± {} allowed", sums),
+        *_drop(gate, parity),
+        *changed(FLIPS, parity.flips - ties, tied=tied),
+        *gate.measure(ABS_DIFF, parity.max_abs_diff, "a probability is off by {}, {} allowed"),
+        *gate.measure(MEAN_DIFF, parity.mean_abs_diff, "probabilities are off by {} on average, {} allowed"),
+        *changed(BATCH_FLIPS, parity.batch_flips, ALONE),
+        *gate.measure(BATCH_DIFF, parity.max_batch_diff, f"a probability changed{ALONE} by {{}}, {{}} allowed"),
+    ]
+
+
+def _drop(gate: Gate, parity: Parity) -> list[Measurement]:
+    if not parity.labelled:
+        if gate.is_built_in(DROP):
+            return []
+        unknown = "the loss of accuracy is unknown: nobody has said the labels"
+        return [Measurement(DROP, None, "", most=gate[DROP], origin=gate.origin(DROP), unknown=unknown)]
+    chance = f", more than chance explains (p = {parity.p_value:.2g})" if parity.significant_loss else ""
+    most = 100 * most_lost(gate, parity) / parity.images
+    return gate.measure(
+        DROP, 100 * parity.lost / parity.images, f"accuracy fell by {{}} points{chance}, {{}} allowed", most
     )
-    return {
-        SUM_ERROR: partial(gate.measure, SUM_ERROR, parity.max_sum_error, added, sums),
-        DROP: drop,
-        FLIPS: partial(changed, FLIPS, parity.flips - ties, tied=tied),
-        ABS_DIFF: partial(gate.measure, ABS_DIFF, parity.max_abs_diff, off),
-        MEAN_DIFF: partial(gate.measure, MEAN_DIFF, parity.mean_abs_diff, on_average),
-        BATCH_FLIPS: partial(changed, BATCH_FLIPS, parity.batch_flips, ALONE),
-        BATCH_DIFF: partial(gate.measure, BATCH_DIFF, parity.max_batch_diff, apart),
-    }
 
 
 def most_lost(gate: Gate, parity: Parity) -> int:

@@ -1,7 +1,7 @@
 """What a classifier answers: to one image at a time, and to many at once."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
@@ -42,12 +42,6 @@ def ask(classifier: Classifier, golden: GoldenPack, task: Task) -> Answers:
             batched[place] = classifier.answer(batch)
         task.update(done)
     return Answers(single=single, batched=batched)
-
-
-def no_answers(*shape: int) -> Answers:
-    """Return the answers of a classifier that has none, [N, ...]: not a number, everywhere."""
-    nothing = np.full(shape, np.nan, dtype=np.float32)
-    return Answers(single=nothing, batched=nothing)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,98 +111,76 @@ class Parity:
         return is_significant_loss(self.broken, self.fixed)
 
 
-def compare_values(reference: Probabilities, single: Probabilities, batched: Probabilities | None) -> Parity:
-    """Compare numbers, float32 [N, ...], with the reference's; the arguments are those of `compare`.
-
-    An input with a number that is not finite has no answer, and counts as 0 everywhere.
-    """
-    expected, alone = (values.reshape(len(reference), -1) for values in (reference, single))
-    together = alone if batched is None else batched.reshape(len(reference), -1)
-    answered = np.isfinite(alone).all(axis=1)
-    settled = [np.where(np.isfinite(values), values, np.float32(0)).astype(np.float64) for values in (alone, together)]
-    distance = np.abs(settled[0] - expected)
-    spread = float(np.sqrt(expected.astype(np.float64).var(axis=0).mean())) or 1.0
-    largest, mean = float(distance.max()), float(distance.mean())
-    return Parity(
-        images=len(expected),
-        labelled=False,
-        values=ValueFigures(
-            largest=largest / spread,
-            mean=mean / spread,
-            # Not equal, which what is no number never is.
-            differing=float(np.mean(~(alone == expected))),
-            spread=spread,
-        ),
-        max_abs_diff=largest,
-        mean_abs_diff=mean,
-        max_batch_diff=float(np.abs(settled[0] - settled[1]).max()),
-        batches=batched is not None,
-        unanswered=int(np.count_nonzero(~answered)),
-    )
-
-
 def compare(
-    reference: Probabilities, labels: Labels | None, single: Probabilities, batched: Probabilities | None
+    reference: Probabilities,
+    labels: Labels | None,
+    single: Probabilities,
+    batched: Probabilities | None,
+    *,
+    numbers: bool = False,
 ) -> Parity:
-    """Compare an artifact's answers with the Keras model's.
+    """Compare the answers of an artifact with a reference's, all float32 [N, C], or [N, ...] of `numbers`.
 
-    Args:
-        reference: float32 [N, C], the Keras model's probabilities.
-        labels: int64 [N], the true classes; None where nobody has said them.
-        single: float32 [N, C], the artifact's answers to one image at a time. They are what a board does, so they are
-            what is compared with the reference.
-        batched: float32 [N, C], its answers to the same images in batches; None for a file that takes one at a time.
+    `single` are those to one image at a time, which is what a board does, and so what is compared; `batched` those to
+    the same images in batches, None for a file that takes one at a time. `labels` are the true classes, int64 [N]; None
+    for numbers, and where nobody has said them.
 
-    An image with a probability that is not finite counts as one without an answer: no probability for any class, and
-    no label, so that it can agree with nothing.
+    An image with a number that is not finite counts as one without an answer: 0 everywhere, and no label, so that it
+    can agree with nothing.
     """
-    expected = reference.argmax(axis=1)
-    answered = np.all(np.isfinite(single), axis=1)
-    alone, alone_label = _settle(single)
-    together, together_label = _settle(single if batched is None else batched)
-    right, expected_right = (
-        np.zeros(len(found), np.bool_) if labels is None else found == labels for found in (alone_label, expected)
-    )
-    flipped = alone_label != expected
+    alone, answered = _settled(single)
+    together, answered_together = _settled(single if batched is None else batched)
     distance = np.abs(alone - reference)
-    sums = np.abs(alone[answered]).sum(axis=1, dtype=np.float64)
-    return Parity(
+    found = Parity(
         images=len(reference),
-        classes=reference.shape[1],
+        unanswered=int(np.count_nonzero(~answered)),
+        max_abs_diff=float(distance.max()),
+        mean_abs_diff=float(distance.mean(dtype=np.float64)),
+        max_batch_diff=float(np.abs(alone - together).max()),
+        batches=batched is not None,
         labelled=labels is not None,
+    )
+    if numbers:
+        spread = float(np.sqrt(reference.var(axis=0, dtype=np.float64).mean())) or 1.0
+        values = ValueFigures(
+            largest=found.max_abs_diff / spread,
+            mean=found.mean_abs_diff / spread,
+            # Not equal, which what is no number never is.
+            differing=float(np.mean(~(single == reference))),
+            spread=spread,
+        )
+        return replace(found, values=values)
+    expected, label = reference.argmax(axis=1), _labels(alone, answered)
+    right, expected_right = (
+        np.zeros(len(one), np.bool_) if labels is None else one == labels for one in (label, expected)
+    )
+    flipped = label != expected
+    # In 8 bits two classes often are equally likely: the order of the classes decides which of them is then named.
+    tied = answered & (np.take_along_axis(alone, expected[:, None], axis=1)[:, 0] == alone.max(axis=1))
+    sums = np.abs(alone[answered]).sum(axis=1, dtype=np.float64)
+    return replace(
+        found,
+        classes=reference.shape[1],
         correct=int(np.count_nonzero(right)),
         broken=int(np.count_nonzero(expected_right & ~right)),
         fixed=int(np.count_nonzero(right & ~expected_right)),
         flips=int(np.count_nonzero(flipped)),
-        ties=int(np.count_nonzero(flipped & tie(single, expected))),
-        max_abs_diff=float(distance.max()),
-        mean_abs_diff=float(distance.mean(dtype=np.float64)),
-        batch_flips=int(np.count_nonzero(alone_label != together_label)),
-        max_batch_diff=float(np.abs(alone - together).max()),
-        batches=batched is not None,
-        unanswered=int(np.count_nonzero(~answered)),
+        ties=int(np.count_nonzero(flipped & tied)),
+        batch_flips=int(np.count_nonzero(label != _labels(together, answered_together))),
         max_sum_error=float(np.abs(sums - 1.0).max(initial=0.0)),
     )
 
 
-def tie(answers: Probabilities, labels: Labels) -> npt.NDArray[np.bool_]:
-    """Return for each image, bool [N], whether `answers`, float32 [N, C], find no label more likely than the given one.
-
-    In 8 bits two classes often are equally likely: the order of the classes decides which of them is then named.
-    Labels below 0 are none, and answers that are not finite are no ties.
-    """
-    finite = np.all(np.isfinite(answers), axis=1) & (labels >= 0)
-    given = np.take_along_axis(answers, np.maximum(labels, 0)[:, None], axis=1)[:, 0]
-    with np.errstate(invalid="ignore"):
-        found: npt.NDArray[np.bool_] = finite & (given == answers.max(axis=1))
-    return found
+def _settled(answers: Probabilities) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
+    """Return answers, [N, ...], with 0 for what has none, and what has one, finite everywhere: bool [N]."""
+    answered = np.asarray(np.isfinite(answers).reshape(len(answers), -1).all(axis=1))
+    settled = answers.copy()
+    settled[~answered] = 0
+    return settled, answered
 
 
-def _settle(answers: Probabilities) -> tuple[Probabilities, Labels]:
-    """Return the answers without what is not finite, and their labels, -1 if there is none."""
-    finite = np.all(np.isfinite(answers), axis=1, keepdims=True)
-    settled = np.where(finite, answers, np.float32(0.0))
-    return settled, np.where(finite[:, 0], settled.argmax(axis=1), -1)
+def _labels(settled: Probabilities, answered: npt.NDArray[np.bool_]) -> Labels:
+    return np.where(answered, settled.argmax(axis=1), -1)
 
 
 BROKEN: Final = "broken"
@@ -225,7 +197,8 @@ def list_flips(
     `labels` are the true classes, int64 [N], or None. An answer with a probability that is not finite has no label.
     """
     expected = reference.argmax(axis=1)
-    settled, found = _settle(answers)
+    settled, answered = _settled(answers)
+    found = _labels(settled, answered)
     names = [as_digit(label) for label in class_labels]
     return [
         Flip(
@@ -235,7 +208,7 @@ def list_flips(
             artifact=names[found[index]] if found[index] >= 0 else None,
             reference_margin=margin(reference[index]),
             artifact_margin=margin(settled[index]),
-            kind=CHANGED if labels is None else _kind(int(labels[index]), int(expected[index]), int(found[index])),
+            kind=_kind(None if labels is None else labels[index], expected[index], found[index]),
         )
         for index in np.flatnonzero(found != expected)
     ]
@@ -252,7 +225,5 @@ def count_kind(flips: Sequence[Flip], kind: str) -> int:
     return sum(flip.kind == kind for flip in flips)
 
 
-def _kind(label: int, reference: int, artifact: int) -> str:
-    if reference == label:
-        return BROKEN
-    return FIXED if artifact == label else CHANGED
+def _kind(label: int | None, reference: int, artifact: int) -> str:
+    return BROKEN if reference == label else FIXED if artifact == label else CHANGED

@@ -50,7 +50,7 @@ from edgemnist.pipeline.verify.gate import (
     read_gates,
 )
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
-from edgemnist.pipeline.verify.parity import Answers, ask, compare, compare_values, list_flips, no_answers
+from edgemnist.pipeline.verify.parity import Answers, ask, compare, list_flips
 from edgemnist.pipeline.verify.statistics import expected_calibration_error
 from edgemnist.pipeline.verify.why import explain_flips
 from edgemnist.pipeline.verify.written import flips_png
@@ -278,12 +278,11 @@ def parity_of(
     it gives the model's answers, if it does not under its own.
     """
     numbers, comparable = golden.task.numbers, answers is not None
-    answers = answers or no_answers(*golden.probabilities.shape)
-    parity = (
-        compare_values(golden.probabilities, answers.single, answers.batched)
-        if numbers
-        else compare(golden.probabilities, golden.truth, answers.single, answers.batched)
-    )
+    if answers is None:
+        nothing = np.full_like(golden.probabilities, np.nan)
+        answers = Answers(single=nothing, batched=nothing)
+    truth = None if numbers else golden.truth
+    parity = compare(golden.probabilities, truth, answers.single, answers.batched, numbers=numbers)
     step = subject.output_scale if numbers else None
     check = None if integer is None else vote.check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
