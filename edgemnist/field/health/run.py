@@ -5,14 +5,13 @@ Its tables are made cell by cell, for the terminal and for the report of an expo
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
@@ -42,7 +41,7 @@ from edgemnist.ground.results.samples import (
     Quantity,
 )
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Basis, Measurement, Verdict, fault, joint, judge
-from edgemnist.ground.results.verify import SIGNIFICANT
+from edgemnist.ground.results.verify import SIGNIFICANT, Interval
 from edgemnist.pipeline.verify.statistics import binomial_tail, wilson_interval
 
 if TYPE_CHECKING:
@@ -201,6 +200,7 @@ def _golden_accuracy(record: Record) -> float | None:
 
 
 _RANK: Final = STATES.index
+_Value = TypeVar("_Value")
 SHOWN: Final = 12
 """Samples of what has changed."""
 
@@ -236,18 +236,17 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
     names = [*(one.name for one in places), *(one.host for one in faults)]
     # A host may have two.
     names = [one if names.count(one) == 1 else f"{one}, {number}" for number, one in enumerate(names, 1)]
-    away = [Verdict(reasons=[] if one.fault is None else [one.fault.message]) for one in faults]
-    parts = dict(zip(names, [*judged, *(Judgement(one, [], []) for one in away)], strict=True))
+    away = [Judgement(Verdict(reasons=[one.fault.message] if one.fault else []), [], []) for one in faults]
+    parts = dict(zip(names, [*judged, *away], strict=True))
     if all(_RANK(whole.state) < _RANK(one.state) for one in judged):
         # What no board has seen alone.
         parts["all boards"] = whole
     if count_packs([one.record for one in places]) > 1:
         differ = "the boards have different ones, so how good the model is on its own is unknown."
         parts["golden packs"] = Judgement(judge([fault("golden packs", differ, otherwise=UNKNOWN)]), [], [differ])
-    basis = Basis(artifact=record.sha256, edgemnist=__version__, images=record.recent.images)
     verdict, reasons = judged[0].verdict, judged[0].reasons
     if len(parts) > 1:
-        verdict = joint({name: one.verdict for name, one in parts.items()}, basis)
+        verdict = joint({name: one.verdict for name, one in parts.items()}, whole.verdict.rests_on)
         ranked = sorted(parts.items(), key=lambda one: _RANK(one[1].state))
         reasons = [f"{name}: {reason}" for name, one in ranked for reason in one.reasons]
     boards = [
@@ -261,8 +260,7 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
         )
         for one, found in zip(places, judged, strict=True)
     ]
-    lately, first = record.recent, record.first if record.first_complete else None
-    golden = record.golden
+    lately, first, golden = record.recent, record.first if record.first_complete else None, record.golden
     return HealthReport(
         passed=verdict.passed,
         state=min((one.state for one in parts.values()), key=_RANK),
@@ -280,13 +278,11 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
         uncounted=sum(record.missed),
         labelled=measured(sum(_right(all_labelled)), len(all_labelled)) if all_labelled else None,
         evidence=_power(total(record.evidence)),
-        quantities=_quantities(record, first),
+        quantities=_quantities(record),
         classes=ClassShares(
             labels=record.labels,
-            golden=None if golden is None else _shares(golden),
-            first=None if first is None else _shares(first),
-            lately=_shares(lately),
             evidence=None if first is None else mixture_evidence(first.classes, lately.classes),
+            **_over_time(record, _shares),
         ),
         samples=_samples_of(whole.changed[0], places) if whole.changed else [],
         boards=[*boards, *sorted(faults, key=lambda one: one.host)],
@@ -343,19 +339,20 @@ def _power(log: float) -> float | None:
     return log / math.log(10) if math.isfinite(log) else None
 
 
-def _quantities(record: Record, first: Window | None) -> list[Quantity]:
+def _over_time(record: Record, value: Callable[[Window], _Value]) -> dict[str, _Value | None]:
+    """Return a value of the golden pack, of the first week once it is complete, and of late, by their names."""
+    first = record.first if record.first_complete else None
+    windows = {"golden": record.golden, "first": first, "lately": record.recent}
+    return {name: None if window is None else value(window) for name, window in windows.items()}
+
+
+def _quantities(record: Record) -> list[Quantity]:
     evidence = means(record.evidence)
 
     def quantity(name: str, unit: str, watched: Sequence[str], value: Callable[[Window], float | None]) -> Quantity:
         logs = [evidence[one] for one in watched if one in evidence]
-        return Quantity(
-            name=name,
-            unit=unit,
-            golden=None if record.golden is None else value(record.golden),
-            first=None if first is None else value(first),
-            lately=value(record.recent),
-            evidence=_power(max(logs)) if logs else None,
-        )
+        power = _power(max(logs)) if logs else None
+        return Quantity(name=name, unit=unit, evidence=power, **_over_time(record, value))
 
     found = [
         quantity(DOUBTFUL, "", [DOUBTFUL, DOUBTFUL_GOLDEN], lambda one: _share(one.doubtful, one.answered)),
@@ -393,11 +390,10 @@ def _samples_of(changed: str, places: Sequence[Place]) -> list[ChangedSample]:
     names = [feature.name for feature in FEATURES]
     if name in names:
         values = ink_of(np.stack([sample.image for _, sample in late]))[:, names.index(name)]
-        order = np.argsort(values if way == LOWER else -values, kind="stable")
-    elif changed == REFUSED:
-        order = np.argsort([sample.answer is not None for _, sample in late], kind="stable")
+        keys = values if way == LOWER else -values
     else:
-        order = np.argsort([sample.confidence for _, sample in late], kind="stable")
+        keys = np.array([one.answer is not None if changed == REFUSED else one.confidence for _, one in late])
+    order = np.argsort(keys, kind="stable")
     chosen = [late[index] for index in order[:SHOWN].tolist()]
     return [
         ChangedSample(
@@ -421,12 +417,10 @@ def places_here(paths: Sequence[Path], exports: Path | None = None) -> list[Plac
 
     What the model has learnt from is in its export directory: the one that is named, else `exports/`.
     """
-    found = []
-    for path in paths:
-        record = read_place(path)
-        learnt = learnt_by(exports, record.sha256)
-        found.append(Place(name=str(path), record=record, samples=samples_in(path), learnt=learnt))
-    return found
+    return [
+        Place(name=str(path), record=record, samples=samples_in(path), learnt=learnt_by(exports, record.sha256))
+        for path, record in [(path, read_place(path)) for path in paths]
+    ]
 
 
 def places_on(boards: Sequence[Board], place: str) -> tuple[list[Place], list[BoardHealth]]:
@@ -442,14 +436,16 @@ def places_on(boards: Sequence[Board], place: str) -> tuple[list[Place], list[Bo
             counts = decode_record(board.ask_module(["edgemnist.field.drift", place]).encode(), name)
             record = board.read(msgspec.json.encode(counts).decode(), Record)
             samples, learnt = [], frozenset[str]()
-            # A file of counts has none beside it.
-            with _unless_it_says("has no samples"):
+            try:
                 samples = samples_on(board, place)
-            # An earlier version cannot say.
-            with _unless_it_says("cannot do this yet"):
                 if any(one.labels for one in samples):
                     hashes = board.ask_module(["edgemnist.field.health.learnt", EXPORTS, record.sha256])
                     learnt = frozenset(board.read(hashes, list[str]))
+            except DeployError as error:
+                # A file of counts has none beside it, and an earlier version cannot say what was learnt from: after
+                # anything else, labels that did not arrive may be those that show harm.
+                if not any(words in error.message for words in ("has no samples", "cannot do this yet")):
+                    raise
         except Exception as error:  # noqa: BLE001 - one board must not cost the report of the others
             return error
         return Place(name=name, host=name, record=record, samples=samples, learnt=learnt)
@@ -462,38 +458,23 @@ def places_on(boards: Sequence[Board], place: str) -> tuple[list[Place], list[Bo
     return places, [BoardHealth(host=name, fault=Fault.of(error)) for name, error in errors]
 
 
-@contextlib.contextmanager
-def _unless_it_says(words: str) -> Iterator[None]:
-    """Go on if a board says this, and after nothing else: labels that did not arrive may be those that show harm."""
-    try:
-        yield
-    except DeployError as error:
-        if words not in error.message:
-            raise
-
-
 ACCURACY: Final = ("accuracy", "inputs", "share", "95 %")
 QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
 
 
 def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
     """Return the cells below `ACCURACY`."""
-    rows: list[tuple[str, EstimatedAccuracy | LabelledAccuracy | None]] = [
-        ("golden pack, with labels", found.golden),
-        ("first week, as its confidence says", found.first),
-        ("lately, as its confidence says", found.lately),
-        ("even draw, with labels", found.labelled),
-    ]
-    return [
-        (
-            name,
-            f"{one.images:,}",
-            percent(one.accuracy),
-            "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}",
-        )
-        for name, one in rows
-        if one is not None
-    ]
+    rows: dict[str, EstimatedAccuracy | LabelledAccuracy | None] = {
+        "golden pack, with labels": found.golden,
+        "first week, as its confidence says": found.first,
+        "lately, as its confidence says": found.lately,
+        "even draw, with labels": found.labelled,
+    }
+    return [(name, f"{one.images:,}", percent(one.accuracy), _ends(one.interval)) for name, one in rows.items() if one]
+
+
+def _ends(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.low * 100:.1f}–{interval.high * 100:.1f}"
 
 
 def quantities(found: HealthReport) -> list[tuple[str, ...]]:

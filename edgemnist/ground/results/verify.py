@@ -78,7 +78,7 @@ class IntegerCheck(Part, frozen=True, kw_only=True):
     """Images with another label."""
     rescaling: str | None = None
     """How the runtime rounds, see `RoundingRule`, if the reference gives its answers, to one step of the softmax, under
-    that rule and not under its own; rounding adds up from layer to layer, above all in convolutions."""
+    that rule and not under its own."""
 
 
 class Replay(Part, frozen=True, kw_only=True):
@@ -105,10 +105,9 @@ class Limit(Part, frozen=True, kw_only=True):
     limit: float
     """In the unit given by its name in a gate file."""
     builtin: float | None
-    """The limit that holds where no other is asked for; None if there is none."""
+    """The limit that holds where no other is asked for."""
     allowed: int | None = None
-    """How many of the evaluation images it allows, with an allowance for chance if these are few; None if it does not
-    count images."""
+    """How many of the evaluation images it allows, and for chance if these are few; None if it does not count them."""
     own: bool = False
     """Whether it differs from the built-in one, which allows for ties, rounding rules and few images."""
     origin: str = BUILT_IN
@@ -132,8 +131,6 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """How close one artifact is to the Keras model, on every evaluation image."""
 
     verdict: Verdict = Verdict()
-    """Unknown in a file that an earlier edgemnist saved."""
-
     name: str
     format: str
     quantization: str
@@ -141,10 +138,9 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     answers: str = "classes"
     """`classes`, or `numbers`, of which nothing but `values` is known."""
     values: ValueFigures | None = None
-    """None for classes."""
     accuracy: float | None
     accuracy_drop_points: float | None
-    """Percentage points below the Keras model; negative where the artifact is better. Both are None without labels."""
+    """Percentage points below the Keras model; negative where the artifact is better. Both need labels."""
     flips: int
     """Images whose label differs from the Keras model's."""
     agreement: float | None
@@ -165,8 +161,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Each limit that was missed, or is not known to have been met, in words; empty where all were met."""
     significant_loss: bool | None = None
     """Whether fewer answers are right than the reference's, and chance does not explain it (`mcnemar_p` below 0.05).
-    Where the drop limit is built in, such an artifact is not recommended, and misses its gate above half of that limit.
-    None in a file that an earlier edgemnist saved."""
+    Where the drop limit is built in, such an artifact is not recommended, and misses its gate above half of that."""
     cure: str | None = None
     """The command that removes the cause of a missed gate, without `edgemnist`, where the cause is known."""
     replay: Replay | None = None
@@ -178,10 +173,10 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     why: list[FlipCause] = msgspec.field(default_factory=list)
     """Why, for the first of these; only with `--why`, and of a full-int8 file."""
     accuracy_interval: Interval | None = None
-    """Wilson's interval of the accuracy; None in a file that an earlier edgemnist saved without SciPy."""
+    """Wilson's interval of the accuracy."""
     mcnemar_p: float | None = None
     """How likely the numbers of broken and fixed images are to differ this much if the artifact were as accurate as the
-    reference (McNemar's exact test); None in a file that an earlier edgemnist saved without SciPy."""
+    reference (McNemar's exact test)."""
     ece: float | None = None
     """Expected calibration error of the confidences, 0 to 1, see `edgemnist.pipeline.verify.statistics`."""
     reference_ece: float | None = None
@@ -189,7 +184,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     integer: IntegerCheck | None = None
     """For a full-int8 TFLite file of dense layers; None for any other."""
     gate: dict[str, Limit] = msgspec.field(default_factory=dict)
-    """The limits it had to meet, by their names in a gate file; empty in a file that an earlier edgemnist saved."""
+    """The limits it had to meet, by their names in a gate file."""
 
     @property
     def loss(self) -> str:
@@ -216,15 +211,10 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
         return f"{100 * self.accuracy:.2f} % accurate"
 
     @property
-    def accepts_loss(self) -> bool:
-        """Whether a person gave the limit of the loss of accuracy."""
-        limit = self.gate.get("max_drop_points")
-        return limit is not None and limit.origin != BUILT_IN
-
-    @property
     def shippable(self) -> bool:
         """Whether it passed, and lost no accuracy beyond chance unless a person's limit allows that loss."""
-        return self.passed and (not self.loss or self.accepts_loss)
+        limit = self.gate.get("max_drop_points")
+        return self.passed and (not self.loss or (limit is not None and limit.origin != BUILT_IN))
 
 
 class Unusable(Part, frozen=True, kw_only=True):
@@ -299,21 +289,15 @@ class ArtifactLayers(Part, frozen=True, kw_only=True):
     """Of both files: the figures hold for these files only."""
 
 
-class RoundingRule(Part, frozen=True, kw_only=True):
+class RoundingRule(IntegerCheck, frozen=True, kw_only=True):
     """One model's answers against those of the integer reference, computed under one rounding rule."""
 
     rescaling: str
     """How sums of products are rounded to the next scale: `single`, `double` (as in gemmlowp) or `float`."""
     softmax: str
     """What the softmax is computed in: `integer` or `float`."""
-    differing: int
-    """Probabilities that are not the same, of images × classes."""
     images: int
-    """Images with such a probability."""
-    flips: int
-    """Images with another label."""
-    max_abs_diff: float
-    """Of a probability."""
+    """Images with a probability that is not the same."""
 
 
 class Departure(Part, frozen=True, kw_only=True):
