@@ -42,7 +42,7 @@ from edgemnist.model.exports.models import (
     require_runtime,
     split_name,
 )
-from edgemnist.model.exports.questions import doubts_of, question
+from edgemnist.model.exports.questions import doubts_of, question, reference_question, source_name
 from edgemnist.model.runtimes import RUNTIMES, is_model_file, runtimes_of, version_of
 from edgemnist.model.task import Task
 
@@ -267,7 +267,10 @@ class Exports:
             # The command behind the colon is the cure.
             misfit=misfit,
             mistakes=self._mistakes(record, classifier, golden, outdated.partition(": run ")[0], misfit),
-            doubts=doubts_of(seen, golden.images, golden.task.input.noun),
+            doubts=[
+                *doubts_of(seen, golden.images, golden.task.input.noun),
+                *reference_question(golden, reference=source_name(self.manifest)),
+            ],
             outdated=bool(outdated),
             exported=self.reference_answers(model),
             output_scale=record.output.scale,

@@ -14,7 +14,6 @@ import numpy as np
 
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images, Labels
-from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import FEWEST_IMAGES, Basis
@@ -33,10 +32,10 @@ from edgemnist.model.exports.models import (
     recorded_beside,
     understood,
 )
-from edgemnist.model.exports.questions import check_unseen, doubts_of, seen_question
+from edgemnist.model.exports.questions import check_unseen, doubts_of, reference_question, seen_question
 from edgemnist.model.formats import FORMATS
-from edgemnist.model.runtimes import RUNTIMES, onnxgraph
-from edgemnist.model.runtimes.tflite import Graph, read_graph
+from edgemnist.model.runtimes import RUNTIMES, onnxgraph, read_file
+from edgemnist.model.runtimes.tflite import read_graph, read_graph_file
 from edgemnist.model.task import default_input, unnamed_task
 from edgemnist.pipeline.data.sources import find_dataset, read_inputs
 from edgemnist.pipeline.verify.gate import GATES, GateTable
@@ -148,10 +147,11 @@ def verify_alone(
             )
         packs.append(pack := _pack(replace(first, runtime=INTEGER), inputs_for(first, data, reporter)))
         named = f"integer reference of {first.artifact}"
+        doubts = reference_question(pack, reference=named)
         gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers).by_itself()
         examined += [
-            examine(_subject(pack, model, "int8", logits=True), pack, gate, reporter,
-                    rounding=rounding, why=explain_flips if why else None, reference=named, by_itself=True)
+            examine(_subject(pack, model, "int8", logits=True, doubts=doubts), pack, gate, reporter,
+                    rounding=rounding, why=explain_flips if why else None, by_itself=True)
             for model in judged.values()
         ]  # fmt: skip
     warnings = list(dict.fromkeys(words for pack in packs for words in _said_of(pack)))
@@ -214,13 +214,12 @@ def verify_files(
     """
     named_models = [file_model(file) for file in (reference, *files)]
     if evaluation.labels is not None and evaluation.class_labels is not None:
-        specs: dict[str, InputSpec | None] = {}
-        for model in named_models:
-            if model.sha256 not in specs:
-                shown, truth, names = evaluation.images, evaluation.labels, evaluation.class_labels
-                ranged = in_its_range(model, shown, truth, reporter, names=names, noun="evaluation images")
-                specs[model.sha256] = ranged.spec
-        named_models = [replace(model, spec=specs[model.sha256]) for model in named_models]
+        shown, truth, names = evaluation.images, evaluation.labels, evaluation.class_labels
+        ranged = {
+            sha256: in_its_range(model, shown, truth, reporter, names=names, noun="evaluation images")
+            for sha256, model in {one.sha256: one for one in named_models}.items()
+        }
+        named_models = [replace(model, spec=ranged[model.sha256].spec) for model in named_models]
     yardstick_model, *models = (understood(model, reporter) for model in named_models)
     quantizations = [quantization or _quantization_of(model.path, reporter) for model in models]
     table, task = gates or GateTable(), yardstick_model.task or unnamed_task()
@@ -239,18 +238,17 @@ def verify_files(
         model.entry.load()
     started = time.perf_counter()
     pack = _pack(yardstick_model, evaluation)
-    named, noun = f"reference ({reference})", pack.task.input.noun
+    noun, questions = pack.task.input.noun, reference_question(pack, reference=f"reference ({reference})")
 
     def doubts(model: Model) -> list[str]:
         # The answers of either may be remembered ones.
         known = (seen[one.artifact] or 0 for one in (model, yardstick_model))
-        return doubts_of(max(known), evaluation.images, noun)
+        return [*doubts_of(max(known), evaluation.images, noun), *questions]
 
     logits = yardstick_model.load().answers_logits
     explain = partial(explain_flips, source=yardstick_model.path, reads=yardstick_model.spec) if why else None
     examined = [
-        examine(_subject(pack, model, name, logits=logits, doubts=doubts(model)), pack, gate, reporter,
-                why=explain, reference=named)
+        examine(_subject(pack, model, name, logits=logits, doubts=doubts(model)), pack, gate, reporter, why=explain)
         for model, name, gate in zip(models, quantizations, limited, strict=True)
     ]  # fmt: skip
     warnings = _said_of(pack)
@@ -263,26 +261,23 @@ def _check_unseen(model: Model, images: Images) -> int | None:
 
     Raises DataError if the manifest beside the file says that they are more than a few.
     """
-    beside = recorded_beside(model.path, model.sha256)
-    if beside is None:
+    manifest, record = recorded_beside(model.path, model.sha256) or (None, None)
+    if manifest is None or record is None or manifest.model is None:
         return None
-    manifest, record = beside
     made_from = record.model_sha256 if isinstance(record, Artifact) else record.sha256
     # What an artifact of an earlier model was trained on is not known any more.
-    if manifest.model is None or manifest.model.sha256 != made_from:
-        return None
-    return check_unseen(model.path.parent, manifest, images)
+    return check_unseen(model.path.parent, manifest, images) if manifest.model.sha256 == made_from else None
 
 
 def _quantization_of(file: Path, reporter: Reporter) -> str:
     """Return the quantization whose limits hold for a file: the strictest ones, with a notice, where it tells none."""
-    found = guess_quantization(file)
-    if found is None:
-        found = next(iter(GATES))
-        reporter.notice(
-            f"{file} does not say how it is quantized, so the limits of {found} hold. Name others with --as."
-        )
-    return found
+    if found := guess_quantization(file):
+        return found
+    strictest = next(iter(GATES))
+    reporter.notice(
+        f"{file} does not say how it is quantized, so the limits of {strictest} hold. Name others with --as."
+    )
+    return strictest
 
 
 def guess_quantization(file: Path) -> str | None:
@@ -291,21 +286,20 @@ def guess_quantization(file: Path) -> str | None:
     Of a file that mixes several it is the one that most weights have, the strictest of those that equally many have.
     Raises ArtifactError where the file cannot be read. A Keras file is float32.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise ArtifactError(f"{file} cannot be read: {error.strerror}") from error
-    if file.suffix not in {*RUNTIMES["onnxruntime"].suffixes, *RUNTIMES["litert"].suffixes}:
+    if file.suffix in RUNTIMES["onnxruntime"].suffixes:
+        kind, weights_of = "an ONNX", _of_onnx
+    elif file.suffix in RUNTIMES["litert"].suffixes:
+        kind, weights_of = "a TFLite", _of_tflite
+    else:
         # A format of one quantization says it by its ending.
         offered = [entry.quantizations for entry in FORMATS.values() if entry.suffix == file.suffix]
         return offered[0][0] if offered else "float32"
-    is_onnx = file.suffix in RUNTIMES["onnxruntime"].suffixes
+    weights = Counter[str]()
     try:
-        weights = Counter[str]()
-        for quantization, size in _of_onnx(onnxgraph.read_graph(data)) if is_onnx else _of_tflite(read_graph(data)):
+        for quantization, size in weights_of(read_file(file)):
             weights[quantization] += size
     except ValueError as error:
-        raise ArtifactError(f"{file} is not {'an ONNX' if is_onnx else 'a TFLite'} file: {error}") from error
+        raise ArtifactError(f"{file} is not {kind} file: {error}") from error
     # Gates are listed from the strictest on.
     return max((name for name in GATES if weights[name]), key=lambda name: weights[name], default=None)
 
@@ -321,8 +315,9 @@ def _quantization(weight: str, *, integer_inputs: bool) -> str:
     return _WEIGHTS.get(weight, "")
 
 
-def _of_tflite(graph: Graph) -> Iterator[tuple[str, int]]:
+def _of_tflite(data: bytes) -> Iterator[tuple[str, int]]:
     """Yield the quantization of each weight, which has two dimensions or more, and its size."""
+    graph = read_graph(data)
     # A float16 file turns its weights into float32 by an operator before the layer.
     dequantized = {one.outputs[0]: one.inputs[0] for one in graph.operators if one.kind == "DEQUANTIZE"}
     for operator in graph.operators:
@@ -339,8 +334,9 @@ _PASSING: Final = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Tran
 """What a weight may pass through on its way to the layer that it is a part of."""
 
 
-def _of_onnx(graph: onnxgraph.Graph) -> Iterator[tuple[str, int]]:
-    """Yield the quantization of each weight, which has two dimensions or more, and its size."""
+def _of_onnx(data: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the same of an ONNX file."""
+    graph = onnxgraph.read_graph(data)
     made_by = {name: one for one in graph.operators for name in one.outputs if name}
 
     def way_of(name: str) -> tuple[str, set[str]]:
@@ -368,7 +364,7 @@ def _of_onnx(graph: onnxgraph.Graph) -> Iterator[tuple[str, int]]:
             yield _quantization(dtype, integer_inputs=integers), weight.size
 
 
-def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool, doubts: Sequence[str] = ()) -> Subject:
+def _subject(pack: GoldenPack, model: Model, quantization: str, *, logits: bool, doubts: Sequence[str]) -> Subject:
     """Return a file to compare with a reference, which answers with logits or not."""
     # Another number of classes than a manifest beside it names is a finding, and no reason to stop.
     classifier = replace(model, labels=None).load()
@@ -396,6 +392,6 @@ def _output_scale(model: Model) -> float | None:
     """Return the step of a quantized output of a TFLite file; None for any other."""
     if model.path.suffix not in RUNTIMES[INTEGER].suffixes:
         return None
-    graph = read_graph(model.path.read_bytes())
+    graph = read_graph_file(model.path)
     scales = graph.tensors[graph.outputs[0]].scales
     return float(scales[0]) if scales.size else None

@@ -30,7 +30,7 @@ from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import LIMITS_FILE, Exports
 from edgemnist.model.exports.golden import RANDOM_INPUTS, GoldenPack
 from edgemnist.model.exports.models import Model, Subject
-from edgemnist.model.exports.questions import golden_questions, reference_question, source_name
+from edgemnist.model.exports.questions import golden_questions, source_name
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.untrusted import try_files
 from edgemnist.model.task import default_input
@@ -101,7 +101,6 @@ def verify(
         model.entry.load()
     golden = exports.read_golden(to_compare=True)
     warnings = [*golden_questions(exports.manifest, golden), *_engine_fault()]
-    source = source_name(exports.manifest)
     started = time.perf_counter()
     examined: list[Examined] = []
     try_files((model.path, model.runtime) for model in models if model.may_crash)
@@ -112,13 +111,13 @@ def verify(
             gate = table.of(model.artifact, subject.arithmetic, numbers=golden.task.numbers)
             if golden.data.source == RANDOM_INPUTS and subject.arithmetic != "float32":
                 gate = gate.on_random_inputs()
-            found = examine(subject, golden, gate, reporter, rounding=rounding, why=explain, reference=source)
-            examined.append(found)
+            examined.append(examine(subject, golden, gate, reporter, rounding=rounding, why=explain))
         except ArtifactError as error:
             if names:
                 raise
             unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
     layered = _compare_layers(exports, models, golden, reporter) if layers else []
+    source = source_name(exports.manifest)
     return joint_result(
         examined, golden, started, unusable=unusable, layers=layered, warnings=warnings, reference=source
     )
@@ -207,17 +206,15 @@ def examine(
     *,
     rounding: bool = False,
     why: Callable[..., list[FlipCause]] | None = None,
-    reference: str = KERAS_MODEL,
     by_itself: bool = False,
 ) -> Examined:
     """Return what is found out about a model that answers every image of a golden pack.
 
-    `why` explains flips. `reference` is what it is compared with; `by_itself` says that this is the integer reference
-    of its own file.
+    `why` explains flips. `by_itself` says that the pack's answers are those of the integer reference of its own file.
     """
     model, classifier, is_int8 = subject.model, subject.classifier, subject.arithmetic == "int8"
     if subject.misfit:
-        return Examined(parity_of(subject, golden, None, gate, reference=reference))
+        return Examined(parity_of(subject, golden, None, gate))
     with reporter.task(f"Verifying {model.name}", total=len(golden)) as task:
         answers = ask(classifier, golden, task)
     integer = golden.probabilities if by_itself else None
@@ -225,7 +222,7 @@ def examine(
         integer = vote.integer_answers(model, golden, reporter)
     step = subject.output_scale if golden.task.numbers and subject.output_scale else vote.STEP
     explain = partial(vote.explaining_rescaling, model, golden=golden, step=step)
-    parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain, reference=reference)
+    parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain)
     if why is not None and is_int8 and parity.flips:
         parity = msgspec.structs.replace(parity, why=why(model, golden, answers.single, reporter=reporter))
     rule = vote.find_rounding(model, answers.single, golden) if rounding and is_int8 else None
@@ -268,7 +265,6 @@ def parity_of(
     *,
     integer: Probabilities | None = None,
     explain: Callable[[Probabilities], str | None] = lambda _: None,
-    reference: str = KERAS_MODEL,
 ) -> ArtifactParity:
     """Compare a model's answers with the reference in `golden`; None for one whose classes are others.
 
@@ -311,7 +307,7 @@ def parity_of(
         values = f"{check.differing:,} of {answers.single.size:,} {'numbers' if numbers else 'probabilities'}"
         promised = f"{values} differ from the integer reference, but {runtime} promises every bit of it"
         known.append(fault("every_bit", promised))
-    for doubt in (*subject.doubts, *reference_question(golden, reference=reference)):
+    for doubt in subject.doubts:
         # The first sentence; the page has the others below.
         proves = f"it proves nothing: {doubt[0].lower()}{doubt[1:].partition('. ')[0].rstrip('.')}"
         known.append(fault("reference", proves, otherwise=UNKNOWN))
@@ -359,6 +355,6 @@ def _rounds_otherwise(
     checked = runtime == vote.INTEGER or (check is not None and not misses_integers(gate, check))
     if not checked or not gate.is_built_in(BATCH_FLIPS, BATCH_DIFF):
         return False
-    if spread or ABS_DIFF not in gate.limits:
-        return replayed.max_abs_diff <= gate.limits.get(VALUE_DIFF, 0.0) * spread
+    if spread:
+        return replayed.max_abs_diff <= gate[VALUE_DIFF] * spread
     return replayed.flips <= gate.allowed(FLIPS, replayed.images) and replayed.max_abs_diff <= gate[ABS_DIFF]
