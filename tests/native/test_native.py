@@ -13,6 +13,7 @@ import pytest
 
 from edgemnist.errors import ArtifactError, UnknownNameError
 from edgemnist.ground.arrays import Images
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, read_network_file
 from edgemnist.model.native.library import open_library
 from edgemnist.model.runtimes import load
@@ -22,6 +23,7 @@ from tests.conftest import MNIST
 from tests.native.conftest import SHIPPED
 from tests.native.networks import random_case, random_graph, spec_of
 from tests.needs import is_met
+from tests.shapes.graphs import graph_of, write_tflite
 
 pytestmark = pytest.mark.needs("engine")
 
@@ -110,6 +112,29 @@ def test_one_image_of_any_kind_gets_the_answer_of_its_pixels(kind: Callable[[Ima
         assert answer.dtype == np.float32
         assert answer.flags.owndata
     np.testing.assert_array_equal(np.concatenate(answers), expected)
+
+
+def test_single_rows_of_numbers_get_every_bit_of_the_reference(tmp_path: Path) -> None:
+    spec = InputSpec(shape=(3, 5), dtype="float32", scale=(0.5, 1.0, 3.0, 0.1, 2.0), offset=(0.0, 1.0, -2.0, 0.3, 7.0))
+    path = write_tflite(graph_of(spec, "dense"), tmp_path / "numbers.tflite")
+    classifier, reference = (load(path, runtime=name, spec=spec) for name in ("native", "integer"))
+    generator = np.random.default_rng(0)
+    rows = np.concatenate([spec.random(200, low=-6, high=6), generator.integers(-9, 9, (200, 3, 5)) / 2]).astype(
+        np.float32
+    )
+    # Between two steps, at the ends of the range, and beyond it and float32's.
+    rows[:100] = ((np.arange(-150, 1350).reshape(100, 3, 5) - 650.5) * np.float32(8 / 255) - spec.offset) / spec.scale
+    rows[100:103, 0, 0], rows[103:106] = (3e38, -3e38, 1e-40), np.array([3.4e38, -3.4e38, 0.0]).reshape(3, 1, 1)
+    expected = reference.predict_proba(rows)
+    assert len(np.unique(expected, axis=0)) > 200
+    np.testing.assert_array_equal(np.concatenate([classifier.predict_proba(row) for row in rows[:, None]]), expected)
+    moved = np.frombuffer(b"\0" + rows[:1].tobytes(), np.float32, offset=1)
+    assert not moved.flags.aligned
+    np.testing.assert_array_equal(classifier.predict_proba(moved.reshape(1, 3, 5)), expected[:1])
+    for wrong in (np.nan, np.inf, -np.inf):
+        rows[0, 1, 1] = wrong
+        with pytest.raises(ValueError, match="finite"):
+            classifier.predict_proba(rows[:1])
 
 
 @pytest.mark.parametrize("other", ["implementation", "threads", "version", "place"])

@@ -368,7 +368,11 @@ def _inlined(name: str) -> str:
 
     def included(match: re.Match[str]) -> str:
         # The others stand before it.
-        return _inlined(match[1]) if match[1] in {"forward.h", "windows.h"} else match[0] * (match[1] == "pgm.h")
+        return (
+            _inlined(match[1])
+            if match[1] in {"forward.h", "quantize.h", "windows.h"}
+            else match[0] * (match[1] == "pgm.h")
+        )
 
     return re.sub(r'#include "(.*?)"\n', included, text)
 

@@ -71,10 +71,21 @@ class NativeClassifier(ChunkedClassifier):
         single = self.spec.single
         self._single = Single(call, super().answer, len(single), (*single, *[0] * (5 - len(single))))
         self._single.kept = call.kept
+        if network.takes_levels:
+            self._quantize_in_place(network)
         return str
 
+    def _quantize_in_place(self, network: Network) -> None:
+        """Have the library bring the numbers of a single input to levels, by the rule of `encoder`."""
+        held = network.held
+        factors = [np.resize(np.asarray(values, np.float32), self.spec.size) for values in (self.spec.scale, self.spec.offset)]
+        self._single.levels = self._image.ctypes.data
+        self._single.scales, self._single.offsets = (values.ctypes.data for values in factors)
+        self._single.step, self._single.zero_point = held.scale or 1, held.zero_point - int(np.iinfo(held.dtype).min)
+        self._single.kept = (*self._single.kept, *factors)
+
     def _fix_memory(self) -> None:
-        direct = self._library.is_direct and self._write is None and len(self._shape) == 1
+        direct = self._library.is_direct and len(self._shape) == 1
         if direct and self._probabilities is None:
             # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
             self.answer = self._library.single(self._single)  # type: ignore[assignment, method-assign]
@@ -97,9 +108,11 @@ class NativeClassifier(ChunkedClassifier):
 
     def steps(self) -> Steps:
         """Return the steps of a call with a single image; see `Classifier.steps`."""
-        image, reference, levels = self._image, ctypes.byref(self._single), self._levels
+        image, reference, quantize = self._image, ctypes.byref(self._single), self._library.quantize
         return Steps(
-            prepare=lambda images: image.__setitem__(..., levels(images)),
+            prepare=partial(image.__setitem__, ...)
+            if self._write is None
+            else lambda images: quantize(reference, images.ctypes.data),
             invoke=partial(self._library.answer, reference),
             finish=self._one_answer.copy,
         )

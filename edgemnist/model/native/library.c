@@ -5,6 +5,7 @@
  */
 #include "engine.h"
 #include "fit.h"
+#include "quantize.h"
 
 #if defined(_WIN32)
 #define EXPORT __declspec(dllexport)
@@ -14,7 +15,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 14
+#define EDGEMNIST_ABI 15
 #endif
 
 typedef struct python_object python_object;
@@ -30,7 +31,7 @@ typedef struct {
     int flags;
 } numpy_array;
 
-#define IN_ORDER 0x1 /* NPY_ARRAY_C_CONTIGUOUS */
+#define IN_ORDER 0x101 /* NPY_ARRAY_C_CONTIGUOUS | NPY_ARRAY_ALIGNED */
 #define FLOAT32 11   /* NPY_FLOAT */
 #define CACHE_LINE 64U
 #define MOST_FETCHED 4096U
@@ -39,6 +40,7 @@ typedef struct {
     size_t head;                                               /* bytes of it; its class is the last pointer */
     const python_object *array;                                /* numpy.ndarray */
     const python_object *pixels;                               /* numpy.dtype(numpy.uint8) */
+    const python_object *numbers;                              /* numpy.dtype(numpy.float32) */
     python_object *(*new_array)(const python_object *, int, const ptrdiff_t *, int, const ptrdiff_t *, void *, int,
                                 int, python_object *);         /* PyArray_New */
     python_object *(*call)(python_object *, python_object *);  /* PyObject_CallOneArg */
@@ -62,11 +64,16 @@ typedef struct {
     python_object *otherwise; /* called with whatever is not one input in order */
     size_t dimensions;
     ptrdiff_t shape[5]; /* of an array of one input */
+    uint8_t *levels;    /* what numbers are brought to, [inputs]; NULL where inputs are bytes */
+    const float *scales, *offsets; /* of each number, [inputs] */
+    float step;
+    int32_t zero_point; /* above the lowest number of the input tensor's type */
 } edgemnist_single;
 
 EXPORT int edgemnist_abi(void);
 EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
 EXPORT void edgemnist_answer(const edgemnist_call *call);
+EXPORT int edgemnist_quantize_one(const edgemnist_single *single, const float *numbers);
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
 EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
@@ -132,13 +139,27 @@ static const numpy_array *array_of(const python_object *object)
     return (const numpy_array *)(const void *)((const char *)object + python->head);
 }
 
-/* Whether an object is an array of one input, uint8 [1, ...], in order. */
+/* Write the levels of one input, as `quantize.c` does; return whether its numbers are finite. */
+EXPORT int edgemnist_quantize_one(const edgemnist_single *single, const float *numbers)
+{
+    int finite = 1;
+    for (size_t i = 0; i < single->call.model->inputs; ++i) {
+        /* Two statements, which ISO C does not fuse into one rounding. */
+        const float scaled = numbers[i] * single->scales[i];
+        const float real = scaled + single->offsets[i];
+        finite &= numbers[i] - numbers[i] == 0.0F;
+        single->levels[i] = edgemnist_level(real / single->step + 0.5F, single->zero_point);
+    }
+    return finite;
+}
+
+/* Whether an object is an array of one input, [1, ...] of uint8 or float32, in order. */
 static int is_one_input(const edgemnist_single *single, const python_object *object)
 {
     const python_object *const *const head = (const python_object *const *)(const void *)object;
     const numpy_array *const array = array_of(object);
     if (head[python->head / sizeof *head - 1U] != python->array || (size_t)array->dimensions != single->dimensions ||
-        array->type != python->pixels || (array->flags & IN_ORDER) == 0) {
+        array->type != (single->levels == NULL ? python->pixels : python->numbers) || (array->flags & IN_ORDER) != IN_ORDER) {
         return 0;
     }
     for (size_t i = 0; i < single->dimensions; ++i) {
@@ -163,15 +184,20 @@ EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object
     if (!is_one_input(single, images)) {
         return python->call(single->otherwise, images);
     }
-    /* An input that is not in the nearest cache is on its way there while the array is made. */
-    const size_t inputs = single->call.model->inputs;
-    for (size_t at = 0; at < inputs && at < MOST_FETCHED; at += CACHE_LINE) {
-        __builtin_prefetch(array_of(images)->memory + at);
+    call = single->call;
+    if (single->levels == NULL) {
+        call.images = array_of(images)->memory;
+        /* An input that is not in the nearest cache is on its way there while the array is made. */
+        for (size_t at = 0; at < call.model->inputs && at < MOST_FETCHED; at += CACHE_LINE) {
+            __builtin_prefetch(call.images + at);
+        }
+    } else if (edgemnist_quantize_one(single, (const float *)(const void *)array_of(images)->memory)) {
+        call.images = single->levels;
+    } else {
+        return python->call(single->otherwise, images);
     }
     answers = python->new_array(python->array, 2, shape, FLOAT32, NULL, NULL, 0, 0, NULL);
     if (answers != NULL) {
-        call = single->call;
-        call.images = array_of(images)->memory;
         call.answers = (float *)(void *)array_of(answers)->memory;
         edgemnist_answer(&call);
     }

@@ -68,6 +68,9 @@ class Single(ctypes.Structure):
         ("otherwise", ctypes.py_object),
         ("dimensions", ctypes.c_size_t),
         ("shape", ctypes.c_ssize_t * 5),
+        *((name, ctypes.c_void_p) for name in ("levels", "scales", "offsets")),
+        ("step", ctypes.c_float),
+        ("zero_point", ctypes.c_int32),
     ]
 
 
@@ -129,7 +132,7 @@ class PreparedModel:
         return int(copy.ctypes.data)
 
 
-ABI: Final = 14
+ABI: Final = 15
 """As in `library.c`."""
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""
@@ -155,7 +158,7 @@ class _PythonFacts(ctypes.Structure):
 
     _fields_: ClassVar = [
         ("head", ctypes.c_size_t),
-        *((name, ctypes.c_void_p) for name in ("array", "pixels", "new_array", "call", "pointer")),
+        *((name, ctypes.c_void_p) for name in ("array", "pixels", "numbers", "new_array", "call", "pointer")),
     ]
 
 
@@ -167,6 +170,8 @@ class Library:
     """That this processor can run, the fastest first; the portable one is always there."""
     answer: Callable[[object], None]
     """Answers a `Call`, handed over by reference, while other threads of Python run."""
+    quantize: Callable[[object, int], bool]
+    """Brings the float32 numbers at an address to the levels of a `Single`; returns whether they are finite."""
     method: _Method
     """A built-in function that answers an input, whose `self` is a capsule of a `Single`."""
     is_direct: bool
@@ -175,7 +180,9 @@ class Library:
     """What the library points to."""
 
     def single(self, single: Single) -> Callable[[Any], Any]:
-        """Return a built-in function that answers one input, uint8 of `single.shape`, with a new array.
+        """Return a built-in function that answers one input, of `single.shape`, with a new array.
+
+        It is of uint8, or of float32 where there are `single.levels`.
 
         Anything else goes to `single.otherwise`. It takes half as long as a method of Python that calls by `ctypes`.
         """
@@ -209,8 +216,10 @@ def open_library(file: Path | None = None) -> Library:
     if facts is not None:
         library.edgemnist_use_python(ctypes.byref(facts))
     library.edgemnist_answer.restype = None
+    quantize = library.edgemnist_quantize_one
+    quantize.argtypes, quantize.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
     method = _Method(b"answer", ctypes.cast(library.edgemnist_answer_one, ctypes.c_void_p).value, _METH_O, None)
-    return Library(tuple(kernels), library.edgemnist_answer, method, facts is not None, (library, facts))
+    return Library(tuple(kernels), library.edgemnist_answer, quantize, method, facts is not None, (library, facts))
 
 
 def _python_facts() -> _PythonFacts | None:
@@ -232,6 +241,7 @@ def _python_facts() -> _PythonFacts | None:
         head=object.__basicsize__,
         array=id(np.ndarray),
         pixels=id(np.dtype(np.uint8)),
+        numbers=id(np.dtype(np.float32)),
         new_array=table[_NEW_ARRAY],
         call=_address("PyObject_CallOneArg"),
         pointer=_address("PyCapsule_GetPointer"),

@@ -157,5 +157,7 @@ def _look_up_by_channel(tables: npt.NDArray[Any], images: npt.NDArray[Any], out:
 
 def _quantize(numbers: Numbers, spec: InputSpec, inputs: npt.NDArray[Any], out: npt.NDArray[Any]) -> None:
     limits = np.iinfo(numbers.dtype)
-    steps = np.floor(spec.real(inputs) / (numbers.scale or 1) + 0.5) + numbers.zero_point
+    # What is beyond float32 is clipped like all that is beyond the range.
+    with np.errstate(over="ignore"):
+        steps = np.floor(spec.real(inputs) / (numbers.scale or 1) + 0.5) + numbers.zero_point
     out[...] = np.clip(steps, limits.min, limits.max).astype(numbers.dtype).view(np.uint8)
