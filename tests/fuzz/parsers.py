@@ -21,6 +21,7 @@ from edgemnist.board.agent.bundle import Archive, encode_archive
 from edgemnist.digits.images import normalize_digit
 from edgemnist.errors import DataError, EdgemnistError
 from edgemnist.fleet.deploy import answers
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.pictures import decode_image
 from edgemnist.ground.results.bench import BenchResult, ScenariosResult
 from edgemnist.ground.results.boards import ReleasesResult, RollbackResult
@@ -35,6 +36,7 @@ from edgemnist.pipeline.data.idx import decode_images, decode_labels
 from edgemnist.pipeline.verify.gate import GateTable, gate_toml, read_gates
 from tests.data.conftest import encode_idx
 from tests.fuzz.mutations import broken, broken_json, repacked
+from tests.shapes.graphs import BRANCHED, graph_of, write_tflite
 
 OLD: Final = Path(__file__).parents[1] / "exports" / "made_by_0.1.0"
 FINDINGS: Final = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult, "scenarios": ScenariosResult}
@@ -60,14 +62,26 @@ def files(*names: str) -> Callable[[Path], Sequence[bytes]]:
     return lambda _: [(OLD / name).read_bytes() for name in names]
 
 
-def _loaded(runtime: str) -> Callable[[bytes, Path], object]:
-    def parse(data: bytes, path: Path) -> object:
+def _loaded(runtime: str) -> Callable[[bytes, Path], Any]:
+    def parse(data: bytes, path: Path) -> Any:
         suffix = ".onnx" if runtime == "onnxruntime" else ".tflite"
         file = path.with_suffix(suffix)
         file.write_bytes(data)
         return edgemnist.load(file, runtime=runtime)
 
     return parse
+
+
+def _graphs(directory: Path) -> Sequence[bytes]:
+    """Return chains and branches, small, so that a change often meets the structure and seldom a weight."""
+    spec = InputSpec(shape=(6, 5, 2))
+    drawn = [graph_of(spec, kind, seed, 3) for seed, kind in enumerate(("cnn", *BRANCHED, "dense"))]
+    return [write_tflite(graph, directory / "graph.tflite").read_bytes() for graph in drawn]
+
+
+def _answered(data: bytes, path: Path) -> object:
+    classifier = _loaded("native")(data, path)
+    return classifier.answer(classifier.spec.random(3))
 
 
 def _finding(kind: type[Any]) -> Callable[[bytes, Path], object]:
@@ -183,7 +197,8 @@ def _images(data: bytes, _: Path) -> object:
 
 PARSERS: Final[Mapping[str, Parser]] = {
     "tflite, integer reference": Parser(count=8700, wholes=files("tflite-int8.tflite"), parse=_loaded("integer")),
-    "tflite, native": Parser(count=6000, wholes=files("tflite-int8.tflite"), parse=_loaded("native")),
+    "tflite, native": Parser(count=4000, wholes=files("tflite-int8.tflite"), parse=_loaded("native")),
+    "graphs, native": Parser(count=2000, wholes=_graphs, parse=_answered),
     "tflite, LiteRT": Parser(
         count=150, wholes=files("tflite-int8.tflite", "tflite-float32.tflite"), parse=_loaded("litert")
     ),
