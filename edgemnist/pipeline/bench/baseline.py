@@ -142,10 +142,8 @@ def compare_with_baseline(
     check_in_common(list(ours), baseline, file=file)
     limit = max_slowdown or DEFAULT_MAX_SLOWDOWN
     judged = partial(slowdown, limit=limit, origin=origin_of(max_slowdown))
-    now = identity_of(result.host)
-    elsewhere = ""
-    if now != identity_of(baseline.host):
-        elsewhere = f"the earlier run was on another processor ({baseline.host.get('cpu')})"
+    now, then = identity_of(result.host), identity_of(baseline.host)
+    elsewhere = f"the earlier run was on another processor ({baseline.host.get('cpu')})" if now != then else ""
     only = {key: "it was not measured in the earlier run" for key in ours if key not in theirs}
     only |= {key: "only the earlier run measured it" for key in theirs if whole and key not in ours}
     verdicts = {_words(key): judge([judged(None, unknown=why)]) for key, why in only.items() if key[0] != KERAS}

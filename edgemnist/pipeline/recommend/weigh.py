@@ -48,7 +48,7 @@ def recommend(exports: Exports) -> RecommendResult:
         reason = f"{place} has not been verified" if verified is None else verified.reason.partition(": run ")[0]
         raise UsageError(reason, hint=f"Run: {exports.command('verify')}")
     if exports.is_reference:
-        return _of_reference(exports)
+        return _of_reference(exports, verified.result)
     if benched is None or not benched.current:
         reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
         raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
@@ -57,13 +57,12 @@ def recommend(exports: Exports) -> RecommendResult:
     return msgspec.structs.replace(result, warnings=[*unusable, *questions(exports), *result.warnings])
 
 
-def _of_reference(exports: Exports) -> RecommendResult:
+def _of_reference(exports: Exports, verified: VerifyResult) -> RecommendResult:
     """Return the one artifact that comes with the package, in whose directory no measurement is kept."""
     choice, host = exports.best(), host_facts()
     name = choice.model.name if choice.verified else None
-    verified = exports.findings.verify
     return RecommendResult(
-        verdict=Verdict() if verified is None else _verdict(verified.result, name, ""),
+        verdict=_verdict(verified, name, ""),
         recommended=name,
         reason=f"{choice.model.name} comes with edgemnist and has passed its gate. To choose among several, make your "
         f"own: edgemnist all. To see its latency here: {exports.command('bench')}.",
@@ -183,14 +182,12 @@ def _quantization_facts(benched: BenchResult) -> list[str]:
     facts = []
     for format_name in dict.fromkeys(one.name.partition("-")[0] for one in benched.results):
         int8, float32 = by_name.get(f"{format_name}-int8"), by_name.get(f"{format_name}-float32")
-        if int8 is not None and float32 is not None:
-            gain = int8.times_as_fast_as(float32)
-            if gain is None:
-                continue
-            times = f"{microseconds(int8.p50_us)} against {microseconds(float32.p50_us)}"
-            if gain > 1 + NOISE:
-                facts.append(f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times}).")
-            else:
-                slower = "no faster than" if gain > 1 / (1 + NOISE) else "slower than"
-                facts.append(f"int8 does not pay here: {int8.name} is {slower} {float32.name} ({times}).")
+        if int8 is None or float32 is None or (gain := int8.times_as_fast_as(float32)) is None:
+            continue
+        times = f"{microseconds(int8.p50_us)} against {microseconds(float32.p50_us)}"
+        if gain > 1 + NOISE:
+            facts.append(f"{int8.name} is {gain:.1f} times as fast as {float32.name} here ({times}).")
+        else:
+            slower = "no faster than" if gain > 1 / (1 + NOISE) else "slower than"
+            facts.append(f"int8 does not pay here: {int8.name} is {slower} {float32.name} ({times}).")
     return facts

@@ -337,22 +337,14 @@ _PASSING: Final = frozenset({"DequantizeLinear", "QuantizeLinear", "Cast", "Tran
 def _of_onnx(data: bytes) -> Iterator[tuple[str, int]]:
     """Yield the same of an ONNX file."""
     graph = onnxgraph.read_graph(data)
-    made_by = {name: one for one in graph.operators for name in one.outputs if name}
-
-    def way_of(name: str) -> tuple[str, set[str]]:
-        """Return where a tensor comes from, and what it has passed through."""
-        passed: set[str] = set()
-        for _ in graph.operators:
-            if name in graph.constants or (node := made_by.get(name)) is None or node.kind not in _PASSING:
-                break
-            passed.add(node.kind)
-            name = (*node.inputs, "")[0]
-        return name, passed
-
+    # Where a tensor comes from, and what it has passed through; each step comes after those that make its inputs.
+    origins: dict[str, tuple[str, frozenset[str]]] = {}
     for node in graph.operators:
-        if node.kind in _PASSING:
+        ways = [origins.get(name, (name, frozenset[str]())) for name in node.inputs if name]
+        if node.kind in _PASSING and ways:
+            name, passed = ways[0]
+            origins |= dict.fromkeys(node.outputs, (name, passed | {node.kind}))
             continue
-        ways = [way_of(name) for name in node.inputs if name]
         integers = node.kind in _IN_INTEGERS or any(
             "DequantizeLinear" in passed for name, passed in ways if name not in graph.constants
         )
