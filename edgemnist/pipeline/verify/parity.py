@@ -172,7 +172,7 @@ def compare(
 
 
 def _settled(answers: Probabilities) -> tuple[Probabilities, npt.NDArray[np.bool_]]:
-    """Return answers, [N, ...], with 0 for what has none, and what has one, finite everywhere: bool [N]."""
+    """Return answers, [N, ...], all 0 for an image where one is not finite, and where all are finite, bool [N]."""
     answered = np.asarray(np.isfinite(answers).reshape(len(answers), -1).all(axis=1))
     settled = answers.copy()
     settled[~answered] = 0
