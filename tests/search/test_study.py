@@ -3,13 +3,16 @@
 import warnings
 from pathlib import Path
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial
 
 from edgemnist.digits.training import KNOWN
 from edgemnist.errors import UsageError
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parameters_of
-from edgemnist.pipeline.search.study import JOURNAL_FILE, WINDOW, Asked, Study
+from edgemnist.pipeline.search.study import JOURNAL_FILE, METRICS, WINDOW, Asked, Study
 from edgemnist.pipeline.search.trials import Job
 from edgemnist.pipeline.train.network import Network
 from tests.search.conftest import Formula
@@ -53,6 +56,15 @@ def test_the_same_seed_tries_the_same_networks_and_none_of_them_twice(tmp_path: 
     names = [run(opened(tmp_path / place), 24) for place in ("one", "other")]
     assert names[0] == names[1]
     assert len(set(names[0])) == 24
+
+
+def test_other_tools_see_what_is_minimized(tmp_path: Path) -> None:
+    run(opened(tmp_path), 3)
+    storage = JournalStorage(JournalFileBackend(str(tmp_path / JOURNAL_FILE)))
+    study = optuna.load_study(study_name="edgemnist", storage=storage)
+    assert study.metric_names == METRICS
+    assert len(study.best_trials[0].values) == len(METRICS)
+    assert {direction.name for direction in study.directions} == {"MINIMIZE"}
 
 
 def test_nothing_beyond_a_limit_is_trained(tmp_path: Path) -> None:
