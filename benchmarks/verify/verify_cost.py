@@ -26,7 +26,7 @@ from edgemnist.board.machine import host_facts, peak_rss
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import ANSWERS_FILE, encode_answers, read_answers, read_golden
-from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, GoldenRecord, read_manifest
 from edgemnist.pipeline.verify.run import verify
 
 SIZES = (10_000, 70_000)
@@ -47,7 +47,7 @@ def repeat(exports: Path, images: int, target: Path) -> None:
     (target / golden.file).write_bytes(data)
     answers = encode_answers({name: values[indices] for name, values in read_answers(exports, manifest).items()})
     (target / ANSWERS_FILE).write_bytes(answers)
-    changed = msgspec.structs.replace(manifest, golden=golden, answers=record_of(ANSWERS_FILE, answers))
+    changed = msgspec.structs.replace(manifest, golden=golden, answers=FileRecord.of(ANSWERS_FILE, answers))
     (target / MANIFEST_FILE).write_bytes(changed.encode())
     for artifact in manifest.artifacts:
         (target / artifact.file).write_bytes((exports / artifact.file).read_bytes())

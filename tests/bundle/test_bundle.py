@@ -21,7 +21,7 @@ from edgemnist.fleet.deploy.run import open_bundle
 from edgemnist.fleet.deploy.target import make_agent
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import ANSWERS_FILE, encode_answers, read_answers
-from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, read_manifest
 from tests.conftest import run_edgemnist
 from tests.deploy.bundles import small_exports
 from tests.notices import Notices
@@ -43,7 +43,7 @@ def test_answers_that_are_not_finite_are_not_packed(made_exports: Path, tmp_path
     data = encode_answers(answers)
     (exports / ANSWERS_FILE).write_bytes(data)
     (exports / MANIFEST_FILE).write_bytes(
-        msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data)).encode()
+        msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data)).encode()
     )
     with pytest.raises(ArtifactError, match="The answers recorded for tflite-int4 are not all finite"):
         make_bundle(Exports.open(exports), tmp_path / "bundle.zip", BundleConfig())

@@ -16,7 +16,7 @@ from edgemnist.fleet.deploy.run import LocalBundle, open_bundle
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import ANSWERS_FILE, GoldenPack, answer_all, encode_answers, read_golden
-from edgemnist.model.exports.manifest import MANIFEST_FILE, GoldenRecord, read_manifest, read_recorded, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, GoldenRecord, read_manifest, read_recorded
 
 IMAGES = 200
 """Of the golden pack, the fewest to judge by: a self-test is to take no time here."""
@@ -54,7 +54,7 @@ def small_exports(
         model_sha256=manifest.golden.model_sha256,
     )
     narrowed = msgspec.structs.replace(
-        manifest, artifacts=artifacts, golden=record, answers=record_of(ANSWERS_FILE, answers), model=None
+        manifest, artifacts=artifacts, golden=record, answers=FileRecord.of(ANSWERS_FILE, answers), model=None
     )
     (target / MANIFEST_FILE).write_bytes(narrowed.encode())
     return target

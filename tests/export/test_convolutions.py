@@ -8,7 +8,7 @@ from edgemnist.fleet.doctor.artifacts import examine_artifact
 from edgemnist.ground.results.boards import Level
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import ANSWERS_FILE, encode_answers
-from edgemnist.model.exports.manifest import MANIFEST_FILE, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ExportConfig
@@ -76,7 +76,7 @@ def test_a_board_whose_kernels_round_otherwise_is_fit(convolutions: Exports) -> 
         # As if exported where kernels round as the reference does.
         data = encode_answers({artifact.sha256: answers})
         (exports / ANSWERS_FILE).write_bytes(data)
-        changed = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
+        changed = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data))
         (exports / MANIFEST_FILE).write_bytes(changed.encode())
         (parity,) = verify(Exports.open(exports), ["tflite-int8"]).artifacts
         assert ("exporting machine" in "".join(parity.reasons)) is not is_right

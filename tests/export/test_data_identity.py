@@ -15,7 +15,7 @@ from edgemnist.errors import ArtifactError, DataError
 from edgemnist.fleet.bundle.pack import narrow
 from edgemnist.ground.arrays import image_hashes, image_marks, recognized
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, read_manifest, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, Manifest, read_manifest
 from edgemnist.model.exports.questions import (
     IMAGES_FILE,
     count_seen,
@@ -93,7 +93,7 @@ def test_a_corner_pixel_does_not_hide_that_a_model_was_trained_on_an_image(expor
     stamped[:, 0, 0] = 255
     marks = encode_training_images(dataset.train.images)
     (exports / IMAGES_FILE).write_bytes(marks)
-    record = msgspec.structs.replace(read_manifest(exports), training_images=record_of(IMAGES_FILE, marks))
+    record = msgspec.structs.replace(read_manifest(exports), training_images=FileRecord.of(IMAGES_FILE, marks))
     (exports / MANIFEST_FILE).write_bytes(record.encode())
     swapped = identified(dataset.test, Split(stamped, dataset.train.labels[::7]), dataset.labels, source="x")
     with pytest.raises(DataError, match=r"was trained on 572 of 572 evaluation images"):

@@ -31,10 +31,10 @@ from edgemnist.model.exports.golden import (
 from edgemnist.model.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
+    FileRecord,
     GoldenRecord,
     Manifest,
     read_manifest,
-    record_of,
 )
 from edgemnist.pipeline.verify.run import verify
 from tests.notices import Notices
@@ -178,7 +178,7 @@ def with_answers(exports: Path, name: str = "tflite-int8") -> Manifest:
     made = {artifact.file: (exports / artifact.file).read_bytes()}
     data = answers_of_export(exports, manifest, manifest, made, read_golden(exports, manifest).images)
     (exports / "answers.npz").write_bytes(data)
-    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
+    manifest = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data))
     (exports / MANIFEST_FILE).write_bytes(manifest.encode())
     return manifest
 
@@ -193,7 +193,7 @@ def test_verify_replays_what_the_exporting_machine_answered(exports: Path) -> No
     answers[sha256] = np.roll(answers[sha256], 1, axis=0)
     data = encode_answers(answers)
     (exports / "answers.npz").write_bytes(data)
-    changed = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
+    changed = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data))
     (exports / MANIFEST_FILE).write_bytes(changed.encode())
     result = verify(Exports.open(exports), ["tflite-int8"])
     assert not result.passed
@@ -261,6 +261,6 @@ def test_answers_that_are_not_those_to_the_golden_pack_are_damage(spoilt: np.nda
     manifest = read_manifest(exports)
     data = encode_answers({manifest.artifact("tflite-int8").sha256: spoilt})
     (exports / ANSWERS_FILE).write_bytes(data)
-    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, data))
+    manifest = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data))
     with pytest.raises(ArtifactError, match=r"answers\.npz is damaged: it has .* for 1,000 images and 10 classes"):
         read_answers(exports, manifest)

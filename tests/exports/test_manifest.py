@@ -12,6 +12,7 @@ from edgemnist.ground.storage import sha256
 from edgemnist.model.exports.manifest import (
     MANIFEST_FILE,
     Artifact,
+    FileRecord,
     Manifest,
     NewerManifestError,
     TensorSpec,
@@ -20,7 +21,6 @@ from edgemnist.model.exports.manifest import (
     open_recorded,
     read_manifest,
     read_recorded,
-    record_of,
 )
 
 
@@ -118,7 +118,7 @@ def test_a_model_is_kept_when_another_replaces_it(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_with_a_recorded_file_is_told_with_what_to_do(tmp_path: Path) -> None:
-    path, record = tmp_path / "a", record_of("a", b"x" * 1_000)
+    path, record = tmp_path / "a", FileRecord.of("a", b"x" * 1_000)
     hint = f"Write it again with: edgemnist export --exports {tmp_path}"
     digits = record.sha256
     for place in (0, 7, 8, 15, 16, 31, 32, 62, 63):

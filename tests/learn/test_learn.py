@@ -19,7 +19,7 @@ from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.storage import commit_files
 from edgemnist.model.exports import REFERENCE, Exports, reference_directory
-from edgemnist.model.exports.manifest import MANIFEST_FILE, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt
 from edgemnist.pipeline.data.sources import embedded_dataset
 from tests.conftest import run_edgemnist
@@ -221,7 +221,7 @@ def test_what_the_model_was_trained_on_does_not_judge(cache: Path, tmp_path: Pat
     exports = Exports.open(place)
     golden, seen = exports.read_golden(), exports.read_golden().images[:24]
     data = encode_training_images(seen)
-    manifest = msgspec.structs.replace(exports.manifest, training_images=record_of(IMAGES_FILE, data))
+    manifest = msgspec.structs.replace(exports.manifest, training_images=FileRecord.of(IMAGES_FILE, data))
     commit_files(place, {IMAGES_FILE: data, MANIFEST_FILE: manifest.encode()})
     fill(tmp_path / "samples", seen, golden.labels[:24], ["ann"] * 24)
     done = learn("--samples", "samples", "--exports", "exports", "--out", "new", cwd=tmp_path, cache=cache)

@@ -16,11 +16,11 @@ from edgemnist.model.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
     Artifact,
+    FileRecord,
     GoldenRecord,
     Manifest,
     ModelRecord,
     TensorSpec,
-    record_of,
 )
 from edgemnist.model.task import Task, task_named
 from tests.shapes import SPECS
@@ -96,9 +96,9 @@ def make_exports(
     else:
         model = write(directory / f"{NAME}.onnx", spec.shape, weights(spec, len(labels)))
     (directory / "model.onnx").write_bytes(model.read_bytes())
-    record = record_of("model.onnx", model.read_bytes())
+    record = FileRecord.of("model.onnx", model.read_bytes())
     artifact = Artifact(
-        **msgspec.structs.asdict(record_of(model.name, model.read_bytes())),
+        **msgspec.structs.asdict(FileRecord.of(model.name, model.read_bytes())),
         name=model.stem,
         format=model.stem.partition("-")[0],
         quantization=model.stem.partition("-")[2],
@@ -122,14 +122,14 @@ def make_exports(
         task=task,
     )
     files = {GOLDEN_FILE: pack.encode(), ANSWERS_FILE: encode_answers(answers)}
-    golden = record_of(GOLDEN_FILE, files[GOLDEN_FILE])
+    golden = FileRecord.of(GOLDEN_FILE, files[GOLDEN_FILE])
     manifest = Manifest(
         labels=names,
         task=task,
         data=data,
         model=ModelRecord(**msgspec.structs.asdict(record), parameters=1, takes=spec),
         golden=GoldenRecord(**msgspec.structs.asdict(golden), images=images, model_sha256=record.sha256),
-        answers=record_of(ANSWERS_FILE, files[ANSWERS_FILE]),
+        answers=FileRecord.of(ANSWERS_FILE, files[ANSWERS_FILE]),
         artifacts=[artifact],
     )
     for file, data_of in {**files, MANIFEST_FILE: manifest.encode()}.items():

@@ -14,7 +14,7 @@ from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.findings import choose
 from edgemnist.model.exports.golden import GoldenPack
-from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, record_of
+from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, FileRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.run import choose_subjects
@@ -37,7 +37,7 @@ def repacked(exports: Exports, pack: GoldenPack) -> Exports:
     (exports.directory / GOLDEN_FILE).write_bytes(data := pack.encode())
     assert exports.manifest.golden is not None
     golden = msgspec.structs.replace(
-        exports.manifest.golden, **msgspec.structs.asdict(record_of(GOLDEN_FILE, data)), images=len(pack)
+        exports.manifest.golden, **msgspec.structs.asdict(FileRecord.of(GOLDEN_FILE, data)), images=len(pack)
     )
     manifest = msgspec.structs.replace(exports.manifest, golden=golden)
     (exports.directory / MANIFEST_FILE).write_bytes(manifest.encode())
@@ -202,7 +202,7 @@ def test_rows_that_the_model_was_trained_on_prove_nothing_beyond_honest_duplicat
     assert exports.manifest.golden is not None
     golden = msgspec.structs.replace(exports.manifest.golden, seen=seen)
     record = msgspec.structs.replace(
-        exports.manifest, golden=golden, training_images=record_of(IMAGES_FILE, marks), data=pack.data
+        exports.manifest, golden=golden, training_images=FileRecord.of(IMAGES_FILE, marks), data=pack.data
     )
     (tmp_path / MANIFEST_FILE).write_bytes(record.encode())
     exports = Exports.open(tmp_path)

@@ -29,7 +29,7 @@ from edgemnist.ground.results.samples import Contradiction, LearnResult, LeftOut
 from edgemnist.ground.results.verdict import Basis, judge
 from edgemnist.ground.storage import check_writable, commit_files, new_directory, sha256
 from edgemnist.model.exports import LIMITS_FILE, Exports
-from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, LearntRecord, Manifest, ModelRecord, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, LearntRecord, Manifest, ModelRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt, learnt_record, trained_on
 from edgemnist.model.runtimes.interface import softmax
 from edgemnist.model.runtimes.keras import model_bytes
@@ -339,18 +339,13 @@ def _write_model(
     model = student_of(new.network, len(dataset.labels), 0, new.spec).model
     model.set_weights(list(new.weights))
     data, before = model_bytes(model), exports.manifest
+    takes = before.model.takes if before.model is not None else UNSET
     manifest = Manifest(
         labels=list(dataset.labels),
         task=before.task,
         data=dataset.identity,
-        model=ModelRecord(
-            file=MODEL_FILE,
-            bytes=len(data),
-            sha256=sha256(data),
-            parameters=int(model.count_params()),
-            takes=before.model.takes if before.model is not None else UNSET,
-        ),
-        training_images=record_of(IMAGES_FILE, seen),
+        model=ModelRecord.of(MODEL_FILE, data, parameters=int(model.count_params()), takes=takes),
+        training_images=FileRecord.of(IMAGES_FILE, seen),
         learnt=msgspec.structs.replace(learnt, model_sha256=sha256(data)),
     )
     commit_files(place, {MODEL_FILE: data, IMAGES_FILE: seen, MANIFEST_FILE: manifest.encode()})

@@ -34,7 +34,7 @@ from edgemnist.ground.results.verdict import MISSED
 from edgemnist.ground.storage import sha256, write_file
 from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
 from edgemnist.model.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
-from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest, read_recorded, record_of
+from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, Manifest, read_recorded
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.native import BOARDS, ZIG, CompilerError, board_library, compile_library
 from edgemnist.model.native import WHEELS as WHEEL_TARGETS
@@ -299,7 +299,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         recorded = read_answers(directory, manifest, manifest.artifacts)
         _check_finite(exports, manifest, recorded)
         answers = encode_answers(recorded)
-        manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
+        manifest = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, answers))
         files[f"{EXPORTS}{ANSWERS_FILE}"] = answers
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 

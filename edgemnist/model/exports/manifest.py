@@ -4,12 +4,13 @@ The manifest says which files belong together: the Keras model, the golden pack 
 SHA-256. No file of an export directory is read if its hash does not match its record.
 """
 
+import builtins
 import contextlib
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, Self, TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -82,6 +83,11 @@ class FileRecord(msgspec.Struct, frozen=True, kw_only=True):
     """Name within the directory."""
     bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, file: str, data: builtins.bytes, **more: Any) -> Self:  # noqa: ANN401 - passed on
+        """Return the record of a file with these contents; `more` is what its kind of record has besides."""
+        return cls(file=file, bytes=len(data), sha256=sha256(data), **more)
 
 
 class ModelRecord(FileRecord, frozen=True, kw_only=True):
@@ -272,11 +278,6 @@ def decode_versioned(kind: type[T], path: Path, data: bytes, *, problem: str, hi
         f"{path} has schema version {version}, and this edgemnist reads up to {SCHEMA_VERSION}",
         hint=f"Install a newer edgemnist with: {upgrade_line()}",
     )
-
-
-def record_of(file: str, data: bytes) -> FileRecord:
-    """Return the record of a file with these contents."""
-    return FileRecord(file=file, bytes=len(data), sha256=sha256(data))
 
 
 def file_sha256(path: Path) -> str | None:

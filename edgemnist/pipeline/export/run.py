@@ -36,12 +36,12 @@ from edgemnist.model.exports.manifest import (
     MANIFEST_FILE,
     Artifact,
     Calibration,
+    FileRecord,
     GoldenRecord,
     Manifest,
     ModelRecord,
     kept_model,
     read_recorded,
-    record_of,
 )
 from edgemnist.model.exports.questions import IMAGES_FILE, check_unseen, count_seen, golden_questions
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
@@ -130,7 +130,7 @@ def export_model(
         )
     except OSError as error:
         raise temporary_files_failed(error) from error
-    manifest = msgspec.structs.replace(manifest, answers=record_of(ANSWERS_FILE, answers))
+    manifest = msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, answers))
     # In the order in which they are listed everywhere.
     order = {name: place for place, name in enumerate(artifact_names())}
     listed = sorted(manifest.artifacts, key=lambda artifact: order.get(artifact.name, len(order)))
@@ -454,18 +454,16 @@ def _manifest(origin: Origin, golden: GoldenPack, packed: bytes) -> Manifest:
         data=trained.data,
         training_images=trained.training_images,
         learnt=trained.learnt or before.learnt,
-        model=ModelRecord(
-            file=source.file,
-            bytes=len(source.data),
-            sha256=source.sha256,
+        model=ModelRecord.of(
+            source.file,
+            source.data,
             parameters=source.parameters,
             # Of a model that was not trained here, the usual range is written down as well: it was not always known.
             **_read_as(source, golden.task, unit=None if _is_trained_here(origin) else UNIT),
         ),
-        golden=GoldenRecord(
-            file=GOLDEN_FILE,
-            bytes=len(packed),
-            sha256=sha256(packed),
+        golden=GoldenRecord.of(
+            GOLDEN_FILE,
+            packed,
             images=len(golden.images),
             model_sha256=source.sha256,
             seen=count_seen(origin.place, trained, golden.images),
@@ -478,10 +476,9 @@ def _record(
 ) -> Artifact:
     calibrated = source.tflite is None and arithmetic_of(spec.format, spec.quantization) == "int8"
     versions = {"keras": importlib.metadata.version("keras"), **FORMATS[spec.format].versions()}
-    return Artifact(
-        file=spec.file_for(task),
-        bytes=len(made.data),
-        sha256=sha256(made.data),
+    return Artifact.of(
+        spec.file_for(task),
+        made.data,
         name=spec.name,
         **spec._asdict(),
         input=made.input,

@@ -33,7 +33,6 @@ from edgemnist.model.exports.manifest import (
     ModelRecord,
     kept_model,
     read_manifest,
-    record_of,
     way_back,
 )
 from edgemnist.model.exports.questions import (
@@ -356,14 +355,8 @@ def updated_manifest(exports: Path, dataset: Dataset, result: TrainResult, files
         labels=list(dataset.labels),
         task=UNSET if is_usual(dataset.task) else dataset.task,
         data=dataset.identity,
-        model=ModelRecord(
-            file=MODEL_FILE,
-            bytes=len(files[MODEL_FILE]),
-            sha256=result.sha256,
-            parameters=result.parameters,
-            takes=result.input,
-        ),
-        training_images=record_of(IMAGES_FILE, files[IMAGES_FILE]),
+        model=ModelRecord.of(MODEL_FILE, files[MODEL_FILE], parameters=result.parameters, takes=result.input),
+        training_images=FileRecord.of(IMAGES_FILE, files[IMAGES_FILE]),
         golden=previous.golden if previous.golden and exists(previous.golden) else None,
         artifacts=[artifact for artifact in previous.artifacts if exists(artifact)],
     )
