@@ -78,7 +78,9 @@ class NativeClassifier(ChunkedClassifier):
     def _quantize_in_place(self, network: Network) -> None:
         """Have the library bring the numbers of a single input to levels, by the rule of `encoder`."""
         held = network.held
-        factors = [np.resize(np.asarray(values, np.float32), self.spec.size) for values in (self.spec.scale, self.spec.offset)]
+        factors = [
+            np.resize(np.asarray(values, np.float32), self.spec.size) for values in (self.spec.scale, self.spec.offset)
+        ]
         self._single.levels = self._image.ctypes.data
         self._single.scales, self._single.offsets = (values.ctypes.data for values in factors)
         self._single.step, self._single.zero_point = held.scale or 1, held.zero_point - int(np.iinfo(held.dtype).min)
