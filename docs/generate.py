@@ -27,7 +27,7 @@ from edgemnist.ground.results import Result
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.interface import Classifier
-from edgemnist.pipeline.verify.gate import LIMITS, GateTable, gate_toml
+from edgemnist.pipeline.verify.gate import BUDGET, LIMITS, GateTable, gate_toml
 
 _REQUEST: Final = re.compile(r"^<!-- generated: (\w+) -->$", re.MULTILINE)
 _JSON_TYPES: Final[dict[object, str]] = {
@@ -146,7 +146,7 @@ def limits() -> str:
     tables = {name: table for name, table in gates.document().items() if isinstance(table, dict)}
     rows = [
         [f"`{key}`", limit.meaning, *(f"{table[key]:.3g}" if key in table else "" for table in tables.values())]
-        for key, limit in LIMITS.items()
+        for key, limit in {**LIMITS, **BUDGET}.items()
     ]
     table = _table(["Limit", "What it limits", *(f"`{name}`" for name in tables)], rows)
     return "\n".join([*table, "", "```toml", gate_toml(gates).rstrip(), "```"])

@@ -11,7 +11,7 @@ import pytest
 from edgemnist.board.machine import identity_of
 from edgemnist.errors import UsageError
 from edgemnist.ground.results.bench import BenchResult, Ratio
-from edgemnist.ground.results.verdict import COMMAND_LINE, MISSED, PASSED, UNKNOWN, judge
+from edgemnist.ground.results.verdict import COMMAND_LINE, GATE_FILE, MISSED, PASSED, UNKNOWN, judge
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.bench.baseline import (
     DEFAULT_MAX_SLOWDOWN,
@@ -19,6 +19,7 @@ from edgemnist.pipeline.bench.baseline import (
     check_in_common,
     compare_rounds,
     compare_with_baseline,
+    nothing_compared,
     read_baseline,
     slowdown,
     verdict,
@@ -254,6 +255,17 @@ def test_a_run_whose_rounds_do_not_all_tell_the_speed_of_the_machine_is_compared
         assert change.machine is None
         assert change.ratio is not None
         assert change.ratio.ratio == pytest.approx(1.0, abs=0.03)
+
+
+def test_the_limit_of_a_gate_file_holds_where_no_option_gives_one_and_unknown_without_an_earlier_run() -> None:
+    before, now = run("x", noisy(1, 6.0)), run("x", noisy(2, 9.0))
+    for option, own, outcome in ((None, 1.2, MISSED), (None, 2.0, PASSED), (2.0, 1.2, PASSED)):
+        (change,) = compare_with_baseline(now, before, file=Path("b.json"), max_slowdown=option, own=own).changes
+        (held,) = change.verdict.limits
+        assert (held.outcome, held.limit) == (outcome, option or own)
+        assert held.origin == (COMMAND_LINE if option else GATE_FILE)
+    nothing = nothing_compared(1.2)
+    assert (nothing.passed, nothing.verdict.outcome) == (False, UNKNOWN)
 
 
 def test_every_fact_in_which_the_hosts_differ_is_named() -> None:

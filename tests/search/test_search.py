@@ -15,6 +15,7 @@ from PIL import Image
 from edgemnist.errors import DataError, MissingDependencyError, UsageError
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import SearchResult
+from edgemnist.ground.results.verdict import GATE_FILE
 from edgemnist.model import native
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.data.dataset import Dataset, Split
@@ -24,11 +25,13 @@ from edgemnist.pipeline.search.limits import Limits
 from edgemnist.pipeline.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
 from edgemnist.pipeline.search.trials import Job, Trainer, TrialData, rungs_of, split_for_selection
 from edgemnist.pipeline.train.network import Network
+from edgemnist.pipeline.verify.gate import BYTES, GATES, RAM, budget
 from tests.conftest import Run
 from tests.notices import Listener
 from tests.render.test_narrow import lines_of
 from tests.search.conftest import Counting, Made, quick
 from tests.train.conftest import of
+from tests.verify.test_gate import PERFECT
 
 
 def test_the_best_networks_are_ordinary_export_directories(made: Made) -> None:
@@ -44,6 +47,10 @@ def test_the_best_networks_are_ordinary_export_directories(made: Made) -> None:
         assert parity is not None
         assert latency is not None
         assert shipped.footprint is not None
+        # In a gate file, bytes and RAM are those of a search.
+        gate = GATES["int8"].given({BYTES: 1, RAM: 1}, GATE_FILE)
+        (model,) = exports.select([row.name])
+        assert [one.value for one in budget(gate, model, PERFECT)] == [row.bytes, row.ram_bytes]
         assert (row.name, row.ram_bytes) == (shipped.name, shipped.footprint.ram_bytes) == ("c-int8", row.ram_bytes)
         assert (row.accuracy, row.p50_us, row.file_bytes) == (parity.accuracy, latency.p50_us, shipped.bytes)
         assert row.bytes == Network.parse(row.network).weight_bytes(10) <= 20_000

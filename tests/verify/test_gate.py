@@ -27,8 +27,10 @@ from edgemnist.ground.results.verify import SIGNIFICANT, ArtifactParity, Integer
 from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
 from edgemnist.pipeline.verify.gate import (
     ABS_DIFF,
+    ACCURACY,
     BATCH_DIFF,
     BATCH_FLIPS,
+    BUDGET,
     DROP,
     FLIPS,
     GATES,
@@ -39,6 +41,7 @@ from edgemnist.pipeline.verify.gate import (
     Gate,
     GateTable,
     allowed,
+    budget,
     gate_toml,
     held_limits,
     measurements,
@@ -49,23 +52,12 @@ from edgemnist.pipeline.verify.parity import Parity, compare
 from edgemnist.pipeline.verify.statistics import mcnemar_p
 from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
-from tests.verify.gates import missed
+from tests.verify.gates import missed, subject
 
 PERFECT = Parity(
-    images=10_000,
-    classes=10,
-    correct=9_800,
-    broken=0,
-    fixed=0,
-    flips=0,
-    ties=0,
-    max_abs_diff=0.0,
-    mean_abs_diff=0.0,
-    batch_flips=0,
-    max_batch_diff=0.0,
-    unanswered=0,
-    max_sum_error=0.0,
-)
+    images=10_000, classes=10, correct=9_800, broken=0, fixed=0, flips=0, ties=0, max_abs_diff=0.0, mean_abs_diff=0.0,
+    batch_flips=0, max_batch_diff=0.0, unanswered=0, max_sum_error=0.0,
+)  # fmt: skip
 
 
 def with_measure(name: str, value: float) -> Parity:
@@ -132,28 +124,22 @@ def test_what_may_change_never_shrinks_with_more_images() -> None:
     ("measures", "said"),
     [
         # Where no image is answered, nothing else is said.
-        (
-            {"unanswered": 10_000, "flips": 10_000, "max_sum_error": 1.0},
-            "10,000 of 10,000 images got an answer that is not a finite number",
-        ),
+        ({"unanswered": 10_000, "flips": 10_000, "max_sum_error": 1.0},
+         "10,000 of 10,000 images got an answer that is not a finite number"),
         ({"unanswered": 1_234}, "1,234 of 10,000 images got an answer that is not a finite number"),
         ({"max_sum_error": 0.5}, "probabilities add up to 1 ± 0.5, ± 0.023 allowed"),
         ({"flips": 40, "ties": 9}, "31 labels changed (0.31 %), 30 allowed (0.30 %)"),
-        (
-            {"broken": 20, "fixed": 5},
-            "accuracy fell by 0.15 points, more than chance explains (p = 0.0041), 0.1 allowed",
-        ),
+        ({"broken": 20, "fixed": 5},
+         "accuracy fell by 0.15 points, more than chance explains (p = 0.0041), 0.1 allowed"),
         ({"flips": 1_234}, "1,234 labels changed (12.34 %), 30 allowed (0.30 %)"),
         ({"broken": 10_000, "fixed": 9_970}, "accuracy fell by 0.3 points, 0.2 allowed"),
         ({"max_abs_diff": 0.2001}, "a probability is off by 0.2001, 0.2 allowed"),
         ({"mean_abs_diff": 0.01}, "probabilities are off by 0.01 on average, 0.002 allowed"),
         ({"batch_flips": 6}, "6 labels changed between a batch of one and a large batch (0.06 %), 5 allowed (0.05 %)"),
-        (
-            {"max_batch_diff": 0.5},
-            "a probability changed between a batch of one and a large batch by 0.5, 0.0078 allowed",
-        ),
+        ({"max_batch_diff": 0.5},
+         "a probability changed between a batch of one and a large batch by 0.5, 0.0078 allowed"),
     ],
-)
+)  # fmt: skip
 def test_each_limit_says_what_was_found_and_what_is_allowed(measures: dict[str, Any], said: str) -> None:
     """On MNIST's test set int8 may change 30 labels, lose 20 images, and differ by 0.2."""
     assert missed(GATES["int8"], replace(PERFECT, **measures)) == [said]
@@ -164,37 +150,23 @@ def test_each_limit_says_what_was_found_and_what_is_allowed(measures: dict[str, 
     [
         # The built-in limit of 30 leaves ties out, however many, where accuracy is not lost.
         ({}, {"flips": 2_000, "ties": 1_970, "broken": 5}, []),
-        (
-            {},
-            {"flips": 31, "ties": 1, "broken": 6},
-            ["31 labels changed (0.31 %), 30 allowed (0.30 %); 1 of them is a tie"],
-        ),
-        (
-            {},
-            {"flips": 840, "ties": 800, "broken": 735},
-            [
-                "accuracy fell by 7.3 points, more than chance explains (p = 1.1e-221), 0.1 allowed",
-                "840 labels changed (8.40 %), 30 allowed (0.30 %); 800 of them are ties",
-            ],
-        ),
+        ({}, {"flips": 31, "ties": 1, "broken": 6},
+         ["31 labels changed (0.31 %), 30 allowed (0.30 %); 1 of them is a tie"]),
+        ({}, {"flips": 840, "ties": 800, "broken": 735},
+         ["accuracy fell by 7.3 points, more than chance explains (p = 1.1e-221), 0.1 allowed",
+          "840 labels changed (8.40 %), 30 allowed (0.30 %); 800 of them are ties"]),
         # A person's limits count every image.
         ({"max_flips_percent": 0.3}, {"flips": 30, "ties": 30}, []),
-        (
-            {"max_flips_percent": 0.3},
-            {"flips": 31, "ties": 31},
-            ["31 labels changed (0.31 %), 30 allowed (0.30 %); 31 of them are ties"],
-        ),
+        ({"max_flips_percent": 0.3}, {"flips": 31, "ties": 31},
+         ["31 labels changed (0.31 %), 30 allowed (0.30 %); 31 of them are ties"]),
         ({"max_drop_points": 0.5}, {"flips": 30, "ties": 30, "broken": 50}, []),
-        (
-            {"max_drop_points": 0.5, "max_flips_percent": 1},
-            {"flips": 51, "ties": 51, "broken": 51},
-            ["accuracy fell by 0.51 points, more than chance explains (p = 8.9e-16), 0.5 allowed"],
-        ),
+        ({"max_drop_points": 0.5, "max_flips_percent": 1}, {"flips": 51, "ties": 51, "broken": 51},
+         ["accuracy fell by 0.51 points, more than chance explains (p = 8.9e-16), 0.5 allowed"]),
         # Few images: no allowance for chance.
         ({"max_drop_points": 0.1}, {"images": 1_000, "broken": 1}, []),
         ({"max_drop_points": 0.1}, {"images": 1_000, "broken": 2}, ["accuracy fell by 0.2 points, 0.1 allowed"]),
     ],
-)
+)  # fmt: skip
 def test_a_tie_is_excused_by_the_built_in_limit_of_flips_and_by_no_other(
     limits: dict[str, float], measures: dict[str, Any], said: list[str]
 ) -> None:
@@ -219,16 +191,13 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
         return IntegerCheck(differing=1, max_abs_diff=distance, flips=0)
 
     assert missed(GATES["int8"], PERFECT, check(1 / 256)) == []
-    assert missed(GATES["int8"], PERFECT, check(0.25)) == [
-        "the runtime differs from the integer reference by 0.25 on the same file, 0.0039 allowed"
-    ]
+    (said,) = missed(GATES["int8"], PERFECT, check(0.25))
+    assert said == "the runtime differs from the integer reference by 0.25 on the same file, 0.0039 allowed"
     assert missed(GATES["float32"], PERFECT, check(0.25)) == []
     explained = msgspec.structs.replace(check(0.25), rescaling="float")
     assert missed(GATES["int8"], PERFECT, explained) == []
     own = GATES["int8"].given({"max_integer_diff": 0.24}, GATE_FILE)
-    assert missed(own, PERFECT, explained) == [
-        "the runtime differs from the integer reference by 0.25 on the same file, 0.24 allowed"
-    ]
+    assert missed(own, PERFECT, explained) == [said.replace("0.0039", "0.24")]
     assert missed(GATES["int8"].given({"max_integer_diff": 0.25}, GATE_FILE), PERFECT, check(0.25)) == []
 
 
@@ -328,6 +297,8 @@ def test_an_artifact_has_its_own_limits_above_those_of_its_quantization(tmp_path
         ("[int8]\nmax_abs_diff = true\n", UsageError, "max_abs_diff"),
         ('[int8]\nmax_abs_diff = "0.1"\n', UsageError, "max_abs_diff"),
         ("int8 = 3\n", UsageError, "not a table"),
+        ("[all]\nmin_accuracy_percent = 0.9\n", UsageError, "between 2 and 100"),
+        ("[int8]\nmax_slowdown = 1.1\n", UsageError, r"max_slowdown of \[int8\] holds for every artifact"),
         ("settled_images = 0\n", UsageError, "settled_images is 0, but is always 10,000"),
     ],
 )
@@ -347,11 +318,29 @@ def test_a_wrong_gate_file_is_refused_with_the_word_that_is_wrong(
     assert caught.value.hint == hints.get(text, caught.value.hint)
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "changes", "outcome"),
+    [
+        ("max_bytes", 107_800, {}, PASSED), ("max_bytes", 107_799, {}, MISSED), ("max_ram_bytes", 1e12, {}, UNKNOWN),
+        (ACCURACY, 98, {}, PASSED), (ACCURACY, 98.01, {}, MISSED), (ACCURACY, 2, {"correct": math.nan}, MISSED),
+        (ACCURACY, 2, {"labelled": False}, UNKNOWN),
+    ],
+)  # fmt: skip
+def test_a_budget_is_kept_to_the_letter_and_what_was_not_measured_is_unknown(
+    name: str, limit: float, changes: dict[str, Any], outcome: str
+) -> None:
+    model, gate = replace(subject().model, bytes=107_800), GATES["int8"].given({name: limit}, GATE_FILE)
+    found = judge(budget(gate, model, replace(PERFECT, **changes)))
+    assert [(one.name, one.outcome, one.origin) for one in found.limits] == [(name, outcome, GATE_FILE)]
+    assert bool(found.reasons) == (outcome != PASSED)
+
+
 def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
     text = gate_toml(GateTable(changes={"tflite-int8": {"max_abs_diff": 0.5}}))
     assert text.startswith(
-        "# Limits behind a # are built in. Without the #, a limit is yours and holds to the letter.\n\n["
+        "# Limits behind a # are built in. Without the #, a limit is yours and holds to the letter.\n#"
     )
+    assert all(f"\n#   {key}: {limit.meaning}\n" in text for key, limit in BUDGET.items())
     assert text.endswith("\n\n[tflite-int8]\nmax_abs_diff = 0.5\n")
     assert set(LIMITS) == set(GATES["int8"].limits)
     for key, limit in LIMITS.items():

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,13 +17,14 @@ from edgemnist.errors import ArtifactError, ModelError, UsageError
 from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
 from edgemnist.ground.progress import Task
 from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, PASSED, UNKNOWN, judge
-from edgemnist.model.exports import LIMITS_FILE, Exports
+from edgemnist.model.exports import LIMITS_FILE, REPOSITORY_FILE, Exports
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.native import library
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.pipeline.export.run import _golden
+from edgemnist.pipeline.search.limits import Costs, Limits
 from edgemnist.pipeline.verify.files import Evaluation, verify_files
-from edgemnist.pipeline.verify.gate import GATES, GateTable, measurements, most_lost
+from edgemnist.pipeline.verify.gate import GATES, GateTable, gates_of, measurements, most_lost
 from edgemnist.pipeline.verify.parity import ask, compare
 from edgemnist.pipeline.verify.run import keep_verdict, verify
 from edgemnist.selftest import self_test
@@ -160,6 +162,29 @@ def test_the_gate_of_a_directory_holds_for_everybody(old_exports: Path) -> None:
     assert row.verdict.outcome == MISSED
     assert "max_abs_diff" in [one.name for one in row.verdict.limits if one.origin == "gate file"]
     assert not self_test(old_exports).passed
+
+
+def test_the_file_of_a_repository_is_the_gate_of_a_directory_of_its_bundle_and_of_a_search(
+    old_exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for most in (9_168, 9_167):
+        Path(REPOSITORY_FILE).write_text(f"[all]\nmax_bytes = {most}\nmax_slowdown = 1.5\n")
+        # What was verified under other limits does not count.
+        assert Exports.open(old_exports).findings.parity(INT8) is None
+        assert kept(old_exports).findings.is_verified(INT8) == (most == 9_168)
+    make_bundle(Exports.open(old_exports), tmp_path / "bundle.zip", BundleConfig(artifacts=(INT8,)))
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as bundle:
+        assert bundle.read(f"exports/{LIMITS_FILE}") == Path(REPOSITORY_FILE).read_bytes()
+    assert (gates_of(None).max_slowdown, gates_of(old_exports)) == (1.5, gates_of(None))
+    asked = Limits(bytes=20_000, accuracy=0.95).within(gates_of(None))
+    assert asked == Limits(bytes=9_167, accuracy=0.95, filed=frozenset({"bytes"}))
+    # The file's limits are judged by `verify`.
+    costs = Costs(bytes=9_168, ram_bytes=1, multiplications=1)
+    assert ([one.name for one in asked.measurements(costs, 1.0)], asked.allow(costs)) == (["accuracy"], False)
+    (old_exports / LIMITS_FILE).touch()
+    with pytest.raises(UsageError, match=r"gate\.toml and edgemnist\.toml both have limits"):
+        verify(Exports.open(old_exports), [INT8])
 
 
 def test_limits_that_cannot_be_read_are_not_taken_for_none(old_exports: Path, tmp_path: Path) -> None:

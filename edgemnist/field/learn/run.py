@@ -28,7 +28,7 @@ from edgemnist.ground.registry import Entry, Package
 from edgemnist.ground.results.samples import Contradiction, LearnResult, LeftOut
 from edgemnist.ground.results.verdict import Basis, judge
 from edgemnist.ground.storage import check_writable, commit_files, new_directory, sha256
-from edgemnist.model.exports import LIMITS_FILE, Exports
+from edgemnist.model.exports import LIMITS_FILE, Exports, gate_file
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, FileRecord, LearntRecord, Manifest, ModelRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images, has_learnt, learnt_record, trained_on
 from edgemnist.model.runtimes.interface import softmax
@@ -360,8 +360,8 @@ def _export(exports: Exports, place: Path, result: LearnResult, dataset: Dataset
     if not specs:
         raise ModelError(f"{exports.directory} has no artifacts", hint=f"Make some with: {exports.command('export')}")
     export_model(ExportConfig(specs=specs), dataset, place, reporter)
-    if exports.gate_sha256:
-        (place / LIMITS_FILE).write_bytes((exports.directory / LIMITS_FILE).read_bytes())
+    if (limits := gate_file(exports.directory)) == exports.directory / LIMITS_FILE:
+        (place / LIMITS_FILE).write_bytes(limits.read_bytes())
     made = Exports.open(place)
     verified = verify(made, reporter=reporter)
     drops = (one.accuracy_drop_points for one in verified.artifacts if one.name == INT8)

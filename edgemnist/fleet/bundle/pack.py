@@ -32,7 +32,7 @@ from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.boards import BundleResult
 from edgemnist.ground.results.verdict import MISSED
 from edgemnist.ground.storage import sha256, write_file
-from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
+from edgemnist.model.exports import LIMITS_FILE, Exports, gate_file, reference_directory
 from edgemnist.model.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, Manifest, read_recorded
 from edgemnist.model.exports.models import split_name
@@ -291,10 +291,10 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     files = {
         f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
     }
-    if exports.gate_sha256:
-        # A board goes by the directory's own limits, too, and has nobody to repair them.
-        read_gates(directory / LIMITS_FILE)
-        files[f"{EXPORTS}{LIMITS_FILE}"] = (directory / LIMITS_FILE).read_bytes()
+    if (limits := gate_file(directory)) is not None:
+        # A board goes by the same limits, and has nobody to repair them.
+        read_gates(limits)
+        files[f"{EXPORTS}{LIMITS_FILE}"] = limits.read_bytes()
     if manifest.answers is not None:
         recorded = read_answers(directory, manifest, manifest.artifacts)
         _check_finite(exports, manifest, recorded)

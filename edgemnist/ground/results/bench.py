@@ -181,6 +181,7 @@ class BaselineComparison(Part, frozen=True, kw_only=True):
     """A run against an earlier one."""
 
     file: str
+    """Empty where none was named, although a gate file has a `max_slowdown`: then nothing is known."""
     max_slowdown: float
     """Ratio up to which an artifact counts as unchanged."""
     verdict: Verdict = Verdict()
@@ -205,7 +206,7 @@ class BenchResult(Result, frozen=True, kw_only=True):
     input: InputSpec | UnsetType = UNSET
     """What models read, where that is not what digits are."""
     baseline: BaselineComparison | None = None
-    """Only with `--baseline`."""
+    """Only with `--baseline`, or a limit in a gate file."""
     samples_us: dict[str, list[list[float]]] | None = None
     """Raw samples by artifact and round, in microseconds; only in a file written by `--save`."""
     warmup_us: dict[str, list[list[float]]] | None = None

@@ -16,7 +16,7 @@ import msgspec
 
 from edgemnist import __version__
 from edgemnist.board.machine import machine_identity
-from edgemnist.errors import ArtifactError, ManifestError
+from edgemnist.errors import ArtifactError, ManifestError, UsageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Basis
 from edgemnist.ground.results.verify import NOT_RUN, Unusable
@@ -57,6 +57,8 @@ REFERENCE: Final = "reference"
 
 LIMITS_FILE: Final = "gate.toml"
 """A person's limits for the artifacts of a directory, which every command and every board goes by."""
+REPOSITORY_FILE: Final = "edgemnist.toml"
+"""The same for all that is done in a directory, such as the root of a repository."""
 
 CURRENT: Final = "current"
 OUTDATED: Final = "outdated"
@@ -167,9 +169,15 @@ class Exports:
 
     @cached_property
     def gate_sha256(self) -> str:
-        """SHA-256 of the directory's own limits, `gate.toml`; a word if it cannot be read, empty if there are none."""
-        path = self.directory / LIMITS_FILE
-        return file_sha256(path) or ("unreadable" if os.path.lexists(path) else "")
+        """SHA-256 of the limits of a person that hold, see `gate_file`; a word if unreadable, empty if there are none.
+
+        What is known of the reference, which keeps no results, was judged by the built-in ones.
+        """
+        try:
+            path = None if self.is_reference else gate_file(self.directory)
+        except UsageError:
+            return "two files"
+        return "" if path is None else file_sha256(path) or "unreadable"
 
     def basis(self, sha256: str, runtime: str) -> Basis:
         """Return what a verdict on an artifact, by the hash of its file, rests on here and now in a runtime."""
@@ -501,6 +509,18 @@ def find_exports(directory: str | Path | None, reporter: Reporter = SILENT, *, f
         return DEFAULT_EXPORTS
     reporter.notice(f"{DEFAULT_EXPORTS}/ has no artifacts yet, so the reference that comes with edgemnist is used.")
     return reference
+
+
+def gate_file(directory: Path | None = None) -> Path | None:
+    """Return the file of a person's limits: `gate.toml` in an export directory, or `edgemnist.toml` here; else None.
+
+    Raises UsageError for both: none of them overrides the other.
+    """
+    places = [*([] if directory is None else [directory / LIMITS_FILE]), Path(REPOSITORY_FILE)]
+    found = [path for path in places if os.path.lexists(path)]
+    if len(found) > 1:
+        raise UsageError(f"{found[0]} and {found[1]} both have limits", hint="Move them into one of the two.")
+    return found[0] if found else None
 
 
 def _has_exports(directory: Path) -> bool:

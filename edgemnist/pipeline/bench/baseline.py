@@ -14,7 +14,16 @@ from edgemnist import __version__
 from edgemnist.board.machine import identity_of
 from edgemnist.errors import UsageError
 from edgemnist.ground.results.bench import KERAS, BaselineComparison, BenchResult, Change, Latency, Ratio, subject_key
-from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Basis, Measurement, joint, judge, origin_of
+from edgemnist.ground.results.verdict import (
+    GATE_FILE,
+    MISSED,
+    UNKNOWN,
+    Basis,
+    Measurement,
+    joint,
+    judge,
+    origin_of,
+)
 from edgemnist.model.exports.findings import read_saved
 from edgemnist.model.runtimes import version_of
 from edgemnist.pipeline.bench.quality import spread_of_rounds
@@ -129,19 +138,26 @@ def check_in_common(measured: Collection[Key], baseline: BenchResult, *, file: P
 
 
 def compare_with_baseline(
-    result: BenchResult, baseline: BenchResult, *, file: Path, max_slowdown: float | None = None, whole: bool = True
+    result: BenchResult,
+    baseline: BenchResult,
+    *,
+    file: Path,
+    max_slowdown: float | None = None,
+    own: float | None = None,
+    whole: bool = True,
 ) -> BaselineComparison:
     """Compare a run with an earlier one, artifact by artifact; both with their raw samples (`samples_us`).
 
     The verdict on an artifact is that on its ratio, see `slowdown`; it is unknown where a run is tainted or comes from
-    another processor, and of what only one of them has. `max_slowdown` is a person's limit; None for
-    `DEFAULT_MAX_SLOWDOWN`. Unless `whole`, the run was asked for a part of the earlier one. Raises UsageError where
-    they have nothing in common, see `check_in_common`.
+    another processor, and of what only one of them has. `max_slowdown` is the limit of the command line; else `own`
+    holds, that of a gate file, or `DEFAULT_MAX_SLOWDOWN`. Unless `whole`, the run was asked for a part of the earlier
+    one. Raises UsageError where they have nothing in common, see `check_in_common`.
     """
     ours, theirs = ({_key(one): one for one in run.results} for run in (result, baseline))
     check_in_common(list(ours), baseline, file=file)
-    limit = max_slowdown or DEFAULT_MAX_SLOWDOWN
-    judged = partial(slowdown, limit=limit, origin=origin_of(max_slowdown))
+    limit = max_slowdown or own or DEFAULT_MAX_SLOWDOWN
+    origin = GATE_FILE if own and not max_slowdown else origin_of(max_slowdown)
+    judged = partial(slowdown, limit=limit, origin=origin)
     now, then = identity_of(result.host), identity_of(baseline.host)
     elsewhere = f"the earlier run was on another processor ({baseline.host.get('cpu')})" if now != then else ""
     only = {key: "it was not measured in the earlier run" for key in ours if key not in theirs}
@@ -176,6 +192,13 @@ def compare_with_baseline(
     return BaselineComparison(
         file=str(file), max_slowdown=limit, verdict=verdict, passed=verdict.passed, changes=changes, warnings=warnings
     )
+
+
+def nothing_compared(limit: float) -> BaselineComparison:
+    """Return what is known of the limit of a gate file where no earlier run is named: nothing."""
+    why = f"nothing was compared with, but a gate file allows {limit:g} times the p50 of an earlier run"
+    verdict = judge([slowdown(None, limit=limit, origin=GATE_FILE, unknown=why)])
+    return BaselineComparison(file="", max_slowdown=limit, verdict=verdict, passed=False, changes=[])
 
 
 def slowdown(ratio: Ratio | None, *, limit: float, origin: str, unknown: str) -> Measurement:

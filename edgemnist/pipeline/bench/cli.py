@@ -75,7 +75,7 @@ def bench(
     max_slowdown: float | None = option(
         "--max-slowdown RATIO",
         "Largest ratio of p50 that passes; exit 1 beyond, or if that is not known.",
-        shown="1.05 with --baseline; none with --pair",
+        shown="1.05, or that of a gate file, with --baseline; none with --pair",
         panel=_COMPARING,
     ),
     data: Path | None = option(

@@ -45,6 +45,7 @@ from edgemnist.pipeline.bench.baseline import (
     check_in_common,
     compare_rounds,
     compare_with_baseline,
+    nothing_compared,
     read_baseline,
     slowdown,
 )
@@ -68,6 +69,7 @@ from edgemnist.pipeline.bench.quality import (
     summarise,
     taints,
 )
+from edgemnist.pipeline.verify.gate import gates_of
 
 # What a signal that ended a process usually means here.
 _SIGNALS = {
@@ -219,15 +221,17 @@ def bench_against(
 ) -> BenchResult:
     """Measure as `bench` does, compare with the run that `baseline` holds, and save the result.
 
-    `save` gets the raw samples; the result that is returned, and kept in the export directory, has none. Raises
-    UsageError for a limit without a baseline, or where the two runs have nothing in common, and StorageError where
-    `save` cannot be written.
+    Without `max_slowdown`, the gate file's holds: where neither a `baseline` nor `save` is named, it is unknown whether
+    that is kept. `save` gets the raw samples; the result that is returned, and kept in the export directory, has none.
+    Raises UsageError for a limit without a baseline, or where the two runs have nothing in common, what `gates_of`
+    raises, and StorageError where `save` cannot be written.
     """
     check_range("--max-slowdown", max_slowdown, least=1)
     if max_slowdown is not None and baseline is None:
         raise UsageError(
             "--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline, or use --pair."
         )
+    limit = gates_of(None if exports is None else exports.directory).max_slowdown
     earlier = None
     if baseline is not None:
         # Before the measurement, which takes a while.
@@ -236,8 +240,12 @@ def bench_against(
         check_in_common(measured, earlier, file=baseline)
     result = bench(exports, names, config, reporter, data=data)
     if earlier is not None and baseline is not None:
-        comparison = compare_with_baseline(result, earlier, file=baseline, max_slowdown=max_slowdown, whole=not names)
+        comparison = compare_with_baseline(
+            result, earlier, file=baseline, max_slowdown=max_slowdown, own=limit, whole=not names
+        )
         result = msgspec.structs.replace(result, baseline=comparison)
+    elif limit is not None and save is None:
+        result = msgspec.structs.replace(result, baseline=nothing_compared(limit))
     if save is not None:
         write_file(save, result.to_json().encode())
     result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)

@@ -80,6 +80,9 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
         if len(ordered) > 1 and any(marked):
             said = "Which one is the fastest is unknown: the machine was disturbed."
         last = closing(said, step)
+    elif not result.baseline.file:
+        parts += quality(result.baseline.verdict.reasons)
+        last = closing("Unknown whether anything became slower.", "name an earlier run with --baseline.", passed=False)
     else:
         parts.append(_baseline(result.baseline))
         slower = [one.name for one in result.baseline.changes if one.verdict.outcome == MISSED]

@@ -80,10 +80,11 @@ def search(
     from edgemnist.pipeline.search.limits import Limits
     from edgemnist.pipeline.search.run import SearchConfig
     from edgemnist.pipeline.search.workers import parse_workers
+    from edgemnist.pipeline.verify.gate import gates_of
 
     configured = partial(
         SearchConfig,
-        limits=Limits.of(accuracy=accuracy, max_bytes=max_bytes, max_ram=max_ram),
+        limits=Limits.of(accuracy=accuracy, max_bytes=max_bytes, max_ram=max_ram).within(gates_of(None)),
         trials=trials,
         minutes=minutes,
         recipe=recipe,

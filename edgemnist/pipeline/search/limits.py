@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any, Final
 
 from edgemnist.errors import UsageError, check_range
 from edgemnist.ground.formatting import percent
 from edgemnist.ground.results.verdict import COMMAND_LINE, Measurement
+from edgemnist.model.exports import REPOSITORY_FILE
+from edgemnist.model.formats import arithmetic_of, artifact_names
 from edgemnist.model.task import Task, default_task
 from edgemnist.pipeline.train.network import (
     CNN,
@@ -31,6 +33,7 @@ from edgemnist.pipeline.train.network import (
     sides_of,
 )
 from edgemnist.pipeline.train.recipes import training_of
+from edgemnist.pipeline.verify.gate import ACCURACY, BYTES, RAM, GateTable
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -109,10 +112,11 @@ class Space:
         """Raise UsageError if no network is within limits of what is known before training."""
         smallest = [Costs.of(one, classes) for one in self.smallest()]
         least = Costs(**{name: min(getattr(one, name) for one in smallest) for name in Costs.__annotations__})
-        for _, option, cost, limit, unit in limits.on(least):
+        for name, option, cost, limit, unit in limits.on(least):
             if limit < cost:
+                where = f"{REPOSITORY_FILE}: {_FILED[name][1]}" if name in limits.filed else f"--{option}"
                 smallest_takes = f"The smallest takes {cost:,} {unit}."
-                raise UsageError(f"--{option} {limit:,} is less than any network takes", hint=smallest_takes)
+                raise UsageError(f"{where} {limit:,} is less than any network takes", hint=smallest_takes)
 
 
 def _convolutions(trial: Trial, most: int) -> Iterator[Layer]:
@@ -151,6 +155,8 @@ def parameters_of(network: Network) -> dict[str, Any]:
     return found
 
 
+_FILED: Final = {"accuracy": ("accuracy", ACCURACY), "bytes": ("bytes", BYTES), "RAM": ("ram_bytes", RAM)}
+"""What a limit is called as an attribute and in a gate file, by its name in `Limits.on`."""
 _NUMBER: Final = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([^\s\d.]*)\s*")
 SIZES: Final = {"": 1, "b": 1, "k": 1e3, "kb": 1e3, "kib": 2**10, "m": 1e6, "mb": 1e6, "mib": 2**20}
 """Bytes in each unit of a size; as everywhere, 1 KB is 1,000 bytes."""
@@ -187,6 +193,8 @@ class Limits:
     """Least share of the images, 0 to 1, that it gets right."""
     bytes: int | None = None
     ram_bytes: int | None = None
+    filed: frozenset[str] = frozenset()
+    """Those that a gate file gives: `verify` judges them, artifact by artifact, and `measurements` leaves them out."""
 
     def __post_init__(self) -> None:
         check_range("--accuracy", None if self.accuracy is None else 100 * self.accuracy, above=1, most=100)
@@ -209,6 +217,26 @@ class Limits:
             ram_bytes=None if ram is None else int(ram),
         )
 
+    def within(self, gates: GateTable) -> Limits:
+        """Return the stricter of these limits and those of a gate file that hold for every C file."""
+        found: dict[str, Any] = {}
+        filed = set()
+        artifacts = [name for name in artifact_names() if name.startswith("c-")]
+        for name, (attribute, key) in _FILED.items():
+            known = [gates.of(one, arithmetic_of(*one.split("-"))).limits.get(key) for one in artifacts]
+            limits, own = [one for one in known if one is not None], getattr(self, attribute)
+            if len(limits) < len(known):
+                continue
+            # The loosest of several: what that forbids, no artifact may be.
+            if name == "accuracy":
+                limit, stricter = min(limits) / 100, own is None or min(limits) / 100 > own
+            else:
+                limit, stricter = int(max(limits)), own is None or max(limits) < own
+            if stricter:
+                found[attribute] = limit
+                filed.add(name)
+        return replace(self, **found, filed=frozenset(filed))
+
     def on(self, costs: Costs) -> Iterator[tuple[str, str, int, int, str]]:
         """Yield what each limit of a cost is about: its name, option, what it costs, the limit, and their unit."""
         for name, option, cost, limit, unit in (
@@ -229,14 +257,15 @@ class Limits:
     def measurements(self, costs: Costs, accuracy: float) -> list[Measurement]:
         """Return what a trained network has beside each limit."""
         found = []
-        if (least := self.accuracy) is not None:
+        if (least := self.accuracy) is not None and "accuracy" not in self.filed:
             reason = f"{percent(accuracy)} accurate, but {percent(least)} was asked for"
             found.append(Measurement("accuracy", accuracy, reason, least=least, origin=COMMAND_LINE))
         return found + [
             Measurement(
                 option, cost, f"{cost:,} {unit}, but only {limit:,} are allowed", most=limit, origin=COMMAND_LINE
             )
-            for _, option, cost, limit, unit in self.on(costs)
+            for name, option, cost, limit, unit in self.on(costs)
+            if name not in self.filed
         ]
 
 

@@ -276,7 +276,9 @@ def _finish(
     if config.networks:
         rows = _with_best(rows)
     result = SearchResult(
-        limits=SearchLimits(**asdict(config.limits)),
+        limits=SearchLimits(
+            accuracy=config.limits.accuracy, bytes=config.limits.bytes, ram_bytes=config.limits.ram_bytes
+        ),
         recipe=config.recipe,
         seed=config.seed,
         data=dataset.identity,
@@ -328,7 +330,7 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], config: SearchConfig)
     parity_gate = Measurement(
         "parity",
         None if parity.verdict.outcome == UNKNOWN else float(parity.verdict.passed),
-        "it missed its parity gate",
+        ": ".join(["it missed its parity gate", *parity.verdict.reasons[:1]]),
         least=1,
         unknown=": ".join(["whether it passes its parity gate is not known", *parity.verdict.reasons[:1]]),
     )

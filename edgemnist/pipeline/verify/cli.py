@@ -33,7 +33,11 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     max_flips: float | None = option("--max-flips PERCENT", "Labels that may change.", shown="by quantization"),
     max_drop: float | None = option("--max-drop POINTS", "Accuracy that may be lost.", shown="by quantization"),
     max_diff: float | None = option("--max-diff P", "How far off probabilities may be.", shown="by quantization"),
-    gate: Path | None = option("--gate FILE", "Limits in TOML; the options above override them."),
+    gate: Path | None = option(
+        "--gate FILE",
+        "Limits in TOML; the options above override them.",
+        shown="gate.toml in the export directory, or edgemnist.toml here",
+    ),
     show_gate: bool = flag("--show-gate", "Print the limits as a gate file, and verify nothing."),
     flips: bool = flag("--flips", "List every image whose label changed."),
     sheet: Path | None = option("--sheet FILE", "Write a PNG with every such image."),
@@ -65,7 +69,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports.models import is_file
     from edgemnist.model.exports.outputs import NODE_DATA, PNG, XML, check_output
-    from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, read_gates
+    from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, gates_of, read_gates
     from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, next_words, verify_page
     from edgemnist.pipeline.verify.why import write_node_data
     from edgemnist.pipeline.verify.written import junit_xml
@@ -80,6 +84,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     table = GateTable() if gate is None else read_gates(gate)
     if show_gate:
         # Text wraps nothing away.
+        table = gates_of(None, table)
         show(GateResult(gate=table.document()), lambda: Text(gate_toml(table).rstrip()), json=json)
         return
     gates = replace(table, options=given)

@@ -38,7 +38,7 @@ from edgemnist.model.runtimes import RUNTIMES, onnxgraph, read_file
 from edgemnist.model.runtimes.tflite import read_graph, read_graph_file
 from edgemnist.model.task import default_input, unnamed_task
 from edgemnist.pipeline.data.sources import find_dataset, read_inputs
-from edgemnist.pipeline.verify.gate import GATES, GateTable
+from edgemnist.pipeline.verify.gate import GATES, GateTable, gates_of
 from edgemnist.pipeline.verify.run import examine, joint_result
 from edgemnist.pipeline.verify.vote import INTEGER
 from edgemnist.pipeline.verify.why import explain_flips
@@ -130,7 +130,7 @@ def verify_alone(
     for name in names:
         for model in models_of(name, reporter):
             groups.setdefault(model.path, []).append(model)
-    table, started = gates or GateTable(), time.perf_counter()
+    table, started = gates_of(None, gates), time.perf_counter()
     packs, examined = [], []
     for models in groups.values():
         first = models[0]
@@ -222,7 +222,7 @@ def verify_files(
         named_models = [replace(model, spec=ranged[model.sha256].spec) for model in named_models]
     yardstick_model, *models = (understood(model, reporter) for model in named_models)
     quantizations = [quantization or _quantization_of(model.path, reporter) for model in models]
-    table, task = gates or GateTable(), yardstick_model.task or unnamed_task()
+    table, task = gates_of(None, gates), yardstick_model.task or unnamed_task()
     limited = [
         table.of(model.path.stem, name, numbers=task.numbers) for model, name in zip(models, quantizations, strict=True)
     ]

@@ -20,6 +20,9 @@ max_flips_percent = 0.1
 
 [tflite-int8]                 # this one only
 max_drop_points = 0.05
+
+[all]                         # every artifact
+max_bytes = 500_000
 """
 
 import math
@@ -43,7 +46,11 @@ from edgemnist.ground.results.verdict import (
 )
 from edgemnist.ground.results.verify import ArtifactParity, IntegerCheck, Limit, ValueFigures
 from edgemnist.ground.storage import sha256
-from edgemnist.model.formats import artifact_names
+from edgemnist.model.exports import gate_file
+from edgemnist.model.exports.models import Model
+from edgemnist.model.formats import FORMATS, artifact_names
+from edgemnist.model.runtimes.tflite import read_graph_file
+from edgemnist.model.runtimes.windows import CONVOLUTIONS
 from edgemnist.pipeline.verify.parity import Parity
 
 SETTLED_KEY: Final = "settled_images"
@@ -70,6 +77,7 @@ class Kind(NamedTuple):
     instead: str = ""
     counts: bool = False
     """Whether it is a percentage of the images."""
+    least: float = 0.0
 
 
 CLASSES: Final = "classes"
@@ -87,6 +95,19 @@ VALUE_DIFF: Final = "max_value_diff"
 VALUE_MEAN: Final = "max_value_mean_diff"
 VALUES_DIFFERING: Final = "max_values_differing_percent"
 IMAGES: Final = "min_images"
+BYTES: Final = "max_bytes"
+RAM: Final = "max_ram_bytes"
+ACCURACY: Final = "min_accuracy_percent"
+SLOWDOWN: Final = "max_slowdown"
+ALL: Final = "all"
+"""The table of a gate file that is about every artifact."""
+BUDGET: Final[Mapping[str, Kind]] = {
+    BYTES: Kind("bytes of the file; of a C file, of its weights", 1e12, least=1.0),
+    RAM: Kind("bytes of static memory and stack of a C file", 1e12, least=1.0),
+    ACCURACY: Kind("labels that are right, in per cent", 100.0, least=2.0),
+    SLOWDOWN: Kind("p50 over that of the earlier run of `bench --baseline`; in `[all]` alone", 1e9, least=1.0),
+}
+"""Limits that are a person's alone, of which none is built in."""
 LIMITS: Final[Mapping[str, Kind]] = {
     FLIPS: Kind("labels that differ from the Keras model's", 100.0, CLASSES, VALUE_DIFF, counts=True),
     DROP: Kind("accuracy lost, in percentage points", 100.0, CLASSES, VALUE_MEAN, counts=True),
@@ -101,7 +122,8 @@ LIMITS: Final[Mapping[str, Kind]] = {
     VALUES_DIFFERING: Kind("numbers that are not the reference's to the last bit", 100.0, NUMBERS, FLIPS),
     IMAGES: Kind("evaluation images below which nothing is known", 1e9),
 }
-"""Of a gate, by their names in a gate file."""
+"""Of a gate, by their names in a gate file, those that may be built in."""
+_NAMED: Final = {**LIMITS, **BUDGET}
 
 
 def allowed(share: float, images: int, *, to_the_letter: bool = False) -> int:
@@ -302,7 +324,7 @@ class GateTable:
         Raises UnknownNameError for a quantization without one, and UsageError as `Gate.of_answers` does.
         """
         gate = replace(GATES[quantization], sha256=self.sha256)
-        for table in (quantization, name):
+        for table in (ALL, quantization, name):
             gate = gate.given(self.changes.get(table, {}), GATE_FILE)
         if self.options:
             hashed = sha256(repr((self.sha256, sorted(self.options.items()))).encode())
@@ -312,7 +334,23 @@ class GateTable:
     def document(self) -> dict[str, Any]:
         """Return all limits as a gate file would have them."""
         own = {name: dict(table) for name, table in self.changes.items() if name not in GATES}
-        return {SETTLED_KEY: SETTLED_IMAGES, **{name: dict(self.of("", name).limits) for name in GATES}, **own}
+        apart = replace(self, changes={name: self.changes[name] for name in self.changes if name != ALL})
+        return {SETTLED_KEY: SETTLED_IMAGES, **{name: dict(apart.of("", name).limits) for name in GATES}, **own}
+
+    @property
+    def max_slowdown(self) -> float | None:
+        """How many times as long as in an earlier run a call may take; None without a limit."""
+        return self.changes.get(ALL, {}).get(SLOWDOWN)
+
+
+def gates_of(directory: Path | None, given: GateTable | None = None) -> GateTable:
+    """Return the limits that hold in an export directory, or for files: those of a gate file that was given, else own.
+
+    Raises what `gate_file` and `read_gates` raise.
+    """
+    given = given or GateTable()
+    path = None if given.sha256 else gate_file(directory)
+    return given if path is None else replace(read_gates(path), options=given.options)
 
 
 def read_gates(path: Path) -> GateTable:
@@ -336,34 +374,43 @@ def read_gates(path: Path) -> GateTable:
             f"{path}: {SETTLED_KEY} is {settled!r}, but is always {SETTLED_IMAGES:,}",
             hint="Write limits of your own, which allow nothing for chance on any number of images.",
         )
-    known = [*GATES, *artifact_names()]
+    known = [ALL, *GATES, *artifact_names()]
     changes: dict[str, dict[str, float]] = {}
     for name, table in document.items():
         if name not in known:
             raise UnknownNameError(f"quantization or artifact, named in {path},", name, known)
         if not isinstance(table, dict):
             raise UsageError(f"{path}: {name} is {table!r}, not a table", hint=f"Write [{name}] with its limits below.")
-        for key, value in table.items():
-            if key not in LIMITS:
-                raise UnknownNameError(f"limit, named in {path} at [{name}],", key, LIMITS)
-            most = LIMITS[key].largest
-            # A bool is an int to Python, and no limit.
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= most:
-                raise UsageError(f"{path}: {key} of [{name}] must be a number between 0 and {most:g} (got {value!r})")
-        changes[name] = {key: float(value) for key, value in table.items()}
+        changes[name] = {key: _limit(path, name, key, value) for key, value in table.items()}
     return GateTable(changes=changes, sha256=sha256(data))
+
+
+def _limit(path: Path, table: str, key: str, value: object) -> float:
+    if key not in _NAMED:
+        raise UnknownNameError(f"limit, named in {path} at [{table}],", key, _NAMED)
+    if key == SLOWDOWN and table != ALL:
+        raise UsageError(f"{path}: {key} of [{table}] holds for every artifact", hint=f"Write it below [{ALL}].")
+    least, most = _NAMED[key].least, _NAMED[key].largest
+    # A bool is an int to Python, and no limit.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise UsageError(f"{path}: {key} of [{table}] must be a number between {least:g} and {most:g} (got {value!r})")
+    return float(value)
 
 
 def gate_toml(gates: GateTable) -> str:
     """Return a gate file that `read_gates` reads back to the same gates: all limits, the built-in ones behind a #."""
     document = gates.document()
     del document[SETTLED_KEY]
-    lines = ["# Limits behind a # are built in. Without the #, a limit is yours and holds to the letter."]
+    lines = [
+        "# Limits behind a # are built in. Without the #, a limit is yours and holds to the letter.",
+        f"# A table [{ALL}] is about every artifact. Nobody but you limits these:",
+        *(f"#   {key}: {limit.meaning}" for key, limit in BUDGET.items()),
+    ]
     explained: set[str] = set()
     for name, table in document.items():
         lines += ["", f"[{name}]"]
         for key, value in table.items():
-            comment = "" if key in explained else f"  # {LIMITS[key].meaning}"
+            comment = "" if key in explained else f"  # {_NAMED[key].meaning}"
             explained.add(key)
             mark = "" if key in gates.changes.get(name, {}) else "# "
             lines.append(f"{mark}{key} = {value!r}{comment}")
@@ -377,7 +424,7 @@ def held_limits(gate: Gate, quantization: str, images: int) -> dict[str, Limit]:
         name: Limit(
             limit=limit,
             builtin=usual.get(name),
-            allowed=gate.allowed(name, images) if LIMITS[name].counts else None,
+            allowed=gate.allowed(name, images) if _NAMED[name].counts else None,
             own=not gate.is_built_in(name),
             origin=gate.origin(name),
         )
@@ -433,6 +480,54 @@ def measurements(
         *(one for one in found if one.name not in left_out),
         Measurement(IMAGES, parity.images, few, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN),
     ]
+
+
+def budget(gate: Gate, model: Model, parity: Parity) -> list[Measurement]:
+    """Return what a model costs, and how accurate it is, beside the limits of a gate that are a person's alone."""
+    size, ram, right = _bytes_of(model), None, None
+    footprint = None if model.record is None else model.record.footprint
+    if footprint is not None and footprint.stack_bytes is not None:
+        ram = footprint.ram_bytes
+    if parity.labelled and parity.values is None:
+        right = 100 * parity.correct / parity.images
+    said = {
+        BYTES: (size, "bytes", "how many bytes of weights it has is unknown: the TFLite file of it is not there"),
+        RAM: (ram, "bytes of RAM", "how much RAM it takes is unknown: only the record of a C file says it"),
+    }
+    found = [
+        Measurement(
+            name, value, f"it takes {value or 0:,} {unit}, but only {gate[name]:,.0f} are allowed",
+            most=gate[name], origin=gate.origin(name), unknown=unknown,
+        )
+        for name, (value, unit, unknown) in said.items() if name in gate.limits
+    ]  # fmt: skip
+    if ACCURACY in gate.limits:
+        least, origin = gate[ACCURACY], gate.origin(ACCURACY)
+        reason = f"{right or 0:.6g} % of the labels are right, but {least:g} % are asked for"
+        unknown = "its accuracy is unknown: nobody has said the labels"
+        found.append(Measurement(ACCURACY, right, reason, least=least, origin=origin, unknown=unknown))
+    return found
+
+
+def _bytes_of(model: Model) -> int | None:
+    """Return the bytes of a file; of a C file those of its weights and biases, as `search` counts them.
+
+    None where its TFLite file, which tells them apart from the engine, is not beside it.
+    """
+    if model.path.suffix != FORMATS["c"].suffix:
+        return model.bytes
+    if model.record is None or (twin := model.twin) is None:
+        return None
+    graph, bits = read_graph_file(twin), int(model.record.quantization.removeprefix("int"))
+    constants = [
+        graph.tensors[index]
+        for one in graph.operators
+        if one.kind in {"FULLY_CONNECTED", *CONVOLUTIONS}
+        for index in one.inputs[1:]
+        if index >= 0
+    ]
+    sizes = [(math.prod(one.shape), len(one.shape) > 1) for one in constants]
+    return sum(-(-size * bits // 8) if weights else 4 * size for size, weights in sizes)
 
 
 ALONE: Final = " between a batch of one and a large batch"

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -44,10 +43,11 @@ from edgemnist.pipeline.verify.gate import (
     VALUE_DIFF,
     Gate,
     GateTable,
+    budget,
+    gates_of,
     held_limits,
     measurements,
     misses_integers,
-    read_gates,
 )
 from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.pipeline.verify.parity import Answers, ask, compare, list_flips
@@ -93,7 +93,7 @@ def verify(
     Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise, and UsageError where
     `layers` has no float32 twin.
     """
-    table = gates_of(exports, gates or GateTable())
+    table = gates_of(exports.directory, gates)
     # Of the others the result tells what a notice would.
     models, unusable = (exports.select(names, reporter), list[Unusable]()) if names else exports.runnable()
     for model in models:
@@ -159,13 +159,6 @@ def joint_result(
         warnings=warnings,
         input=msgspec.UNSET if default_input().takes_the_same(golden.task.input) else golden.task.input,
     )
-
-
-def gates_of(exports: Exports, given: GateTable) -> GateTable:
-    """Return the limits that hold: those of a gate file that was given, else the directory's own, in `gate.toml`."""
-    if given.sha256 or not exports.gate_sha256:
-        return given
-    return replace(read_gates(exports.directory / LIMITS_FILE), options=given.options)
 
 
 def _engine_fault() -> list[str]:
@@ -288,7 +281,9 @@ def parity_of(
         rule = explain(answers.single)
         judged, check = (msgspec.structs.replace(one, rescaling=rule) for one in (judged, check))
     known = [fault("same_model", reason) for reason in subject.mistakes]
-    known += measurements(gate, parity, judged, golden.task.input.noun) if comparable else []
+    if comparable:
+        known += measurements(gate, parity, judged, golden.task.input.noun)
+        known += budget(gate, subject.model, parity)
     runtime, exported, replayed = subject.model.runtime, subject.exported, None
     if exported is not None and exported.shape == answers.single.shape:
         replayed = vote.replay(
