@@ -24,22 +24,11 @@ def test_junit_has_a_case_for_each_artifact_with_every_missed_gate(
     edgemnist: Run, exports: Path, tmp_path: Path
 ) -> None:
     damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
-    file = tmp_path / "parity.xml"
-    done = edgemnist(
-        "verify",
-        "tflite-int8",
-        "tflite-float16",
-        "--exports",
-        exports,
-        "--junit",
-        file,
-        "--sheet",
-        "flips.png",
-        "--json",
-    )
+    words = "verify tflite-int8 tflite-float16 --junit parity.xml --sheet flips.png --json --exports"
+    done = edgemnist(*words.split(), exports)
     assert done.returncode == 1, done.stderr
     result = json.loads(done.stdout)
-    suites = ET.parse(file).getroot()
+    suites = ET.parse(tmp_path / "parity.xml").getroot()
     assert (suites.tag, suites.get("tests"), suites.get("failures")) == ("testsuites", "2", "1")
     cases = {case.get("name"): case for case in suites.iter("testcase")}
     failure = cases["tflite-int8"].find("failure")

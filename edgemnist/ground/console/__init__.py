@@ -80,6 +80,14 @@ def drawn(host: str, page: Callable[[], PageT]) -> PageT:
         ) from error
 
 
+def as_text(page: RenderableType) -> str:
+    """Return a page as plain text, for what is no terminal."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+    _console(stream).print(page, crop=False)
+    stream.seek(0)
+    return stream.read().rstrip()
+
+
 @cache
 def out() -> Console:
     """Return the console for results."""

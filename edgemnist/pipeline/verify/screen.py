@@ -66,10 +66,13 @@ def bench_step(result: VerifyResult, files: Sequence[str]) -> str:
     return f"edgemnist bench {shlex.join(files)}" if result.passed else ""
 
 
-def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") -> RenderableType:
+def verify_page(
+    result: VerifyResult, *, flips: bool = False, first: int | None = None, step: str = ""
+) -> RenderableType:
     """Draw the parity table, and below it why gates were missed, and which are the user's own.
 
-    With `flips`, each changed label follows. The last line is the verdict, with the command that comes next, `step`.
+    With `flips`, each changed label follows, or of each model the `first` ones. The last line is the verdict, with the
+    command that comes next, `step`.
     """
     # Files may have long paths; the names of artifacts are short.
     prose = [] if result.reference in {KERAS_MODEL, *SOURCE_MODELS.values()} else ["artifact"]
@@ -115,7 +118,7 @@ def verify_page(result: VerifyResult, *, flips: bool = False, step: str = "") ->
             )
         )
     asked += [_why_table(parity, noun) for parity in result.artifacts if parity.why]
-    asked += [_flip_table(parity, noun) for parity in result.artifacts if parity.flipped] if flips else []
+    asked += [_flip_table(parity, noun, first) for parity in result.artifacts if parity.flipped] if flips else []
     return Group(Text(_heading(result)), *tables, *asked, *_notes(result), _closing(result, step))
 
 
@@ -324,9 +327,11 @@ def _layer_table(layers: ArtifactLayers, noun: str) -> Table:
     return page
 
 
-def _flip_table(parity: ArtifactParity, noun: str) -> Table:
-    page = table(noun, "label", "reference", "artifact", "margins", "", title=parity.name, left=[""])
-    for flip in parity.flipped:
+def _flip_table(parity: ArtifactParity, noun: str, first: int | None = None) -> Table:
+    shown = parity.flipped[:first]
+    title = parity.name + f": the first {len(shown)} of {parity.flips:,} flips" * (len(shown) < len(parity.flipped))
+    page = table(noun, "label", "reference", "artifact", "margins", "", title=title, left=[""])
+    for flip in shown:
         page.add_row(
             f"{flip.index:,}",
             "–" if flip.label is None else str(flip.label),

@@ -5,6 +5,7 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 from edgemnist.ground.arrays import Images
+from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN
 from edgemnist.ground.results.verify import ArtifactParity, Flip, VerifyResult
 from edgemnist.ground.sheet import DETAIL, MOST, TEXT, Color, Section, Tile, as_pictures, sheet_png, short
 from edgemnist.pipeline.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind
@@ -53,11 +54,13 @@ def _summary(flips: Sequence[Flip]) -> list[tuple[str, Color]]:
 
 
 def junit_xml(result: VerifyResult) -> bytes:
-    """Return the contents of a JUnit file: one test case for each artifact, failed with every gate that it missed."""
-    failed = sum(not parity.passed for parity in result.artifacts)
-    tests = len(result.artifacts) + len(result.unusable)
-    errors = str(len(result.unusable))
-    counts = {"tests": str(tests), "failures": str(failed), "errors": errors, "skipped": "0"}
+    """Return the contents of a JUnit file: one test case for each artifact, with every gate that it missed.
+
+    That is a failure; what is unknown is an error.
+    """
+    found = [*map(_outcome, result.artifacts), *(one.outcome for one in result.unusable)]
+    failures, errors = (str(found.count(outcome)) for outcome in _ELEMENTS)
+    counts = {"tests": str(len(found)), "failures": failures, "errors": errors, "skipped": "0"}
     counts["time"] = f"{result.seconds:.3f}"
     suites = ET.Element("testsuites", {"name": "edgemnist verify", **counts})
     suite = ET.SubElement(suites, "testsuite", {"name": "parity", **counts})
@@ -74,10 +77,19 @@ def junit_xml(result: VerifyResult) -> bytes:
         _add_case(suite, parity)
     for one in result.unusable:
         case = ET.SubElement(suite, "testcase", name=one.name, classname="edgemnist.pipeline.verify")
-        ET.SubElement(case, "error", type=one.status, message=one.reason)
+        ET.SubElement(case, _ELEMENTS[one.outcome], type=one.status, message=one.reason)
     ET.indent(suites)
     document: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+_ELEMENTS: Final = {MISSED: "failure", UNKNOWN: "error"}
+"""What JUnit calls an outcome."""
+
+
+def _outcome(parity: ArtifactParity) -> str:
+    # A board with an earlier edgemnist says whether it passed, and no verdict.
+    return PASSED if parity.passed else parity.verdict.outcome
 
 
 def _add_case(suite: ET.Element, parity: ArtifactParity) -> None:
@@ -87,7 +99,7 @@ def _add_case(suite: ET.Element, parity: ArtifactParity) -> None:
         for name, limit in parity.gate.items():
             ET.SubElement(properties, "property", name=name, value=f"{limit.limit:g}")
     if parity.reasons:
-        failure = ET.SubElement(case, "failure", type="GateMissed", message=parity.reasons[0])
+        failure = ET.SubElement(case, _ELEMENTS[_outcome(parity)], type="GateMissed", message=parity.reasons[0])
         failure.text = "\n".join(parity.reasons)
     if parity.values is not None:
         words = f"values off by {parity.values.largest:.3g} spreads at most, {parity.values.mean:.3g} on average"

@@ -1,0 +1,58 @@
+"""`python -m edgemnist.model.exports FILE...`: are the artifacts in git whole, current and of one model? For a hook.
+
+Each export directory is looked at that one of the files lies in. Nothing is executed: hashes and the record tell.
+Prints a line for each fault, and exits 1 if there is one.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from edgemnist.errors import EXIT_BAD_INPUT, EXIT_GATE_MISSED, EXIT_OK, EdgemnistError, UsageError
+from edgemnist.model.exports import CURRENT, Exports
+from edgemnist.model.exports.golden import read_answers
+from edgemnist.model.exports.manifest import MANIFEST_FILE
+
+
+def faults(directory: Path) -> Iterator[str]:
+    """Yield a sentence for each fault of an export directory.
+
+    Raises ManifestError where its record is broken, and UsageError outside a repository of git.
+    """
+    opened = Exports.open(directory)
+    manifest = opened.manifest
+    yield from (f"{one.name} is {one.status}: {one.reason}." for one in opened.artifacts if one.status != CURRENT)
+    try:
+        if manifest.golden is not None:
+            opened.read_golden()
+        read_answers(directory, manifest, manifest.artifacts)
+    except EdgemnistError as error:
+        yield f"{error.message}."
+    done = subprocess.run(["git", "ls-files", "-z"], cwd=directory, check=False, capture_output=True, text=True)  # noqa: S607 - the git of whoever commits
+    if done.returncode:
+        raise UsageError(f"{directory} is not in a git repository: {done.stderr.strip()}")
+    recorded = (*manifest.artifacts, *filter(None, (manifest.golden, manifest.answers)))
+    missing = {one.file for one in recorded} - {*done.stdout.split("\0")}
+    yield from (f"{name} is recorded, but not in git: git add -f {directory / name}." for name in sorted(missing))
+
+
+def main(files: Iterable[str]) -> int:
+    """Look at the export directories of files, and return the exit code."""
+    code = EXIT_OK
+    for directory in sorted({Path(file).parent for file in files}):
+        if not (directory / MANIFEST_FILE).exists():
+            continue
+        try:
+            found = list(faults(directory))
+        except EdgemnistError as error:
+            sys.stderr.write(f"error: {error.message}.\n")
+            return EXIT_BAD_INPUT
+        for sentence in found:
+            sys.stdout.write(f"{directory}: {sentence}\n")
+            code = EXIT_GATE_MISSED
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Gates in CI: a test, an action, a template and a hook."""
