@@ -79,6 +79,9 @@ REFUSED = {
         )
         for dtype, zero in (("int8", 128), ("int8", -129), ("uint8", -1), ("uint8", 256))
     },
+    "nothing made": (changed(OUTPUTS, shape=(-1, 0)), r"leads to an array of \[-1, 0\], and makes 10"),
+    "more than is made": (changed(OUTPUTS, shape=(1, 11)), r"leads to an array of \[1, 11\], and makes 10"),
+    "less than is made": (changed(PROBABILITIES, shape=(1, 9)), r"SOFTMAX leads to an array of \[1, 9\], and makes 10"),
     "softmax of nothing": (
         changed(OUTPUTS, **scales(1e-9)),
         "the scale of its SOFTMAX, 1e-09, is too small for fixed point",

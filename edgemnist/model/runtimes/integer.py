@@ -341,6 +341,7 @@ def held_at_once(graph: Graph, plan: Sequence[Needed]) -> int:
             for index in one.reads:
                 _check_fits(graph, operator, index, sizes[index])
             size, needed, meanwhile = _extent(graph, operator, sizes[one.reads[0]])
+            _check_made(graph, operator, size)
         except ValueError as error:
             raise placed(graph, operator, error) from error
         products += needed
@@ -360,6 +361,13 @@ def _check_fits(graph: Graph, operator: Operator, index: int, count: int) -> Non
     shape = graph.tensors[index].shape[1:]
     if operator.kind in {*WINDOWED, *MOVING, *SCALING, "PRELU", "CONCATENATION"} and math.prod(shape) != count:
         raise ValueError(f"its {operator.kind} takes an image of {list(shape)}, which the layer before does not make")
+
+
+def _check_made(graph: Graph, operator: Operator, made: int) -> None:
+    """Raise ValueError where an operator's output has another shape than one input's numbers: others go by it."""
+    shape = graph.tensors[operator.outputs[0]].shape
+    if math.prod(1 if size == -1 else size for size in shape) != made:
+        raise ValueError(f"its {operator.kind} leads to an array of {list(shape)}, and makes {made:,} numbers")
 
 
 def _extent(graph: Graph, operator: Operator, inputs: int) -> tuple[int, int, int]:
