@@ -450,12 +450,12 @@ def _own(name: str, limit: Limit, noun: str) -> str:
 
 
 def measurements(
-    gate: Gate, parity: Parity, integer: IntegerCheck | None = None, noun: str = "image"
+    gate: Gate, parity: Parity, integer: IntegerCheck | None = None, noun: str = "image", unit: float = 1.0
 ) -> list[Measurement]:
     """Return what is compared with each limit of a gate, the plainest fault first.
 
-    `integer` is the comparison with the integer reference, if there is one, in steps of 1/256; messages call one input
-    `noun`.
+    `integer` is the comparison with the integer reference, if there is one, and `unit` what 1 of its limit stands for;
+    messages call one input `noun`.
     """
     images = count(parity.images, noun)
     odd = f"{parity.unanswered:,} of {images} got an answer that is not a finite number"
@@ -470,9 +470,10 @@ def measurements(
     if integer is not None:
         off = integer.max_abs_diff
         # What a rounding rule explains is within the limit.
-        within = off if misses_integers(gate, integer) else min(off, gate.limits.get(INTEGER_DIFF, off))
+        most = gate.limits.get(INTEGER_DIFF, 0.0) * unit
+        within = off if misses_integers(gate, integer, unit) else min(off, most)
         differs = "the runtime differs from the integer reference by {} on the same file, {} allowed"
-        found += gate.measure(INTEGER_DIFF, within, differs)
+        found += gate.measure(INTEGER_DIFF, within, differs, most)
     left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
     few = f"only {images}, and {gate[IMAGES]:,.0f} are needed to judge"
     return [
@@ -610,11 +611,11 @@ def excused_ties(gate: Gate, parity: Parity) -> int:
     return parity.ties if parity.labelled and gate.is_built_in(FLIPS) and not lost else 0
 
 
-def misses_integers(gate: Gate, integer: IntegerCheck) -> bool:
+def misses_integers(gate: Gate, integer: IntegerCheck, unit: float = 1.0) -> bool:
     """Return whether a runtime is further off the integer reference than allowed.
 
     What a rounding rule explains is allowed, unless a person gave the limit.
     """
-    if INTEGER_DIFF not in gate.limits or integer.max_abs_diff <= gate[INTEGER_DIFF]:
+    if INTEGER_DIFF not in gate.limits or integer.max_abs_diff <= gate[INTEGER_DIFF] * unit:
         return False
     return integer.rescaling is None or not gate.is_built_in(INTEGER_DIFF)

@@ -14,11 +14,9 @@ from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN, fault, judge
 from edgemnist.ground.results.verify import (
-    KERAS_MODEL,
     ArtifactLayers,
     ArtifactParity,
     FlipCause,
-    IntegerCheck,
     ModelRounding,
     Replay,
     Unusable,
@@ -84,11 +82,10 @@ def verify(
 ) -> VerifyResult:
     """Compare models with the golden pack of an export directory: those named, or all that can be run here.
 
-    `gates` are what a person gave, see `gates_of`. `layers` also compares each TFLite file with
-    its float32 twin, layer by layer, `rounding` finds the rounding rule of each int8 model, and `why` the cause of each
-    flip. A gate that is missed
-    raises nothing: the verdict says so, with the reasons. Where nothing is named, a damaged or missing artifact is a
-    missed gate, too, and so is one that its runtime refuses; of one without a runtime here nothing is known.
+    `gates` are what a person gave, see `gates_of`. `layers` also compares each TFLite file with its float32 twin, layer
+    by layer, `rounding` finds the rounding rule of each int8 model, and `why` the cause of each flip. A gate that is
+    missed raises nothing: the verdict says so, with the reasons. Where nothing is named, a damaged or missing artifact
+    is a missed gate, too, and so is one that its runtime refuses; of one without a runtime here nothing is known.
 
     Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise, and UsageError where
     `layers` has no float32 twin.
@@ -135,7 +132,7 @@ def joint_result(
     started: float,
     *,
     warnings: list[str],
-    reference: str = KERAS_MODEL,
+    reference: str,
     unusable: Sequence[Unusable] = (),
     layers: Sequence[ArtifactLayers] = (),
 ) -> VerifyResult:
@@ -275,14 +272,12 @@ def parity_of(
     step = subject.output_scale if numbers else None
     check = None if integer is None else vote.check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
-    share = vote.STEP / step if step else 1
-    judged = check and msgspec.structs.replace(check, max_abs_diff=check.max_abs_diff * share)
-    if judged is not None and check is not None and misses_integers(gate, judged):
-        rule = explain(answers.single)
-        judged, check = (msgspec.structs.replace(one, rescaling=rule) for one in (judged, check))
+    unit = step / vote.STEP if step else 1.0
+    if check is not None and misses_integers(gate, check, unit):
+        check = msgspec.structs.replace(check, rescaling=explain(answers.single))
     known = [fault("same_model", reason) for reason in subject.mistakes]
     if comparable:
-        known += measurements(gate, parity, judged, golden.task.input.noun)
+        known += measurements(gate, parity, check, golden.task.input.noun, unit)
         known += budget(gate, subject.model, parity)
     runtime, exported, replayed = subject.model.runtime, subject.exported, None
     if exported is not None and exported.shape == answers.single.shape:
@@ -296,7 +291,8 @@ def parity_of(
         spread = 0.0 if parity.values is None else parity.values.spread
         differing = vote.replay_measurements(gate, replayed, spread, step)
         same = judge(differing).passed
-        if same or not _rounds_otherwise(gate, runtime, judged, replayed, spread) or not explain(exported):
+        checked = runtime == vote.INTEGER or (check is not None and not misses_integers(gate, check, unit))
+        if same or not checked or not _rounds_otherwise(gate, replayed, spread) or not explain(exported):
             known += differing
     if check is not None and check.differing and RUNTIMES[runtime].exact:
         values = f"{check.differing:,} of {answers.single.size:,} {'numbers' if numbers else 'probabilities'}"
@@ -339,16 +335,12 @@ def _calibration_error(answers: Probabilities, golden: GoldenPack) -> float | No
     return expected_calibration_error(answers, golden.truth)
 
 
-def _rounds_otherwise(
-    gate: Gate, runtime: str, check: IntegerCheck | None, replayed: Replay, spread: float = 0.0
-) -> bool:
-    """Return whether another machine's rounding rule may be why the answers there were others.
+def _rounds_otherwise(gate: Gate, replayed: Replay, spread: float) -> bool:
+    """Return whether another machine's rounding rule may be why its answers were others than those of the reference.
 
-    Both answers are what the specification gives, each under a rule; two rules are no further apart than each may be
-    from the Keras model; and no person gave the limit.
+    Two rules are no further apart than each may be from the Keras model; and no person gave the limit.
     """
-    checked = runtime == vote.INTEGER or (check is not None and not misses_integers(gate, check))
-    if not checked or not gate.is_built_in(BATCH_FLIPS, BATCH_DIFF):
+    if not gate.is_built_in(BATCH_FLIPS, BATCH_DIFF):
         return False
     if spread:
         return replayed.max_abs_diff <= gate[VALUE_DIFF] * spread
