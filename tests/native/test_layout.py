@@ -54,6 +54,24 @@ def test_a_first_dense_layer_takes_squares_of_pixels() -> None:
     assert (layer.numbers["block"], layer.numbers["blocks"]) == (16, 1)
 
 
+@pytest.mark.parametrize(
+    ("changed", "inputs", "outputs", "bits"),
+    [(7, 9, 33, 4), (-8, 9, 33, 4), (8, 9, 33, 8), (-9, 9, 33, 8), (7, 9, 16, 8), (7, 65535, 32, 4), (7, 65536, 32, 8)],
+)
+def test_dense_weights_that_fit_take_four_bits(changed: int, inputs: int, outputs: int, bits: int) -> None:
+    builder = GraphBuilder(0, bits=4)
+    graph = builder.ending_in(builder.dense(builder.activation(inputs), inputs, outputs))
+    graph.tensors[2].content.view(np.int8)[inputs - 1] = changed
+    network = read_network(graph)
+    form, matrix = WeightForm.NIBBLES, np.asarray(network.layers[0].matrix)
+    (layer,) = lay_out(network, group=4, block=32, small_block=16, form=form, alignment=64).layers
+    assert layer.numbers["weight_bits"] == bits
+    weights, both = np.asarray(layer.tables["weights"]), pack(matrix, group=4, block=32).reshape(-1, 2, 64)
+    if bits == 4:
+        np.testing.assert_array_equal((weights & 15) - 8, both[:, 0].reshape(-1))
+        np.testing.assert_array_equal(weights >> 4, both[:, 1].reshape(-1))
+
+
 @pytest.fixture(scope="module")
 def laid_out() -> list[tuple[Network, ModelLayout]]:
     """Random networks, as a kernel takes them whose outputs begin at multiples of 16 bytes."""

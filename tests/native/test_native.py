@@ -1,6 +1,7 @@
 """The native runtime gives every bit of the integer reference, with every kernel of this processor."""
 
 import gc
+import itertools
 import sys
 import weakref
 from collections.abc import Callable
@@ -16,12 +17,13 @@ from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, read_network_file
 from edgemnist.model.native.library import open_library
+from edgemnist.model.native.network import read_network
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.integer import IntegerClassifier, Rounding
 from edgemnist.pipeline.data.sources import read_dataset
 from tests.conftest import MNIST
 from tests.native.conftest import SHIPPED
-from tests.native.networks import random_case, random_graph, spec_of
+from tests.native.networks import GraphBuilder, random_case, random_graph, spec_of
 from tests.needs import is_met
 from tests.shapes.graphs import graph_of, write_tflite
 
@@ -72,6 +74,25 @@ def test_random_networks_get_every_bit_of_the_reference(seeds: range) -> None:
             np.testing.assert_array_equal(classifier.answer(images), decoded, err_msg=f"{kernel}, seed {seed}")
     # Networks whose outputs are all at one end of the range would prove little.
     assert levels >= 5
+
+
+@pytest.mark.parametrize("widths", [(33, 300), (20, 16, 64, 70), (300, 17, 32)])
+def test_weights_of_four_bits_get_every_bit_of_the_reference(widths: tuple[int, ...]) -> None:
+    builder = GraphBuilder(0, bits=4)
+    current = builder.activation(widths[0])
+    for inputs, outputs in itertools.pairwise((*widths, 40)):
+        current = builder.dense(current, inputs, outputs)
+    graph = builder.ending_in(current)
+    held = np.dtype(graph.tensors[0].dtype)
+    inputs = np.random.default_rng(1).integers(0, 256, (40, widths[0]), np.uint8).view(held)
+    inputs[:2] = np.iinfo(held).max
+    reference = IntegerClassifier(graph, Path("x"), spec=spec_of(graph), numbers=True)
+    expected = reference.run(inputs)
+    assert len(np.unique(expected)) > 50
+    for kernel in kernel_names():
+        classifier = NativeClassifier(read_network(graph), Path("x"), kernel=kernel, numbers=True)
+        np.testing.assert_array_equal(classifier.run(inputs), expected, err_msg=kernel)
+        np.testing.assert_array_equal(classifier.run(inputs[:1]), expected[:1], err_msg=kernel)
 
 
 def test_steps_answer_when_their_classifier_is_gone(golden: Images) -> None:

@@ -48,7 +48,7 @@ typedef struct {
     uint8_t low;                 /* least output: the zero point where a ReLU is fused */
     uint8_t high;
     uint8_t rounding;            /* of sums that are rescaled, see requantize.h */
-    uint8_t weight_bits;         /* 8; in a C file 4 or 2, if all weights of a layer are so small */
+    uint8_t weight_bits;         /* 8; in a C file 4 or 2, and with EDGEMNIST_NIBBLES 4, if all weights are so small */
 } edgemnist_layer;
 
 /* Sums are rescaled in one step, or in two; SMALL is added where all shifts are 33 at least, and what is shifted last leaves
@@ -114,8 +114,9 @@ typedef struct {
 #ifndef EDGEMNIST_AMALGAMATION
 /* How a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group] as int8;
  * the same as uint8, w + 128; or [...][pair of outputs][input in the group][output in the pair], of each pair the first
- * as w + 128. */
-enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED };
+ * as w + 128; or as int8, but those of a dense layer in 4 bits, where they fit and its blocks are not the small ones:
+ * [block][group][output in half the block][input in the group], the block's first half as w + 8 in the low bits. */
+enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED, EDGEMNIST_NIBBLES };
 
 /* How a kernel takes the inputs of a convolution: what the window covers at one place; or the rows that it covers for a whole
  * row of places, with weights as int8 in any case, those of each run of inputs in whole groups and depthwise ones too, whose

@@ -91,6 +91,37 @@ INLINE void KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned bloc
     }
 }
 
+/* The same of weights in 4 bits, of two vectors of outputs in a byte: 16 times the second one's, and the first one's + 8. So
+ * the sums of whole bytes have both in them, and 8 times the inputs. */
+INLINE void KERNEL(add_nibbles)(const int8_t *weights, size_t block_bytes, unsigned blocks, const uint32_t *numbers,
+                                const uint32_t *values, size_t count, const int32_t *bias, int32_t *sums)
+{
+    const __m512i high = _mm512_set1_epi8(-16), eight = _mm512_set1_epi8(8);
+    __m512i both[LANES / 2U], second[LANES / 2U], inputs = _mm512_setzero_si512();
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < blocks; ++i) {
+        both[i] = second[i] = _mm512_setzero_si512();
+    }
+    for (size_t k = 0; k < count; ++k) {
+        const int8_t *const row = weights + (size_t)numbers[k] * (LANES * GROUP);
+        const __m512i four = _mm512_set1_epi32((int32_t)values[k]);
+        inputs = _mm512_dpbusd_epi32(inputs, four, eight);
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < blocks; ++i) {
+            const __m512i pair = _mm512_loadu_si512(row + i * block_bytes);
+            both[i] = _mm512_dpbusd_epi32(both[i], four, pair);
+            second[i] = _mm512_dpbusd_epi32(second[i], four, _mm512_and_si512(pair, high));
+        }
+    }
+#pragma GCC unroll 8
+    for (unsigned i = 0; i < blocks; ++i, bias += BLOCK, sums += BLOCK) {
+        const __m512i first = _mm512_sub_epi32(both[i], _mm512_add_epi32(second[i], inputs));
+        _mm512_storeu_si512(sums, _mm512_add_epi32(first, _mm512_loadu_si512(bias)));
+        second[i] = _mm512_srai_epi32(second[i], 4);
+        _mm512_storeu_si512(sums + LANES, _mm512_add_epi32(second[i], _mm512_loadu_si512(bias + LANES)));
+    }
+}
+
 /* Few sums do not hide the latency of vpdpbusd: `turns` sets of them take turns. All of these are constants. */
 INLINE void KERNEL(add_in_turns)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned vectors,
                                  unsigned turns, const uint32_t *numbers, const uint32_t *values, size_t count,
@@ -144,13 +175,25 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
     const uint32_t *const numbers = list;
     const uint32_t *const values = numbers + LIST_HALF(groups);
-    const size_t block_bytes = groups * layer->block * GROUP;
+    const size_t block_bytes = groups * layer->block * GROUP * layer->weight_bits / 8U;
     const int8_t *weights = layer->weights + block * block_bytes;
     const int32_t *bias = layer->bias + block * layer->block;
     (void)inputs;
     if (layer->block < BLOCK) {
         for (; blocks > 0; --blocks, weights += block_bytes, bias += LANES, sums += LANES) {
             KERNEL(add_in_turns)(weights, block_bytes, 1, 1, 4, numbers, values, count, bias, sums);
+        }
+        return;
+    }
+    if (layer->weight_bits == 4U) {
+        for (; blocks >= 8U; blocks -= 8U, weights += 8U * block_bytes, bias += 8U * BLOCK, sums += 8U * BLOCK) {
+            KERNEL(add_nibbles)(weights, block_bytes, 8, numbers, values, count, bias, sums);
+        }
+        for (; blocks >= 2U; blocks -= 2U, weights += 2U * block_bytes, bias += 2U * BLOCK, sums += 2U * BLOCK) {
+            KERNEL(add_nibbles)(weights, block_bytes, 2, numbers, values, count, bias, sums);
+        }
+        if (blocks == 1U) {
+            KERNEL(add_nibbles)(weights, block_bytes, 1, numbers, values, count, bias, sums);
         }
         return;
     }
@@ -302,7 +345,7 @@ TARGET static void KERNEL(interleave)(const uint8_t *const *rows, size_t count, 
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx512vnni = {
-    "avx512vnni", GROUP, EDGEMNIST_SIGNED, 1, EDGEMNIST_ROWS + EDGEMNIST_LINES, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
+    "avx512vnni", GROUP, EDGEMNIST_NIBBLES, 1, EDGEMNIST_ROWS + EDGEMNIST_LINES, LANES, BLOCK, KERNEL(scratch_bytes), KERNEL(run), KERNEL(run_batch),
 };
 #else
 typedef int edgemnist_avx512vnni_is_for_x86;

@@ -28,6 +28,7 @@ _LEAST_SMALL_SHIFT: Final = 33  # of EDGEMNIST_SMALL in engine.h
 _NARROW: Final = 15
 _MOST_AT_ONCE: Final = 1 << 15
 """Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
+_OF_CHANNELS: Final = {Kind.DEPTHWISE, Kind.AVERAGE}
 _TOGETHER: Final = 16
 """Outputs of several columns, as `KERNEL(convolve_each)` has it."""
 
@@ -41,6 +42,8 @@ class WeightForm(enum.IntEnum):
     """The same as uint8, w + 128."""
     PAIRED = 2
     """[pair of outputs][input in the group][output in the pair], of each pair the first as w + 128."""
+    NIBBLES = 3
+    """`SIGNED`, but of dense layers in 4 bits where they fit."""
 
 
 class Rows(enum.IntFlag):
@@ -152,10 +155,8 @@ def lay_out(
         _layer(
             layer,
             group=group,
-            block=small_block
-            if layer.outputs <= small_block or layer.kind in {Kind.DEPTHWISE, Kind.AVERAGE}
-            else block,
-            form=form,
+            block=small_block if (small_one := layer.outputs <= small_block or layer.kind in _OF_CHANNELS) else block,
+            form=WeightForm.SIGNED if small_one and form is WeightForm.NIBBLES else form,
             rows=rows,
         )
         for layer in (_of_squares(first, row) if row else first, *others)
@@ -328,12 +329,15 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
         whole[: len(values)] = values
         return whole
 
-    lines = None
+    lines, bits = None, 8
     tables: dict[str, npt.NDArray[Any] | None] = dict.fromkeys(("weights", "bias", "wide_bias", "multiplier", "shift"))
     if layer.constant is not None:
         tables["weights"] = layer.constant.reshape(-1).view(np.int8)
     if (sums := layer.sums) is not None:
         weights = sums.weights if matrix is None else pack(matrix, group=group, block=block, form=form)
+        if form is WeightForm.NIBBLES and layer.kind is Kind.DENSE and _are_nibbles(matrix):
+            halves = weights.reshape(-1, 2, block // 2 * group)
+            weights, bits = halves[:, 0] + np.int8(8) | halves[:, 1] << 4, 4
         bias = np.zeros_like(sums.bias) if layer.wide else sums.bias
         times = 1
         if rows and (ordered := _by_rows(layer, group)) is not None:
@@ -374,9 +378,14 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
             "low": layer.low,
             "high": layer.high,
             "rounding": 0 if sums is None else int(sums.rounds_twice) + 2 * (bool(rows) and _is_small(layer)),
-            "weight_bits": 8,
+            "weight_bits": bits,
         },
     )
+
+
+def _are_nibbles(matrix: npt.NDArray[np.int8] | None) -> bool:
+    """Return whether weights fit in 4 bits, and 16 times their sums with any inputs in 32."""
+    return matrix is not None and -8 <= matrix.min() and matrix.max() < 8 and matrix.shape[1] < 2**16  # noqa: PLR2004
 
 
 def _is_small(layer: Layer) -> bool:
