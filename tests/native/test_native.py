@@ -80,8 +80,8 @@ def test_random_networks_get_every_bit_of_the_reference(seeds: range) -> None:
 def test_weights_of_four_bits_get_every_bit_of_the_reference(widths: tuple[int, ...]) -> None:
     builder = GraphBuilder(0, bits=4)
     current = builder.activation(widths[0])
-    for inputs, outputs in itertools.pairwise((*widths, 40)):
-        current = builder.dense(current, inputs, outputs)
+    for taken, outputs in itertools.pairwise((*widths, 40)):
+        current = builder.dense(current, taken, outputs)
     graph = builder.ending_in(current)
     held = np.dtype(graph.tensors[0].dtype)
     inputs = np.random.default_rng(1).integers(0, 256, (40, widths[0]), np.uint8).view(held)

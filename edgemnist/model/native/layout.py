@@ -334,10 +334,7 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
     if layer.constant is not None:
         tables["weights"] = layer.constant.reshape(-1).view(np.int8)
     if (sums := layer.sums) is not None:
-        weights = sums.weights if matrix is None else pack(matrix, group=group, block=block, form=form)
-        if form is WeightForm.NIBBLES and layer.kind is Kind.DENSE and _are_nibbles(matrix):
-            halves = weights.reshape(-1, 2, block // 2 * group)
-            weights, bits = halves[:, 0] + np.int8(8) | halves[:, 1] << 4, 4
+        weights, bits = _packed(layer, group=group, block=block, form=form)
         bias = np.zeros_like(sums.bias) if layer.wide else sums.bias
         times = 1
         if rows and (ordered := _by_rows(layer, group)) is not None:
@@ -383,9 +380,18 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
     )
 
 
-def _are_nibbles(matrix: npt.NDArray[np.int8] | None) -> bool:
-    """Return whether weights fit in 4 bits, and 16 times their sums with any inputs in 32."""
-    return matrix is not None and -8 <= matrix.min() and matrix.max() < 8 and matrix.shape[1] < 2**16  # noqa: PLR2004
+def _packed(layer: Layer, *, group: int, block: int, form: WeightForm) -> tuple[npt.NDArray[np.int8] | None, int]:
+    """Return the weights of a layer in a kernel's order, and in how many bits each is."""
+    matrix = layer.matrix
+    if matrix is None:
+        return (None if layer.sums is None else layer.sums.weights), 8
+    weights = pack(matrix, group=group, block=block, form=form)
+    # 16 times a sum has to fit in 32 bits as well.
+    fit = weights.min() >= -8 and weights.max() < 8 and matrix.shape[1] < 2**16  # noqa: PLR2004 - 4 bits
+    if not fit or form is not WeightForm.NIBBLES or layer.kind is not Kind.DENSE:
+        return weights, 8
+    halves = weights.reshape(-1, 2, block // 2 * group)
+    return halves[:, 0] + np.int8(8) | halves[:, 1] << 4, 4
 
 
 def _is_small(layer: Layer) -> bool:
