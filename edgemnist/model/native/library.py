@@ -182,7 +182,7 @@ class Library:
     def single(self, single: Single) -> Callable[[Any], Any]:
         """Return a built-in function that answers one input, of `single.shape`, with a new array.
 
-        It is of uint8, or of float32 where there are `single.levels`.
+        It is of uint8, or of float32 with `single.levels`.
 
         Anything else goes to `single.otherwise`. It takes half as long as a method of Python that calls by `ctypes`.
         """
