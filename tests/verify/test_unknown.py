@@ -180,7 +180,6 @@ def test_the_file_of_a_repository_is_the_gate_of_a_directory_of_its_bundle_and_o
     assert (gates_of(None).max_slowdown, "max_slowdown" in gates_of(None).of(INT8, "int8").limits) == (1.5, False)
     asked = Limits(bytes=20_000, accuracy=0.95).within(gates_of(None))
     assert asked == Limits(bytes=9_167, accuracy=0.95, filed=frozenset({"bytes"}))
-    # The file's limits are judged by `verify`.
     costs = Costs(bytes=9_168, ram_bytes=1, multiplications=1)
     assert ([one.name for one in asked.measurements(costs, 1.0)], asked.allow(costs)) == (["accuracy"], False)
     (old_exports / LIMITS_FILE).touch()
