@@ -95,17 +95,17 @@ FOREIGN = sorted(Path(os.environ.get("EDGEMNIST_SHARED", "nowhere"), "mlperf_tin
 """Models that others made."""
 
 
-def foreign_case(path: Path, rule: str) -> Case:
+def foreign_case(path: Path, rule: str, count: int = 24) -> Case:
     """Return a network, noise of all contrasts, and the reference's outputs, as distances from the lowest number."""
     graph = read_graph_file(path)
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     rng = np.random.default_rng(1)
-    noise = 128 + rng.normal(0, 1, (24, *shape)) * np.geomspace(1, 200, 24).reshape(-1, *[1] * len(shape))
+    noise = 128 + rng.normal(0, 1, (count, *shape)) * np.geomspace(1, 200, count).reshape(-1, *[1] * len(shape))
     levels = np.clip(noise, 0, 255).astype(np.uint8)
     outputs = load(path, runtime="integer", rounding=rule, trusted=True).run((levels ^ 128).view(np.int8))
     # Numbers are bytes before the engine is given them.
     network = read_network(graph, InputSpec(shape=shape, dtype="float32"), Rounding(rule))
-    return network, levels, outputs.reshape(24, -1).view(np.uint8) ^ np.uint8(128)
+    return network, levels, outputs.reshape(count, -1).view(np.uint8) ^ np.uint8(128)
 
 
 @pytest.fixture

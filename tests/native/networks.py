@@ -377,23 +377,27 @@ class GraphBuilder:
         return self.operate("SOFTMAX", source, target, options=Options(1.0) if self.rng.random() < 0.7 else None)
 
 
-def small_network(seed: int, bits: int = 8) -> Graph:
-    """Return a network of a few kilobytes with every kind of layer, 10 classes and weights of this many bits."""
+def small_network(seed: int, bits: int = 8, channels: int = 8) -> Graph:
+    """Return a network of every kind of layer, 10 classes, and weights of this many bits; small with 8 channels.
+
+    Only then it ends in a softmax, which makes many scores alike.
+    """
     builder = GraphBuilder(seed, bits=bits)
     current = builder.activation(784, scale=1 / 255, plain=True)
     shape = (28, 28, 1)
     for kind, outputs in (
         ("STRIDED_SLICE", None),
-        ("CONV_2D", 8),
+        ("CONV_2D", channels),
         ("MAX_POOL_2D", None),
         ("DEPTHWISE_CONV_2D", None),
-        ("CONV_2D", 10),
+        ("CONV_2D", channels + 2),
         ("AVERAGE_POOL_2D", None),
     ):
         current, shape = builder.window(current, shape, kind, outputs)
     if seed % 2:
         current, shape = builder.window(current, shape, "MEAN")
-    return builder.ending_in(builder.softmax(builder.dense(current, math.prod(shape), 10), 10))
+    scores = builder.dense(current, math.prod(shape), 10)
+    return builder.ending_in(builder.softmax(scores, 10) if channels == 8 else scores)
 
 
 def edge_graph(kind: str, size: int, seed: int) -> Graph:

@@ -115,7 +115,8 @@ def test_a_network_that_needs_more_memory_than_there_may_be_is_refused(
         group, small, block, rows = scalar.group, scalar.small_block, scalar.block, Rows(scalar.rows)
     else:
         group, small, block, rows = {"c": (1, 8, 8, Rows.PATCHES), "web": (2, 16, 32, Rows.WHOLE)}[kind]
-    laid_out = lay_out(network, group=group, block=block, small_block=small, rows=rows, alignment=alignment)
+    sizes = {"group": group, "block": block, "small_block": small, "small": kind == "c"}
+    laid_out = lay_out(network, **sizes, rows=rows, alignment=alignment)
     needed = laid_out.scratch_bytes(alignment)
     monkeypatch.setattr("edgemnist.model.native.layout.MAX_SCRATCH", needed)
     make()

@@ -34,10 +34,11 @@ def test_weights_lie_in_blocks_and_groups_and_what_is_missing_is_zero(form: Weig
 )
 def test_weights_take_the_fewest_bits_that_hold_all(least: int, most: int, bits: int) -> None:
     weights = np.array([least, most, 0, 1, -1, 0, 0, most], np.int8)
-    found = narrow(Layout({"weights": weights}, {"weight_bits": 8}), 8)
+    found = narrow(Layout({"weights": weights}, {"weight_bits": 8, "inputs": 1}), 8)
     assert found.numbers["weight_bits"] == bits
     words = np.asarray(found.tables["weights"])
-    assert words.nbytes == len(weights) * bits / 8
+    # Of 8 bits, what is missing of four inputs is 0.
+    assert words.nbytes == (bits if bits < 8 else 4 * len(weights))
     if bits < 8:
         word = int(words[0])
         assert [word >> bits * place & 2**bits - 1 for place in range(8)] == list(weights + 2 ** (bits - 1))
@@ -196,7 +197,8 @@ def test_what_a_layer_looks_at_is_where_it_looks(laid_out: list[tuple[Network, M
             Replay(network, again).run()
             assert all(layer.numbers["place"] % alignment == 0 for layer in again.layers)
             inputs = [layer.numbers["inputs"] for layer in again.layers]
-            patch = max(inputs[: len(again.windows)], default=0)
+            patch = again.numbers["patch_bytes"]
+            assert patch >= max(inputs[: len(again.windows)], default=0)
             needed = max(inputs) + patch + 4 * len(again.windows) + again.numbers["arena_bytes"]
             assert again.scratch_bytes(1) == needed
     assert saved > 1_000

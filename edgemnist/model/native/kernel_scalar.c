@@ -7,8 +7,16 @@
 
 #define KERNEL(name) edgemnist_scalar_##name
 #define TARGET
-#define AT_ONCE 1U
 #define ALIGNMENT 4U
+
+/* A C file without packed weights, for a processor that multiplies two pairs of 16 bits at once. */
+#if defined(EDGEMNIST_AMALGAMATION) && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && defined(__ARMEL__) && \
+    !defined(__ARM_NEON) && !defined(EDGEMNIST_PACKED)
+#define EDGEMNIST_DSP
+#define AT_ONCE 4U
+#else
+#define AT_ONCE 1U
+#endif
 
 #ifndef EDGEMNIST_AMALGAMATION
 #if defined(__SSE2__)
@@ -33,7 +41,19 @@ typedef uint8_t scalar_step;
 typedef uint32_t scalar_step;
 #define STEP_TO(place, start, step) ((place) = (start) + (step))
 #endif
+/* Inputs that a C file has weights for. */
+#ifdef EDGEMNIST_AMALGAMATION
+#define WHOLE(inputs) (((inputs) + 3U) / 4U * 4U)
+#else
+#define WHOLE(inputs) (inputs)
+#endif
+#if defined(EDGEMNIST_DSP) && defined(EDGEMNIST_DENSE_ONLY)
+#define LIST_BYTES(groups) ((groups) / 4U + 4U)
+#elif defined(EDGEMNIST_DSP)
+#define LIST_BYTES(groups) ((groups) * 0U)
+#else
 #define LIST_BYTES(groups) ((groups) * sizeof(scalar_step))
+#endif
 
 /* Where there are vectors, a block is one: at -O3 GCC would take a loop apart before it could make one of it. 255 * -128
  * fits an int16, which vector units multiply faster. Elsewhere the sums are in registers only if loops are unrolled. */
@@ -46,6 +66,148 @@ typedef int32_t scalar_sums __attribute__((vector_size(4 * BLOCK)));
 #else
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
+
+#ifdef EDGEMNIST_DSP
+#define EDGEMNIST_ALIGNED __attribute__((aligned(4)))
+/* Weights of four inputs for eight outputs: in the file all outputs of an input, and here of inputs 0 and 2 those for two
+ * outputs, and so on, then of inputs 1 and 3. */
+#define EDGEMNIST_FOUR(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C, D, E, F) \
+    a, b, q, r, c, d, s, t, e, f, u, v, g, h, w, x, i, j, y, z, k, l, A, B, m, n, C, D, o, p, E, F
+
+/* Of dense layers alone, whose images have large blank parts, the list has how many groups of four inputs are 0, how many after
+ * them are not, and so on. Elsewhere there is none, and KERNEL(sums) looks at each group. */
+static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
+{
+    size_t found = 0;
+#ifdef EDGEMNIST_DENSE_ONLY
+    const uint8_t *const end = inputs + WHOLE(count);
+    uint8_t *const lengths = list;
+    while (inputs != end) {
+        uint8_t length = 0;
+        for (; inputs != end && length < UINT8_MAX; inputs += 4, ++length) {
+            uint32_t four;
+            __builtin_memcpy(&four, inputs, sizeof four);
+            if ((four != 0U) != found % 2U) {
+                break;
+            }
+        }
+        lengths[found++] = length;
+    }
+    if (found % 2U != 0U) {
+        lengths[found++] = 0;
+    }
+#endif
+    (void)inputs;
+    (void)count;
+    (void)list;
+    return found;
+}
+
+/* Adds the products of two inputs, as halves of a word, and their weights for four outputs. */
+static inline const int8_t *KERNEL(add_pair)(const int8_t *weights, uint32_t pair, int32_t *total)
+{
+    uint32_t some, others, two;
+    __asm__ volatile("ldrd %4, %5, [%7], #8\n\t"
+                     "sxtb16 %6, %4\n\t"
+                     "smlad %0, %6, %8, %0\n\t"
+                     "sxtb16 %6, %4, ror #8\n\t"
+                     "smlad %1, %6, %8, %1\n\t"
+                     "sxtb16 %6, %5\n\t"
+                     "smlad %2, %6, %8, %2\n\t"
+                     "sxtb16 %6, %5, ror #8\n\t"
+                     "smlad %3, %6, %8, %3"
+                     : "+r"(total[0]), "+r"(total[1]), "+r"(total[2]), "+r"(total[3]), "=&r"(some), "=&r"(others),
+                       "=&r"(two), "+r"(weights)
+                     : "r"(pair));
+    return weights;
+}
+
+/* The same of four inputs for eight outputs. They are read twice: there is no register to keep them in. */
+static inline const int8_t *KERNEL(add_inputs)(const uint8_t *input, uint32_t four, const int8_t *weights, int32_t *total)
+{
+    __asm__ volatile("uxtb16 %0, %0" : "+r"(four));
+    weights = KERNEL(add_pair)(weights, four, total);
+    weights = KERNEL(add_pair)(weights, four, total + 4);
+    __asm__ volatile("ldr %0, [%1]\n\tuxtb16 %0, %0, ror #8" : "=&r"(four) : "r"(input) : "memory");
+    weights = KERNEL(add_pair)(weights, four, total);
+    return KERNEL(add_pair)(weights, four, total + 4);
+}
+
+/* Not part of what calls it, where it would have fewer registers. */
+__attribute__((noinline))
+static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
+                         const void *list, size_t count, int32_t *sums)
+{
+    const size_t whole = WHOLE(layer->inputs);
+    const int8_t *weights = layer->weights + whole * block * BLOCK;
+    const int32_t *const bias = layer->bias + block * BLOCK;
+    for (size_t first = 0; first < blocks * BLOCK; first += BLOCK) {
+        const uint8_t *input = inputs;
+        uint32_t four;
+        int32_t total[BLOCK];
+#pragma GCC unroll 8
+        for (size_t o = 0; o < BLOCK; ++o) {
+            total[o] = bias[first + o];
+        }
+#ifdef EDGEMNIST_DENSE_ONLY
+        for (const uint8_t *length = list, *const last = length + count; length != last; length += 2) {
+            input += length[0] * 4U;
+            weights += length[0] * 4U * BLOCK;
+            for (const uint8_t *const end = input + length[1] * 4U; input != end; input += 4) {
+                __builtin_memcpy(&four, input, sizeof four);
+                weights = KERNEL(add_inputs)(input, four, weights, total);
+            }
+        }
+#else
+        for (; input != inputs + whole; input += 4) {
+            __builtin_memcpy(&four, input, sizeof four);
+            if (four != 0U) {
+                weights = KERNEL(add_inputs)(input, four, weights, total);
+            } else {
+                weights += 4U * BLOCK;
+            }
+        }
+#endif
+#pragma GCC unroll 8
+        for (size_t o = 0; o < BLOCK; ++o) {
+            sums[first + o] = total[o];
+        }
+    }
+    (void)list;
+    (void)count;
+}
+
+/* An input that a window covers, and the weight of its first channel. */
+typedef struct {
+    const uint8_t *input;
+    const int8_t *weight;
+} KERNEL(place);
+
+/* Adds the products of four channels from `first` on and their weights; to each of two inputs `less` is added before. */
+static inline const KERNEL(place) *KERNEL(add_four)(const KERNEL(place) *place, size_t first, uint32_t less, int32_t *total)
+{
+    uint32_t four, some, pair, two;
+    __asm__ volatile("ldrd %5, %6, [%4], #8\n\t"
+                     "ldr %5, [%5, %9]\n\t"
+                     "ldr %6, [%6, %9]\n\t"
+                     "uxtab16 %7, %10, %5\n\t"
+                     "sxtb16 %8, %6\n\t"
+                     "smlabb %0, %7, %8, %0\n\t"
+                     "smlatt %2, %7, %8, %2\n\t"
+                     "uxtab16 %7, %10, %5, ror #8\n\t"
+                     "sxtb16 %8, %6, ror #8\n\t"
+                     "smlabb %1, %7, %8, %1\n\t"
+                     "smlatt %3, %7, %8, %3"
+                     : "+r"(total[0]), "+r"(total[1]), "+r"(total[2]), "+r"(total[3]), "+r"(place), "=&r"(four),
+                       "=&r"(some), "=&r"(pair), "=&r"(two)
+                     : "r"(first), "r"(less)
+                     : "memory");
+    return place;
+}
+
+#else
+#define EDGEMNIST_ALIGNED
+#define EDGEMNIST_FOUR(...) __VA_ARGS__
 
 static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
 {
@@ -125,7 +287,7 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
                          const void *list, size_t count, int32_t *sums)
 {
     const scalar_step *const steps = list;
-    const int8_t *const weights = layer->weights + block * layer->inputs * BLOCK;
+    const int8_t *const weights = layer->weights + block * WHOLE(layer->inputs) * BLOCK;
     const int32_t *const bias = layer->bias + block * BLOCK;
     const int8_t *row = weights;
     const uint8_t *place = inputs;
@@ -179,6 +341,7 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     }
 #endif
 }
+#endif /* EDGEMNIST_DSP */
 
 #endif /* BLOCK */
 

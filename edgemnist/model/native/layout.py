@@ -29,6 +29,7 @@ _NARROW: Final = 15
 _MOST_AT_ONCE: Final = 1 << 15
 """Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
 _OF_CHANNELS: Final = {Kind.DEPTHWISE, Kind.AVERAGE}
+_GROUP: Final = 4  # inputs that a C file takes at a time on some processors
 _TOGETHER: Final = 16
 """Outputs of several columns, as `KERNEL(convolve_each)` has it."""
 
@@ -147,8 +148,9 @@ def lay_out(
     Raises ValueError for a network that does not fit the engine's structures or `MAX_SCRATCH`.
     """
     small_block = small_block or block
-    if rows:
-        network = replace(network, layers=tuple(_settled(_in_one_row(layer)) for layer in network.layers))
+    if rows or small:
+        settled = (_settled(layer if small else _in_one_row(layer)) for layer in network.layers)
+        network = replace(network, layers=tuple(settled))
     first, *others = network.layers
     row = network.row if squares else 0
     layers = [
@@ -162,7 +164,7 @@ def lay_out(
         for layer in (_of_squares(first, row) if row else first, *others)
     ]
     pixel_map = network.pixel_map
-    if pixel_map is None and first.kind is Kind.DENSE and network.inputs % group:
+    if pixel_map is None and first.kind is Kind.DENSE and network.inputs % (_GROUP if small else group):
         # A kernel reads whole groups, so the input is copied to where it may.
         pixel_map = np.arange(256, dtype=np.uint8)
     scheduling = Scheduling(
@@ -179,6 +181,10 @@ def lay_out(
         ]
     summed = [layer.numbers["inputs"] for layer in layers]
     patches = summed[: scheduling.count]
+    if small:
+        # Some processors list addresses of what a depthwise convolution covers, and of its weights.
+        weighted = [layer.sums.weights for layer in network.layers if layer.kind is Kind.DEPTHWISE and layer.sums]
+        patches += [8 * len(weights) for weights in weighted if weights is not None]
     if rows:
         patches = [
             _row_bytes(layer, columns, group=group, block=small_block, alignment=alignment)
@@ -374,7 +380,7 @@ def _layer(layer: Layer, *, group: int, block: int, form: WeightForm, rows: Rows
             "zero_point": layer.zero_point,
             "low": layer.low,
             "high": layer.high,
-            "rounding": 0 if sums is None else int(sums.rounds_twice) + 2 * (bool(rows) and _is_small(layer)),
+            "rounding": 0 if sums is None else int(sums.rounds_twice) + 2 * _is_small(layer),
             "weight_bits": bits,
         },
     )
@@ -454,6 +460,8 @@ def _settled(layer: Layer) -> Layer:
 def narrow(layer: Layout, block: int) -> Layout:
     """Return a layer with its weights in the fewest bits of 8, 4 and 2 that hold all of them.
 
+    Those of 8 bits become [groups of four inputs, numbers of a group for a block of outputs], see EDGEMNIST_FOUR.
+
     The weights of an input for a block of 8 outputs become one number, a uint32 of w + 8 or a uint16 of w + 2, the
     first output in the lowest bits. With a `block` of 1, as depthwise convolutions have it, weights are packed into
     bytes in the order in which they are.
@@ -464,7 +472,11 @@ def narrow(layer: Layout, block: int) -> Layout:
     low, high = int(weights.min()), int(weights.max())
     bits = next((bits for bits in (2, 4) if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)), 8)
     if bits == 8:  # noqa: PLR2004 - as they are
-        return layer
+        if block == 1:
+            return layer
+        pad = -layer.numbers["inputs"] % _GROUP
+        whole = np.pad(weights.reshape(-1, layer.numbers["inputs"], block), ((0, 0), (0, pad), (0, 0)))
+        return Layout({**layer.tables, "weights": whole.reshape(-1, _GROUP * block)}, layer.numbers)
     together = block if block > 1 else 8 // bits
     padded = np.zeros(-(-weights.size // together) * together, dtype=np.uint32)
     padded[: weights.size] = weights.astype(np.int32) + 2 ** (bits - 1)

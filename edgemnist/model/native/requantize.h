@@ -28,14 +28,47 @@ static void edgemnist_requantize(const edgemnist_layer *layer, size_t first, siz
                                  uint8_t *outputs)
 {
     /* Read once: for all that a compiler knows, outputs are part of the layer. */
-    const edgemnist_layer one = *layer;
+    const int32_t *const multipliers = layer->multiplier + first;
+    const uint8_t *const shifts = layer->shift + first;
+    const int64_t *const wide_bias = layer->wide_bias;
+    const int32_t zero_point = layer->zero_point, low = layer->low, high = layer->high;
+    const unsigned twice = layer->rounding & EDGEMNIST_TWICE;
+    outputs += first;
+#ifdef EDGEMNIST_AMALGAMATION
+    /* In 32 bits, and within the activation's range afterwards: it is nearly always that of a byte. */
+    if ((layer->rounding & EDGEMNIST_SMALL) != 0U) {
+        for (size_t i = 0; i < count; ++i) {
+            const int32_t twofold = 2 * sums[i];
+            int32_t value;
+#ifndef EDGEMNIST_ROUNDS_ONCE
+            if (twice != 0U) {
+#ifdef __ARM_FEATURE_SIMD32
+                __asm__("smmulr %0, %1, %2" : "=r"(value) : "r"(twofold), "r"(multipliers[i]));
+#else
+                value = (int32_t)(((int64_t)twofold * multipliers[i] + (INT64_C(1) << 31)) >> 32);
+#endif
+                value += value >> 31;
+            } else
+#endif /* EDGEMNIST_ROUNDS_ONCE */
+            {
+                value = (int32_t)((int64_t)twofold * multipliers[i] >> 32);
+            }
+            value = (((value >> (shifts[i] - 32U)) + 1) >> 1) + zero_point;
+            value = value < 0 ? 0 : value;
+            outputs[i] = (uint8_t)(value > 255 ? 255 : value);
+        }
+        for (size_t i = 0; (low != 0 || high != 255) && i < count; ++i) {
+            const int32_t value = outputs[i] < low ? low : outputs[i];
+            outputs[i] = (uint8_t)(value > high ? high : value);
+        }
+        return;
+    }
+#endif /* EDGEMNIST_AMALGAMATION */
     for (size_t i = 0; i < count; ++i) {
-        const size_t output = first + i;
-        const int64_t sum = (int64_t)sums[i] + (one.wide_bias != NULL ? one.wide_bias[output] : 0);
-        int64_t value = edgemnist_rescaled(sum, one.multiplier[output], one.shift[output], one.rounding & EDGEMNIST_TWICE);
-        value += one.zero_point;
-        value = value < one.low ? one.low : value;
-        outputs[output] = (uint8_t)(value > one.high ? one.high : value);
+        const int64_t sum = (int64_t)sums[i] + (wide_bias != NULL ? wide_bias[first + i] : 0);
+        int64_t value = edgemnist_rescaled(sum, multipliers[i], shifts[i], twice) + zero_point;
+        value = value < low ? low : value;
+        outputs[i] = (uint8_t)(value > high ? high : value);
     }
 }
 

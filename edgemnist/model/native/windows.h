@@ -66,6 +66,11 @@ TARGET static inline void KERNEL(copy)(const uint8_t *from, uint8_t *to, size_t 
     }
 #endif /* EDGEMNIST_AMALGAMATION */
     (void)readable;
+#ifdef EDGEMNIST_DSP
+    for (; count >= 4U; count -= 4U, from += 4, to += 4) {
+        __builtin_memcpy(to, from, 4U);
+    }
+#endif
     for (size_t i = 0; i < count; ++i) {
         to[i] = from[i];
     }
@@ -87,16 +92,20 @@ static inline size_t KERNEL(next)(size_t slot, const edgemnist_window *window, s
 }
 
 #ifndef PLACES
-/* Copies what a window covers, [row][column][channel]. */
-TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
-                                  KERNEL(span) across, uint8_t *patch)
+/* Returns what a window covers, [row][column][channel]: where it is, or copied. */
+TARGET static const uint8_t *KERNEL(gather)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
+                                            KERNEL(span) across, uint8_t *patch)
 {
+    uint8_t *const start = patch;
     const size_t channels = window->channels;
     const size_t row_bytes = window->kernel_width * channels;
     const size_t covered = (across.end - across.begin) * channels;
     const size_t image_bytes = image->kept * image->row_bytes;
     const int whole = covered == row_bytes && down.end - down.begin == window->kernel_height;
     size_t slot = down.at % image->kept;
+    if (whole && window->kernel_height == 1U && row_bytes % 4U == 0U && (window->kernel_width == 1U || DILATION(window) == 1U)) {
+        return image->first + slot * image->row_bytes + across.at * channels;
+    }
     if (!whole) {
         for (size_t i = 0; i < window->kernel_height * row_bytes; ++i) {
             patch[i] = window->zero;
@@ -119,6 +128,7 @@ TARGET static void KERNEL(gather)(const edgemnist_window *window, const KERNEL(r
         patch += row_bytes;
         slot = KERNEL(next)(slot, window, image->kept);
     }
+    return start;
 }
 
 /* One weight of a depthwise convolution. */
@@ -135,6 +145,42 @@ TARGET static inline int32_t KERNEL(weight)(const edgemnist_layer *layer, size_t
 #endif
     return layer->weights[index];
 }
+
+#ifdef EDGEMNIST_DSP
+/* A depthwise convolution, four channels at a time; `places` has room for what the window covers. */
+TARGET static void KERNEL(four_channels)(const edgemnist_layer *layer, const edgemnist_window *window,
+                                         const KERNEL(rows) * image, KERNEL(span) down, KERNEL(span) across,
+                                         KERNEL(place) * places, int32_t *sums, uint8_t *outputs)
+{
+    const size_t channels = layer->outputs;
+    const uint32_t less = (0x10000U - window->zero) % 0x10000U * 0x00010001U;
+    size_t slot = down.at % image->kept;
+    KERNEL(place) *end = places;
+    for (size_t y = down.begin; y < down.end; ++y) {
+        KERNEL(place) one = {image->first + slot * image->row_bytes + across.at * channels,
+                             layer->weights + (y * window->kernel_width + across.begin) * channels};
+        for (size_t x = across.begin; x < across.end; ++x) {
+            *end++ = one;
+            one.input += DILATION(window) * channels;
+            one.weight += channels;
+        }
+        slot = KERNEL(next)(slot, window, image->kept);
+    }
+    for (size_t first = 0, done = 0; first < channels; done = first) {
+        for (int32_t *sum = sums; sum != sums + AT_ONCE * BLOCK && first < channels; sum += 4, first += 4) {
+            int32_t total[4] = {layer->bias[first], layer->bias[first + 1U], layer->bias[first + 2U], layer->bias[first + 3U]};
+            for (const KERNEL(place) *place = places; place != end;) {
+                place = KERNEL(add_four)(place, first, less, total);
+            }
+            sum[0] = total[0];
+            sum[1] = total[1];
+            sum[2] = total[2];
+            sum[3] = total[3];
+        }
+        KERNEL(requantize)(layer, done, first - done, sums, outputs);
+    }
+}
+#endif /* EDGEMNIST_DSP */
 
 /* Adds up, channel by channel, the products of weights and what the window covers, and rescales the sums; without
  * weights, what it covers. Or it finds the greatest number of each channel, or the mean. */
@@ -340,8 +386,12 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
         const KERNEL(span) across = KERNEL(covered)(column, window->stride_width, window->dilation_width, window->left,
                                                     window->kernel_width, window->width);
         if (kind == EDGEMNIST_CONVOLUTION) {
-            KERNEL(gather)(window, image, down, across, patch);
-            KERNEL(dense)(layer, patch, list, KERNEL(list)(patch, layer->inputs, list), sums, outputs);
+            const uint8_t *const inputs = KERNEL(gather)(window, image, down, across, patch);
+            KERNEL(dense)(layer, inputs, list, KERNEL(list)(inputs, layer->inputs, list), sums, outputs);
+#ifdef EDGEMNIST_DSP
+        } else if (kind == EDGEMNIST_DEPTHWISE && layer->weights != NULL && layer->outputs % 4U == 0U) {
+            KERNEL(four_channels)(layer, window, image, down, across, (KERNEL(place) *)(void *)patch, sums, outputs);
+#endif
         } else if (kind <= EDGEMNIST_AVERAGE) {
             KERNEL(each_channel)(layer, window, image, down, across, sums, outputs);
         }

@@ -6,7 +6,11 @@
  */
 #include <stdint.h>
 
-int edgemnist_classify(const uint8_t image[784], uint8_t probabilities[]);
+#ifndef INPUTS
+#define INPUTS 784
+#endif
+
+int edgemnist_classify(const uint8_t image[INPUTS], uint8_t probabilities[]);
 extern const int edgemnist_class_count;
 
 #define SYS_OPEN 0x01
@@ -64,7 +68,7 @@ void reset(void);
 
 void reset(void)
 {
-    static uint8_t image[784], answer[256];
+    static uint8_t image[INPUTS], answer[1024];
     for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) {
         *to++ = *from++;
     }
@@ -74,7 +78,7 @@ void reset(void)
     const intptr_t images = open_file("images.bin", 10, READ_BINARY);
     const intptr_t answers = open_file("answers.bin", 11, WRITE_BINARY);
     for (;;) {
-        const uintptr_t take[3] = {(uintptr_t)images, (uintptr_t)image, 784};
+        const uintptr_t take[3] = {(uintptr_t)images, (uintptr_t)image, INPUTS};
         /* What could not be read is returned. */
         if (host(SYS_READ, take) != 0) {
             const intptr_t stack = open_file("stack.bin", 9, WRITE_BINARY);
