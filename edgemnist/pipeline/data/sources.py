@@ -130,11 +130,13 @@ def read_dataset(
     return dataset
 
 
-def read_inputs(path: Path, spec: InputSpec, reporter: Reporter = SILENT) -> tuple[Inputs, Labels | None]:
+def read_inputs(
+    path: Path, spec: InputSpec, reporter: Reporter = SILENT, *, classes: Sequence[str] = ()
+) -> tuple[Inputs, Labels | None]:
     """Return the inputs of a file or directory for a model that reads `spec`, and the classes, int64 [N], of each.
 
-    They are those of the test part, if it has one. Classes are numbers of a model's outputs: None without labels, and
-    where the classes have other names. Pictures in folders are scaled to the model's size.
+    They are those of the test part, if it has one. Labels name some of `classes`, or else are numbers of a model's
+    outputs: None without labels, and where they are neither. Pictures in folders are scaled to the model's size.
 
     Raises DataError as `find_dataset` does, and for inputs of another shape or kind.
     """
@@ -151,9 +153,11 @@ def read_inputs(path: Path, spec: InputSpec, reporter: Reporter = SILENT) -> tup
     else:
         dataset = read_dataset(path, reporter, task=task_named("numbers", spec))
         inputs, labels, names = dataset.test.images, dataset.test.truth, dataset.labels
-    if labels is None or not all(name.isdecimal() for name in names):
+    by_name = {*names} <= {*classes}
+    if labels is None or not (by_name or all(name.isdecimal() for name in names)):
         return inputs, None
-    return inputs, np.array([int(name) for name in names], dtype=np.int64)[labels]
+    numbers = [classes.index(name) if by_name else int(name) for name in names]
+    return inputs, np.array(numbers, dtype=np.int64)[labels]
 
 
 def read_labelled(

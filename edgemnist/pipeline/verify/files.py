@@ -100,7 +100,7 @@ def inputs_for(model: Model, data: Path | None, reporter: Reporter = SILENT) -> 
     spec = model.spec or default_input()
     labels = None
     if data is not None:
-        images, labels = read_inputs(data, spec, reporter)
+        images, labels = read_inputs(data, spec, reporter, classes=model.labels or ())
         source = f"inputs in {data.name}"
     else:
         images, source = random_inputs(model, RANDOM_INPUTS), f"{RANDOM_INPUTS} random inputs"
@@ -163,7 +163,7 @@ def verify_alone(
 
 
 def _said_of(pack: GoldenPack) -> list[str]:
-    said = "Nobody has said the labels of these inputs: nothing is known of the accuracy."
+    said = "These inputs have no labels that are classes of the reference: nothing is known of the accuracy."
     return [] if pack.task.numbers or pack.truth is not None else [said]
 
 
