@@ -87,8 +87,9 @@ def test_the_shown_gate_is_a_gate_file_with_what_holds(edgemnist: Run, edgemnist
     assert document["int8"]["max_flips_percent"] == 0.3
     assert edgemnist_json("verify", "--show-gate")["gate"] == {"settled_images": 10_000, **document}
     (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_drop_points = 0.01\n")
-    merged = tomllib.loads(edgemnist("verify", "--show-gate", "--gate", "gate.toml").stdout)
-    assert merged["tflite-int8"] == {"max_drop_points": 0.01}
+    for place in (("--gate", "gate.toml"), ("--exports", ".")):
+        merged = tomllib.loads(edgemnist("verify", "--show-gate", *place).stdout)
+        assert merged["tflite-int8"] == {"max_drop_points": 0.01}
 
 
 def test_files_are_compared_without_any_export_directory(

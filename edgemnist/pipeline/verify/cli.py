@@ -67,6 +67,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     """Check every artifact against the Keras model, on every evaluation image. Exit 1 if a gate is missed."""
     from edgemnist.ground.results.verify import GateResult, VerifyResult
     from edgemnist.ground.storage import write_file
+    from edgemnist.model.exports import find_exports
     from edgemnist.model.exports.models import is_file
     from edgemnist.model.exports.outputs import NODE_DATA, PNG, XML, check_output
     from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, gates_of, read_gates
@@ -84,7 +85,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     table = GateTable() if gate is None else read_gates(gate)
     if show_gate:
         # Text wraps nothing away.
-        table = gates_of(None, table)
+        table = gates_of(find_exports(exports, fall_back=False), table)
         show(GateResult(gate=table.document()), lambda: Text(gate_toml(table).rstrip()), json=json)
         return
     gates = replace(table, options=given)
@@ -110,7 +111,6 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
         if quantization is not None:
             _ = GATES[quantization]
         with quiet_libraries():
-            from edgemnist.model.exports import find_exports
             from edgemnist.pipeline.verify.files import evaluation_for, verify_files
             from edgemnist.pipeline.verify.run import write_flips
 
