@@ -77,6 +77,7 @@ NEEDS = {
     "engine": Need(found=has_engine, otherwise="python -m edgemnist.model.native   (needs a C compiler)"),
     "faketime": Need(found=programs("faketime"), packages=("faketime",)),
     "firefox": Need(found=programs("firefox"), packages=("firefox-esr",)),
+    "mosquitto": Need(found=programs("mosquitto", "mosquitto_passwd"), packages=("mosquitto",)),
     "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),
     **{

@@ -5,7 +5,7 @@ leave the silent default.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 
 class Task:
@@ -17,6 +17,9 @@ class Task:
 
 class Reporter:
     """Notices and progress; this one keeps silent."""
+
+    alarm: Callable[[Sequence[str] | None], None] = staticmethod(lambda _: None)
+    """Is told what of the answers has changed beyond chance, when that is new; None once nobody can know."""
 
     def notice(self, message: str) -> None:
         """Tell the user one thing that they would want to know, in one sentence."""

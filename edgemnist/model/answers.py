@@ -169,13 +169,14 @@ def command_unit(
     collect: Path | None,
     health: Path | None,
     reads: Sequence[Path] = (),
+    state: Path | None = None,
     user_unit: bool = False,
     **own: Any,  # noqa: ANN401 - the other fields of `Unit`
 ) -> Unit:
     """Return the unit that runs a command of edgemnist from this environment, as the present user.
 
-    With `user_unit` it is for that user's own manager. `exports` and `artifact` are what answers, and `collect` and
-    `health` what it writes. `exports` is not resolved: where it leads through `current`, the unit outlives the release.
+    With `user_unit` it is for that user's own manager. `exports` and `artifact` are what answers, and `collect`,
+    `health` and `state` what it writes. `exports` is not resolved: through `current` the unit outlives the release.
     """
     import getpass
 
@@ -185,6 +186,8 @@ def command_unit(
     exports = exports.absolute()
     model_name, model = absolute_name(artifact)
     kept, writes = _kept_words(collect, health)
+    if state is not None and (place := PurePosixPath(state.absolute().parent)) not in writes:
+        writes.append(place)
     words = ["--exports", str(exports), *([] if model_name is None else ["--artifact", model_name]), *kept]
     return Unit(
         name=name,

@@ -190,6 +190,12 @@ class Place:
         self.words["/data/edgemnist"] = str(door)
         (self.directory / "fleet.toml").write_text(self.here(inventory))
 
+    def with_meter(self) -> None:
+        """Draw what the camera sees."""
+        subprocess.run(
+            [sys.executable, REPOSITORY / "docs" / "examples" / "meter.py", self.directory / "meter.jpg"], check=True
+        )
+
     def with_service(self, port: int) -> None:
         """Let `curl` ask a service at another port than the usual one."""
         self.program("curl", CURL, curl=shutil.which("curl"), port=port)

@@ -26,7 +26,7 @@ PROGRAMS = {
     **{name: [name] for name in ("cc", "chromium", "engine")},
 }
 """What a need cannot do without, by its name in tests/programs.py."""
-STAND_INS = {"hardware": ["scp", "ssh"]}
+STAND_INS = {"hardware": ["scp", "ssh"], "meter": ["rpicam-still", "sudo"]}
 """What would talk to a board that only the reader has."""
 FILES = {
     "digits": Place.with_digits,
@@ -37,6 +37,7 @@ FILES = {
     "repository": Place.with_examples,
     "signs": Place.with_signs,
     "fan": Place.with_fan,
+    "meter": Place.with_meter,
 }
 NEEDS = {"board", "fleet", "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED}
 

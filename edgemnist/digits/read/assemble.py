@@ -310,6 +310,7 @@ class Assembled:
         place = self._grids[table].cells[cell] if table in self._index_of else None
         return ReadDigit(
             digit=as_digit(self._labels[reading.label]) if self._shown[index] else None,
+            runner_up=as_digit(self._labels[reading.runner_up]) if self._shown[index] else None,
             refused=None if self._shown[index] else self._rules.get(index, "confidence"),
             confidence=reading.confidence,
             box=self._boxes[index],

@@ -116,6 +116,8 @@ class Verdicts:
     """float32 [N]."""
     probabilities: npt.NDArray[np.float32]
     """float32 [N]: that of the class as the classifier alone sees it, which supposes a digit."""
+    runners_up: Labels
+    """int64 [N]: the most probable of the others."""
 
 
 def verdicts_of(classifier: Classifier, images: Images, network: LikenessNetwork | None = None) -> Verdicts:
@@ -128,13 +130,14 @@ def verdicts_of(classifier: Classifier, images: Images, network: LikenessNetwork
     """
     alone = check_answers(classifier.predict_proba(images))
     if not task_of(classifier).refuser:
-        return Verdicts(alone.argmax(axis=1), alone.max(axis=1), alone.max(axis=1))
+        others = np.argsort(-alone, axis=1, kind="stable")[:, 1]
+        return Verdicts(alone.argmax(axis=1), alone.max(axis=1), alone.max(axis=1), others)
     likeness = (network or shipped_network()).digit_likeness(images)
     weighed = np.maximum(alone, LEAST) ** TEMPER * likeness
-    classes = weighed.argmax(axis=1)
+    classes, others = np.argsort(-weighed, axis=1, kind="stable")[:, :2].T
     share = weighed.max(axis=1) / np.maximum(weighed.sum(axis=1), np.finfo(np.float32).tiny)
     confidences = likeness.sum(axis=1) * share**SHARPNESS
-    return Verdicts(classes, confidences, np.take_along_axis(alone, classes[:, None], axis=1)[:, 0])
+    return Verdicts(classes, confidences, np.take_along_axis(alone, classes[:, None], axis=1)[:, 0], others)
 
 
 DEFAULT_MIN_CONFIDENCE: Final = read_record(CALIBRATION_FILE, ShippedThreshold).min_confidence

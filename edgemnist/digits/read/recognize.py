@@ -65,6 +65,8 @@ class Reading:
     """That of the class as the classifier alone sees it, which supposes a digit."""
     image: Images | None = None
     """uint8 [28, 28]: what the classifier was given."""
+    runner_up: int = 0
+    """Index of the most probable of the other classes."""
 
 
 class Recognizer:
@@ -106,12 +108,8 @@ class Recognizer:
         verdicts = verdicts_of(self._classifier, images)
         self.normalize_ms += (normalized - started) * 1e3
         self.classify_ms += (perf_counter() - normalized) * 1e3
-        return [
-            Reading(piece, int(label), float(confidence), float(probability), image)
-            for piece, label, confidence, probability, image in zip(
-                pieces, verdicts.classes, verdicts.confidences, verdicts.probabilities, images, strict=True
-            )
-        ]
+        told = verdicts.classes.tolist(), verdicts.confidences.tolist(), verdicts.probabilities.tolist()
+        return [Reading(*one) for one in zip(pieces, *told, images, verdicts.runners_up.tolist(), strict=True)]
 
     def _split(self, readings: list[Reading], height: float) -> list[Reading]:
         """Replace each piece by its parts where they are, all together, more probable than the whole."""

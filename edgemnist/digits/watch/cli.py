@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 import typer
@@ -16,11 +18,15 @@ from edgemnist.errors import ReaderGoneError, UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, out, quiet_libraries
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.formatting import percent
+from edgemnist.ground.registry import Entry, Package
 
 if TYPE_CHECKING:
     from edgemnist.ground.results.pictures import WatchReading
 
 app = command_app()
+_METER: Final = "Read a meter (water, gas, energy) of 5 digits and 3 decimals in its place: water:5.3@X,Y,WIDTH,HEIGHT."
+_PAHO = (Package("paho-mqtt", "paho"),)
+MQTT = Entry(target="edgemnist.digits.watch.mqtt:publisher_at", summary="--mqtt", requires=_PAHO, extra="mqtt")
 
 
 @app.command(epilog="Example: edgemnist watch 0 · edgemnist watch rtsp://camera/stream · edgemnist watch scans --once")
@@ -44,6 +50,12 @@ def watch(
     every: bool = flag("--every", "Read every frame, whether or not anything changed."),
     once: bool = flag("--once", "Read the pictures that are in the directory now, and exit."),
     give_up: float = option("--give-up SECONDS", "Give up when the source has been gone for this long.", 60),
+    meter: str | None = option("--meter METER", _METER, panel="Meter"),
+    meter_state: Path = option("--meter-state FILE", "Keeps its value for later.", "meter.json", panel="Meter"),
+    mqtt: str | None = option("--mqtt URL", "Publish it, as mqtts://user@host/base.", panel="Meter"),
+    mqtt_password: Path | None = option(
+        "--mqtt-password FILE", "Its file, else $EDGEMNIST_MQTT_PASSWORD.", panel="Meter"
+    ),
     systemd: bool = flag("--systemd", "Print a hardened systemd unit for this command, and exit."),
     artifact: options.Model = None,
     threads: options.Threads = 1,
@@ -62,6 +74,7 @@ def watch(
     """
     options.limit_numpy_threads()
     from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
+    from edgemnist.digits.watch.meter import Meter, MeterConfig
     from edgemnist.digits.watch.sources import WatchConfig
 
     given = [one for one in (source, source_option, source_file) if one is not None]
@@ -76,6 +89,10 @@ def watch(
         once=once,
         give_up_s=give_up,
     )
+    counted = None if meter is None else MeterConfig.parse(meter)
+    if counted is None:
+        options.refuse(context, "meter_state", "mqtt", "mqtt_password", reason="Without --meter")
+    publisher = None if mqtt is None else MQTT.load()(mqtt)
     from edgemnist.model.answers import Answering, observed, observing
 
     observers = observing(collect, collect_max, counts=True, health=health)
@@ -85,9 +102,10 @@ def watch(
         from edgemnist.model.exports import find_exports
 
         here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
-        words = options.given_words(context, without=here | {"collect", "health"})
-        found = find_exports(exports, reporter)
-        print_text(watch_unit(given[0], words, exports=found, artifact=artifact, collect=collect, health=health))
+        words = options.given_words(context, without=here | {"collect", "health", "meter_state", "mqtt_password"})
+        found, state = find_exports(exports, reporter), None if counted is None else meter_state
+        kept = {"collect": collect, "health": health, "state": state, "password": mqtt_password}
+        print_text(watch_unit(given[0], words, exports=found, artifact=artifact, **kept))
         return
 
     from edgemnist.digits.read.page import FINDER
@@ -101,7 +119,8 @@ def watch(
     from edgemnist.digits.watch.sources import read_source
 
     watched = read_source(given[0])
-    with stopped_by_signals() as stop:
+    counter = None if counted is None else Meter(counted, watched, meter_state, reporter)
+    with stopped_by_signals() as stop, ExitStack() as stack:
         # Only while it loads: what libraries write is kept in a file, which must not grow for months.
         with quiet_libraries():
             opened = open_for_answers(exports, artifact, reporter)
@@ -109,10 +128,12 @@ def watch(
             classifier = model.load(threads=threads, labels=labels)
             require_digits(classifier, model.name, "watch")
         answering = Answering(model=model, classifier=classifier, exports=opened, reporter=reporter)
+        if publisher is not None:
+            stack.enter_context(publisher(mqtt_password, counter, once=once, reporter=reporter))
         try:
             with observed(observers, answering) as publish:
-                emit = printer(json=json)
-                watch_source(watched, classifier, config, emit=emit, stop=stop, publish=publish, reporter=reporter)
+                work = partial(watch_source, watched, classifier, config, emit=printer(json=json), stop=stop)
+                work(publish=publish, meter=counter, reporter=reporter)
         except ReaderGoneError:
             return
 
@@ -141,6 +162,8 @@ class _Changes:
             "  ".join(number.text for number in line)
             for _, line in groupby(reading.numbers, key=lambda number: number.line)
         ]
+        if reading.meter is not None:
+            rows = [] if reading.meter.held else [f"{reading.meter.text} {reading.meter.unit}"]
         if self._before == (reading.source, rows):
             return
         new_source = self._before is None or self._before[0] != reading.source

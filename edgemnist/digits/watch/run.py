@@ -23,6 +23,7 @@ from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.read.assemble import REFUSED
 from edgemnist.digits.read.layout import around, overlap
 from edgemnist.digits.read.page import FINDER, read_page
+from edgemnist.digits.watch.meter import Meter
 from edgemnist.digits.watch.sources import (
     PICAMERA,
     URL,
@@ -321,6 +322,7 @@ def watch(
     emit: Callable[[WatchReading], None],
     stop: Event,
     publish: Publish | None = None,
+    meter: Meter | None = None,
     reporter: Reporter = SILENT,
 ) -> None:
     """Read a source until it ends or `stop` is set, and call `emit` for each frame that was read.
@@ -334,30 +336,36 @@ def watch(
     frames = open_source(source, config)
     agreeing = config.steady if frames.connected else 1
     steadier, tables = Steadier(agreeing), TableSteadier(agreeing)
-    detector = ChangeDetector()
+    detector, began = ChangeDetector(), time.time()
     to_settle = dropped = skipped = seen = 0
     for frame in frames.frames(stop, reporter):
         seen += 1
         dropped += frame.dropped
-        if isinstance(frame.picture, np.ndarray) and not config.every:
-            if detector.changed(frame.picture):
-                # So many are read after a change until all that vote have seen it.
-                to_settle = 2 * config.steady - 1
-            if to_settle == 0:
-                skipped += 1
-                continue
-            to_settle -= 1
-        taken_up = time.time()
-        settled = config.every or not isinstance(frame.picture, np.ndarray) or to_settle == 0
         try:
+            picture = frame.picture if meter is None else meter.cut(frame.picture)
+            if isinstance(picture, np.ndarray):
+                if detector.changed(picture):
+                    # So many are read after a change until all that vote have seen it.
+                    to_settle = 2 * config.steady - 1
+                if to_settle == 0 and not config.every:
+                    skipped += 1
+                    continue
+                to_settle = max(0, to_settle - 1)
+            taken_up = time.time()
+            settled = config.every or to_settle == 0
             result = read_page(
-                frame.picture, classifier, config.read, source=frame.source, publish=publish if settled else None
+                picture, classifier, config.read, source=frame.source, publish=publish if settled else None
             )
         except ImageError as error:
             reporter.notice(f"{frame.source} cannot be read: {error.message}.")
             continue
-        result = msgspec.structs.replace(result, tables=tables.add(result.tables))
-        emit(_reading(frame, result, steadier.add(result.numbers), taken_up=taken_up, dropped=dropped, skipped=skipped))
+        result = msgspec.structs.replace(result, tables=tables.add(result.tables) if meter is None else [])
+        numbers = steadier.add(result.numbers)
+        shown = _reading(frame, result, numbers, taken_up=taken_up, dropped=dropped, skipped=skipped)
+        if meter is not None and (numbers or to_settle == 0):
+            taken = frame.taken or (frame.arrived if frame.position is None else began + frame.position)
+            shown = meter.seen(shown, result.digits, taken)
+        emit(shown)
         dropped = skipped = 0
     if frames.connected and seen < config.steady and not stop.is_set():
         reporter.notice(

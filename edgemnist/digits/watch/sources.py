@@ -81,6 +81,8 @@ class Frame:
     """Seconds from the start of a video file."""
     dropped: int = 0
     """Frames since the one before that were not handed on, because they came too fast."""
+    taken: float | None = None
+    """Seconds since the epoch: of a file, when it was last changed."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ class PictureSource(Source):
     def frames(self, stop: Event, reporter: Reporter) -> Iterator[Frame]:
         """Give the picture. Raises ImageError where it cannot be read."""
         del stop, reporter
-        yield Frame(picture=open_image(Path(self.name)), arrived=time.time(), source=self.name, index=0)
+        taken = Path(self.name).stat().st_mtime
+        yield Frame(picture=open_image(Path(self.name)), arrived=time.time(), source=self.name, index=0, taken=taken)
 
 
 class DirectorySource(Source):
@@ -142,7 +145,7 @@ class DirectorySource(Source):
                 except ImageError as error:
                     reporter.notice(f"{error.message}.")
                     continue
-                yield Frame(picture=picture, arrived=time.time(), source=str(path), index=index)
+                yield Frame(picture=picture, arrived=time.time(), source=str(path), index=index, taken=stamp[1] / 1e9)
                 index += 1
             if self.config.once:
                 return
@@ -264,8 +267,8 @@ def redacted(source: str) -> str:
     return "".join(shown.groups()) if shown else f"{scheme}://…"
 
 
-def read_source(file: str | Path) -> str:
-    """Return the first line of a file, which keeps a URL secret; a string is the source itself.
+def read_source(file: str | Path, what: str = "source", content: str = "URL of the camera") -> str:
+    """Return the first line of a file, which keeps a URL or a password secret; a string is the source itself.
 
     Raises UsageError where the file cannot be read, or is empty.
     """
@@ -275,14 +278,14 @@ def read_source(file: str | Path) -> str:
         source = file.read_text(encoding="utf-8").strip().partition("\n")[0].strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise UsageError(f"The source file {file} cannot be read: {reason}") from error
+        raise UsageError(f"The {what} file {file} cannot be read: {reason}") from error
     if not source:
-        raise UsageError(f"The source file {file} is empty", hint="Write the URL of the camera into it.")
+        raise UsageError(f"The {what} file {file} is empty", hint=f"Write the {content} into it.")
     return source
 
 
-SOURCE: Final = "source"
-"""Name of the secret."""
+SOURCE, MQTT = "source", "mqtt"
+"""Names of the secrets."""
 
 
 def watch_unit(
@@ -293,18 +296,23 @@ def watch_unit(
     artifact: str | None = None,
     collect: Path | None = None,
     health: Path | None = None,
+    state: Path | None = None,
+    password: Path | None = None,
 ) -> str:
     """Return the unit that runs `edgemnist watch` on a source, as the present user.
 
     A `Path` is a file that keeps a URL: systemd reads it later, and perhaps only root may read it now. `exports` is
-    where the artifacts are, and `artifact` the model that answers, where one was named. `collect` and `health` are what
-    it writes.
+    where the artifacts are, and `artifact` the model that answers, where one was named. `collect`, `health` and the
+    `state` of a meter are what it writes, and `password` is a file for the broker of `--mqtt`.
 
     Raises UsageError for a URL with a password, which would have to stand in the unit, where everybody can read it.
     """
     is_stream = isinstance(source, Path) or bool(URL.match(source))
     devices = _devices(source)
     named, reads = _named(source)
+    secrets = {SOURCE: source if isinstance(source, Path) else None, MQTT: password}
+    named += ["--meter-state", str(state.absolute())] if state else []
+    named += ["--mqtt-password", f"%d/{MQTT}"] if password else []
     return service_unit(
         command_unit(
             "edgemnist-watch",
@@ -315,10 +323,11 @@ def watch_unit(
             collect=collect,
             health=health,
             reads=reads,
-            network=is_stream,
+            state=state,
+            network=is_stream or "--mqtt" in options,
             devices=devices,
             groups=("video",) if devices else (),
-            credentials=[(SOURCE, PurePosixPath(source.absolute()))] if isinstance(source, Path) else [],
+            credentials=[(name, PurePosixPath(file.absolute())) for name, file in secrets.items() if file],
         )
     )
 

@@ -209,7 +209,10 @@ class Monitor(AbstractContextManager["Monitor"]):
         try:
             self._tally = tally = self._open()
             saved, changed, going = time.monotonic(), False, True
+            alarms: list[str] | None = None
             while going:
+                if alarms != (alarms := alarmed(tally.record.evidence)):
+                    self._reporter.alarm(alarms)
                 some, going = self._taken()
                 with self._lock:
                     missed, self._missed = self._missed, 0
@@ -226,6 +229,7 @@ class Monitor(AbstractContextManager["Monitor"]):
                     saved, changed = time.monotonic(), not self._saved(tally.record)
         except EdgemnistError as error:
             self.counts = False
+            self._reporter.alarm(None)
             self._reporter.notice(f"Answers are not counted from now on: {error.message}.")
             # Whoever waits for room is let go.
             while self._waiting.get() is not None:

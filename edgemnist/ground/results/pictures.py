@@ -1,5 +1,6 @@
 """What `edgemnist predict`, `read` and `watch` print, and what `serve` answers."""
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -79,6 +80,8 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     confidence: float
     """Probability that it is this digit: that of the classifier, times that of the likeness network."""
     box: Box
+    runner_up: int | str | None = None
+    """The label that it has otherwise; None where it was refused."""
     refused: str | None = None
     """Why it was refused: its `confidence` is below the threshold, it is part of a `word`, of `print`, a `pattern` or
     a `line`, one of many that are `doubtful`, where hardly anything is a digit (`unsure`), a `sign` of a number, or
@@ -178,6 +181,21 @@ class WatchTimes(StageTimes, frozen=True, kw_only=True):
     """From the arrival of the frame to its reading."""
 
 
+class MeterReading(Part, frozen=True, kw_only=True):
+    """What a meter has counted."""
+
+    unit: str
+    value: float | None = None
+    confidence: float | None = None
+    taken: datetime | None = None
+    """The latest value that can be, in `unit`, and the time of its picture; None before there was any."""
+    text: str = ""
+    runner_up: str | None = None
+    """What this frame shows, and the same with what its least certain digit may be instead, where that is known."""
+    held: str | None = None
+    """Why that cannot be, so that `value` is an earlier one."""
+
+
 class WatchReading(Result, frozen=True, kw_only=True):
     """What was read in one frame, steadied by those before it."""
 
@@ -196,6 +214,8 @@ class WatchReading(Result, frozen=True, kw_only=True):
     cells are also what several frames agree on, with `?` where they do not agree yet."""
     confidence: float | None
     """That of the least certain number; None if there is none."""
+    meter: MeterReading | None = None
+    """With `--meter`, which finds no tables; None until frames agree."""
     dropped: int
     """Frames since the last reading that came faster than they could be read."""
     skipped: int
