@@ -11,6 +11,10 @@ Further networks, such as convolutional ones, are counted without another kernel
 RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and M4, are compared with
 those of the integer reference. The figures of other networks stay.
 
+With --models the TFLite files of a directory are counted on the Cortex-M4 for one input of noise: instructions a
+multiplication, in all and by kind of layer, for which the C file is made to count its rows; the same if no zero were
+left out; and bytes of code at -Os, of static memory, and of the stack at -O2.
+
 With --cmsis-nn the two layers and the softmax are counted as CMSIS-NN has them, compiled with -Ofast, as its manual
 does, and rounding once, as the reference does. All its answers, to the test images if there are any, must be the
 reference's. Turning pixels to int8 is left out, in its favour. Without --cmsis-nn its figures stay.
@@ -31,12 +35,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.arrays import Images
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.native.amalgamation import RECOMMENDED, Origin, c_file, c_source
 from edgemnist.model.native.classifier import read_network_file
 from edgemnist.model.native.layers import Layer, Summing
-from edgemnist.model.native.network import Network
+from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.fixedpoint import affine, quantized_multiplier
 from edgemnist.model.runtimes.tflite import read_graph_file
@@ -171,8 +176,9 @@ def constants(kind: str, name: str, values: npt.NDArray[np.integer]) -> str:
 def write_images(images: Images, directory: Path) -> None:
     """Write the images that are counted as a C file."""
     numbers = ",".join(map(str, images.reshape(-1).tolist()))
-    text = f"#include <stdint.h>\nextern const uint8_t images[{IMAGES}][784];\n"
-    (directory / "images.c").write_text(f"{text}const uint8_t images[{IMAGES}][784] = {{{numbers}}};\n")
+    shape = f"[{len(images)}][{images[0].size}]"
+    text = f"#include <stdint.h>\nextern const uint8_t images{shape};\n"
+    (directory / "images.c").write_text(f"{text}const uint8_t images{shape} = {{{numbers}}};\n")
 
 
 def count(processor: str, what: str, directory: Path, *library: str | Path) -> int:
@@ -241,6 +247,70 @@ def equal_answers(path: Path, images: Images, answers: npt.NDArray[np.uint8]) ->
     return int(np.all(answers / np.float32(256) == expected, axis=1).sum())
 
 
+ROW = "        KERNEL(row)(layer, window, &rows, &others, row, scratch, scratch + PATCH_PLACE(model), sums, outputs);\n"
+"""Of `windows.h`: makes a row of a layer."""
+SKIP = "if (four != 0U) {"
+"""Of `kernel_scalar.c`: leaves out inputs of 0."""
+KINDS = {0: "convolution", 1: "depthwise", 15: "pointwise", 16: "dense"}
+POINTWISE, DENSE = 15, 16
+
+
+def kind_of(layer: Layer) -> int:
+    """Return the number of a kind of layer as `count.c` has it."""
+    if layer.window is None:
+        return DENSE
+    sides = (layer.window.kernel_height, layer.window.kernel_width)
+    return POINTWISE if layer.kind == 0 and sides == (1, 1) else int(layer.kind)
+
+
+def model_counted(path: Path, directory: Path) -> dict[str, object]:
+    """Return what an input of noise takes on a Cortex-M4, and how much memory."""
+    processor, graph = "cortex-m4", read_graph_file(path)
+    spec = InputSpec(shape=graph.tensors[graph.inputs[0]].shape[1:], dtype="float32")
+    network = read_network(graph, spec)
+    labels = [str(index) for index in range(network.classes)]
+    made = c_file(network, Origin(version="", model_sha256="", tflite_sha256="0" * 64, labels=labels))
+    image = np.random.default_rng(1).integers(1, 256, (1, network.inputs), dtype=np.uint8)
+    write_images(image, directory)
+    products: dict[int, int] = {}
+    for layer in network.layers:
+        if layer.sums is not None and layer.sums.weights is not None and layer.joined is None:
+            places = layer.total_outputs // layer.outputs
+            products[kind_of(layer)] = products.get(kind_of(layer), 0) + layer.sums.weights.size * places
+    total = sum(products.values())
+    counted_row = f"count_begin();\n{ROW}count_end(window->kind, window->kernel_height * window->kernel_width);\n"
+    counting = f"void count_begin(void);\nvoid count_end(int, int);\n{made.text.replace(ROW, counted_row)}"
+    program = directory / "edgemnist_classify.c"
+    texts = {"all": made.text, "rows": counting, "unskipped": made.text.replace(SKIP, "if (1) {")}
+    found: dict[str, list[int]] = {}
+    for name, text in texts.items():
+        program.write_text(text)
+        given = (program, directory / "images.c", HERE / "count.c", "-DWHAT=edgemnist_classify", "-DKINDS")
+        sizes, emulator = (f"-DINPUTS={network.inputs}", "-DIMAGES=1U"), ("-icount", "shift=0")
+        printed = run(processor, directory / "model.elf", *given, *sizes, emulator=emulator)
+        loop, *ticks = map(int, printed.split())
+        found[name] = [round(tick * LOOP / loop) for tick in ticks]
+    program.write_text(made.text)
+    sized = directory / "size.o"
+    options = ("-std=c99", "-Os", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-c")
+    subprocess.run(["arm-none-eabi-gcc", *options, program, "-o", sized], check=True)  # noqa: S607
+    listed = subprocess.run(["arm-none-eabi-size", "-A", sized], check=True, capture_output=True, text=True)  # noqa: S607
+    rows = [row for row in map(str.split, listed.stdout.splitlines()) if len(row) == 3 and row[1].isdigit()]
+    sections = {name: int(size) for name, size, _ in rows}
+    answer(processor, image, directory, program, f"-DINPUTS={network.inputs}")
+    return {
+        "model": path.stem,
+        "multiplications": total,
+        "instructions": found["all"][0],
+        "per_multiplication": found["all"][0] / total,
+        "unskipped_per_multiplication": found["unskipped"][0] / total,
+        "by_kind": {KINDS[kind]: found["rows"][1 + kind] / count for kind, count in products.items() if kind != DENSE},
+        "code_bytes_at_os": sum(size for name, size in sections.items() if name.startswith(".text")),
+        "static_bytes": sections[".bss"],
+        "stack_bytes": int.from_bytes((directory / "stack.bin").read_bytes(), "little"),
+    }
+
+
 def main() -> None:
     """Count, compare, and write the result beside this script."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -248,6 +318,7 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="*", help="full-int8 TFLite files to count as well")
     parser.add_argument("--data", type=Path, help="directory with MNIST")
     parser.add_argument("--images", type=int, default=10_000, help="test images to answer, from the first one on")
+    parser.add_argument("--models", type=Path, help="a directory of further TFLite files, to count on a Cortex-M4")
     parser.add_argument("--cmsis-nn", type=Path, help="a checkout of CMSIS-NN, v7 or later, to count as well")
     options = parser.parse_args()
     path = options.exports / "tflite-int8.tflite"
@@ -284,9 +355,17 @@ def main() -> None:
         print(*map(json.dumps, rows), sep="\n", flush=True)
         write_images(images, directory)
         networks = [row for path in options.networks for row in counted(path, origin, test, directory)]
+        paths = sorted(options.models.glob("*.tflite")) if options.models else ()
+        models = [model_counted(path, directory) for path in paths]
     named = {row["network"] for row in networks}
     networks = [row for row in known["networks"] if row["network"] not in named] + networks
-    results = {"images": IMAGES, "processors": rows, "cmsis_nn_equal_answers": answered, "networks": networks}
+    results = {
+        "images": IMAGES,
+        "processors": rows,
+        "cmsis_nn_equal_answers": answered,
+        "networks": networks,
+        "models": models or known.get("models", []),
+    }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n")
 
 
