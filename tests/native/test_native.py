@@ -95,6 +95,19 @@ def test_weights_of_four_bits_get_every_bit_of_the_reference(widths: tuple[int, 
         np.testing.assert_array_equal(classifier.run(inputs[:1]), expected[:1], err_msg=kernel)
 
 
+def test_the_second_of_two_classes_alone_gets_both_from_the_engine_too() -> None:
+    builder = GraphBuilder(0)
+    scores = builder.dense(builder.activation(13), 13, 1)
+    made = builder.tensors[scores].dtype
+    sigmoid = builder.operate("LOGISTIC", scores, builder.add(made, (1, 1), 1 / 256, int(np.iinfo(made).min)))
+    graph = builder.ending_in(sigmoid)
+    reference, native = IntegerClassifier(graph, Path("s")), NativeClassifier(read_network(graph), Path("s"))
+    inputs = reference.spec.random(40)
+    assert native.labels == reference.labels == ("0", "1")
+    for given in (inputs, inputs[:1]):
+        np.testing.assert_array_equal(native.predict_proba(given), reference.predict_proba(given))
+
+
 def test_steps_answer_when_their_classifier_is_gone(golden: Images) -> None:
     expected = load(SHIPPED, runtime="native").predict_proba(golden[:50])
     steps = load(SHIPPED, runtime="native").steps()

@@ -138,3 +138,14 @@ def test_what_cannot_fit_is_refused_by_name(make: Callable[[Any], Any], said: st
     with pytest.raises(ModelError, match=said):
         exported(tmp_path / "mine.keras", None, tmp_path / "e")
     assert not (tmp_path / "e").exists()
+
+
+def test_a_single_number_for_two_classes_becomes_no_c_file(tmp_path: Path) -> None:
+    import keras
+
+    keras.Sequential([keras.Input(SPECS["row"].shape), keras.layers.Dense(1, "sigmoid")]).save(tmp_path / "mine.keras")
+    inputs, labels = SPECS["row"].random(240), np.arange(240) % 2
+    train, test = (Split(inputs[part], labels[part]) for part in (slice(40), slice(40, None)))
+    data = identified(train, test, ("no", "yes"), source="random", task=task_for("row", numbers=False))
+    (refused,) = exported(tmp_path / "mine.keras", data, tmp_path / "e", formats=["tflite", "c"])[0].refused
+    assert "its only number is the probability of the second of two classes" in refused.reason

@@ -73,7 +73,7 @@ class NativeClassifier(ChunkedClassifier):
         self._single.kept = call.kept
         if network.takes_levels:
             self._quantize_in_place(network)
-        return str
+        return lambda: network.last
 
     def _quantize_in_place(self, network: Network) -> None:
         """Have the library bring the numbers of a single input to levels, by the rule of `encoder`."""

@@ -31,6 +31,7 @@ from edgemnist.model.runtimes.integer import (
     held_at_once,
     is_single,
     joined_shapes,
+    last_kind,
     multipliers_of_two,
     needed,
     placed,
@@ -73,6 +74,8 @@ class Network:
     """What the numbers of the last layer stand for."""
     answer: tuple[int, ...]
     """The shape of one answer, as the file has it."""
+    last: str = ""
+    """The operator that it ends with."""
     guesses: tuple[str, ...] = ()
     """See `Classifier.guesses`."""
     shape: tuple[int, ...] = ()
@@ -167,6 +170,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None, rounding: Rounding
         layers=layers,
         output=output,
         answer=answer,
+        last=last_kind(plan),
         guesses=guesses,
         rounding=rounding.rescaling,
     )

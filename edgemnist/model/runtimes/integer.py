@@ -133,9 +133,7 @@ class IntegerClassifier(ChunkedClassifier):
         self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
         self._made = made.shape[1:] if min(made.shape[1:], default=0) > 0 else (-1,)
         self._shape = self._made if self._is_numbers is not False else (-1,)
-        kinds = (planned.operator.kind for planned in reversed(self._plan))
-        last = next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
-        return lambda: last
+        return partial(last_kind, self._plan)
 
     @classmethod
     def load(cls, path: Path, *, rounding: Rounding = REFERENCE, **options: Unpack[Options]) -> Self:
@@ -282,6 +280,12 @@ def needed(graph: Graph) -> list[Needed]:
             wanted.update(reads)
             kept.append(Needed(operator=operator, reads=reads, last=last))
     return kept[::-1]
+
+
+def last_kind(plan: Sequence[Needed]) -> str:
+    """Return the kind of the last operator that computes something; empty if there is none."""
+    kinds = (one.operator.kind for one in reversed(plan))
+    return next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -68,6 +68,12 @@ class NetworkExporter(TFLiteExporter):
         if model is not self.source.model:
             return tflite
         network = read_network(graph, self.source.spec, Rounding(self.source.rounding))
+        if not self.source.numbers and network.classes != len(self.labels):
+            raise ModelError(
+                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its only number is the "
+                "probability of the second of two classes, and a number for each class is needed",
+                hint="Give it a softmax with two outputs, or export it with --numbers into another directory.",
+            )
         origin = Origin(
             version=__version__,
             model_sha256=self.source.sha256,
