@@ -94,7 +94,7 @@ class Recognizer:
         """Return what the pieces of a page are read as, in no order."""
         readings = self._read(found.candidates)
         readings = self._split(readings, found.height)
-        readings = self._absorb(readings, found.fragments, found.height)
+        readings = self._join(readings, found.height, found.fragments)
         return self._join(readings, found.height)
 
     def _read(self, pieces: Sequence[Piece]) -> list[Reading]:
@@ -129,37 +129,15 @@ class Recognizer:
             result.extend(trial.best({span: next(parts) for span in trial.parts}))
         return result
 
-    def _absorb(self, readings: list[Reading], fragments: Sequence[Piece], height: float) -> list[Reading]:
-        """Add each fragment to the digit beside it where that makes the digit more certain."""
-        result = list(readings)
-        boxes, confidences = _boxes(result), np.array([reading.confidence for reading in result])
-        places = _places(result)
-        for fragment in fragments:
-            box = np.array(fragment.box)
-            gaps = _gaps(box, boxes)
-            near = np.flatnonzero(
-                (confidences < DOUBTFUL)
-                & (gaps <= JOIN_GAP * height)
-                & _fits(_around(box, boxes), height)
-                & (places == fragment.place).all(axis=1)
-            )
-            if not near.size or not self._may_try(1):
-                continue
-            index = int(near[np.argmin(gaps[near])])
-            self._left -= 1
-            (joined,) = self._read([_merge(fragment, result[index].piece)])
-            if joined.confidence > result[index].confidence:
-                result[index], boxes[index], confidences[index] = joined, joined.piece.box, joined.confidence
-        return result
-
-    def _join(self, readings: list[Reading], height: float) -> list[Reading]:
-        """Join neighbours where one digit is more probable than two."""
-        pairs = _pairs(readings, height)
+    def _join(self, readings: list[Reading], height: float, fragments: Sequence[Piece] = ()) -> list[Reading]:
+        """Join neighbours where one digit is more probable than two; or fragments and the digits beside them."""
+        every = [*readings, *(Reading(fragment, BAR, 1.0) for fragment in fragments)]
+        pairs = _pairs(every, height)
         if not self._may_try(len(pairs)):
             pairs = pairs[: self._left]
-        joined = self._read([_merge(readings[one].piece, readings[other].piece) for one, other in pairs])
+        joined = self._read([_merge(every[one].piece, every[other].piece) for one, other in pairs])
         gains = [
-            (whole.confidence - _are_two(readings[one], readings[other], height), one, other, whole)
+            (whole.confidence - _are_two(every[one], every[other], height), one, other, whole)
             for (one, other), whole in zip(pairs, joined, strict=True)
         ]
         used: set[int] = set()
