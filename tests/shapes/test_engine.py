@@ -295,7 +295,7 @@ def test_the_program_of_a_c_file_answers_one_input(edge: str, tmp_path: Path) ->
         (tmp_path / "input").write_bytes(data)
         lines = run_program(tmp_path / "model", tmp_path / "input").decode().splitlines()
         assert len(lines) == outputs + (not numbers)
-    words = (b"nan ", b"1e999 ", b"1x ", b"1 " * 2)
+    words = (b"nan ", b"1e999 ", b"1x ", b"1 " * 2, b"1\0 ", b",1 ")
     others = (data[:-1],) if spec.dtype == "uint8" else tuple(word * spec.size for word in words)
     for wrong in (b"", data + b" 1", *others):
         done = subprocess.run([tmp_path / "model"], input=wrong, check=False, capture_output=True)

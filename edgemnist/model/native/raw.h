@@ -7,6 +7,13 @@
               "Answers the bytes of a file, or of standard input.\n"
 #endif
 
+#ifdef EDGEMNIST_QUANTIZES
+static int separates(uint8_t byte)
+{
+    return byte != 0U && strchr(" \t\r\n,;[]", byte) != NULL;
+}
+#endif
+
 /* Brings what a file holds to `input`; returns what is wrong, or NULL. */
 static const char *prepare(const uint8_t *data, size_t size, uint8_t input[EDGEMNIST_INPUTS])
 {
@@ -16,19 +23,23 @@ static const char *prepare(const uint8_t *data, size_t size, uint8_t input[EDGEM
     for (size_t at = 0; at < size;) {
         char word[64];
         char *end;
-        size_t length = 0;
-        while (at < size && strchr(" \t\r\n,;[]", data[at]) != NULL && data[at] != 0U) {
-            ++at;
+        size_t length = 0, marks = count == 0U;
+        for (; at < size && separates(data[at]); ++at) {
+            marks += data[at] == ',' || data[at] == ';';
         }
-        while (at < size && strchr(" \t\r\n,;[]", data[at]) == NULL && length < sizeof word - 1U) {
-            word[length++] = (char)data[at++];
+        if (marks > 1U) {
+            return "holds a field without a number";
         }
-        if (length == 0U) {
+        if (at == size) {
             break;
+        }
+        while (at < size && !separates(data[at]) && length < sizeof word - 1U) {
+            word[length++] = (char)data[at++];
         }
         word[length] = '\0';
         const float number = strtof(word, &end);
-        if (*end != '\0' || number - number != 0.0F) {
+        /* A longer word would be two numbers. */
+        if (end != word + length || length == sizeof word - 1U || number - number != 0.0F) {
             return "holds something else than finite numbers";
         }
         if (count < EDGEMNIST_INPUTS) {
