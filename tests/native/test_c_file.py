@@ -324,7 +324,7 @@ def test_a_microcontroller_answers_every_bit_of_small_networks(
     processor: str, bits: int, channels: int, tmp_path: Path
 ) -> None:
     various = 0
-    for seed in (204,) if channels == 8 else (12, 26, 42, 47, 58):
+    for seed in (204,) if channels == 8 else (11, 20, 42, 44, 46, 58):
         images, expected = small_source(seed, bits, tmp_path / "small.c", channels)
         np.testing.assert_array_equal(on_machine(processor, tmp_path / "small.c", images, tmp_path), expected)
         various += len(np.unique(expected)) > 5
