@@ -23,7 +23,7 @@ from typing import Final
 
 SOURCES = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
-OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-shared")
+OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-shared", "-s")
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
 ZIG = (sys.executable, "-m", "ziglang", "cc")
