@@ -183,6 +183,24 @@ def test_the_largest_products_of_few_bits_are_added_up_exactly(bits: int, tmp_pa
     np.testing.assert_array_equal(scores, np.float32(graph.tensors[target].scales[0]) * expected)
 
 
+@pytest.mark.needs("cc")
+@pytest.mark.parametrize("rule", ["single", "double"])
+def test_halves_are_rounded_as_the_reference_does(rule: str, tmp_path: Path) -> None:
+    builder = GraphBuilder(1)
+    source, matrix = builder.add("int8", (1, 784), 1 / 255, -128), np.zeros((255, 784), np.int8)
+    matrix[:, 0] = np.arange(-127, 128)
+    weights, target = builder.add("int8", matrix.shape, 1.0, 0, matrix), builder.add("int8", (1, 255), 256 / 255, 5)
+    graph = builder.ending_in(builder.operate("FULLY_CONNECTED", source, target, weights))
+    images, rounding = np.zeros((256, 28, 28), np.uint8), Rounding(rule)
+    images[:, 0, 0] = np.arange(256)
+    network, path = read_network(graph, spec_of(graph), rounding), tmp_path / "halves.c"
+    path.write_text(c_source(network, origin([str(index) for index in range(255)])))
+    scores = load(path, trusted=True)._scores(images)  # type: ignore[attr-defined]  # of a compiled one
+    expected = expected_scores(graph, images, rounding).astype(np.float32) - 128 - 5
+    assert len(np.unique(expected)) > 200
+    np.testing.assert_array_equal(scores, np.float32(256 / 255) * expected)
+
+
 @pytest.mark.parametrize("compiler", [("gcc",), ("clang",), ZIG], ids=["gcc", "clang", "zig"])
 def test_it_compiles_without_a_warning_as_c_and_with_its_header_from_c_plus_plus(
     compiler: Sequence[str], network: Network, tmp_path: Path
