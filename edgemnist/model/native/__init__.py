@@ -23,7 +23,11 @@ from typing import Final
 
 SOURCES = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
-OPTIONS = ("-O3", "-DNDEBUG", "-fvisibility=hidden", "-fno-asynchronous-unwind-tables", "-shared", "-s")
+OPTIONS = (
+    *("-O3", "-falign-functions=64", "-fno-asynchronous-unwind-tables", "-DNDEBUG", "-fvisibility=hidden"),
+    *("-shared", "-s"),
+)
+"""Without the alignment, a dense layer is 5 % slower or not by what stands before it in the file."""
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
 INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
 ZIG = (sys.executable, "-m", "ziglang", "cc")
