@@ -72,7 +72,7 @@ def assert_parity(
 def _verified(
     source: str,
     artifact: str,
-    data: Any,  # noqa: ANN401 - see above
+    data: Any,  # noqa: ANN401 - a file or arrays, as `assert_parity` takes them
     gates: GateTable,
     directory: Path,
 ) -> VerifyResult:

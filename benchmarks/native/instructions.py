@@ -213,7 +213,7 @@ def logged(program: Path, calls: int) -> int:
     """Return the instructions of a program with so many calls."""
     options = ("-cpu", LINUX, "-one-insn-per-tb", "-d", "exec,nochain")
     with tempfile.TemporaryFile() as log:
-        subprocess.run(["qemu-aarch64", *options, program, str(calls)], check=True, stderr=log)  # noqa: S607
+        subprocess.run(["qemu-aarch64", *options, program, str(calls)], check=True, stderr=log)  # noqa: S607 - the one on the path
         log.seek(0)
         return sum(line.startswith(b"Trace") for line in log)
 
@@ -222,7 +222,7 @@ def run(processor: str, program: Path, *arguments: str | Path, emulator: Sequenc
     """Compile sources to a program, execute it in its directory, and return what it prints."""
     options = ("-std=gnu99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
     places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT)
-    subprocess.run(["arm-none-eabi-gcc", *options, *places, *arguments, "-lgcc", "-o", program], check=True)  # noqa: S607
+    subprocess.run(["arm-none-eabi-gcc", *options, *places, *arguments, "-lgcc", "-o", program], check=True)  # noqa: S607 - the one on the path
     done = subprocess.run(
         ["qemu-system-arm", "-M", MACHINES[processor], *emulator, "-nographic", "-monitor", "none"]  # noqa: RUF005
         + ["-serial", "none", "-semihosting-config", "enable=on,target=native", "-kernel", program],
@@ -293,8 +293,8 @@ def model_counted(path: Path, directory: Path) -> dict[str, object]:
     program.write_text(made.text)
     sized = directory / "size.o"
     options = ("-std=c99", "-Os", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-c")
-    subprocess.run(["arm-none-eabi-gcc", *options, program, "-o", sized], check=True)  # noqa: S607
-    listed = subprocess.run(["arm-none-eabi-size", "-A", sized], check=True, capture_output=True, text=True)  # noqa: S607
+    subprocess.run(["arm-none-eabi-gcc", *options, program, "-o", sized], check=True)  # noqa: S607 - the one on the path
+    listed = subprocess.run(["arm-none-eabi-size", "-A", sized], check=True, capture_output=True, text=True)  # noqa: S607 - the one on the path
     rows = [row for row in map(str.split, listed.stdout.splitlines()) if len(row) == 3 and row[1].isdigit()]
     sections = {name: int(size) for name, size, _ in rows}
     answer(processor, image, directory, program, f"-DINPUTS={network.inputs}")

@@ -274,7 +274,7 @@ def test_a_file_for_a_model_gives_inputs_as_it_reads_them_and_the_numbers_of_its
     # A number that is a class's name is no output's.
     for name, classes, first in (("words", "dcbae", 3), ("set", "3456", 0), ("set", "ab", 3)):
         labels = read_inputs(tmp_path / f"{name}.npz", spec, classes=tuple(classes))[1]
-        assert labels is not None and labels[0] == first  # noqa: PT018
+        assert labels is not None and labels[0] == first  # noqa: PT018 - the first is for mypy
     write_pictures(tmp_path / "photos", {"7": 2, "12": 3})
     inputs, labels = read_inputs(tmp_path / "photos", InputSpec(shape=(6, 8, 3)))
     assert labels is not None

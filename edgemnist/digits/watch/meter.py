@@ -79,7 +79,7 @@ class Meter:
         return self.picture if page is picture else np.array(self.picture)
 
     def seen(self, reading: WatchReading, digits: Sequence[ReadDigit], taken: float) -> WatchReading:
-        """Return a reading, `taken` so many seconds after the epoch, with the meter. `digits` are the frame's own."""
+        """Return a reading with the meter. `taken` is in seconds since the epoch, and `digits` are of this frame."""
         config, (left, top, _, _) = self.config, self.config.place or (0, 0, 0, 0)
         replace = msgspec.structs.replace
         numbers = [replace(one, box=(one.box[0] + left, one.box[1] + top, *one.box[2:])) for one in reading.numbers]

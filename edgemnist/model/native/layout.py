@@ -392,9 +392,10 @@ def _packed(layer: Layer, *, group: int, block: int, form: WeightForm) -> tuple[
     if matrix is None:
         return (None if layer.sums is None else layer.sums.weights), 8
     weights = pack(matrix, group=group, block=block, form=form)
+    if form is not WeightForm.NIBBLES or layer.kind is not Kind.DENSE:
+        return weights, 8
     # 16 times a sum has to fit in 32 bits as well.
-    fit = weights.min() >= -8 and weights.max() < 8 and matrix.shape[1] < 2**16  # noqa: PLR2004 - 4 bits
-    if not fit or form is not WeightForm.NIBBLES or layer.kind is not Kind.DENSE:
+    if weights.min() < -8 or weights.max() > 7 or matrix.shape[1] >= 2**16:  # noqa: PLR2004 - the ends of 4 bits
         return weights, 8
     halves = weights.reshape(-1, 2, block // 2 * group)
     return halves[:, 0] + np.int8(8) | halves[:, 1] << 4, 4
