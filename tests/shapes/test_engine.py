@@ -361,6 +361,7 @@ def check_run(graph: Graph, spec: InputSpec, tmp_path: Path) -> None:
     for kernel in kernel_names():
         native = NativeClassifier(read_network(graph, spec), path, kernel=kernel, numbers=numbers)
         np.testing.assert_array_equal(native.run(given), expected, err_msg=kernel)
+        np.testing.assert_array_equal(native.run(given[:1]), expected[:1], err_msg=kernel)  # by a way of its own
     told = np.frombuffer(run_program(tmp_path / "model", given=given.tobytes()), np.uint8).reshape(len(given), -1)
     np.testing.assert_array_equal(told[:, :-4].copy().view(target), expected.reshape(len(given), -1))
     best = np.zeros(len(given)) if numbers else expected.argmax(axis=1)

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ from edgemnist.errors import ArtifactError, UnknownNameError, temporary_files_fa
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.storage import sha256
 from edgemnist.model.native import WARNINGS, CompilerError, compile_c
-from edgemnist.model.native.library import Call, PreparedModel, Single, aligned, open_library
+from edgemnist.model.native.library import MOST_DIMENSIONS, Call, PreparedModel, Single, aligned, open_library
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import C_SOURCE
 from edgemnist.model.runtimes.integer import REFERENCE, Rounding, not_in_integers
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
     from edgemnist.ground.arrays import Images, Probabilities
+
+
+_Array: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
+"""The dtype of an array, and its shape without the first axis."""
 
 
 class NativeClassifier(ChunkedClassifier):
@@ -55,41 +59,60 @@ class NativeClassifier(ChunkedClassifier):
         except ValueError as error:
             raise not_in_integers(self._file, error, "native") from error
         self.spec, self.guesses, self._classes = network.spec, network.guesses, network.classes
-        self._reads, self._made, self._output = (network.held.dtype, network.shape), network.answer, network.output
+        self._tensor = self._reads = (network.held.dtype, network.shape)
+        self._made, self._output = network.answer, network.output
         same = np.arange(256, dtype=np.uint8) if network.level_map is None else network.level_map
         self._level_map = same if network.maps_pixels else None
         self._shape = (network.classes,) if self._is_numbers is False else network.answer
         self._write = encoder(network.held, network.spec) if network.takes_levels else None
         # From the lowest number of its type on, as the engine has all of them.
-        self._from = np.uint8(np.iinfo(network.held.dtype).min & 0xFF)
-        # From bit patterns to distances from the lowest number, which the engine answers with.
-        self._decoded = np.roll(dequantize_scores(network.output), np.iinfo(network.output.dtype).min)
+        self._from = np.uint8(_lowest(network.held) & 0xFF)
         self._pool = _pool(threads) if threads > 1 else None
         self._image = aligned(self.spec.size).reshape(self.spec.single)
         self._one_answer = np.empty((1, self._classes), dtype=np.float32)
         call = self._prepare(self._model, self._image, np.empty((1, self._classes), np.uint8), self._one_answer)
-        single = self.spec.single
-        self._single = Single(call, super().answer, len(single), (*single, *[0] * (5 - len(single))))
-        self._single.kept = call.kept
+        self._single = self._one_input(
+            call, (np.dtype(self.spec.dtype), self.spec.shape), (np.dtype(np.float32), self._shape), super().answer
+        )
         if network.takes_levels:
             self._quantize_in_place(network)
         return lambda: network.last
 
+    def _one_input(self, call: Call, taken: _Array, made: _Array, otherwise: Callable[[Any], Any]) -> Single:
+        """Return a call with one input at a time, whose arrays have a first axis of 1 beside their shapes."""
+        sizes = [1 + len(shape) for _, shape in (taken, made)]
+        shapes = [(1, *shape, *[0] * MOST_DIMENSIONS)[:MOST_DIMENSIONS] for _, shape in (taken, made)]
+        single = Single(call, otherwise, id(taken[0]), *sizes, *shapes, made=made[0].num)
+        single.kept = (*call.kept, taken[0])
+        return single
+
     def _quantize_in_place(self, network: Network) -> None:
         """Have the library bring the numbers of a single input to levels, by the rule of `encoder`."""
-        held = network.held
+        held, single = network.held, self._single
         factors = [
             np.resize(np.asarray(values, np.float32), self.spec.size) for values in (self.spec.scale, self.spec.offset)
         ]
-        self._single.levels = self._image.ctypes.data
-        self._single.scales, self._single.offsets = (values.ctypes.data for values in factors)
-        self._single.step, self._single.zero_point = held.scale or 1, held.zero_point - int(np.iinfo(held.dtype).min)
-        self._single.kept = (*self._single.kept, *factors)
+        single.levels = self._image.ctypes.data
+        single.scales, single.offsets = (values.ctypes.data for values in factors)
+        single.input_step, single.input_zero_point = held.scale or 1, held.zero_point - _lowest(held)
+        single.kept = (*single.kept, *factors)
+
+    def _one_tensor(self) -> Single:
+        """Return a call with the file's input tensor of one input, which makes its output tensor."""
+        levels, nothing = aligned(self.spec.size), np.empty(0, np.float32)
+        call = self._prepare(self._level_model, levels, nothing.view(np.uint8), nothing)
+        single = self._one_input(call, self._tensor, (self._output.dtype, self._made), super().run)
+        single.levels = levels.ctypes.data
+        single.lowest, single.made_lowest = self._from, _lowest(self._output) & 0xFF
+        return single
 
     def _fix_memory(self) -> None:
-        direct = self._library.is_direct and len(self._shape) == 1
-        if direct and self._probabilities is None:
-            # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
+        shapes = (self.spec.shape, self._tensor[1], self._shape, self._made)
+        if not self._library.is_direct or 1 + max(map(len, shapes)) > MOST_DIMENSIONS:
+            return
+        # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
+        self.run = self._library.single(self._one_tensor())  # type: ignore[assignment, method-assign]
+        if self._probabilities is None:
             self.answer = self._library.single(self._single)  # type: ignore[assignment, method-assign]
             if not self.answers_numbers:
                 self.predict_proba = self.answer  # type: ignore[assignment, method-assign]
@@ -125,14 +148,15 @@ class NativeClassifier(ChunkedClassifier):
         call = Call(
             kernel=ctypes.addressof(self._kernel),
             model=ctypes.addressof(model.structure),
-            decoded=self._decoded.ctypes.data,
             images=images.ctypes.data,
             count=len(images),
             scores=scores.ctypes.data,
             answers=answers.ctypes.data,
             scratch=scratch.ctypes.data,
+            step=self._output.scale or 1,
+            zero=(self._output.zero_point if self._output.scale else 0) - _lowest(self._output),
         )
-        call.kept = (self._kernel, model, self._decoded, images, scores, answers, scratch)
+        call.kept = (self._kernel, model, images, scores, answers, scratch)
         return call
 
     def _levels(self, inputs: npt.NDArray[Any]) -> Images:
@@ -168,8 +192,13 @@ class NativeClassifier(ChunkedClassifier):
         answers = np.empty((len(levels), self._classes), dtype=np.float32)
         scores = np.empty(answers.shape, dtype=np.uint8)
         self._library.answer(ctypes.byref(self._prepare(self._level_model, levels, scores, answers)))
-        scores ^= np.uint8(np.iinfo(self._output.dtype).min & 0xFF)
+        scores ^= np.uint8(_lowest(self._output) & 0xFF)
         return scores.view(self._output.dtype).reshape(-1, *self._made)
+
+
+def _lowest(numbers: Numbers) -> int:
+    """Return the lowest number of a tensor's type, from which the engine has all of them."""
+    return int(np.iinfo(numbers.dtype).min)
 
 
 def kernel_names() -> tuple[str, ...]:

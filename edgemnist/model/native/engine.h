@@ -115,7 +115,9 @@ typedef struct {
 /* How a kernel wants its weights: [block of outputs][group of inputs][output in the block][input in the group] as int8;
  * the same as uint8, w + 128; or [...][pair of outputs][input in the group][output in the pair], of each pair the first
  * as w + 128; or as int8, but those of a dense layer in 4 bits, where they fit and its blocks are not the small ones:
- * [block][group][output in half the block][input in the group], the block's first half as w + 8 in the low bits. */
+ * [block][group][output in half the block][input in the group], the block's first half as w + 8 in the low bits. With
+ * the last, blocks of a dense layer, but for small ones, have an odd number of groups, one more if need be: so those of
+ * several blocks do not fall into the same few places of a cache. */
 enum { EDGEMNIST_SIGNED, EDGEMNIST_UNSIGNED, EDGEMNIST_PAIRED, EDGEMNIST_NIBBLES };
 
 /* How a kernel takes the inputs of a convolution: what the window covers at one place; or the rows that it covers for a whole

@@ -136,9 +136,7 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
         KERNEL(finish)(layer, outputs);
         inputs = outputs;
     }
-    for (size_t i = 0; i < model->classes; ++i) {
-        scores[i] = inputs[i];
-    }
+    __builtin_memcpy(scores, inputs, model->classes);
 }
 
 #ifndef EDGEMNIST_AMALGAMATION

@@ -175,7 +175,8 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     const size_t groups = ((size_t)layer->inputs + GROUP - 1U) / GROUP;
     const uint32_t *const numbers = list;
     const uint32_t *const values = numbers + LIST_HALF(groups);
-    const size_t block_bytes = groups * layer->block * GROUP * layer->weight_bits / 8U;
+    const size_t stride = layer->block < BLOCK ? groups : groups | 1U;
+    const size_t block_bytes = stride * layer->block * GROUP * layer->weight_bits / 8U;
     const int8_t *weights = layer->weights + block * block_bytes;
     const int32_t *bias = layer->bias + block * layer->block;
     (void)inputs;

@@ -391,9 +391,10 @@ def _packed(layer: Layer, *, group: int, block: int, form: WeightForm) -> tuple[
     matrix = layer.matrix
     if matrix is None:
         return (None if layer.sums is None else layer.sums.weights), 8
-    weights = pack(matrix, group=group, block=block, form=form)
     if form is not WeightForm.NIBBLES or layer.kind is not Kind.DENSE:
-        return weights, 8
+        return pack(matrix, group=group, block=block, form=form), 8
+    groups = -(-matrix.shape[1] // group) | 1  # odd
+    weights = pack(np.pad(matrix, ((0, 0), (0, groups * group - matrix.shape[1]))), group=group, block=block, form=form)
     # 16 times a sum has to fit in 32 bits as well.
     if weights.min() < -8 or weights.max() > 7 or matrix.shape[1] >= 2**16:  # noqa: PLR2004 - the ends of 4 bits
         return weights, 8

@@ -52,10 +52,15 @@ class Call(ctypes.Structure):
     kept: tuple[object, ...] = ()
     """What the addresses lead to."""
     _fields_: ClassVar = [
-        *((name, ctypes.c_void_p) for name in ("kernel", "model", "decoded", "images")),
+        *((name, ctypes.c_void_p) for name in ("kernel", "model", "images")),
         ("count", ctypes.c_size_t),
         *((name, ctypes.c_void_p) for name in ("scores", "answers", "scratch")),
+        *((name, ctypes.c_float) for name in ("step", "zero")),
     ]
+
+
+MOST_DIMENSIONS: Final = 5
+"""Of an array that the library takes or makes for Python."""
 
 
 class Single(ctypes.Structure):
@@ -66,11 +71,13 @@ class Single(ctypes.Structure):
     _fields_: ClassVar = [
         ("call", Call),
         ("otherwise", ctypes.py_object),
-        ("dimensions", ctypes.c_size_t),
-        ("shape", ctypes.c_ssize_t * 5),
+        ("taken", ctypes.c_void_p),
+        *((name, ctypes.c_size_t) for name in ("dimensions", "made_dimensions")),
+        *((name, ctypes.c_ssize_t * MOST_DIMENSIONS) for name in ("shape", "made_shape")),
         *((name, ctypes.c_void_p) for name in ("levels", "scales", "offsets")),
-        ("step", ctypes.c_float),
-        ("zero_point", ctypes.c_int32),
+        ("input_step", ctypes.c_float),
+        *((name, ctypes.c_int32) for name in ("input_zero_point", "made")),
+        *((name, ctypes.c_uint8) for name in ("lowest", "made_lowest")),
     ]
 
 
@@ -132,7 +139,7 @@ class PreparedModel:
         return int(copy.ctypes.data)
 
 
-ABI: Final = 15
+ABI: Final = 16
 """As in `library.c`."""
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""
@@ -158,7 +165,7 @@ class _PythonFacts(ctypes.Structure):
 
     _fields_: ClassVar = [
         ("head", ctypes.c_size_t),
-        *((name, ctypes.c_void_p) for name in ("array", "pixels", "numbers", "new_array", "call", "pointer")),
+        *((name, ctypes.c_void_p) for name in ("array", "new_array", "call", "pointer")),
     ]
 
 
@@ -180,9 +187,7 @@ class Library:
     """What the library points to."""
 
     def single(self, single: Single) -> Callable[[Any], Any]:
-        """Return a built-in function that answers one input, of `single.shape`, with a new array.
-
-        It is of uint8, or of float32 with `single.levels`.
+        """Return a built-in function that answers one input with a new array, both as `single` describes them.
 
         Anything else goes to `single.otherwise`. It takes half as long as a method of Python that calls by `ctypes`.
         """
@@ -240,8 +245,6 @@ def _python_facts() -> _PythonFacts | None:
     return _PythonFacts(
         head=object.__basicsize__,
         array=id(np.ndarray),
-        pixels=id(np.dtype(np.uint8)),
-        numbers=id(np.dtype(np.float32)),
         new_array=table[_NEW_ARRAY],
         call=_address("PyObject_CallOneArg"),
         pointer=_address("PyCapsule_GetPointer"),
