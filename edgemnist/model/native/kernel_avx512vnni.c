@@ -343,6 +343,34 @@ TARGET static void KERNEL(interleave)(const uint8_t *const *rows, size_t count, 
     }
 }
 
+#define PAIRS
+#define BOTH(a, b) _mm512_set1_epi32((int32_t)((uint32_t)(a) & 0xFFFFU) | (int32_t)((uint32_t)(b) << 16))
+
+/* A row of sums of two numbers each: vpmaddwd multiplies both. */
+TARGET static void KERNEL(add_pairs)(const edgemnist_layer *layer, const uint8_t *a, const uint8_t *b, size_t count,
+                                     uint8_t *outputs)
+{
+    const int32_t *const terms = layer->terms;
+    const __m512i wholes = BOTH(terms[1], terms[3]), parts = BOTH(terms[2], terms[4]), plus = _mm512_set1_epi32(terms[5]);
+    const __m128i down = _mm_cvtsi32_si128(terms[0]);
+    const __m256i low = _mm256_set1_epi8((char)layer->low), high = _mm256_set1_epi8((char)layer->high);
+    for (size_t i = 0; i < count; i += 32U) {
+        const __mmask32 there = count - i < 32U ? (1U << (count - i)) - 1U : UINT32_MAX;
+        const __m512i x = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(there, a + i));
+        const __m512i y = _mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8(there, b + i));
+        /* What is unpacked within quarters of a register is packed within them. */
+        __m512i pairs[2] = {_mm512_unpacklo_epi16(x, y), _mm512_unpackhi_epi16(x, y)};
+        for (unsigned half = 0; half < 2U; ++half) {
+            const __m512i part = _mm512_srai_epi32(_mm512_madd_epi16(pairs[half], parts), 15);
+            const __m512i value = _mm512_add_epi32(_mm512_madd_epi16(pairs[half], wholes), _mm512_add_epi32(part, plus));
+            pairs[half] = _mm512_sra_epi32(value, down);
+        }
+        const __m512i words = _mm512_max_epi16(_mm512_packs_epi32(pairs[0], pairs[1]), _mm512_setzero_si512());
+        const __m256i bytes = _mm512_cvtusepi16_epi8(words);
+        _mm256_mask_storeu_epi8(outputs + i, there, _mm256_min_epu8(_mm256_max_epu8(bytes, low), high));
+    }
+}
+
 #include "forward.h"
 
 const edgemnist_kernel edgemnist_avx512vnni = {

@@ -298,12 +298,18 @@ def _in_one_step(
     sums = terms[0].astype(np.int64)[:, None] + sign * terms[1].astype(np.int64)
     wanted = np.clip(multiply_rounding_twice(sums, multiplier, 31 - shift) + layer.zero_point, layer.low, layer.high)
     x, y = np.arange(256)[:, None], np.arange(256)
-    for down in range(24, 11, -1):
-        # In units of 2^-15 / 2^down: a term is number * factor * 2^SUM_BITS / 2^shift, and their sum is rescaled.
+
+    def factors_in(down: int) -> tuple[int, int]:
+        """Return both factors in units of 2^-15 / 2^down: a term is number * factor * 2^SUM_BITS / 2^shift."""
         first, second = (
             times * int(factor) * multiplier * 2 ** (SUM_BITS + down + 15) >> (less + shift)
             for times, (factor, less) in zip((1, sign), factors, strict=True)
         )
+        return first, second
+
+    # Those whose whole numbers have 16 bits come first: kernels multiply pairs of them.
+    for down in sorted(range(24, 11, -1), key=lambda down: max(map(abs, factors_in(down))) >> 30 > 0):
+        first, second = factors_in(down)
         plus = (layer.zero_point * 2 + 1 << down + 14) - zeros[0] * first - zeros[1] * second + 2**14 >> 15
         constants = down, first >> 15, first & 0x7FFF, second >> 15, second & 0x7FFF
         value = x * constants[1] + y * constants[3] + (x * constants[2] + y * constants[4] >> 15) + plus
@@ -311,7 +317,8 @@ def _in_one_step(
             # How far the sum may be moved, and must be, for every pair to come to what is wanted.
             least = int(np.max((wanted << down) - value, where=wanted > layer.low, initial=-(2**down)))
             most = int(np.min((wanted + 1 << down) - 1 - value, where=wanted < layer.high, initial=2**down))
-            return (*constants, plus + max(least, min(0, most))) if least <= most else None
+            if least <= most:
+                return (*constants, plus + max(least, min(0, most)))
     return None
 
 

@@ -259,12 +259,19 @@ static inline int32_t KERNEL(term)(const int32_t *terms, uint8_t number, int32_t
 }
 
 /* A sum or a difference of which Python has tried all pairs of numbers: a multiplication of each by a whole number and a
- * fraction of 2^15 comes to the same. `each` is a constant where this is inlined. */
+ * fraction of 2^15 comes to the same; KERNEL(add_pairs) where the whole numbers have 16 bits. `each` is a constant where
+ * this is inlined. */
 TARGET static inline void KERNEL(add_row)(const edgemnist_layer *layer, const uint8_t *a, const uint8_t *b, size_t each,
                                           size_t count, uint8_t *outputs)
 {
     const int32_t down = layer->terms[0], plus = layer->terms[5], low = layer->low, high = layer->high;
     const int32_t a_whole = layer->terms[1], a_part = layer->terms[2], b_whole = layer->terms[3], b_part = layer->terms[4];
+#ifdef PAIRS
+    if (each != 0U && a_whole == (int16_t)a_whole && b_whole == (int16_t)b_whole) {
+        KERNEL(add_pairs)(layer, a, b, count, outputs);
+        return;
+    }
+#endif
     for (size_t i = 0; i < count; ++i) {
         const int32_t x = a[i], y = b[i * each];
         const int32_t part = (x * a_part + y * b_part) >> 15;
