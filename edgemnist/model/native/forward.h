@@ -136,7 +136,13 @@ TARGET static void KERNEL(forward)(const edgemnist_model *model, const uint8_t *
         KERNEL(finish)(layer, outputs);
         inputs = outputs;
     }
+#ifdef EDGEMNIST_AMALGAMATION
+    for (size_t i = 0; i < model->classes; ++i) {
+        scores[i] = inputs[i];
+    }
+#else
     __builtin_memcpy(scores, inputs, model->classes);
+#endif
 }
 
 #ifndef EDGEMNIST_AMALGAMATION
