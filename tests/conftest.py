@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).parents[1]
 MNIST = Path(DATA or "not-given").resolve()
 """The full MNIST; a test that reads it is marked with `needs("EDGEMNIST_DATA")`."""
 
-LONGEST = ("test_named.py", "test_checkpoint.py", "test_kills.py", "test_blocks.py")
+LONGEST = ("test_named.py", "test_kills.py", "test_blocks.py")
 """Files that take minutes, with which `make test-all` begins."""
 LAST = "test_agreement.py"
 """A file of many short tests: whichever worker is done takes one, so that none is left alone with a long file."""

@@ -20,7 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 from edgemnist.app import COMMANDS, EARLIER, app
-from edgemnist.ground.results.bench import BenchResult, ScenariosResult
+from edgemnist.ground.results.bench import BenchResult
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.pipeline import TrainResult
 from edgemnist.ground.results.verify import VerifyResult
@@ -119,9 +119,9 @@ def test_json_puts_one_document_on_stdout_whatever_the_libraries_say(exports: Pa
         assert chatter not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["verify", "bench", "training", "scenarios", "manifest"])
+@pytest.mark.parametrize("name", ["verify", "bench", "training", "manifest"])
 def test_a_document_has_every_field_that_an_earlier_version_wrote(name: str) -> None:
-    kinds = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult, "scenarios": ScenariosResult}
+    kinds = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
     old = json.loads((OLD_EXPORTS / f"{name}.json").read_bytes())
     new = msgspec.to_builtins(msgspec.convert(old, kinds.get(name, Manifest)))
 
@@ -253,9 +253,6 @@ def test_a_signal_is_exit_130_and_leaves_the_artifacts_and_nothing_else(
     # ONNX Runtime leaves a file of its own, which it finds again.
     assert {one.name for one in temporary.iterdir()} <= {".ses"}
     assert {name: (exports / name).read_bytes() for name in finished} == before
-    if command[0] == "train":
-        # The finished model stays, and what was learned so far can be continued.
-        assert (exports / "checkpoint.npz").exists()
 
 
 def read_or_nothing(reader: int) -> bytes:

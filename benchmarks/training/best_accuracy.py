@@ -55,7 +55,7 @@ def main() -> None:
         for seed in range(options.seeds):
             place = options.work / f"{hidden}-{seed}"
             config = TrainConfig(recipe="best", hidden=(hidden,), seed=seed, teacher_seed=TEACHER_SEED)
-            trained = _finished(place) or train(dataset, config, place, resume=True, teachers=teachers)
+            trained = _finished(place) or train(dataset, config, place, teachers=teachers)
             runs.append(_measured(dataset, place, trained))
             print(runs[-1], flush=True)
     summary = {

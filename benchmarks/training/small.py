@@ -181,7 +181,7 @@ def trained(
     except (OSError, msgspec.MsgspecError):
         pass
     config = TrainConfig(recipe="best", network=network, seed=seed, teacher_seed=0, epochs=epochs)
-    result = train(held_out, config, place, resume=True, teachers=teachers)
+    result = train(held_out, config, place, teachers=teachers)
     print(f"{network}, seed {seed}: {result.test_accuracy:.4f} of the last {HELD_OUT:,}", flush=True)
     return result
 

@@ -60,7 +60,6 @@ def measure(exports: Path) -> dict[str, Any]:
     return {
         "images": result.images,
         "artifacts": len(result.artifacts),
-        "third_voter": result.vote is not None,
         "seconds": round(result.seconds, 2),
         "peak_rss_mb": None if peak is None else round(peak / 1e6),
         "tensorflow_loaded": "tensorflow" in sys.modules,

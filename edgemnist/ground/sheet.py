@@ -1,4 +1,4 @@
-"""Inputs as pictures to look at: sheets of captioned tiles, and rows of text."""
+"""Inputs as pictures to look at: sheets of tiles below headings, and rows of text."""
 
 from __future__ import annotations
 
@@ -29,14 +29,11 @@ TILE: Final = 84
 """Longer side of an image: small ones are shown larger by a whole number, and large ones smaller."""
 COLUMNS: Final = 10
 GAP: Final = 20
+ROW: Final = TILE + GAP
 MARGIN: Final = TILE // 3
 HEADING: Final = 52
 HEADING_SIZE: Final = 20
-ANSWER_SIZE: Final = 17
 DETAIL_SIZE: Final = 12
-CAPTION: Final = 46
-"""Height of the caption below an image."""
-FRAME: Final = 3
 MOST: Final = 120
 """Tiles drawn in a section: more than anybody looks at."""
 EACH: Final = 20
@@ -46,43 +43,23 @@ MOST_CLASSES: Final = 100
 FEW: Final = 32
 """Numbers up to which each of a row has a scale of its own, as different sensors have; more are one signal."""
 WIDTH: Final = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP
-_LONGEST_LABEL: Final = 6
-"""Letters of a class name in a caption: two fit below an image."""
 _LONGEST_HEADING: Final = 40
 """Letters of a class name in a heading."""
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
-    """An image with what is written below it."""
-
-    image: npt.NDArray[np.uint8]
-    """A picture, uint8 [H, W] or [H, W, C]."""
-    answer: str = ""
-    details: tuple[str, ...] = ()
-    """Smaller lines below the answer, at most two."""
-    color: Color | None = None
-    """Of a frame around the image, and none without."""
-
-
-@dataclass(frozen=True, eq=False)
 class Section:
-    """A heading and the tiles below it."""
+    """A heading and the images below it."""
 
     heading: tuple[tuple[str, Color], ...]
     """Words and their color; the first are larger."""
-    tiles: Sequence[Tile]
-    """Of which `MOST` are drawn."""
-
-    @property
-    def row(self) -> int:
-        """Height of a row of tiles in pixels."""
-        return TILE + GAP + CAPTION * any(tile.answer for tile in self.tiles)
+    images: Sequence[npt.NDArray[np.uint8]]
+    """Pictures, uint8 [H, W] or [H, W, C], of which `MOST` are drawn."""
 
     @property
     def height(self) -> int:
         """In pixels."""
-        return HEADING + math.ceil(min(len(self.tiles), MOST) / COLUMNS) * self.row
+        return HEADING + math.ceil(min(len(self.images), MOST) / COLUMNS) * ROW
 
 
 def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
@@ -101,29 +78,19 @@ def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
             font = small if place else ImageFont.load_default(HEADING_SIZE)
             draw.text((x, top + HEADING_SIZE), words, fill=color, font=font, anchor="ls")
             x += font.getlength(words) + GAP
-        for place, tile in enumerate(section.tiles[:MOST]):
+        for place, image in enumerate(section.images[:MOST]):
             row, column = divmod(place, COLUMNS)
-            left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * section.row
-            shown = _shown(tile.image)
+            left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * ROW
+            shown = _shown(image)
             sheet.paste(shown, (left + (TILE - shown.width) // 2, upper + (TILE - shown.height) // 2))
-            if tile.color is not None:
-                corners = left - FRAME, upper - FRAME, left + TILE + FRAME - 1, upper + TILE + FRAME - 1
-                draw.rectangle(corners, outline=tile.color, width=FRAME)
-            base = upper + TILE + FRAME
-            for number, words in enumerate((tile.answer, *tile.details)):
-                size, color = (DETAIL_SIZE, DETAIL) if number else (ANSWER_SIZE, TEXT)
-                base += size
-                middle = left + TILE // 2
-                draw.text((middle, base), words, fill=color, font=ImageFont.load_default(size), anchor="ms")
-                base += 2
         top += section.height
     return encoded(sheet)
 
 
-def short(label: int | str | None, longest: int = _LONGEST_LABEL) -> str:
-    """Return a class name as it fits into a caption."""
-    words = "none" if label is None else " ".join(str(label).split())
-    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+def _short(label: str) -> str:
+    """Return a class name as it fits into a heading."""
+    words = " ".join(label.split())
+    return words if len(words) <= _LONGEST_HEADING else f"{words[: _LONGEST_HEADING - 1]}…"
 
 
 def encoded(picture: Image.Image) -> bytes:
@@ -184,10 +151,10 @@ def strip_png(images: Sequence[Any]) -> bytes:
     inputs = inputs.astype(np.uint8 if inputs.dtype.kind in "iu" else np.float32)
     # All numbers on one axis: there may be a single row.
     ends = np.full((2, inputs.shape[-1]), [[inputs.min(initial=0)], [inputs.max(initial=0)]])
-    tiles = [Tile(picture) for picture in as_pictures(inputs, ends if inputs.ndim == 2 else None)]  # noqa: PLR2004 - [N, M]
-    shown = f", the first {MOST} are shown" if len(tiles) > MOST else ""
+    pictures = as_pictures(inputs, ends if inputs.ndim == 2 else None)  # noqa: PLR2004 - [N, M]
+    shown = f", the first {MOST} are shown" if len(pictures) > MOST else ""
     kind = "image" if inputs.dtype == np.uint8 else "row"
-    return sheet_png([Section(((count(len(tiles), kind) + shown, TEXT),), tiles)])
+    return sheet_png([Section(((count(len(pictures), kind) + shown, TEXT),), list(pictures))])
 
 
 def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequence[str]) -> bytes:
@@ -205,8 +172,8 @@ def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequ
     pictures = iter(as_pictures(inputs[np.concatenate(chosen)], inputs))
     sections = []
     for label, all_of_it, some in zip(labels, members, chosen, strict=False):
-        heading = (short(label, _LONGEST_HEADING), TEXT), (f"{len(all_of_it):,}", DETAIL)
-        sections.append(Section(heading, [Tile(next(pictures)) for _ in some]))
+        heading = (_short(label), TEXT), (f"{len(all_of_it):,}", DETAIL)
+        sections.append(Section(heading, [next(pictures) for _ in some]))
     more = f"The first {MOST_CLASSES:,} of {len(labels):,} classes." if len(labels) > MOST_CLASSES else ""
     return sheet_png(sections, more)
 

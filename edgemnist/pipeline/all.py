@@ -104,7 +104,7 @@ def run_pipeline(
         raise KeyboardInterrupt
     exported = export_model(export_config, dataset, exports, reporter)
     opened = Exports.open(exports)
-    verified = verify(opened, reporter=reporter, layers=True)
+    verified = verify(opened, reporter=reporter)
     opened.findings.save_verification(verified, reporter)
     benched = bench(opened, None, bench_config, reporter)
     opened.findings.save_bench(benched, reporter)

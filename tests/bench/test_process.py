@@ -16,7 +16,7 @@ import pytest
 from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import MeasurementError
 from edgemnist.pipeline.bench import run as process
-from edgemnist.pipeline.bench.protocol import ScenarioConfig, ScenarioReport, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.protocol import WorkerRequest
 from edgemnist.pipeline.bench.run import Measured
 from tests.patience import PATIENCE_S, comes_true
 
@@ -42,8 +42,8 @@ def request_(made_exports: Path, tmp_path: Path) -> WorkerRequest:
     )
 
 
-def measure(subject: str, request: WorkerRequest) -> Measured[WorkerReport]:
-    return process.measure(subject, request, WorkerReport)
+def measure(subject: str, request: WorkerRequest) -> Measured:
+    return process.measure(subject, request)
 
 
 def test_a_process_reports_what_it_measured(request_: WorkerRequest) -> None:
@@ -95,32 +95,27 @@ def test_what_libraries_write_never_reaches_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("name", ["offline", "server", "duty-cycle"])
-def test_a_disturbed_scenario_is_played_again_and_marked_in_the_end(name: str, request_: WorkerRequest) -> None:
-    rate = None if name == "offline" else 2_000.0
-    scenario = ScenarioConfig(name=name, rate=rate, p99_limit_ms=1e-6 if name == "server" else None)
-    asked = msgspec.structs.replace(request_, scenario=scenario)
+def test_a_disturbed_round_is_measured_again_and_marked_in_the_end(request_: WorkerRequest) -> None:
     # No machine adds the arrays in a nanosecond: held against that, every attempt is disturbed.
-    played = process.measure("tflite-int8", asked, ScenarioReport, repeats=1, quietest=1.0)
-    assert played.attempts == 2
-    assert any("fixed work took" in words for words in played.taints)
-    assert len(played.report.reference) == 2
-    assert all(100 < reference < 1_000_000 for reference in played.report.reference)
+    measured = process.measure("tflite-int8", request_, repeats=1, quietest=1.0)
+    assert measured.attempts == 2
+    assert any("fixed work took" in words for words in measured.taints)
+    assert len(measured.report.reference) == 2
+    assert all(100 < reference < 1_000_000 for reference in measured.report.reference)
 
 
 @linux_only
-def test_a_scenario_whose_queries_wait_for_other_processes_says_so(request_: WorkerRequest) -> None:
+def test_a_round_whose_calls_wait_for_other_processes_says_so(request_: WorkerRequest) -> None:
     hog = f"import os; os.sched_setaffinity(0, {request_.cpus}); print(flush=True)\nwhile True: pass"
-    scenario = ScenarioConfig(name="server", rate=2_000.0, p99_limit_ms=1e-6)
-    asked = msgspec.structs.replace(request_, scenario=scenario, samples=400)
+    asked = msgspec.structs.replace(request_, nanoseconds=200_000_000)
     with subprocess.Popen([sys.executable, "-c", hog], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None
             other.stdout.readline()
-            played = process.measure("tflite-int8", asked, ScenarioReport, repeats=0)
+            measured = process.measure("tflite-int8", asked, repeats=0)
         finally:
             other.kill()
-    assert any("other processes had the CPU" in words for words in played.taints)
+    assert any("other processes had the CPU" in words for words in measured.taints)
 
 
 def measuring_for(parent: int) -> list[int]:
@@ -163,8 +158,8 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
 def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tmp_path: Path) -> None:
     code = (
         "import sys, msgspec, edgemnist.pipeline.bench.run as p\n"
-        "from edgemnist.pipeline.bench.protocol import WorkerReport, WorkerRequest\n"
-        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest), WorkerReport)\n"
+        "from edgemnist.pipeline.bench.protocol import WorkerRequest\n"
+        "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest))\n"
     )
     request = tmp_path / "request.json"
     request.write_bytes(msgspec.json.encode(msgspec.structs.replace(request_, nanoseconds=3_600_000_000_000)))

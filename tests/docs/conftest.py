@@ -17,13 +17,13 @@ __all__ = ["board", "installed", "new_board", "new_bundle", "old_bundle", "servi
 
 @pytest.fixture(scope="session")
 def known_exports(made_exports: Path, shared_directory: Path) -> Path:
-    """Artifacts that have been trained, exported, verified layer by layer and measured. Read only."""
+    """Artifacts that have been trained, exported, verified and measured. Read only."""
     exports = shared_directory / "known"
     with FileLock(shared_directory / "known.lock"):
         if not (exports / BENCH_FILE).exists():
             shutil.copytree(made_exports, exports, dirs_exist_ok=True)
             bench = ["bench", "--no-keras", "--samples", "100", "--seconds", "0", "--rounds", "1", "--repeats", "0"]
-            for command in (["verify", "--layers"], bench):
+            for command in (["verify"], bench):
                 done = run_edgemnist(*command, "--exports", exports, cwd=shared_directory)
                 # A network this small may miss a gate, and that is worth showing, too.
                 assert done.returncode in {0, 1}, done.stderr

@@ -24,7 +24,6 @@ from edgemnist.model.runtimes.untrusted import AT_ONCE, DAMAGED, ENDLESS, LACKS_
 from edgemnist.pipeline.bench.config import BenchConfig, Subject
 from edgemnist.pipeline.bench.run import request_for, scratch_directory
 from edgemnist.pipeline.export.model import read_source
-from edgemnist.pipeline.verify.layers import compare_layers
 from tests.forking import LIMITS
 from tests.processes import begin_forking
 
@@ -344,15 +343,6 @@ from edgemnist.pipeline.bench.protocol import WorkerRequest
 from edgemnist.pipeline.bench.worker import get_ready
 print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
 """
-
-
-@pytest.mark.parametrize("hostile", ["quantized", "twin"])
-def test_both_files_are_tried_before_their_layers_are_looked_at(tmp_path: Path, hostile: str) -> None:
-    files = dict.fromkeys(("quantized", "twin"), REFERENCE)
-    files[hostile] = _crashing(tmp_path / "x.tflite")
-    quantized, twin = (file_model(str(one)) for one in files.values())
-    with pytest.raises(ArtifactError, match=CRASHES):
-        compare_layers(quantized, twin, Exports.open(reference_directory()).read_golden())
 
 
 @pytest.mark.parametrize("suffix", [".onnx", ".tflite", pytest.param(".c", marks=pytest.mark.needs("cc")), ".keras"])

@@ -136,7 +136,6 @@ def test_the_object_itself(state: State, directory: Path) -> None:
     [
         ["bench", NAME, "--no-keras", "--batch-size", "1", *QUICK],
         ["bench", NAME, NAME, "--pair", "--samples", "20", "--seconds", "0", "--rounds", "3", "--repeats", "0"],
-        ["bench", NAME, "--scenario", "single-stream", *QUICK],
         ["predict", "--index", "0", "--artifact", NAME],
         ["read", "PAGE", "--artifact", NAME],
         ["watch", "FOLDER", "--once", "--artifact", NAME],
@@ -228,7 +227,7 @@ def test_the_service_says_it_as_the_others_do(state: State, directory: Path, tmp
 
 @pytest.mark.all
 def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist: Run, page: Path) -> None:
-    for command in (["verify"], ["bench"], ["bench", "--scenario", "offline"], ["recommend"], ["report"], ["bundle"]):
+    for command in (["verify"], ["bench"], ["recommend"], ["report"], ["bundle"]):
         done = edgemnist(*command)
         assert done.returncode == 2, command
         assert "The export directory exports does not exist" in words(done.stderr)

@@ -121,7 +121,6 @@ def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_o
     exports = Exports.open(OLD_EXPORTS, notices)
     assert [(one.name, one.status) for one in exports.artifacts] == [(name, "current") for name in NAMES]
     assert not any(exports.findings.is_verified(name) for name in NAMES)
-    assert [one.scenario for one in exports.findings.scenarios] == ["single-stream"]
     training = exports.findings.training
     assert training is not None
     assert training.current
@@ -129,7 +128,7 @@ def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_o
     assert verified is not None
     again = f"run edgemnist verify --exports {OLD_EXPORTS}"
     assert verified.reason == f"{OLD_EXPORTS}: an earlier edgemnist judged it, or none: {again}"
-    assert [one.name for one in verified.result.layers] == ["tflite-int8"]
+    assert [one["name"] for one in verified.result.layers] == ["tflite-int8"]
     assert not exports.best().verified
     assert notices.messages == []
 

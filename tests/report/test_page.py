@@ -174,7 +174,7 @@ def test_what_nobody_has_found_out_yet_is_asked_for(exports: Path, browser: Chro
         (exports / name).unlink(missing_ok=True)
     result = write_report(Exports.open(exports))
     # The model is there, and a training would replace it.
-    assert result.missing == [f"edgemnist {words} --exports {exports}" for words in ("verify --layers", "bench")]
+    assert result.missing == [f"edgemnist {words} --exports {exports}" for words in ("verify", "bench")]
     look(browser, Path(result.file), "phone")
     assert console(browser) == []
     assert browser.find_element(By.TAG_NAME, "h1").text == "Not measured yet"

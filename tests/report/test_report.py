@@ -19,7 +19,7 @@ from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from tests.conftest import Run
 from tests.drift.making import add, after_a_week, bolder, images
-from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact
+from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
 
 def test_figures_of_a_file_that_has_changed_since_are_left_out(exports: Path) -> None:
@@ -37,26 +37,9 @@ def test_a_report_mixes_no_two_models(made_exports: Path, exports: Path) -> None
     facts = read_report_data(Exports.open(exports))
     assert facts.training is not None
     assert facts.training.hidden == [128]
-    assert (facts.golden, facts.verified, facts.advice, facts.scenarios) == (None, None, None, [])
+    assert (facts.golden, facts.verified, facts.advice) == (None, None, None)
     assert (facts.headline(), facts.missing()[0]) == ("Nothing to ship", f"edgemnist export --exports {exports}")
     assert "model.keras has changed since the export" in facts.warnings()[0]
-
-
-def test_where_the_error_comes_from_is_asked_for_unless_there_is_nothing_to_compare(
-    known_exports: Path, exports: Path
-) -> None:
-    found = Exports.open(known_exports).findings.verify
-    assert found is not None
-    assert "Where the error comes from" in html_page(read_report_data(Exports.open(known_exports)))
-    assert not any("verify --layers" in command for command in read_report_data(Exports.open(known_exports)).missing())
-    # What is there already would be kept.
-    (exports / "verify.json").unlink()
-    Exports.open(exports).findings.save_verification(msgspec.structs.replace(found.result, layers=[]))
-    assert f"edgemnist verify --layers --exports {exports}" in read_report_data(Exports.open(exports)).missing()
-    edit_manifest(
-        exports, lambda manifest: msgspec.structs.replace(manifest, artifacts=[manifest.artifact("tflite-int8")])
-    )
-    assert not [command for command in read_report_data(Exports.open(exports)).missing() if "verify" in command]
 
 
 def test_where_no_gate_is_known_to_be_passed_nothing_else_is_said(known_exports: Path) -> None:

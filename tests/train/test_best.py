@@ -69,7 +69,6 @@ def test_the_teacher_is_a_plain_keras_model_and_knows_more_than_the_student(best
     assert kinds == {"Reshape", "Conv2D", "Flatten", "Dense"}
     answers = predict_proba(teacher, dataset.test.images).argmax(axis=1)
     assert np.mean(answers == dataset.test.labels) > 0.9
-    assert not list(best[0].glob("*checkpoint*"))
 
 
 def test_a_teacher_that_fits_is_reused(
@@ -94,7 +93,7 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
     fewer = dataset.train.take(np.arange(len(dataset.train) - 1))
     longer = replace(taught, teacher=replace(taught.teacher, learning_rate=1e-3))
     names = {
-        teachers.files(recipe, split, classes=10, seed=seed)[0].name
+        teachers.file(recipe, split, classes=10, seed=seed)[0].name
         for recipe, split, seed in (
             (taught, dataset.train, 2),
             (taught, dataset.train, 3),
@@ -140,26 +139,10 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     assert {found.name: found.is_file() and found.read_bytes() for found in tmp_path.iterdir()} == {name: before}
 
 
-def test_a_teacher_whose_training_was_interrupted_goes_on_to_the_same_teacher(
-    best: Best, dataset: Dataset, quick_best: Recipe, tmp_path: Path
-) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        train(dataset, CONFIG, tmp_path, Listener(interrupt_after=2))
-    assert [path.name for path in tmp_path.iterdir()] == [f"{teacher_of(best).stem}.checkpoint.npz"]
-    listener = Listener()
-    Teachers(tmp_path).copies(
-        distillation(quick_best), dataset.train, classes=10, seed=2, resume=True, reporter=listener
-    )
-    assert listener.updates[0][0] == 2
-    assert (tmp_path / teacher_of(best).name).read_bytes() == teacher_of(best).read_bytes()
-
-
 def test_the_copies_go_from_the_images_as_they_are_to_ever_stronger_distortions(
     best: Best, dataset: Dataset, quick_best: Recipe
 ) -> None:
-    _, copies = Teachers(best[0]).copies(
-        distillation(quick_best), dataset.train, classes=10, seed=2, resume=False, reporter=SILENT
-    )
+    _, copies = Teachers(best[0]).copies(distillation(quick_best), dataset.train, classes=10, seed=2, reporter=SILENT)
     images = [np.asarray(copies.copy(number, 0).images) for number in range(copies.copies)]
     np.testing.assert_array_equal(images[0], dataset.train.images)
     changes = [np.abs(copy.astype(float) - dataset.train.images).mean() for copy in images]
@@ -171,12 +154,12 @@ def test_the_copies_go_from_the_images_as_they_are_to_ever_stronger_distortions(
         assert sum(np.array_equal(copy, one) for one in shown) == 1
 
 
-def test_copies_are_made_again_after_some_epochs_and_a_resumed_training_has_the_same_ones(
+def test_copies_are_made_again_after_some_epochs_and_another_training_has_the_same_ones(
     best: Best, dataset: Dataset, quick_best: Recipe
 ) -> None:
     def fresh_copies() -> AugmentedCopies:
         taught = replace(distillation(quick_best), uses=2)
-        return Teachers(best[0]).copies(taught, dataset.train, classes=10, seed=2, resume=False, reporter=SILENT)[1]
+        return Teachers(best[0]).copies(taught, dataset.train, classes=10, seed=2, reporter=SILENT)[1]
 
     copies = fresh_copies()
     # Copy 1 is renewed in the turns 1, 3 and 5, and the images as they are never.
@@ -185,9 +168,9 @@ def test_copies_are_made_again_after_some_epochs_and_a_resumed_training_has_the_
     assert alike == [False, True, False, True, False]
     assert all(np.array_equal(copies.copy(0, turn).images, dataset.train.images) for turn in range(6))
     answers = np.asarray(copies.copy(1, 5).targets)
-    resumed = fresh_copies().copy(1, 5)
-    np.testing.assert_array_equal(resumed.images, shown[5])
-    np.testing.assert_array_equal(resumed.targets, answers)
+    again = fresh_copies().copy(1, 5)
+    np.testing.assert_array_equal(again.images, shown[5])
+    np.testing.assert_array_equal(again.targets, answers)
 
 
 def test_noise_reaches_half_of_each_batch_and_keeps_to_its_limit() -> None:

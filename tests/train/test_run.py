@@ -1,6 +1,5 @@
 """What a training leaves in the export directory, and what it leaves alone."""
 
-import io
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,6 @@ from edgemnist.errors import ManifestError, StorageError, TrainingError
 from edgemnist.ground.formatting import percent
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import TrainResult
-from edgemnist.ground.sheet import CAPTION, GAP, HEADING, MARGIN, MOST, TILE
-from edgemnist.ground.sheet import COLUMNS as ACROSS
 from edgemnist.ground.storage import commit_files, sha256
 from edgemnist.model.exports.manifest import Artifact, TensorSpec, read_manifest, read_recorded
 from edgemnist.pipeline.data.dataset import Dataset, Split
@@ -29,13 +26,13 @@ from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.run import export_model
 from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.train.recipes import TrainConfig
-from edgemnist.pipeline.train.run import mistakes_png, train
+from edgemnist.pipeline.train.run import train
 from tests.conftest import REPOSITORY
 from tests.notices import Listener
 from tests.train.conftest import of
 
 SMALL = TrainConfig(recipe="baseline", hidden=(32,), epochs=2, seed=7)
-PICTURES = {"curves.png", "mistakes.png"}
+PICTURES = {"curves.png"}
 FILES = {"model.keras", "training.json", "manifest.json", "training-images.npy", "data-source.json"} | PICTURES
 
 Trained = tuple[Path, TrainResult, Listener]
@@ -103,7 +100,7 @@ def test_the_history_and_the_progress_tell_every_epoch(trained: Trained) -> None
 TRAIN_AGAIN = """
 import sys
 from pathlib import Path
-from edgemnist.pipeline.train.run import mistakes_png, train
+from edgemnist.pipeline.train.run import train
 from tests.conftest import REPOSITORY
 from tests.train.conftest import small_dataset
 from tests.train.test_run import SMALL
@@ -176,11 +173,20 @@ def test_ctrl_c_keeps_the_model_of_the_last_full_epoch_and_says_so(dataset: Data
     assert result.interrupted
     assert result.epochs == len(result.history) == 3
     assert result.test_accuracy > 0.5
-    assert listener.messages == [
-        "Interrupted after epoch 3 of 100: the model was saved as it is. Continue with --resume."
-    ]
+    assert listener.messages == ["Interrupted after epoch 3 of 100: the model was saved as it is."]
     assert keras.saving.load_model(tmp_path / "model.keras").count_params() == result.parameters
     assert read_result(TrainResult, (tmp_path / "training.json").read_bytes()).interrupted
+
+
+def test_an_unfinished_model_never_replaces_a_finished_one(trained: Trained, dataset: Dataset, tmp_path: Path) -> None:
+    commit_files(tmp_path, contents(trained[0]))
+    listener, other = Listener(interrupt_after=2), replace(SMALL, seed=5, epochs=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, other, tmp_path, listener)
+    assert "is still the earlier, finished model" in listener.messages[-1]
+    assert contents(tmp_path) == contents(trained[0])
+    assert not train(dataset, other, tmp_path).interrupted
+    assert sha256((tmp_path / "previous.keras").read_bytes()) == trained[1].sha256
 
 
 def test_one_that_ends_before_its_first_epoch_or_goes_astray_keeps_the_old_model(
@@ -250,27 +256,3 @@ def test_a_place_that_cannot_be_used_stops_the_training_before_it_starts(
         train(dataset, SMALL, exports, listener)
     assert listener.totals == []
     assert manifest is None or contents(exports) == {"manifest.json": manifest}
-
-
-def mistakes(test: Split, wrong: dict[int, float]) -> Image.Image:
-    """Return the sheet of answers that are right, but for some, by index, with how sure the wrong answer is."""
-    probabilities = np.zeros((len(test), 10), np.float32)
-    probabilities[np.arange(len(test)), test.labels] = 1
-    for index, confidence in wrong.items():
-        truth = int(test.labels[index])
-        probabilities[index, truth], probabilities[index, (truth + 1) % 10] = 1 - confidence, confidence
-    return Image.open(io.BytesIO(mistakes_png(test, probabilities, [*map(str, range(10))]))).convert("RGB")
-
-
-def test_the_sheet_shows_the_mistakes_and_the_most_confident_first(dataset: Dataset) -> None:
-    test, row = dataset.test, TILE + CAPTION + GAP
-    sheet = mistakes(test, {3: 0.6, 77: 0.9, 200: 0.7})
-    assert sheet.height == 2 * MARGIN + HEADING + row
-    for place, index in enumerate((77, 200, 3)):
-        left, top = MARGIN + place * (TILE + GAP), MARGIN + HEADING
-        tile = np.asarray(sheet.crop((left, top, left + TILE, top + TILE)))[:: (TILE // 28), :: (TILE // 28), 0]
-        np.testing.assert_array_equal(tile, test.images[index])
-
-    everything = dict.fromkeys(range(len(test)), 0.8)
-    for wrong, rows in ((everything, MOST // ACROSS), ({}, 0)):
-        assert mistakes(test, wrong).height == 2 * MARGIN + HEADING + rows * row

@@ -162,16 +162,6 @@ def transpose_hidden_weights(data: bytes) -> bytes:
     return _edit_tflite(data, edit)
 
 
-def widen_hidden_activations(data: bytes) -> bytes:
-    """Make the scale of the hidden activations 16 times what it should be: half of the bits are never used."""
-
-    def edit(model: Any) -> None:
-        hidden = _dense_layers(model)[-1][0]
-        hidden.quantization.scale = hidden.quantization.scale * np.float32(16)
-
-    return _edit_tflite(data, edit)
-
-
 def swapped(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the rows with 3 and 5 in each other's place."""
     order = np.arange(len(rows))

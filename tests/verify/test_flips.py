@@ -1,21 +1,16 @@
 """Every changed label is listed, with what became of it, and drawn."""
 
-import io
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
-from PIL import Image
 
-from edgemnist.ground.sheet import MOST
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind, list_flips
 from edgemnist.pipeline.verify.run import verify
-from edgemnist.pipeline.verify.written import flips_png
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
 
@@ -67,8 +62,7 @@ def test_a_broken_artifact_is_significantly_worse_and_confidences_that_mean_noth
     damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
     (unsure,) = verify(Exports.open(exports), ["tflite-int8"]).artifacts
     damage_artifact(exports, "tflite-int8", lambda _: damage.swap_tflite_outputs(whole))
-    result = verify(Exports.open(exports), ["tflite-int8"])
-    (bad,) = result.artifacts
+    (bad,) = verify(Exports.open(exports), ["tflite-int8"]).artifacts
     assert good.mcnemar_p is not None
     assert bad.mcnemar_p is not None
     assert good.mcnemar_p > 0.01
@@ -76,35 +70,3 @@ def test_a_broken_artifact_is_significantly_worse_and_confidences_that_mean_noth
     assert good.ece == pytest.approx(good.reference_ece, abs=0.02)
     assert unsure.accuracy == pytest.approx(good.accuracy, abs=0.02)
     assert (unsure.ece or 0) > 2 * (good.ece or 0)
-    # A sheet of thousands of flips stays small.
-    assert bad.flips > MOST
-    sheet = Image.open(io.BytesIO(flips_png(result, read_golden(exports, read_manifest(exports)).images)))
-    assert sheet.height < 3_000
-
-
-def test_the_sheet_has_a_tile_for_every_flip(made_exports: Path) -> None:
-    pack = read_golden(made_exports, read_manifest(made_exports))
-    result = verify(Exports.open(made_exports), ["tflite-int4"])
-    parity = result.artifacts[0]
-    assert parity.flips > 1
-    sheet = np.asarray(Image.open(io.BytesIO(flips_png(result, pack.images))).convert("RGB"))
-    for flip in parity.flipped[:MOST]:
-        # The image itself stands somewhere in the sheet, three times enlarged.
-        tile = np.repeat(np.repeat(pack.images[flip.index], 3, axis=0), 3, axis=1)
-        assert _contains(sheet[:, :, 0], tile)
-    fewer = msgspec.structs.replace(result, artifacts=[msgspec.structs.replace(parity, flipped=[])])
-    blank = np.asarray(Image.open(io.BytesIO(flips_png(fewer, pack.images))).convert("RGB"))
-    assert blank.shape[0] < sheet.shape[0]
-
-
-def _contains(
-    sheet: np.ndarray[tuple[int, int], np.dtype[np.uint8]], tile: np.ndarray[tuple[int, int], np.dtype[np.uint8]]
-) -> bool:
-    height, width = tile.shape
-    first = tile[height // 2]
-    rows = np.lib.stride_tricks.sliding_window_view(sheet, width, axis=1)
-    for top, left in np.argwhere(np.all(rows == first, axis=2)):
-        start = top - height // 2
-        if start >= 0 and np.array_equal(sheet[start : start + height, left : left + width], tile):
-            return True
-    return False

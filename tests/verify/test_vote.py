@@ -1,7 +1,6 @@
-"""Where runtimes disagree, the report names the one that is wrong."""
+"""A runtime is compared with the integer reference of its file, and with itself on the exporting machine."""
 
 import dataclasses
-from itertools import permutations
 from pathlib import Path
 
 import msgspec
@@ -17,39 +16,9 @@ from edgemnist.model.native.classifier import read_network_file
 from edgemnist.model.native.webassembly import About
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.verify.gate import GATES
-from edgemnist.pipeline.verify.run import verify
-from edgemnist.pipeline.verify.vote import Ballot, count_votes, integer_answers, replay
+from edgemnist.pipeline.verify.vote import integer_answers, replay
 from tests.notices import Notices
 from tests.verify.gates import missed_replay
-
-
-def ballots(**labels: list[int]) -> list[Ballot]:
-    return [Ballot("x-int8", name, np.array(found)) for name, found in labels.items()]
-
-
-@pytest.mark.parametrize(
-    ("labels", "alone", "agreed", "undecided", "odd"),
-    [
-        ({"a": [1, 2, 3, 4, 5], "b": [1, 2, 9, 4, 6], "c": [1, 7, 9, 4, 8]}, [1, 0, 1], 2, 1, None),
-        ({"a": [1, 2, 3], "b": [1, 2, 3], "c": [1, 5, 3]}, [0, 0, 1], 2, 0, "c"),
-        # Of two that stand alone equally often none is the odd one out.
-        ({"a": [1, 2, 3], "b": [1, 9, 3], "c": [1, 2, 8], "d": [1, 2, 3]}, [0, 1, 1, 0], 1, 0, None),
-        # Who disagrees with others that disagree does not stand alone.
-        ({"a": [9], "b": [1], "c": [1], "d": [9]}, [0, 0, 0, 0], 0, 1, None),
-    ],
-)
-def test_the_odd_one_out_is_who_stands_alone_most_often(
-    labels: dict[str, list[int]], alone: list[int], agreed: int, undecided: int, odd: str | None
-) -> None:
-    for order in permutations(labels):
-        vote = count_votes(ballots(**{name: labels[name] for name in order}))
-        assert vote is not None
-        assert {voter.runtime: voter.alone for voter in vote.voters} == dict(zip(labels, alone, strict=True))
-        assert {voter.artifact for voter in vote.voters} == {"x-int8"}
-        assert (vote.agreed, vote.undecided) == (agreed, undecided)
-        assert vote.odd_one_out == (None if odd is None else f"{odd} (x-int8)")
-    # Two cannot tell which of them is wrong.
-    assert count_votes(ballots(a=[1], b=[2])) is None
 
 
 def test_an_answer_at_the_very_limit_of_the_gate_passes() -> None:
@@ -173,16 +142,3 @@ def test_each_verdict_on_a_replay(
     assert (found.verdict, found.differing, found.flips) == (verdict, images, 0)
     assert found.beyond_rounding == (images if verdict == "drift" else 0)
     assert found.max_steps == (None if scale is None else round(off / scale))
-
-
-def test_runtimes_of_two_files_never_vote_on_one_another(made_exports: Path) -> None:
-    result = verify(Exports.open(made_exports), ["tflite-int8", "onnx-int8"])
-    assert result.vote is None, "LiteRT and the integer reference read one file, ONNX Runtime another"
-    check = next(parity.integer for parity in result.artifacts if parity.name == "tflite-int8")
-    assert check is not None
-    assert check.max_abs_diff <= 1 / 256
-    assert check.flips == 0
-    other = Ballot("y-int8", "d", np.array([9, 9]))
-    vote = count_votes([other, *ballots(a=[1, 2], b=[1, 2], c=[1, 5]), *ballots(a=[1, 2])])
-    assert vote is not None
-    assert [(one.artifact, one.runtime) for one in vote.voters] == [("x-int8", name) for name in "abc"]

@@ -8,7 +8,7 @@ import msgspec
 
 from edgemnist.errors import EXIT_BAD_INPUT, EdgemnistError, explained
 from edgemnist.ground.results import Part, Result
-from edgemnist.ground.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.ground.results.bench import BenchResult, Latency
 from edgemnist.ground.results.verdict import Verdict
 from edgemnist.ground.results.verify import ArtifactParity
 
@@ -256,8 +256,8 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     """The directory of the releases, if others than its owner can write to it."""
 
 
-class BoardRow(Part, frozen=True, kw_only=True):
-    """A board that was asked to measure something."""
+class BenchOnBoard(Part, frozen=True, kw_only=True):
+    """What a board measured, or why it did not."""
 
     host: str
     release: str | None = None
@@ -265,11 +265,6 @@ class BoardRow(Part, frozen=True, kw_only=True):
     """What the firmware reported right after: `under-voltage`, `throttled` …; such figures are too slow."""
     fault: Fault | None = None
     """Why it did not measure."""
-
-
-class BenchOnBoard(BoardRow, frozen=True, kw_only=True):
-    """What a board measured, or why it did not."""
-
     result: BenchResult | None = None
     """None if there is a fault."""
 
@@ -278,16 +273,3 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     """`edgemnist bench --on HOST`."""
 
     boards: list[BenchOnBoard]
-
-
-class ScenarioOnBoard(BoardRow, frozen=True, kw_only=True):
-    """What a board measured in a scenario, or why it did not."""
-
-    result: ScenarioResult | None = None
-    """None if there is a fault."""
-
-
-class FleetScenarioResult(Result, frozen=True, kw_only=True):
-    """`edgemnist bench --scenario NAME --on HOST`."""
-
-    boards: list[ScenarioOnBoard]

@@ -231,64 +231,6 @@ class Unusable(Part, frozen=True, kw_only=True):
         return UNKNOWN if self.status == NOT_RUN else MISSED
 
 
-class Voter(Part, frozen=True, kw_only=True):
-    """One of several models that answer for int8."""
-
-    artifact: str
-    runtime: str
-    alone: int
-    """Images on which all others agree on another label."""
-
-
-class Vote(Part, frozen=True, kw_only=True):
-    """What the int8 voters say about each image: two runtimes that disagree cannot tell which of them is wrong."""
-
-    voters: list[Voter]
-    agreed: int
-    """Images on which all give the same label."""
-    undecided: int
-    """Images on which they split in any way other than all against one."""
-    odd_one_out: str | None
-    """`<runtime> (<artifact>)` of the voter that stands alone most often; None if there is no such one."""
-
-
-class LayerError(Part, frozen=True, kw_only=True):
-    """What quantization did to the output of one layer, over all evaluation images."""
-
-    layer: int
-    """From 1, counting only operators that compute: neither reshaping nor conversion of types."""
-    operator: str
-    """As in the TFLite schema, such as `FULLY_CONNECTED`."""
-    tensor: str
-    """Name of the output in the quantized file."""
-    sqnr_db: float | None
-    """Signal-to-quantization-noise ratio in dB of everything up to here; None where nothing differs."""
-    cosine: float
-    """Cosine of the two outputs, each as one long vector: 1 where they point the same way."""
-    range_sqnr_db: float | None
-    """The same ratio where the float model's output is only put into this tensor's scale and back: what its calibration
-    costs by itself. None where nothing differs, or where the tensor stays float."""
-    clipped: float
-    """Share of the float model's values that lie outside what this tensor can hold, 0 to 1."""
-    weight_sqnr_db: float | None
-    """The same ratio for the layer's weights; None if there are none, or where nothing differs."""
-
-
-class ArtifactLayers(Part, frozen=True, kw_only=True):
-    """`edgemnist verify --layers`, for one artifact."""
-
-    name: str
-    reference: str
-    """The float artifact whose layers it is compared with."""
-    images: int
-    layers: list[LayerError]
-    hurt: int | None
-    """The layer whose calibration costs too much, see `edgemnist.pipeline.verify.layers`; None where none does."""
-    sha256: str = ""
-    reference_sha256: str = ""
-    """Of both files: the figures hold for these files only."""
-
-
 class RoundingRule(IntegerCheck, frozen=True, kw_only=True):
     """One model's answers against those of the integer reference, computed under one rounding rule."""
 
@@ -359,14 +301,13 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     seconds: float
     reference: str = KERAS_MODEL
     """What the artifacts were compared with: the Keras model, or the file that `--reference` named."""
-    vote: Vote | None = None
-    """None unless three runtimes answered with one int8 file."""
-    layers: list[ArtifactLayers] = msgspec.field(default_factory=list)
-    """Only with `--layers`."""
+    vote: dict[str, Any] | None = None
+    layers: list[dict[str, Any]] = msgspec.field(default_factory=list)
+    """Which runtime stood alone, and errors by layer: only an earlier edgemnist found these."""
     rounding: list[ModelRounding] = msgspec.field(default_factory=list)
     """Only with `--rounding`."""
     flip_sheet: str | None = None
-    """The PNG that `--sheet` wrote."""
+    """A picture of the flips, which only an earlier edgemnist wrote."""
     warnings: list[str] = msgspec.field(default_factory=list)
     """Reasons not to rely on the figures, in words: a reference that only guesses, data from another source."""
     input: InputSpec | UnsetType = UNSET

@@ -164,7 +164,7 @@ class Exports:
 
     @cached_property
     def findings(self) -> Findings:
-        """The findings of `verify`, `bench` and `scenario` about these files."""
+        """The findings of `verify` and `bench` about these files."""
         return Findings(self)
 
     @cached_property

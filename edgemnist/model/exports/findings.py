@@ -1,7 +1,7 @@
 """Findings of the commands about an export directory, kept beside its manifest for later commands.
 
-`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts only for the very files that it is
-about, which it names by their hashes.
+`verify.json`, `bench.json` and `training.json`: each counts only for the very files that it is about, which it names
+by their hashes.
 """
 
 from __future__ import annotations
@@ -19,15 +19,7 @@ from edgemnist.board.machine import identity_of, machine_identity
 from edgemnist.errors import ManifestError, StorageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results import Result, ResultT
-from edgemnist.ground.results.bench import (
-    KERAS,
-    BenchResult,
-    Latency,
-    ScenarioResult,
-    ScenarioRun,
-    ScenariosResult,
-    with_speedups,
-)
+from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, with_speedups
 from edgemnist.ground.results.verdict import UNKNOWN, listed
 from edgemnist.ground.results.verify import ArtifactParity, VerifyResult, verdict_on
 from edgemnist.ground.storage import write_file
@@ -45,16 +37,10 @@ BETTER: Final = 2
 """An earlier measurement is the better one if it has at least this many times the calls of a later one."""
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
-SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 
-_COMMANDS = {
-    VERIFY_FILE: "verify",
-    BENCH_FILE: "bench",
-    SCENARIOS_FILE: "bench --scenario NAME",
-    TRAINING_FILE: "train",
-}
-_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
+_COMMANDS = {VERIFY_FILE: "verify", BENCH_FILE: "bench", TRAINING_FILE: "train"}
+_Row = TypeVar("_Row", ArtifactParity, Latency)
 _key = attrgetter("name", "runtime", "threads")
 """What is measured is one figure by these."""
 
@@ -113,11 +99,6 @@ class Findings:
         return Finding(msgspec.structs.replace(saved, results=rows), reason)
 
     @cached_property
-    def scenarios(self) -> list[ScenarioResult]:
-        """The findings of `edgemnist bench --scenario` about the artifacts that are there now."""
-        return self._played(self._read(SCENARIOS_FILE, ScenariosResult))
-
-    @cached_property
     def training(self) -> Finding[TrainResult] | None:
         """The findings of `edgemnist train`; None if the model comes from elsewhere."""
         from edgemnist.ground.results.pipeline import TrainResult
@@ -152,15 +133,9 @@ class Findings:
         """
         earlier = self._earlier(VERIFY_FILE, VerifyResult, reporter)
         if earlier is not None and (earlier.model_sha256, earlier.data) == (result.model_sha256, result.data):
-            new, compared = {row.name for row in result.artifacts}, {one.name for one in result.layers}
+            new = {row.name for row in result.artifacts}
             held = [row for row in self._of_files(earlier.artifacts) if self._here(row) is row and row.name not in new]
-            merged = msgspec.structs.replace(
-                result,
-                artifacts=[*held, *result.artifacts],
-                layers=[*(one for one in earlier.layers if one.name not in compared), *result.layers],
-                # One voter alone says nothing about the others, whose files are as they were.
-                vote=result.vote or earlier.vote,
-            )
+            merged = msgspec.structs.replace(result, artifacts=[*held, *result.artifacts])
             # What is outdated has been verified, too, though its row does not count.
             verdict = verdict_on(merged.artifacts, result.unusable)
             result = msgspec.structs.replace(self._verified(merged), verdict=verdict, passed=verdict.passed)
@@ -180,21 +155,6 @@ class Findings:
             rows = _merged_latencies(self._of_files(earlier.results), result.results, reporter)
             result = msgspec.structs.replace(result, results=rows)
         return self._write(BENCH_FILE, result, reporter)
-
-    def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, without raw samples, and return whether that was possible; if not, a notice says so.
-
-        It replaces the same scenario with the same setting; models that were not played this time keep their
-        figures, as long as they are of the same files and the same host.
-        """
-        earlier = self._played(self._earlier(SCENARIOS_FILE, ScenariosResult, reporter))
-        scenarios = {_setting(one): one for one in earlier}
-        before = scenarios.get(_setting(result))
-        if before is not None and before.host == result.host:
-            rows = {_key(one): one for one in [*before.results, *result.results]}
-            result = msgspec.structs.replace(result, results=list(rows.values()))
-        scenarios[_setting(result)] = without_samples(result)
-        return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
 
     def _here(self, row: ArtifactParity) -> ArtifactParity:
         """Return a row as it is if its verdict holds here and now, and else with an unknown one."""
@@ -237,24 +197,10 @@ class Findings:
 
     def _verified(self, result: VerifyResult) -> VerifyResult:
         """Return the part of a result about the artifacts that are there, in their order."""
-        hashes, order = self._hashes, list(self._hashes)
+        order = list(self._hashes)
         rows = self._of_files(result.artifacts)
         rows.sort(key=lambda row: order.index(split_name(row.name)[0]))
-        layers = [
-            one
-            for one in result.layers
-            if (hashes.get(one.name), hashes.get(one.reference)) == (one.sha256, one.reference_sha256)
-        ]
-        voters = {voter.artifact for voter in result.vote.voters} if result.vote else set()
-        # An earlier edgemnist had the runtimes of two files vote on one another.
-        known = len(voters) == 1 and voters <= {split_name(row.name)[0] for row in rows}
-        return msgspec.structs.replace(result, artifacts=rows, layers=layers, vote=result.vote if known else None)
-
-    def _played(self, saved: ScenariosResult | None) -> list[ScenarioResult]:
-        """Return the findings about the artifacts that are there, without scenarios in which none was played."""
-        scenarios = saved.scenarios if saved is not None else ()
-        played = [msgspec.structs.replace(one, results=self._of_files(one.results)) for one in scenarios]
-        return [one for one in played if one.results]
+        return msgspec.structs.replace(result, artifacts=rows)
 
     def _read(self, name: str, kind: type[ResultT]) -> ResultT | None:
         again = self._exports.command(_COMMANDS[name])
@@ -276,7 +222,7 @@ class Findings:
         except StorageError as error:
             reporter.notice(f"{name} was not saved: {error.message}.")
             return False
-        for cached in ("verify", "bench", "scenarios", "training"):
+        for cached in ("verify", "bench", "training"):
             self.__dict__.pop(cached, None)
         return True
 
@@ -311,20 +257,6 @@ def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Repo
         else:
             merged[_key(row)] = row
     return with_speedups(list(merged.values()))
-
-
-def _setting(result: ScenarioResult) -> tuple[str, float | None]:
-    """Return the setting that tells a scenario from others: two limits, or two duty-cycle rates, are two questions."""
-    return result.scenario, result.p99_limit_us or result.rate
-
-
-def without_samples(result: ScenarioResult) -> ScenarioResult:
-    """Return a result without its raw samples, of which there may be millions."""
-    rows = [
-        msgspec.structs.replace(row, points=[msgspec.structs.replace(point, samples_us=None) for point in row.points])
-        for row in result.results
-    ]
-    return msgspec.structs.replace(result, results=rows)
 
 
 def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:

@@ -1,4 +1,4 @@
-"""A NumPy reference of full-int8 TFLite graphs: the third voter where two runtimes disagree.
+"""A NumPy reference of full-int8 TFLite graphs: what says who is wrong where two runtimes disagree.
 
 Written from TFLite's 8-bit quantization specification (https://ai.google.dev/edge/litert/models/quantization_spec)
 and the arithmetic of its reference kernels, which it equals bit for bit; LiteRT's optimized ones differ by one step in

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Final, Generic, TypeVar
+from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -50,14 +50,7 @@ from edgemnist.pipeline.bench.baseline import (
     slowdown,
 )
 from edgemnist.pipeline.bench.config import KERAS_RUNTIMES, NULL, BenchConfig, Subject
-from edgemnist.pipeline.bench.protocol import (
-    Failure,
-    Outcome,
-    ScenarioConfig,
-    ScenarioReport,
-    WorkerReport,
-    WorkerRequest,
-)
+from edgemnist.pipeline.bench.protocol import Failure, Outcome, WorkerReport, WorkerRequest
 from edgemnist.pipeline.bench.quality import (
     call_steps,
     histogram,
@@ -79,14 +72,12 @@ _SIGNALS = {
 # -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
 _COMMAND: Final = [sys.executable, "-P", "-m", "edgemnist.pipeline.bench.worker"]
 
-ReportT = TypeVar("ReportT", bound=WorkerReport | ScenarioReport)
-
 
 @dataclass(frozen=True, kw_only=True)
-class Measured(Generic[ReportT]):
+class Measured:
     """What a process reported, and what was seen from outside."""
 
-    report: ReportT
+    report: WorkerReport
     cold_start: int
     """Nanoseconds from before the process was started to its first answer."""
     attempts: int
@@ -95,17 +86,15 @@ class Measured(Generic[ReportT]):
     """What disturbed the last attempt, in words."""
 
 
-def measure(
-    subject: str, request: WorkerRequest, kind: type[ReportT], *, repeats: int = 0, quietest: float | None = None
-) -> Measured[ReportT]:
+def measure(subject: str, request: WorkerRequest, *, repeats: int = 0, quietest: float | None = None) -> Measured:
     """Measure in a fresh process, and again while something disturbs it, up to `repeats` times; the last one counts.
 
-    `subject` is what errors call it, `kind` what the request is answered with, and `quietest` the shortest time that
-    the fixed work has taken so far, in nanoseconds; the calm end of a report counts, too. Raises MeasurementError where
-    the process could not measure, or died.
+    `subject` is what errors call it, and `quietest` the shortest time that the fixed work has taken so far, in
+    nanoseconds; the calm end of a report counts, too. Raises MeasurementError where the process could not measure, or
+    died.
     """
     for attempt in itertools.count(1):
-        report, started = _run_worker(subject, request, kind)
+        report, started = _run_worker(subject, request)
         calmest = quieter(report.reference, quietest)
         found = (*taints(report.watch), *slowness_taints(report.reference, calmest))
         if not found or attempt > repeats:
@@ -113,7 +102,7 @@ def measure(
     return Measured(report=report, cold_start=report.answered_at - started, attempts=attempt, taints=found)
 
 
-def _run_worker(subject: str, request: WorkerRequest, kind: type[ReportT]) -> tuple[ReportT, int]:
+def _run_worker(subject: str, request: WorkerRequest) -> tuple[WorkerReport, int]:
     """Return what a fresh process reports, and when it was started."""
     with tempfile.TemporaryFile() as log:
         started = time.perf_counter_ns()
@@ -134,8 +123,6 @@ def _run_worker(subject: str, request: WorkerRequest, kind: type[ReportT]) -> tu
     report.unlink()
     if isinstance(outcome, Failure):
         raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
-    if not isinstance(outcome, kind):
-        raise TypeError(f"the process for {subject} answered with a {type(outcome).__name__}")
     return outcome, started
 
 
@@ -193,7 +180,7 @@ def bench(
     config = config or BenchConfig()
     subjects = choose_subjects(exports, names, config, reporter)
     images = bench_inputs(exports, subjects, data, reporter)
-    measured = measure_all([NULL, *subjects], images, config, WorkerReport, reporter)
+    measured = measure_all([NULL, *subjects], images, config, reporter)
     host = host_facts()
     results = [latency(subject, measured[subject.key], config) for subject in subjects]
     spec = next((one.model.spec for one in subjects if one.model.spec is not None), default_input())
@@ -359,24 +346,20 @@ def measure_all(
     subjects: Sequence[Subject],
     images: Sequence[Images],
     config: BenchConfig,
-    kind: type[ReportT],
     reporter: Reporter = SILENT,
-    *,
-    scenario: ScenarioConfig | None = None,
-) -> dict[str, list[Measured[ReportT]]]:
+) -> dict[str, list[Measured]]:
     """Return what was measured by `Subject.key`, one item a round; `images` are of `bench_inputs`.
 
-    `kind` is what processes report, a `ScenarioReport` where they play a scenario. Raises MeasurementError where one
-    dies.
+    Raises MeasurementError where a process dies.
     """
-    measured: dict[str, list[Measured[ReportT]]] = {subject.key: [] for subject in subjects}
+    measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
     turns = [turn for turn in interleave(subjects, config.rounds) if takes_part(*turn, config.rounds)]
     quietest: float | None = None
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
         for done, (number, subject) in enumerate(turns):
             task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
-            request = request_for(subject, config, scratch, scenario)
-            block = measure(subject.key, request, kind, repeats=config.repeats, quietest=quietest)
+            request = request_for(subject, config, scratch)
+            block = measure(subject.key, request, repeats=config.repeats, quietest=quietest)
             measured[subject.key].append(block)
             quietest = quieter(block.report.reference, quietest)
     return measured
@@ -407,9 +390,7 @@ def _inputs_file(shape: Sequence[int], dtype: str) -> str:
     return f"{'x'.join(map(str, shape))}-{dtype}.npy"
 
 
-def request_for(
-    subject: Subject, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
-) -> WorkerRequest:
+def request_for(subject: Subject, config: BenchConfig, scratch: Path) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
 
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
@@ -424,13 +405,11 @@ def request_for(
         threads=subject.threads,
         cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
         images=str(images if images.exists() else scratch / IMAGES_FILE),
-        # A scenario has one round.
-        samples=config.samples_a_round if scenario is None else config.samples,
-        nanoseconds=config.nanoseconds_a_round if scenario is None else round(1e9 * config.seconds),
+        samples=config.samples_a_round,
+        nanoseconds=config.nanoseconds_a_round,
         batch_size=config.batch_size,
         batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         most=_most_at_once(subject.model),
-        scenario=scenario,
         report=str(scratch / "report.json"),
     )
 
@@ -442,7 +421,7 @@ def spread(images: Images, count: int) -> Images:
     return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
 
 
-def latency(subject: Subject, rounds: Sequence[Measured[WorkerReport]], config: BenchConfig) -> Latency:
+def latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig) -> Latency:
     """Return the figures of what was measured."""
     samples = [one.report.samples for one in rounds]
     single = summarise(samples)
@@ -468,7 +447,7 @@ def latency(subject: Subject, rounds: Sequence[Measured[WorkerReport]], config: 
     )
 
 
-def _block(measured: Measured[WorkerReport]) -> Block:
+def _block(measured: Measured) -> Block:
     after = measured.report.watch.after
     return Block(
         samples=len(measured.report.samples),
@@ -483,7 +462,7 @@ def _block(measured: Measured[WorkerReport]) -> Block:
 
 def in_microseconds(
     subjects: Sequence[Subject],
-    measured: Mapping[str, Sequence[Measured[WorkerReport]]],
+    measured: Mapping[str, Sequence[Measured]],
     series: Callable[[WorkerReport], Sequence[int]],
 ) -> dict[str, list[list[float]]]:
     """Return one series of each round, such as its samples, by `Subject.key`."""
@@ -528,7 +507,7 @@ def compare_models(
         # A file against itself shows how large the noise is.
         theirs = replace(theirs, model=replace(theirs.model, artifact=f"{theirs.model.artifact} again"))
     sides = (ours, theirs)
-    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, WorkerReport, reporter)
+    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, reporter)
     first, second = (latency(side, measured[side.key], config) for side in sides)
     samples = in_microseconds(sides, measured, lambda report: report.samples)
     ratio = None

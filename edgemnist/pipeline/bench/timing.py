@@ -1,4 +1,4 @@
-"""The timed loop, and scenarios as loops around a classifier, in the process that measures.
+"""The timed loop, and the fixed work that tells the speed of the machine, in the process that measures.
 
 NumPy is imported only once that process has been pinned.
 """
@@ -9,13 +9,8 @@ import itertools
 import statistics
 import time
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final
-
-from edgemnist.pipeline.bench.protocol import Trial
-
-if TYPE_CHECKING:
-    from edgemnist.ground.arrays import Images
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 
 def timed_calls(
@@ -67,137 +62,5 @@ def time_fixed_work() -> float:
     return statistics.median(timed_calls(add, [None], samples=CALLS, nanoseconds=NANOSECONDS))
 
 
-SEED: Final = 0
-BATCH_SIZES: Final = tuple(2**power for power in range(11))
 BATCHES: Final = 5
-"""Timed batches of each size, at the least."""
-QUERIES: Final = (1_000, 20_000)
-"""Least and most queries of a trial: the 99th percentile needs the one, a search the other."""
-LEAST_CALLS: Final = 10
-"""Of a duty cycle, however slow."""
-TRIAL_SECONDS: Final = 0.25
-SEARCH_STEPS: Final = 8
-SEARCH_RANGE: Final = 100.0
-"""The search starts at this part of what calls without a pause achieve: 8 steps then end within 2 %."""
-SPIN_NS: Final = 1_000_000
-"""How long before its time a sleep ends, at the least: what the kernel's timers are late by is spent in a loop."""
-
-Ask = Callable[[Any], object]
-Sleep = Callable[[float], None]
-
-
-def offline(ask: Ask, images: Images, nanoseconds: int, sizes: Sequence[int] = BATCH_SIZES) -> list[Trial]:
-    """Time batches of each size, made of `images`, [N, ...], over and over, for `nanoseconds` in all."""
-    import numpy as np
-
-    trials = []
-    for size in sizes:
-        batch = np.resize(images, (size, *images.shape[1:]))
-        ask(batch)
-        taken = timed_calls(ask, [batch], samples=BATCHES, nanoseconds=nanoseconds // len(sizes))
-        trials.append(Trial(setting=size, samples=list(taken)))
-    return trials
-
-
-def server(
-    ask: Ask,
-    single: Sequence[Images],
-    typical: float,
-    *,
-    rate: float | None,
-    limit_us: float,
-    samples: int,
-    nanoseconds: int,
-    sleep: Sleep = time.sleep,
-) -> list[Trial]:
-    """Try the rate that was asked for, and then search the highest that holds the limit of the 99th percentile.
-
-    `typical` is what a call takes without a pause, in nanoseconds; `samples` and `nanoseconds` are those of the trial
-    at `rate`, at the least. The search halves the range on a logarithmic scale; all its trials are returned, in their
-    order.
-    """
-    import numpy as np
-
-    trials = []
-    if rate is not None:
-        queries = calls_for(rate, typical, samples, nanoseconds)
-        trials.append(Trial(setting=rate, samples=answer_poisson(ask, single, rate, queries, SEED, sleep=sleep)))
-    high = 1e9 / typical
-    low = high / SEARCH_RANGE
-    rate = low
-    for step in range(SEARCH_STEPS + 1):
-        queries = min(max(round(rate * TRIAL_SECONDS), QUERIES[0]), QUERIES[1])
-        taken = answer_poisson(ask, single, rate, queries, SEED + step, sleep=sleep)
-        trials.append(Trial(setting=rate, samples=taken))
-        if np.percentile(taken, 99) <= 1e3 * limit_us:
-            low = rate
-        elif step == 0:
-            break
-        else:
-            high = rate
-        rate = (low * high) ** 0.5
-    return trials
-
-
-def calls_for(rate: float, typical: float, samples: int, nanoseconds: int) -> int:
-    """Return how many calls at `rate` a second take `nanoseconds`, `samples` at the least.
-
-    Calls that take `typical` nanoseconds each come no faster than one after the other, however high the rate.
-    """
-    return max(samples, round(min(rate / 1e9, 1 / typical) * nanoseconds))
-
-
-def answer_poisson(
-    ask: Ask, single: Sequence[Images], rate: float, queries: int, seed: int, *, sleep: Sleep = time.sleep
-) -> list[int]:
-    """Answer queries whose gaps are exponentially distributed, one after the other, and return how long each took.
-
-    The time of a query runs from when it was due, so it contains the wait for the queries before it: a loop that
-    started the clock later would leave out just the slow ones (coordinated omission).
-    """
-    import numpy as np
-
-    gaps = np.random.default_rng(seed).exponential(1e9 / rate, size=queries)
-    clock = time.perf_counter_ns
-    offsets = np.cumsum(gaps).astype(np.int64).tolist()
-    taken = array("q")
-    start = clock()
-    for offset, image in zip(offsets, itertools.cycle(single), strict=False):
-        due = start + offset
-        wait_until(due, sleep=sleep)
-        ask(image)
-        taken.append(clock() - due)
-    return list(taken)
-
-
-def duty_cycle(
-    ask: Ask, single: Sequence[Images], typical: float, *, rate: float, nanoseconds: int, sleep: Sleep = time.sleep
-) -> list[Trial]:
-    """Time calls without a pause, `typical` nanoseconds each, and then calls between which the process sleeps."""
-    without = timed_calls(ask, single, samples=QUERIES[0], nanoseconds=0)
-    clock = time.perf_counter_ns
-    start, taken = clock(), array("q")
-    images = itertools.cycle(single)
-    for call in range(1, calls_for(rate, typical, LEAST_CALLS, nanoseconds) + 1):
-        # Sleep to the end: a loop before the call would wake the CPU up, which is what is to be measured.
-        sleep(max(0.0, (start + call * 1e9 / rate - clock()) / 1e9))
-        image = next(images)
-        started = clock()
-        ask(image)
-        taken.append(clock() - started)
-    return [Trial(setting=0.0, samples=list(without)), Trial(setting=rate, samples=list(taken))]
-
-
-def wait_until(due: int, *, sleep: Sleep = time.sleep) -> None:
-    """Return at `due` of the clock `time.perf_counter_ns`, or at once where that has passed."""
-    clock = time.perf_counter_ns
-    left = due - clock()
-    if left > 2 * SPIN_NS:
-        sleep((left - SPIN_NS) / 1e9)
-    while clock() < due:
-        pass
-
-
-def typical_call(samples: Sequence[int]) -> float:
-    """Return what a call takes, in nanoseconds, from those that warmed up; the last half of them."""
-    return statistics.median(samples[len(samples) // 2 :])
+"""Timed batches, at the least."""

@@ -11,32 +11,19 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from edgemnist.board.machine import Sleeper, peak_rss, pin, watched
+from edgemnist.board.machine import peak_rss, pin, watched
 from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.model.runtimes import RUNTIMES
-from edgemnist.pipeline.bench import timing
-from edgemnist.pipeline.bench.protocol import (
-    OFFLINE,
-    SERVER,
-    Failure,
-    Outcome,
-    ScenarioConfig,
-    ScenarioReport,
-    Trial,
-    WorkerReport,
-    WorkerRequest,
-)
+from edgemnist.pipeline.bench.protocol import Failure, Outcome, WorkerReport, WorkerRequest
 from edgemnist.pipeline.bench.timing import BATCHES, time_fixed_work, timed_calls
 
 if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images
     from edgemnist.model.runtimes.interface import Classifier
-
-T = TypeVar("T")
 
 WARMUP_CALLS = 20
 WARMUP_NANOSECONDS = 100_000_000
@@ -50,8 +37,7 @@ def main() -> None:
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)
     outcome: Outcome
     try:
-        ready = get_ready(request)
-        outcome = measure(request, ready) if request.scenario is None else play(request.scenario, request, ready)
+        outcome = measure(request, get_ready(request))
     except EdgemnistError as error:
         outcome = Failure(message=error.message, hint=error.hint)
     Path(request.report).write_bytes(msgspec.json.encode(outcome))
@@ -106,11 +92,14 @@ def get_ready(request: WorkerRequest) -> Ready:
 
 def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
     """Time single images, then batches, then the steps of a call, and last of all another loading."""
-    samples, around = under_watch(
-        request,
-        ready,
+    before = time_fixed_work()
+    # The fixed work has taken the model's place in the caches.
+    timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
+    samples, watch = watched(
+        request.cpus,
         lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
     )
+    reference = [before, time_fixed_work()]
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
     batches = time_batches(request, ready)
@@ -118,22 +107,16 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return WorkerReport(
-        load=loads[0], warmup=ready.warmup, samples=list(samples), batches=batches, steps=steps, peak_rss=peak, **around
+        answered_at=ready.answered_at,
+        watch=watch,
+        reference=reference,
+        load=loads[0],
+        warmup=ready.warmup,
+        samples=list(samples),
+        batches=batches,
+        steps=steps,
+        peak_rss=peak,
     )
-
-
-def under_watch(
-    request: WorkerRequest, ready: Ready, work: Callable[[], T], sleeper: Sleeper | None = None
-) -> tuple[T, dict[str, Any]]:
-    """Return what a function returns, and the fields of a report that say what went on meanwhile."""
-    before = time_fixed_work()
-    # The fixed work has taken the model's place in the caches.
-    timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
-    done, watch = watched(request.cpus, work, sleeper)
-    if sleeper is not None and sleeper.slept:
-        # Else the fixed work would tell of a clock that is still asleep.
-        timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
-    return done, {"answered_at": ready.answered_at, "watch": watch, "reference": [before, time_fixed_work()]}
 
 
 def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
@@ -164,25 +147,6 @@ def time_steps(ready: Ready) -> dict[str, list[int]]:
     return {
         name: list(timed_calls(call, ready.single, samples=STEP_CALLS, nanoseconds=0)) for name, call in calls.items()
     }
-
-
-def play(scenario: ScenarioConfig, request: WorkerRequest, ready: Ready) -> ScenarioReport:
-    """Run a scenario."""
-    typical = timing.typical_call(ready.warmup)
-    sleeper = Sleeper()
-
-    def trials() -> list[Trial]:
-        calls = (ready.ask, ready.single, typical)
-        common: dict[str, Any] = {"nanoseconds": request.nanoseconds, "sleep": sleeper.sleep}
-        if scenario.name == OFFLINE:
-            return timing.offline(ready.ask, ready.images, request.nanoseconds)
-        if scenario.name == SERVER:
-            limit = scenario.limit_us or 0.0
-            return timing.server(*calls, rate=scenario.rate, limit_us=limit, samples=request.samples, **common)
-        return timing.duty_cycle(*calls, rate=scenario.resolved_rate or 1.0, **common)
-
-    played, around = under_watch(request, ready, trials, sleeper)
-    return ScenarioReport(trials=played, typical=typical, **around)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from edgemnist.ground.arrays import Images
 from edgemnist.ground.formatting import count, microseconds, percent
 from edgemnist.ground.results.bench import Latency
 from edgemnist.ground.results.pipeline import Candidate, TrainResult
-from edgemnist.ground.results.verify import ArtifactLayers
 from edgemnist.ground.sheet import as_pictures, encoded
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.bench.quality import BINS_AN_OCTAVE
@@ -257,24 +256,6 @@ def curves_svg(training: TrainResult) -> str:
         first, last = training.history[0], training.history[-1]
         words = f"{count(len(training.history), 'epoch')}, loss {first.loss:.3f} to {last.loss:.3f}"
         return inline_svg(figure, "curves", f"Training: {words}, test accuracy {percent(training.test_accuracy)}")
-
-
-def layers_svg(artifacts: Sequence[ArtifactLayers]) -> str:
-    """Draw the signal-to-quantization-noise ratio after each layer, for each artifact."""
-    markers = "osD^vP*X"
-    with _figure(0.9 + 0.25 * sum(len(one.layers) for one in artifacts[:1]) + 0.2 * len(artifacts)) as figure:
-        axes = figure.subplots()
-        for number, one in enumerate(artifacts):
-            points = [(layer.sqnr_db, -layer.layer) for layer in one.layers if layer.sqnr_db is not None]
-            if points:
-                color, marker = SERIES[number % len(SERIES)], markers[number % len(markers)]
-                axes.plot(*zip(*points, strict=True), color=color, marker=marker, linewidth=0.8, label=one.name)
-        layers = artifacts[0].layers
-        axes.set_yticks([-layer.layer for layer in layers], [f"{layer.layer} {layer.operator}" for layer in layers])
-        axes.set(xlabel="signal-to-quantization-noise ratio (dB): more is better")
-        axes.grid(axis="x")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.4, -0.28), ncols=2, fontsize=8.5)
-        return inline_svg(figure, "layers", "Error after each layer, see the table below")
 
 
 def _p50(one: Candidate | Latency) -> str:

@@ -21,7 +21,7 @@ from edgemnist.ground.formatting import (
 )
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.registry import Package
-from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, ScenarioResult
+from edgemnist.ground.results.bench import KERAS, BenchResult, Latency
 from edgemnist.ground.results.pipeline import RecommendResult, ReportResult, TrainResult
 from edgemnist.ground.results.samples import UNCHANGED, HealthReport
 from edgemnist.ground.results.verdict import UNKNOWN
@@ -32,20 +32,17 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import Artifact, Manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.exports.questions import questions
-from edgemnist.pipeline.bench.scenario import scenario_table
 from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import (
     confusion,
     curves_svg,
     distributions_svg,
-    layers_svg,
     mistakes,
     pictures,
     trade_off_svg,
 )
 from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.verify.gate import own_gates
-from edgemnist.pipeline.verify.layers import FLOAT_TWIN
 from edgemnist.pipeline.verify.why import why_words
 
 
@@ -59,7 +56,6 @@ class ReportData:
     golden: GoldenPack | None
     verified: VerifyResult | None
     benched: BenchResult | None
-    scenarios: list[ScenarioResult]
     advice: RecommendResult | None
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
@@ -88,8 +84,7 @@ class ReportData:
     @property
     def disturbed(self) -> bool:
         """Whether a figure carries the mark of a disturbed machine."""
-        played = [run.tainted for one in self.scenarios for run in one.results]
-        return any([*played, *(one.tainted for one in (self.benched.results if self.benched else []))])
+        return any(one.tainted for one in (self.benched.results if self.benched else []))
 
     def headline(self) -> str:
         """Return the answer in a few words."""
@@ -118,14 +113,11 @@ class ReportData:
 
     def missing(self) -> list[str]:
         """Return the commands that would complete the report."""
-        tflite = {artifact.name for artifact in self.manifest.artifacts if artifact.format == "tflite"}
-        # Where `verify --layers` has something to compare.
-        verified, layered = self.verified, FLOAT_TWIN in tflite and len(tflite) > 1
         absent = {
             # A model that was not trained here is not to be replaced by one that is.
             "train": self.training is None and self.manifest.model is None,
             "export": self.golden is None or not self.manifest.artifacts or bool(self.unfit),
-            f"verify{' --layers' if layered else ''}": verified is None or (layered and not verified.layers),
+            "verify": self.verified is None,
             "bench": self.benched is None,
         }
         return [self.exports.command(words) for words, missing in absent.items() if missing]
@@ -186,7 +178,6 @@ def read_report_data(exports: Exports, field: HealthReport | None = None) -> Rep
         golden=exports.read_golden() if has_golden else None,
         verified=verified,
         benched=benched,
-        scenarios=findings.scenarios,
         # What a board is worth is known where it was measured, which need not be where the report is written.
         advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
@@ -256,7 +247,7 @@ HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
-"""Pictures of one artifact, at the most: the counts say how many more there are, and `verify --sheet` shows them."""
+"""Pictures of one artifact, at the most: the counts say how many more there are."""
 
 
 def html_page(facts: ReportData) -> str:
@@ -279,7 +270,7 @@ def html_page(facts: ReportData) -> str:
 
 def view(facts: ReportData) -> dict[str, Any]:
     """Return what the template shows; a drawing, an <svg> element, is empty if there is nothing to draw."""
-    verified, benched, training, advice = facts.verified, facts.benched, facts.training, facts.advice
+    benched, training, advice = facts.benched, facts.training, facts.advice
     models, galleries = rows(facts), _galleries(facts)
     shown = [flip.index for gallery in galleries for flip in gallery["flips"]]
     # A hundred times as slow, Keras would leave the artifacts no room to differ in.
@@ -297,9 +288,7 @@ def view(facts: ReportData) -> dict[str, Any]:
             else "",
             "distributions": distributions_svg(drawn, noun),
             "curves": curves_svg(training) if training and training.history else "",
-            "layers": layers_svg(verified.layers) if verified and verified.layers else "",
         },
-        "scenarios": [scenario_table(one) for one in facts.scenarios],
         "confusion": confusion(facts.golden) if facts.golden else None,
         "mistakes": mistakes(facts.golden) if facts.golden else [],
         "numbers": facts.numbers,
@@ -345,18 +334,11 @@ def _operators(causes: Sequence[FlipCause]) -> str:
 
 def _quality(facts: ReportData) -> list[str]:
     """Return what is to be said about the quality of the measurements, a line for each model at most."""
-    played = [
-        f"{scenario_table(scenario).title}: {one.name}: {'; '.join(one.warnings)}"
-        for scenario in facts.scenarios
-        for one in scenario.results
-        if one.warnings
-    ]
     if facts.benched is None:
-        return played
+        return []
     return [
         *facts.benched.warnings,
         *(f"{one.name} ({one.runtime}): {'; '.join(one.warnings)}" for one in facts.benched.results if one.warnings),
-        *played,
     ]
 
 

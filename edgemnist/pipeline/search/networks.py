@@ -65,13 +65,12 @@ def make_network(
 ) -> MadeNetwork:
     """Do everything that is not done yet for one network, in a directory of its own.
 
-    The artifact is verified and measured in every runtime that can execute it here. An interrupted training continues
-    from its checkpoint, if that is whole and of this very training. Raises what the stages raise, and KeyboardInterrupt
-    after a training that is interrupted now.
+    The artifact is verified and measured in every runtime that can execute it here. Raises what the stages raise, and
+    KeyboardInterrupt after a training that is interrupted.
     """
     trained = finished_training(dataset, training, directory)
     if trained is None:
-        trained = train(dataset, training, directory, reporter, resume=None, teachers=teachers)
+        trained = train(dataset, training, directory, reporter, teachers=teachers)
         if trained.interrupted:
             raise KeyboardInterrupt
     exported = [

@@ -173,4 +173,4 @@ def teacher_of(train: Split, classes: int, config: TrainConfig, *, directory: Pa
     from edgemnist.pipeline.train.distillation import Teachers
 
     teachers = Teachers(directory)
-    return teachers.copies(distillation, train, classes=classes, seed=config.seed, resume=None, reporter=reporter)[0]
+    return teachers.copies(distillation, train, classes=classes, seed=config.seed, reporter=reporter)[0]

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from edgemnist.errors import EXIT_INTERRUPTED, UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
-from edgemnist.ground.console.options import flag, option
+from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, table
 from edgemnist.ground.formatting import count, percent
 
@@ -46,7 +46,6 @@ def train(
     teacher_seed: int | None = option(
         "--teacher-seed", "Seed of the teacher, so that several seeds can share one.", shown="the seed"
     ),
-    resume: bool = flag("--resume", "Continue from the checkpoint of an interrupted training."),
     data: options.Data = None,
     shape: options.Input = None,
     prepare: options.Prepare = None,
@@ -87,7 +86,7 @@ def train(
     with quiet_libraries():
         from edgemnist.pipeline.train.run import train as run
 
-        result = run(dataset, config, directory, reporter, resume=resume)
+        result = run(dataset, config, directory, reporter)
     show(result, lambda: train_page(result, directory), json=json)
     if result.interrupted:
         raise typer.Exit(EXIT_INTERRUPTED)

@@ -27,9 +27,8 @@ from edgemnist.ground.storage import sha256, write_file
 from edgemnist.model.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
 from edgemnist.pipeline.data.dataset import Split, split_sha256
 from edgemnist.pipeline.train.augment import distorted
-from edgemnist.pipeline.train.checkpoint import Checkpoint, fit_resumably
 from edgemnist.pipeline.train.families import BATCH_SIZE, MOMENT_IMAGES, Forward, build_network, finished, first_weights
-from edgemnist.pipeline.train.loop import DataSchedule, EpochData
+from edgemnist.pipeline.train.loop import DataSchedule, EpochData, fit_interruptibly
 from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.network import CNN, CONVOLUTION, Layer, Network
 from edgemnist.pipeline.train.recipes import Distillation, Plan, digest
@@ -76,7 +75,6 @@ def teacher_answers(model: keras.Model, images: Images) -> Iterator[npt.NDArray[
 
 RECORD = "edgemnist.json"
 """Member of the file that says what the teacher was made from."""
-CHECKPOINT_SUFFIX = ".checkpoint.npz"
 RETRAIN = "Delete it, and the teacher will be trained again."
 
 
@@ -87,8 +85,8 @@ class Teachers:
         self._directory = directory
         self._labelled: tuple[str, AugmentedCopies] | None = None
 
-    def files(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> tuple[Path, Checkpoint]:
-        """Return the file of a teacher, and the checkpoint of its training, whether or not they exist."""
+    def file(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> tuple[Path, dict[str, str]]:
+        """Return the file of a teacher, whether or not it exists, and the record in it."""
         # Everything that a teacher depends on, by its name in messages.
         record = {
             "recipe": digest(distillation.teacher, CONVOLUTIONS),
@@ -96,8 +94,7 @@ class Teachers:
             "number of classes": str(classes),
             "seed": str(seed),
         }
-        path = self._directory / f"teacher-{digest(record)[:8]}.keras"
-        return path, Checkpoint(path.with_suffix(CHECKPOINT_SUFFIX), record)
+        return self._directory / f"teacher-{digest(record)[:8]}.keras", record
 
     def copies(
         self,
@@ -106,15 +103,14 @@ class Teachers:
         *,
         classes: int,
         seed: int,
-        resume: bool | None,
         reporter: Reporter,
     ) -> tuple[Path, "AugmentedCopies"]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 
-        `resume` is as for `fit_resumably`. Raises TrainingError if the file is damaged or belongs to another training,
-        and what `fit_resumably` raises.
+        Raises TrainingError if the file is damaged or belongs to another training, what `fit` raises, and
+        KeyboardInterrupt if the teacher was not trained to its end, of which nothing is kept.
         """
-        path, checkpoint = self.files(distillation, train, classes=classes, seed=seed)
+        path, record = self.file(distillation, train, classes=classes, seed=seed)
         if not path.exists():
             recipe = distillation.teacher
             network = teacher_network(train.images)
@@ -126,26 +122,22 @@ class Teachers:
                 seed=seed,
                 spec=InputSpec(shape=train.images.shape[1:]),
             )
-            fitted = fit_resumably(
+            fitted = fit_interruptibly(
                 Forward(network, classes),
                 first_weights(network, classes, seed),
                 train,
                 plan,
-                checkpoint,
                 name="Training the teacher",
-                resume=resume,
                 reporter=reporter,
             )
             if fitted.interrupted:
-                reporter.notice("Interrupted while training the teacher. Continue with --resume.")
                 raise KeyboardInterrupt
-            write_file(path, _teacher_bytes(fitted.weights, train, plan, checkpoint.identity))
-            checkpoint.path.unlink(missing_ok=True)
+            write_file(path, _teacher_bytes(fitted.weights, train, plan, record))
         try:
             data = path.read_bytes()
         except OSError as error:
             raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=RETRAIN) from error
-        teacher = read_teacher(data, path, checkpoint.identity, train.images)
+        teacher = read_teacher(data, path, record, train.images)
         key = digest(sha256(data), distillation, seed)
         if self._labelled is None or self._labelled[0] != key:
             # Let go of the old one first: the copies take a gigabyte.

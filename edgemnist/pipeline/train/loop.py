@@ -1,8 +1,7 @@
 """The training loop: one XLA-compiled call an epoch, over images that stay in memory.
 
 Nothing is kept in variables. An epoch is a function from state to state; the order of the images and their distortions
-are drawn beforehand from the seed and the number of the epoch. So the same seed gives the same weights, and a training
-can continue from the state after any epoch.
+are drawn beforehand from the seed and the number of the epoch. So the same seed gives the same weights.
 """
 
 import time
@@ -18,7 +17,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from edgemnist.errors import TrainingError
+from edgemnist.ground.formatting import percent
 from edgemnist.ground.inputs import WHITE, InputSpec
+from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results.pipeline import Epoch
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.train.augment import Distortion, recolour, restroke, warp
@@ -210,12 +211,10 @@ def fit(
     plan: Plan,
     *,
     schedule: DataSchedule | None = None,
-    resumed: Fitted | None = None,
 ) -> Iterator[Fitted]:
     """Train, and yield the state and the history after each epoch.
 
     `schedule` says what each epoch learns from, if not the images as they are; a recipe that distils needs it.
-    `resumed` is an earlier training of the same plan to continue from.
 
     Raises TrainingError if the loss is no longer a finite number.
     """
@@ -233,8 +232,8 @@ def fit(
         averages=tensors if plan.recipe.averaging is not None else [],
         limits=[],
     )
-    fitted = resumed or Fitted(first, ())
-    for number, randomness in _drawn_ahead(plan, len(fitted.history) + 1, len(train)):
+    fitted = Fitted(first, ())
+    for number, randomness in _drawn_ahead(plan, len(train)):
         started = time.perf_counter()
         noise, rounding = plan.begun(plan.recipe.noise, number), plan.begun(plan.recipe.rounding, number)
         before = _limited(fitted.state, rounding)
@@ -257,11 +256,61 @@ def fit(
         yield fitted
 
 
-def _drawn_ahead(plan: Plan, first: int, images: int) -> Iterator[tuple[int, Randomness]]:
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a training went."""
+
+    weights: Weights
+    """The weights to keep."""
+    history: tuple[Epoch, ...]
+    interrupted: bool
+    seconds: float
+    """Of all epochs and of compiling."""
+    temperature: float | None = None
+    """Temperature that the logits were divided by, once that is done."""
+
+
+def fit_interruptibly(
+    forward: Forward,
+    weights: Weights,
+    train: Split,
+    plan: Plan,
+    *,
+    name: str,
+    schedule: DataSchedule | None = None,
+    reporter: Reporter,
+) -> FitResult:
+    """Train, and show how far it is. `name` is shown in the progress; the rest is as for `fit`.
+
+    On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
+    and the interruption is passed on. Raises TrainingError if the loss is not a number.
+    """
+    started, fitted, interrupted = time.perf_counter(), None, False
+    with reporter.task(name, total=plan.epochs) as task:
+        task.update(0, "compiling")
+        try:
+            for fitted in fit(forward, weights, train, plan, schedule=schedule):
+                last = fitted.history[-1]
+                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
+        except KeyboardInterrupt:
+            if fitted is None:
+                raise
+            interrupted = True
+    if fitted is None:
+        raise ValueError("a training has at least one epoch")
+    return FitResult(
+        weights=fitted.state.trained(),
+        history=fitted.history,
+        interrupted=interrupted,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _drawn_ahead(plan: Plan, images: int) -> Iterator[tuple[int, Randomness]]:
     """Yield each epoch with its random numbers, which are drawn while the epoch before it is trained."""
     with ThreadPoolExecutor(max_workers=1) as pool:
-        drawing = pool.submit(draw_randomness, plan, first, images)
-        for epoch in range(first, plan.epochs + 1):
+        drawing = pool.submit(draw_randomness, plan, 1, images)
+        for epoch in range(1, plan.epochs + 1):
             randomness = drawing.result()
             if epoch < plan.epochs:
                 drawing = pool.submit(draw_randomness, plan, epoch + 1, images)

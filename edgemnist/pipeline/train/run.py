@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,6 @@ from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.registry import Entry, Package
 from edgemnist.ground.results import UNREADABLE, read_result
 from edgemnist.ground.results.pipeline import TrainResult
-from edgemnist.ground.sheet import DETAIL, MOST, TEXT, Section, Tile, sheet_png, short
 from edgemnist.ground.storage import check_writable, commit_files, recover, sha256
 from edgemnist.model.exports.findings import TRAINING_FILE
 from edgemnist.model.exports.manifest import (
@@ -43,29 +42,26 @@ from edgemnist.model.exports.questions import (
     encode_training_images,
 )
 from edgemnist.model.runtimes.keras import model_bytes
-from edgemnist.model.task import TASKS, default_input, default_task, is_usual
-from edgemnist.pipeline.data.dataset import Dataset, Split, split_sha256
+from edgemnist.model.task import default_input, is_usual
+from edgemnist.pipeline.data.dataset import Dataset, Split
 from edgemnist.pipeline.figures import draw_curves, new_figure, png
 from edgemnist.pipeline.train.model import weights_sha256
-from edgemnist.pipeline.train.network import short_name, short_name_of
+from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.train.recipes import Plan, TrainConfig, plan_for, spec_of
 
 if TYPE_CHECKING:
     import keras
 
     from edgemnist.ground.inputs import InputSpec
-    from edgemnist.pipeline.train.checkpoint import Checkpoint, FitResult
     from edgemnist.pipeline.train.distillation import Teachers
+    from edgemnist.pipeline.train.loop import FitResult
 
-CHECKPOINT_FILE = "checkpoint.npz"
 CURVES_FILE = "curves.png"
-MISTAKES_FILE = "mistakes.png"
 
 BATCH_SIZE = 1_000
 """Images that the finished model is shown at a time."""
-COPIES = 6
-"""Copies of the weights that a directory must have room for: the model, the one it replaces, and a checkpoint with
-averages and two slots."""
+COPIES = 2
+"""Copies of the weights that a directory must have room for: the model, and the one it replaces."""
 OVERHEAD_BYTES = 2_000_000
 """Room for everything beside the weights: file headers, history, pictures, teacher."""
 
@@ -83,22 +79,19 @@ def train(
     exports: Path,
     reporter: Reporter = SILENT,
     *,
-    resume: bool | None = False,
     teachers: Teachers | None = None,
 ) -> TrainResult:
     """Train a model, and write it with its record into the directory `exports`, all files or none.
 
     Artifacts of an earlier model stay; their records say which model they belong to. The earlier model itself is kept
-    as `previous.keras`. About every second a checkpoint is written, from which `resume` continues to the same model as
-    without the interruption; with None it does so only if there is one of this very training. `teachers` are those to
-    learn from if the recipe has a teacher; None for those of `exports`. The test images are looked at once, after the
-    training.
+    as `previous.keras`. `teachers` are those to learn from if the recipe has one; None for those of `exports`. The test
+    images are looked at once, after the training.
 
     On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never
     replaced by an unfinished one. In that case, and before the end of the first epoch, the interruption is passed on.
 
-    Raises TrainingError if the data cannot be learned from, the loss is not a number, or a checkpoint or teacher
-    cannot be used; StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
+    Raises TrainingError if the data cannot be learned from, the loss is not a number, or a teacher cannot be used;
+    StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
     MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
     """
     config = replace(config, task=dataset.task)
@@ -111,13 +104,10 @@ def train(
     # To import TensorFlow takes seconds.
     _LOOP.load()
     from edgemnist.pipeline.train.calibration import calibrated
-    from edgemnist.pipeline.train.checkpoint import fit_resumably
     from edgemnist.pipeline.train.families import student_of
+    from edgemnist.pipeline.train.loop import fit_interruptibly
 
-    student, checkpoint = student_of(network, classes, config.seed, spec), _checkpoint(exports, dataset, config, plan)
-    if resume and checkpoint.load() is None:
-        # Raised before a teacher is trained if the checkpoint cannot be used.
-        reporter.notice(f"{exports} has no checkpoint, so the training starts from the beginning.")
+    student = student_of(network, classes, config.seed, spec)
     teacher, schedule = None, None
     if plan.recipe.distillation is not None:
         from edgemnist.pipeline.train.distillation import Teachers
@@ -127,30 +117,24 @@ def train(
             dataset.train,
             classes=classes,
             seed=config.resolved_teacher_seed,
-            resume=resume,
             reporter=reporter,
         )
         teacher, schedule = path.name, copies.schedule(config.seed)
-    fitted = fit_resumably(
+    fitted = fit_interruptibly(
         student.forward,
         student.weights,
         dataset.train,
         plan,
-        checkpoint,
         name="Training",
         schedule=schedule,
-        resume=resume,
         reporter=reporter,
     )
     if fitted.interrupted:
         epochs = f"after epoch {len(fitted.history)} of {plan.epochs}"
         if has_finished_model(exports):
-            reporter.notice(
-                f"Interrupted {epochs}. {exports / MODEL_FILE} is still the earlier, finished model. "
-                "Continue this training with --resume."
-            )
+            reporter.notice(f"Interrupted {epochs}. {exports / MODEL_FILE} is still the earlier, finished model.")
             raise KeyboardInterrupt
-        reporter.notice(f"Interrupted {epochs}: the model was saved as it is. Continue with --resume.")
+        reporter.notice(f"Interrupted {epochs}: the model was saved as it is.")
     fitted = replace(fitted, weights=student.finished(fitted.weights, dataset.train.images))
     if (distortion := plan.recipe.calibration) is not None:
         weights, temperature = calibrated(
@@ -173,7 +157,6 @@ def train(
         way = way_back(exports, (before.model.input_range if before and before.model else None) or UNIT)
         reporter.notice(f"The earlier model{right} is kept as {exports / PREVIOUS_MODEL_FILE}. To get it back: {way}")
     if not fitted.interrupted:
-        checkpoint.path.unlink(missing_ok=True)
         for doubted in chance_question(
             result.test_accuracy, len(dataset.labels), len(dataset.test.labels), noun=dataset.task.input.noun
         ):
@@ -224,33 +207,11 @@ def _training_of(exports: Path) -> TrainResult | None:
         return None
 
 
-def _checkpoint(exports: Path, dataset: Dataset, config: TrainConfig, plan: Plan) -> Checkpoint:
-    from edgemnist.pipeline.train.checkpoint import Checkpoint
-
-    network = config.resolved_network
-    identity = {
-        "recipe": config.recipe,
-        "network": short_name(network, len(dataset.labels)),
-        "number of epochs": str(plan.epochs),
-        "batch size": str(plan.batch_size),
-        "seed": str(config.seed),
-        "teacher's seed": str(config.resolved_teacher_seed),
-        "data": split_sha256(dataset.train)[:16],
-        "version of the recipe": plan.recipe_version,
-    }
-    return Checkpoint(exports / CHECKPOINT_FILE, identity)
-
-
 def describe(
     model: keras.Model, fitted: FitResult, dataset: Dataset, config: TrainConfig, *, plan: Plan, teacher: str | None
 ) -> tuple[TrainResult, dict[str, bytes]]:
     """Evaluate the finished model, and return the result with the files to write, by name."""
-    saved, test, task = model_bytes(model), dataset.test, dataset.task
-    pictures = {"curves": CURVES_FILE}
-    if task.input.is_picture:
-        pictures[f"wrong test {TASKS[task.name or default_task().name].noun}s"] = MISTAKES_FILE
-    probabilities = predict_proba(model, test.images, plan.spec)
-    answers = probabilities.argmax(axis=1)
+    saved = model_bytes(model)
     result = TrainResult(
         recipe=config.recipe,
         recipe_version=plan.recipe_version,
@@ -264,13 +225,13 @@ def describe(
         data=dataset.identity,
         labels=list(dataset.labels),
         train_accuracy=accuracy(model, dataset.train, plan.spec),
-        test_accuracy=float(np.mean(answers == test.labels)),
+        test_accuracy=accuracy(model, dataset.test, plan.spec),
         fit_seconds=fitted.seconds,
         history=list(fitted.history),
         model=MODEL_FILE,
         sha256=sha256(saved),
         weights_sha256=weights_sha256(fitted.weights),
-        pictures=pictures,
+        pictures={"curves": CURVES_FILE},
         versions={
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -283,10 +244,11 @@ def describe(
         temperature=fitted.temperature,
         input=UNSET if plan.spec == default_input() else plan.spec,
     )
-    files = {MODEL_FILE: saved, TRAINING_FILE: result.to_json().encode() + b"\n", CURVES_FILE: curves_png(result)}
-    if MISTAKES_FILE in pictures.values():
-        files[MISTAKES_FILE] = mistakes_png(test, probabilities, dataset.labels)
-    return result, files
+    return result, {
+        MODEL_FILE: saved,
+        TRAINING_FILE: result.to_json().encode() + b"\n",
+        CURVES_FILE: curves_png(result),
+    }
 
 
 def curves_png(result: TrainResult) -> bytes:
@@ -295,31 +257,6 @@ def curves_png(result: TrainResult) -> bytes:
     figure.suptitle(f"{result.recipe}, {short_name_of(result)}, seed {result.seed}")
     draw_curves(figure, result)
     return png(figure)
-
-
-def mistakes_png(test: Split, probabilities: Probabilities, labels: Sequence[str]) -> bytes:
-    """Return a PNG of the images with a wrong answer, the most confident mistakes first.
-
-    `probabilities` are float32 [N, C]. Below each image are its true class » the answer, the probability of each, and
-    its index.
-    """
-    answers = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(answers != test.labels)
-    wrong = wrong[np.argsort(-probabilities[wrong, answers[wrong]], kind="stable")]
-    tiles = [
-        Tile(
-            image=test.images[index],
-            answer=f"{short(labels[test.labels[index]])} » {short(labels[answers[index]])}",
-            details=(
-                f"{probabilities[index, test.labels[index]]:.2f} » {probabilities[index, answers[index]]:.2f}",
-                f"#{index}",
-            ),
-        )
-        for index in wrong[:MOST]
-    ]
-    shown = f" (the {MOST} most confident)" if len(wrong) > MOST else ""
-    heading = f"{len(wrong):,} of {len(test):,} test images wrong{shown}"
-    return sheet_png([Section(((heading, TEXT), ("true class » answer, with their probabilities", DETAIL)), tiles)])
 
 
 def predict_proba(model: keras.Model, inputs: Images, spec: InputSpec | None = None) -> Probabilities:

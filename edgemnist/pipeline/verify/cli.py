@@ -19,7 +19,7 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
+def verify(  # noqa: PLR0915 - four ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
@@ -40,8 +40,6 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     ),
     show_gate: bool = flag("--show-gate", "Print the limits as a gate file, and verify nothing."),
     flips: bool = flag("--flips", "List every image whose label changed."),
-    sheet: Path | None = option("--sheet FILE", "Write a PNG with every such image."),
-    layers: bool = flag("--layers", "Compare each TFLite file with tflite-float32, layer by layer."),
     rounding: bool = flag(
         "--rounding", "Say which rounding rule the runtime of each int8 artifact uses.", panel=options.ADVANCED
     ),
@@ -69,14 +67,12 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports import find_exports
     from edgemnist.model.exports.models import is_file
-    from edgemnist.model.exports.outputs import NODE_DATA, PNG, XML, check_output
+    from edgemnist.model.exports.outputs import NODE_DATA, XML, check_output
     from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, gates_of, read_gates
     from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, next_words, verify_page
     from edgemnist.pipeline.verify.why import write_node_data
     from edgemnist.pipeline.verify.written import junit_xml
 
-    options.check_png(sheet)
-    check_output("--sheet", sheet, PNG)
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
     _refuse_without_why(node_data, why=why)
@@ -92,7 +88,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
     reporter = TerminalReporter()
     step = ""
     if on:
-        options.refuse_with_on(context, "reference", "quantization", "sheet", "exports")
+        options.refuse_with_on(context, "reference", "quantization", "exports")
         words = options.given_words(
             context, without=options.HERE | {"gate", "junit", "node_data", "data", "offline", "skip_broken", "flips"}
         )
@@ -102,7 +98,7 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
         result = target.answer(["verify", *words], VerifyResult, files).result
         step = board_step(result, target.words, flips=flips)
     elif reference is not None:
-        options.refuse(context, "layers", "rounding", reason="--reference compares model files")
+        options.refuse(context, "rounding", reason="--reference compares model files")
         if not artifacts:
             raise UsageError(
                 "Name a model file to compare with the reference",
@@ -112,7 +108,6 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
             _ = GATES[quantization]
         with quiet_libraries():
             from edgemnist.pipeline.verify.files import evaluation_for, verify_files
-            from edgemnist.pipeline.verify.run import write_flips
 
             place = find_exports(exports, fall_back=False)
             named = options.named_data(context, data)
@@ -122,12 +117,10 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
             result = verify_files(
                 reference, artifacts, evaluation, gates=gates, quantization=quantization, why=why, reporter=reporter
             )
-            if sheet is not None:
-                result = write_flips(result, evaluation.images, sheet)
             compared = {"--reference": reference, "--data": data, "--as": quantization, "--exports": exports}
             step = files_step(result, compared, flips=flips)
     elif artifacts and all(map(is_file, artifacts)):
-        options.refuse(context, "layers", "quantization", "sheet", "exports", reason="Files are checked by themselves")
+        options.refuse(context, "quantization", "exports", reason="Files are checked by themselves")
         with quiet_libraries():
             from edgemnist.pipeline.verify.files import verify_alone
 
@@ -139,15 +132,13 @@ def verify(  # noqa: C901, PLR0915 - four ways to ask, each in turn
         _refuse_files(artifacts or ())
         with quiet_libraries():
             from edgemnist.model.exports import Exports
-            from edgemnist.pipeline.verify.run import keep_verdict, write_flips
+            from edgemnist.pipeline.verify.run import keep_verdict
             from edgemnist.pipeline.verify.run import verify as run
 
             opened = Exports.open(exports, reporter)
-            result = run(opened, artifacts, reporter, gates=gates, layers=layers, rounding=rounding, why=why)
+            result = run(opened, artifacts, reporter, gates=gates, rounding=rounding, why=why)
             keep_verdict(opened, result, reporter)
             step = opened.command(next_words(result, flips=flips))
-            if sheet is not None:
-                result = write_flips(result, opened.read_golden().images, sheet)
     if junit is not None:
         write_file(junit, junit_xml(result))
     show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0].name if on else "")

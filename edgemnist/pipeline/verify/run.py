@@ -3,18 +3,16 @@
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 
-from edgemnist.errors import ArtifactError, UsageError
-from edgemnist.ground.arrays import Images, Probabilities
+from edgemnist.errors import ArtifactError
+from edgemnist.ground.arrays import Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN, fault, judge
 from edgemnist.ground.results.verify import (
-    ArtifactLayers,
     ArtifactParity,
     FlipCause,
     ModelRounding,
@@ -23,10 +21,9 @@ from edgemnist.ground.results.verify import (
     VerifyResult,
     verdict_on,
 )
-from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import LIMITS_FILE, Exports
 from edgemnist.model.exports.golden import RANDOM_INPUTS, GoldenPack
-from edgemnist.model.exports.models import Model, Subject
+from edgemnist.model.exports.models import Subject
 from edgemnist.model.exports.questions import golden_questions, source_name
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.untrusted import try_files
@@ -47,12 +44,12 @@ from edgemnist.pipeline.verify.gate import (
     measurements,
     misses_integers,
 )
-from edgemnist.pipeline.verify.layers import FLOAT_TWIN, compare_layers
 from edgemnist.pipeline.verify.parity import Answers, ask, compare, list_flips
 from edgemnist.pipeline.verify.statistics import expected_calibration_error
 from edgemnist.pipeline.verify.why import explain_flips
-from edgemnist.pipeline.verify.written import flips_png
 
+FLOAT_TWIN: Final = "tflite-float32"
+"""The artifact by whose weights `--why` repairs those of the others."""
 RENEW: Final = "export"
 MOSTLY: Final = 0.5
 """From this share on, ties are the cause of the flips, and not an accident among them."""
@@ -64,8 +61,6 @@ class Examined(NamedTuple):
     """What is found out about one model."""
 
     parity: ArtifactParity
-    ballots: Sequence[vote.Ballot] = ()
-    """The votes that come with it, for int8."""
     rounding: ModelRounding | None = None
     """Only if that was asked for, and its answers tell it."""
 
@@ -76,19 +71,17 @@ def verify(
     reporter: Reporter = SILENT,
     *,
     gates: GateTable | None = None,
-    layers: bool = False,
     rounding: bool = False,
     why: bool = False,
 ) -> VerifyResult:
     """Compare models with the golden pack of an export directory: those named, or all that can be run here.
 
-    `gates` are what a person gave, see `gates_of`. `layers` also compares each TFLite file with its float32 twin, layer
-    by layer, `rounding` finds the rounding rule of each int8 model, and `why` the cause of each flip. A gate that is
-    missed raises nothing: the verdict says so, with the reasons. Where nothing is named, a damaged or missing artifact
-    is a missed gate, too, and so is one that its runtime refuses; of one without a runtime here nothing is known.
+    `gates` are what a person gave, see `gates_of`. `rounding` finds the rounding rule of each int8 model, and `why` the
+    cause of each flip. A gate that is missed raises nothing: the verdict says so, with the reasons. Where nothing is
+    named, a damaged or missing artifact is a missed gate, too, and so is one that its runtime refuses; of one without a
+    runtime here nothing is known.
 
-    Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise, and UsageError where
-    `layers` has no float32 twin.
+    Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise.
     """
     table = gates_of(exports.directory, gates)
     # Of the others the result tells what a notice would.
@@ -113,11 +106,8 @@ def verify(
             if names:
                 raise
             unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
-    layered = _compare_layers(exports, models, golden, reporter) if layers else []
     source = source_name(exports.manifest)
-    return joint_result(
-        examined, golden, started, unusable=unusable, layers=layered, warnings=warnings, reference=source
-    )
+    return joint_result(examined, golden, started, unusable=unusable, warnings=warnings, reference=source)
 
 
 def _explaining(exports: Exports) -> Callable[..., list[FlipCause]]:
@@ -134,7 +124,6 @@ def joint_result(
     warnings: list[str],
     reference: str,
     unusable: Sequence[Unusable] = (),
-    layers: Sequence[ArtifactLayers] = (),
 ) -> VerifyResult:
     """Return the result on models that were compared with the same reference since `started`, of `perf_counter`."""
     parities = [one.parity for one in examined]
@@ -148,8 +137,6 @@ def joint_result(
         model_sha256=golden.model_sha256,
         artifacts=parities,
         unusable=list(unusable),
-        vote=vote.count_votes([ballot for one in examined for ballot in one.ballots]),
-        layers=list(layers),
         rounding=[one.rounding for one in examined if one.rounding is not None],
         seconds=time.perf_counter() - started,
         reference=reference,
@@ -180,12 +167,6 @@ def keep_verdict(exports: Exports, result: VerifyResult, reporter: Reporter = SI
             "The verdict under these limits is not saved. To have every command and board go by them, write them to "
             f"{exports.directory / LIMITS_FILE}."
         )
-
-
-def write_flips(result: VerifyResult, images: Images, sheet: Path) -> VerifyResult:
-    """Write a PNG with every flip among `images`, [N, ...], and return the result. Raises StorageError."""
-    write_file(sheet, flips_png(result, images))
-    return msgspec.structs.replace(result, flip_sheet=str(sheet))
 
 
 def examine(
@@ -221,30 +202,7 @@ def examine(
         rule = msgspec.structs.replace(rule, departure=departure)
     if rounding and is_int8 and rule is None:
         reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
-    if not is_int8 or golden.task.numbers:
-        return Examined(parity, (), rule)
-    ballots = [vote.Ballot(model.artifact, model.runtime, answers.single.argmax(axis=1))]
-    # A runtime that promises the reference's bits would vote twice.
-    if integer is not None and not model.entry.exact:
-        ballots.append(vote.Ballot(model.artifact, vote.INTEGER, integer.argmax(axis=1)))
-    return Examined(parity, ballots, rule)
-
-
-def _compare_layers(
-    exports: Exports, models: Sequence[Model], golden: GoldenPack, reporter: Reporter
-) -> list[ArtifactLayers]:
-    if not any(one.name == FLOAT_TWIN for one in exports.manifest.artifacts):
-        raise UsageError(
-            f"--layers compares with {FLOAT_TWIN}, which {exports.directory} does not have",
-            hint=f"Make it with: {exports.command('export --format tflite --quantize float32')}",
-        )
-    (twin,) = exports.select([FLOAT_TWIN])
-    files = {model.artifact: model for model in models if model.path.suffix == twin.path.suffix}
-    files.pop(FLOAT_TWIN, None)
-    if not files:
-        reporter.notice(f"--layers has nothing to compare: it examines TFLite files other than {FLOAT_TWIN}.")
-    found = (compare_layers(model, twin, golden, reporter) for model in files.values())
-    return [one for one in found if one is not None]
+    return Examined(parity, rule)
 
 
 def parity_of(

@@ -17,13 +17,11 @@ from edgemnist.ground.results.verify import (
     NOT_RUN,
     SIGNIFICANT,
     SOURCE_MODELS,
-    ArtifactLayers,
     ArtifactParity,
     ModelRounding,
     Replay,
     RoundingRule,
     VerifyResult,
-    Vote,
 )
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
@@ -108,15 +106,6 @@ def verify_page(
         tables.append(page)
     noun = noun_of(result.input)
     asked: list[RenderableType] = [Text(sentence, style="dim") for sentence in _roundings(result)]
-    asked += [_layer_table(one, noun) for one in result.layers]
-    if result.layers:
-        asked.append(
-            Text(
-                "SQNR: of everything up to this output; range: what its own calibration costs; "
-                "clipped: values that its range cannot hold.",
-                style="dim",
-            )
-        )
     asked += [_why_table(parity, noun) for parity in result.artifacts if parity.why]
     asked += [_flip_table(parity, noun, first) for parity in result.artifacts if parity.flipped] if flips else []
     return Group(Text(_heading(result)), *tables, *asked, *_notes(result), _closing(result, step))
@@ -159,7 +148,7 @@ def _notes(result: VerifyResult) -> list[Text]:
     important += map(Text, own_gates(result.artifacts, noun_of(result.input)))
     if len(important) > _NOTES:
         important = [*important[: _NOTES - 1], Text(" ").join(important[_NOTES - 1 :])]
-    details = [*_replays(result.artifacts), *_voters(result)]
+    details = [*_replays(result.artifacts), *_explanations(result)]
     return [*important, *(Text(sentence, style="dim") for sentence in details)][:_NOTES]
 
 
@@ -277,8 +266,8 @@ def _p_value(value: float | None) -> Text:
     return Text(text, "bold" if value < SIGNIFICANT else "")
 
 
-def _voters(result: VerifyResult) -> Iterator[str]:
-    """Say what explains a difference or a flip, and who is the odd one out."""
+def _explanations(result: VerifyResult) -> Iterator[str]:
+    """Say what explains a difference or a flip."""
     # It is what a limit was not held for.
     for parity in result.artifacts:
         if parity.integer is not None and (rule := parity.integer.rescaling) is not None:
@@ -286,45 +275,9 @@ def _voters(result: VerifyResult) -> Iterator[str]:
                 f"{parity.name} {_RESCALINGS[rule].rstrip(',')}: by up to {parity.integer.max_abs_diff:.2g} from the "
                 "integer reference, which answers the same under that rule."
             )
-    if result.vote is not None and result.vote.agreed < result.images:
-        yield vote_sentence(result.vote, result.images)
     if tied := [f"{parity.ties:,} of {count(parity.flips, 'flip')} of {parity.name}" for parity in result.artifacts
                 if parity.ties]:  # fmt: skip
         yield f"Ties, in which both labels are equally likely: {', '.join(tied)}."
-    if result.vote is not None and result.vote.agreed == result.images:
-        yield vote_sentence(result.vote, result.images)
-
-
-def vote_sentence(vote: Vote, images: int) -> str:
-    """Return who is the odd one out among the runtimes of one file, and on how many images."""
-    artifact, voters = vote.voters[0].artifact, len(vote.voters)
-    if vote.agreed == images:
-        return f"The {voters} runtimes of {artifact} agree on every label."
-    alone = ", ".join(f"{voter.runtime} {voter.alone:,}" for voter in vote.voters)
-    odd = "none is the odd one out" if vote.odd_one_out is None else f"the odd one out is {vote.odd_one_out}"
-    return (
-        f"The {voters} runtimes of {artifact} agree on {vote.agreed:,} of {count(images, 'label')}; {odd}. "
-        f"Alone against the others: {alone}."
-    )
-
-
-def _layer_table(layers: ArtifactLayers, noun: str) -> Table:
-    hurt = f"; layer {layers.hurt} is hurt by its calibration" if layers.hurt else ""
-    title = f"{layers.name} against {layers.reference}, {count(layers.images, noun)}{hurt}"
-    page = table("layer", "output", "SQNR", "cosine", "range", "clipped", "weights", title=title, prose=["output"])
-    for one in layers.layers:
-        style = "bold red" if one.layer == layers.hurt else ""
-        page.add_row(
-            f"{one.layer} {one.operator}",
-            _last(one.tensor),
-            _decibels(one.sqnr_db),
-            f"{one.cosine:.5f}",
-            _decibels(one.range_sqnr_db),
-            percent(one.clipped),
-            _decibels(one.weight_sqnr_db),
-            style=style,
-        )
-    return page
 
 
 def _flip_table(parity: ArtifactParity, noun: str, first: int | None = None) -> Table:
@@ -361,10 +314,6 @@ def _why_table(parity: ArtifactParity, noun: str) -> Table:
             "–" if one.channel is None else str(one.channel),
         )
     return page
-
-
-def _decibels(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f} dB"
 
 
 def _last(name: str) -> str:

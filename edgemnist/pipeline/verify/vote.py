@@ -1,21 +1,20 @@
-"""Runtimes that execute the same file, compared: what they differ by, how they round, and who is the odd one out.
+"""A runtime compared with the integer reference of the same file, and with itself on the exporting machine.
 
-Only answers to one file are compared: another file, such as ONNX beside TFLite, has activation ranges of its own. With
-three runtimes the odd one out can be named; the integer reference, which computes full-int8 TFLite files with NumPy, is
-always among them.
+Only answers to one file are compared: another file, such as ONNX beside TFLite, has activation ranges of its own. The
+reference computes full-int8 TFLite files with NumPy, under each rounding rule.
 """
 
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError
-from edgemnist.ground.arrays import Labels, Probabilities
+from edgemnist.ground.arrays import Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.verdict import Measurement
 from edgemnist.ground.results.verify import (
@@ -25,17 +24,14 @@ from edgemnist.ground.results.verify import (
     Replay,
     RoundingRule,
     Unexplained,
-    Vote,
-    Voter,
 )
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.fixedpoint import affine
 from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding, plan
-from edgemnist.model.runtimes.tflite import read_graph
+from edgemnist.model.runtimes.tflite import IDENTIFIER, read_graph
 from edgemnist.pipeline.verify.gate import BATCH_DIFF, BATCH_FLIPS, Gate, allowed
-from edgemnist.pipeline.verify.layers import expose
 from edgemnist.pipeline.verify.parity import BATCH_SIZE
 
 INTEGER: Final = "integer"
@@ -43,17 +39,6 @@ _ASKED: Final = 50
 """Images whose values are looked at operator by operator."""
 _LISTED: Final = 1000
 """Values that no rule explains."""
-_VOTERS: Final = 3
-"""Two that disagree need a third."""
-
-
-class Ballot(NamedTuple):
-    """The labels that one voter gives."""
-
-    artifact: str
-    runtime: str
-    labels: Labels
-    """int64 [N]."""
 
 
 def integer_answers(model: Model, golden: GoldenPack, reporter: Reporter = SILENT) -> Probabilities | None:
@@ -158,6 +143,24 @@ def find_departure(model: Model, golden: GoldenPack, rule: RoundingRule) -> Depa
     return None
 
 
+def expose(model: bytes, places: Sequence[int]) -> bytes:
+    """Return a TFLite model that has the tensors at `places` for its outputs, and computes them as before.
+
+    A delegate such as XNNPACK keeps the tensors between its operators to itself. An interpreter without one would show
+    them, but in other kernels: those of LiteRT for int4 weights change one label in three.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(bytearray(model), 0)
+    tree.subgraphs[0].outputs = list(dict.fromkeys(places))
+    # They name the outputs that the file had.
+    tree.signatureDefs = []
+    builder = flatbuffers.Builder(len(model) + 1024)
+    builder.Finish(tree.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
 def explaining_rescaling(model: Model, answers: Probabilities, golden: GoldenPack, step: float = STEP) -> str | None:
     """Return how a runtime rounds, see `RoundingRule`, if the reference gives its answers, float32 [N, ...], like that.
 
@@ -174,39 +177,6 @@ def _check(rule: Rounding, expected: Probabilities, answers: Probabilities, gold
     images = int(np.count_nonzero((expected != answers).reshape(len(answers), -1).any(axis=1)))
     figures = msgspec.structs.asdict(check_integer(answers, expected, numbers=golden.task.numbers))
     return RoundingRule(**{**figures, "rescaling": rule.rescaling}, softmax=rule.softmax, images=images)
-
-
-def count_votes(ballots: Sequence[Ballot]) -> Vote | None:
-    """Return who stands alone on how many images; None where no artifact has three voters.
-
-    The first artifact that has is voted on, each runtime once.
-    """
-    voters = {(ballot.artifact, ballot.runtime): ballot for ballot in ballots}
-    artifacts = [name for name, _ in voters]
-    full = next((name for name in artifacts if artifacts.count(name) >= _VOTERS), None)
-    if full is None:
-        return None
-    ballots = [ballot for ballot in voters.values() if ballot.artifact == full]
-    labels = np.stack([ballot.labels for ballot in ballots])
-    agreed = np.all(labels == labels[0], axis=0)
-    alone = np.array([_stands_alone(labels, voter) for voter in range(len(ballots))])
-    counts = alone.sum(axis=1)
-    first, second = np.argsort(-counts, kind="stable")[:2]
-    odd = ballots[first] if counts[first] > counts[second] else None
-    return Vote(
-        voters=[
-            Voter(artifact=ballot.artifact, runtime=ballot.runtime, alone=int(count))
-            for ballot, count in zip(ballots, counts, strict=True)
-        ],
-        agreed=int(np.count_nonzero(agreed)),
-        undecided=int(np.count_nonzero(~agreed & ~alone.any(axis=0))),
-        odd_one_out=None if odd is None else f"{odd.runtime} ({odd.artifact})",
-    )
-
-
-def _stands_alone(labels: Labels, voter: int) -> npt.NDArray[np.bool_]:
-    others = np.delete(labels, voter, axis=0)
-    return np.asarray(np.all(others == others[0], axis=0) & (labels[voter] != others[0]))
 
 
 FLOAT_NOISE: Final = 1e-5

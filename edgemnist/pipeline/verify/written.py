@@ -1,56 +1,10 @@
-"""What `verify` writes beside its result: a picture of each changed label, and JUnit XML, which CI systems show."""
+"""What `verify` writes beside its result: JUnit XML, which CI systems show."""
 
-from collections.abc import Sequence
 from typing import Final
 from xml.etree import ElementTree as ET
 
-from edgemnist.ground.arrays import Images
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN
-from edgemnist.ground.results.verify import ArtifactParity, Flip, VerifyResult
-from edgemnist.ground.sheet import DETAIL, MOST, TEXT, Color, Section, Tile, as_pictures, sheet_png, short
-from edgemnist.pipeline.verify.parity import BROKEN, CHANGED, FIXED, KINDS, count_kind
-
-_LEGEND: Final = (
-    "reference » artifact,  is: the true label,  margin of the first choice over the second » the artifact's"
-)
-_COLORS: Final[dict[str, Color]] = {BROKEN: (240, 98, 88), FIXED: (92, 200, 132), CHANGED: (236, 184, 76)}
-
-
-def flips_png(result: VerifyResult, images: Images) -> bytes:
-    """Return a PNG of every flip in a result; `images` are its evaluation images, [N, ...].
-
-    Of each artifact at most `MOST` are drawn, and its heading says how many there are. The same result gives the same
-    bytes.
-    """
-    return sheet_png([_section(parity, images) for parity in result.artifacts], _LEGEND)
-
-
-def _section(parity: ArtifactParity, images: Images) -> Section:
-    # Pillow's own font has no arrow, and > would compare the margins.
-    shown = parity.flipped[:MOST]
-    drawn = as_pictures(images[[flip.index for flip in shown]], images) if shown else ()
-    tiles = [
-        Tile(
-            image=image,
-            answer=f"{short(flip.reference)} » {short(flip.artifact)}",
-            details=(
-                f"#{flip.index}" if flip.label is None else f"is {short(flip.label)}   #{flip.index}",
-                f"{flip.reference_margin:.2f} » {flip.artifact_margin:.2f}",
-            ),
-            color=_COLORS[flip.kind],
-        )
-        for flip, image in zip(shown, drawn, strict=True)
-    ]
-    return Section(((parity.name, TEXT), *_summary(parity.flipped)), tiles)
-
-
-def _summary(flips: Sequence[Flip]) -> list[tuple[str, Color]]:
-    if not flips:
-        return [("no label changed", DETAIL)]
-    parts = [(f"{count} {kind}", _COLORS[kind]) for kind in KINDS if (count := count_kind(flips, kind))]
-    if len(flips) > MOST:
-        parts.append((f"the first {MOST} of {len(flips):,} are shown", DETAIL))
-    return parts
+from edgemnist.ground.results.verify import ArtifactParity, VerifyResult
 
 
 def junit_xml(result: VerifyResult) -> bytes:
