@@ -57,7 +57,7 @@ def all_(
 
     train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)
     # What the table shows, and no more: `edgemnist bench` takes longer and tells more.
-    bench_config = BenchConfig(samples=samples, seconds=0.3, rounds=rounds, keras_predict=False)
+    bench_config = BenchConfig(samples=samples, seconds=0.3, rounds=rounds)
     reporter = TerminalReporter()
     read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
     dataset = read(data, download=not offline, reporter=reporter)

@@ -16,8 +16,8 @@ import pytest
 from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import MeasurementError
 from edgemnist.pipeline.bench import run as process
-from edgemnist.pipeline.bench.protocol import WorkerRequest
 from edgemnist.pipeline.bench.run import Measured
+from edgemnist.pipeline.bench.worker import WorkerRequest, timed_calls
 from tests.patience import PATIENCE_S, comes_true
 
 pytestmark = pytest.mark.usefixtures("measuring_starts")
@@ -158,7 +158,7 @@ def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
 def test_an_interrupted_run_leaves_no_process_behind(request_: WorkerRequest, tmp_path: Path) -> None:
     code = (
         "import sys, msgspec, edgemnist.pipeline.bench.run as p\n"
-        "from edgemnist.pipeline.bench.protocol import WorkerRequest\n"
+        "from edgemnist.pipeline.bench.worker import WorkerRequest\n"
         "p.measure('tflite-int8', msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest))\n"
     )
     request = tmp_path / "request.json"
@@ -184,3 +184,15 @@ def test_the_process_imports_the_same_package_and_nothing_that_lies_about(
     (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong NumPy')")
     monkeypatch.chdir(tmp_path)
     assert isinstance(measure("tflite-int8", request_), Measured)
+
+
+def test_calls_are_as_many_and_take_as_long_as_was_asked_for() -> None:
+    calls: list[int] = []
+    assert len(timed_calls(calls.append, [1, 2, 3], samples=7, nanoseconds=0)) == 7
+    assert calls == [1, 2, 3, 1, 2, 3, 1]
+    started = time.perf_counter_ns()
+    taken = timed_calls(time.sleep, [0.001], samples=1, nanoseconds=20_000_000)
+    assert time.perf_counter_ns() - started >= 20_000_000
+    # The last call is the one in which the time runs out.
+    assert sum(taken[:-1]) < 20_000_000
+    assert min(taken) >= 1_000_000

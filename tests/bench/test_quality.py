@@ -10,7 +10,6 @@ from edgemnist.board.machine import Conditions, watched
 from edgemnist.ground.results.bench import Block
 from edgemnist.pipeline.bench.quality import (
     SHORTEST_NS,
-    call_steps,
     histogram,
     host_warnings,
     images_a_second,
@@ -51,18 +50,6 @@ def test_the_histogram_counts_every_sample_within_two_percent_of_where_it_is() -
     for sample in (0.001, 5.1, 6.0, 70_000):
         assert any(edge <= sample * 1.0001 and sample < edge * 1.021 for edge in found.edges_us), sample
     assert histogram([[1_000, 1_019], [1_021]]).counts == [2, 1]
-
-
-def test_where_the_time_of_a_call_goes_is_told_without_that_of_reading_the_clock() -> None:
-    one = {"prepare": [2_000, 2_000], "invoke": [5_000, 7_000], "finish": [1_000, 1_000], "nothing": [500, 500]}
-    steps = call_steps([one, one], p50=9.0)
-    assert steps is not None
-    # 6.0 - 0.5 for the run, and of 9.0 what is left beside 1.5 + 5.5 + 0.5 and one reading of the clock.
-    assert msgspec.structs.astuple(steps) == (1.5, 5.5, 0.5, 1.0)
-    swift = call_steps([{**{name: [100] for name in one}, "nothing": [500]}], p50=0.3)
-    assert swift is not None
-    assert msgspec.structs.astuple(swift) == (0.0, 0.0, 0.0, 0.0)
-    assert call_steps([one, {}], p50=9.0) is None
 
 
 def changed(**fields: float) -> Conditions:

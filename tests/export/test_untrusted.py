@@ -339,7 +339,7 @@ def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_
 
 _MOST = """
 import sys, msgspec
-from edgemnist.pipeline.bench.protocol import WorkerRequest
+from edgemnist.pipeline.bench.worker import WorkerRequest
 from edgemnist.pipeline.bench.worker import get_ready
 print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
 """

@@ -344,11 +344,11 @@ def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(
     baseline = BaselineComparison(file="before.json", max_slowdown=1.05, passed=True, changes=[])
     # Each number of threads and each runtime is a figure of its own.
     others = [replaced(row, threads=2, samples=1), replaced(row, runtime="integer", samples=1)]
-    measured = {"samples_us": samples, "warmup_us": samples, "harness_us": 0.5, "baseline": baseline}
+    measured = {"samples_us": samples, "warmup_us": samples, "baseline": baseline}
     findings = opened(old_exports).findings
     assert findings.save_bench(replaced(measurement(), results=[row, *others], **measured), notices)
     kept = measurement(old_exports)
-    assert (kept.samples_us, kept.warmup_us, kept.baseline, kept.harness_us) == (None, None, None, 0.5)
+    assert (kept.samples_us, kept.warmup_us, kept.baseline) == (None, None, None)
     found = [(one.name, one.runtime, one.threads, one.samples) for one in kept.results if one.sha256 == row.sha256]
     assert found == [(INT8, "litert", 1, 60), (INT8, "litert", 2, 1), (INT8, "integer", 1, 1)]
     assert [one for one in kept.results if one.name != INT8] == measurement().results[1:]

@@ -30,7 +30,7 @@ def files(exports: Path) -> list[Path]:
     return [exports / manifest.model.file, *(exports / artifact.file for artifact in manifest.artifacts)]
 
 
-LATE = {"compiled", "browser", "keras", "keras-predict"}
+LATE = {"compiled", "browser", "keras"}
 """Those that need TensorFlow, or whose files need a compiler or a browser, and an export."""
 
 
@@ -45,8 +45,7 @@ def classifiers(request: pytest.FixtureRequest) -> list[Classifier]:
     if missing := entry.missing():
         pytest.skip(f"{runtime} needs {', '.join(missing)}: {entry.install_line()}")
     exports = request.getfixturevalue("every_export" if runtime in LATE else "made_exports")
-    # The null runtime takes no file, and any.
-    taken = [path for path in files(exports) if entry.executes(path, path.stem) or not entry.suffixes]
+    taken = [path for path in files(exports) if entry.executes(path, path.stem)]
     assert taken, f"no exported file tests {runtime}"
     return [load(path, runtime=runtime, trusted=True) for path in taken]
 
@@ -149,7 +148,7 @@ def test_importing_the_registries_loads_no_runtime() -> None:
     assert done.stdout.strip() == "[]"
 
 
-REFUSING = {"CompiledClassifier", "BrowserClassifier", "NullClassifier"}
+REFUSING = {"CompiledClassifier", "BrowserClassifier"}
 """They take inputs alone."""
 
 

@@ -37,13 +37,12 @@ def two_outputs() -> Any:
 
 
 @pytest.mark.parametrize("ending", [".keras", ".h5"])
-@pytest.mark.parametrize("runtime", ["keras", "keras-predict"])
-def test_logits_come_out_as_probabilities(ending: str, runtime: str, tmp_path: Path) -> None:
+def test_logits_come_out_as_probabilities(ending: str, tmp_path: Path) -> None:
     model = classifier(*usual_layers(), shape=(28, 28, 1))
     model.save(tmp_path / f"foreign{ending}")
     pictures = np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)
     expected = softmax(np.asarray(model(pictures[..., None] / np.float32(255))))
-    answers = load(tmp_path / f"foreign{ending}", runtime=runtime).predict_proba(pictures)
+    answers = load(tmp_path / f"foreign{ending}").predict_proba(pictures)
     np.testing.assert_allclose(answers, expected, atol=1e-6)
 
 
@@ -67,10 +66,7 @@ def test_a_model_of_something_else_is_refused_with_the_layer(
 
 
 @pytest.mark.parametrize("structure", [lambda answer: {"digit": answer}, lambda answer: [answer]], ids=["dict", "list"])
-@pytest.mark.parametrize("runtime", ["keras", "keras-predict"])
-def test_the_only_answer_of_a_structure_is_the_answer(
-    structure: Callable[[Any], Any], runtime: str, tmp_path: Path
-) -> None:
+def test_the_only_answer_of_a_structure_is_the_answer(structure: Callable[[Any], Any], tmp_path: Path) -> None:
     import keras
 
     source = keras.Input((28, 28), name="image")
@@ -78,7 +74,7 @@ def test_the_only_answer_of_a_structure_is_the_answer(
     keras.Model({"image": source}, structure(answer)).save(tmp_path / "structured.keras")
     pictures = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
     expected = keras.Model(source, answer)(pictures / np.float32(255))
-    answers = load(tmp_path / "structured.keras", runtime=runtime).predict_proba(pictures)
+    answers = load(tmp_path / "structured.keras").predict_proba(pictures)
     np.testing.assert_allclose(answers, expected, atol=1e-6)
 
 

@@ -124,7 +124,7 @@ def test_keras_is_timed_with_what_its_task_reads_and_only_where_the_source_is_a_
     (tmp_path / "model.onnx").rename(tmp_path / "model.keras")
     manifest = (tmp_path / MANIFEST_FILE).read_text().replace("model.onnx", "model.keras")
     (tmp_path / MANIFEST_FILE).write_text(manifest)
-    (keras,) = choose_subjects(Exports.open(tmp_path), ["keras"], BenchConfig(keras_predict=False))
+    (keras,) = choose_subjects(Exports.open(tmp_path), ["keras"], BenchConfig())
     assert keras.model.spec == SPECS["row"]
 
 

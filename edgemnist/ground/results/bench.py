@@ -33,7 +33,7 @@ class Block(Part, frozen=True, kw_only=True):
     p50_us: float
     reference_us: float | None = None
     """How long the same fixed work took beside the calls, which shows how fast the machine was; see
-    `edgemnist.pipeline.bench.timing`."""
+    `edgemnist.pipeline.bench.worker`."""
     mhz: float | None = None
     """Clock of the CPU it ran on, after the calls; None where the system does not tell."""
     celsius: float | None = None
@@ -50,19 +50,6 @@ class Histogram(Part, frozen=True, kw_only=True):
     edges_us: list[float]
     """Lower edge of each bin that is not empty."""
     counts: list[int]
-
-
-class CallSteps(Part, frozen=True, kw_only=True):
-    """Where the time of a call with one image goes: medians in microseconds, without the cost of measuring."""
-
-    prepare_us: float
-    """Scaling or quantizing the pixels."""
-    invoke_us: float
-    """The runtime executing the model."""
-    finish_us: float
-    """Dequantizing or copying the scores."""
-    overhead_us: float
-    """The rest of the p50: Python's part in between, checks and locks."""
 
 
 class Latency(Part, frozen=True, kw_only=True):
@@ -103,8 +90,8 @@ class Latency(Part, frozen=True, kw_only=True):
     """The very first call of a process, which the percentiles leave out."""
     cold_cache_start_ms: float | None = None
     """Cold start from the disk, which only an earlier edgemnist measured."""
-    steps: CallSteps | None = None
-    """None where the runtime does not tell the steps of a call apart."""
+    steps: dict[str, float] | None = None
+    """Where the time of a call goes, which only an earlier edgemnist measured."""
     histogram: Histogram | None = None
     blocks: list[Block] = msgspec.field(default_factory=list)
     """The rounds, in their order."""
@@ -196,7 +183,7 @@ class BenchResult(Result, frozen=True, kw_only=True):
     """Facts about the machine: CPU, flags, governor, versions."""
     results: list[Latency]
     harness_us: float | None = None
-    """p50 of a call of the null runtime, which does nothing: what the measurement itself adds to each latency."""
+    """What the measurement itself adds to each latency, which only an earlier edgemnist measured."""
     warnings: list[str] = msgspec.field(default_factory=list)
     """Warnings about all of the figures, such as a governor that saves power."""
     input: InputSpec | UnsetType = UNSET

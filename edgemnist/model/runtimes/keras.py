@@ -241,13 +241,6 @@ class KerasClassifier(ChunkedClassifier):
         return np.array(self._model(pixels, training=False), dtype=np.float32)
 
 
-class KerasPredictClassifier(KerasClassifier):
-    """Answers with `model.predict`, as most scripts do."""
-
-    def _infer(self, pixels: Probabilities) -> Probabilities:
-        return np.array(self._model.predict(pixels, verbose=0), dtype=np.float32)
-
-
 ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """The earliest date that the ZIP format can express."""
 

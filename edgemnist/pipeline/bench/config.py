@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import UsageError, check_range
 from edgemnist.ground.formatting import count
-from edgemnist.ground.results.bench import KERAS, subject_key
+from edgemnist.ground.results.bench import subject_key
 from edgemnist.model.exports.models import Model
 
 
@@ -26,12 +25,10 @@ class BenchConfig:
     seconds: float = 1.0
     """Timed seconds of each artifact, at the least."""
     rounds: int = 3
-    """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras and
-    the null runtime take part in three, at the most, and in one of fewer."""
+    """Rounds over all artifacts, with a new process for each measurement; they share the samples and seconds. Keras
+    takes part in three, at the most, and in one of fewer."""
     keras: bool | None = None
     """Measure Keras too; None: where no artifacts were named, and TensorFlow and the model are there."""
-    keras_predict: bool = True
-    """Where Keras is measured, measure `model.predict` beside `model(x)`; 1,000 calls of it take half a minute."""
     repeats: int = 1
     """How often a round that something disturbed is measured again, at the most, before it counts as tainted."""
     keep_samples: bool = False
@@ -82,11 +79,6 @@ class BenchConfig:
         return math.ceil(self.seconds * 1e9 / self.rounds)
 
 
-HARNESS = "harness"
-KERAS_RUNTIMES = ("keras", "keras-predict")
-"""`model(x)`, which speed-ups refer to, and `model.predict`, which people write."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Subject:
     """A model, and how many threads a call may use."""
@@ -96,8 +88,8 @@ class Subject:
 
     @property
     def name(self) -> str:
-        """Of the model; Keras is called `keras` in either runtime."""
-        return self.model.artifact if self.model.artifact in {KERAS, HARNESS} else self.model.name
+        """Of the model."""
+        return self.model.name
 
     @property
     def runtime(self) -> str:
@@ -108,7 +100,3 @@ class Subject:
     def key(self) -> str:
         """What tells it from all others, see `subject_key`."""
         return subject_key(self.name, self.runtime, self.threads)
-
-
-NULL = Subject(model=Model(artifact=HARNESS, runtime="null", path=Path(), bytes=0, sha256=""))
-"""Nothing, measured like everything: what the measuring itself costs."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from edgemnist.board.agent.facts import throttled_since
 from edgemnist.board.machine import Watch
 from edgemnist.ground.formatting import count, percent
-from edgemnist.ground.results.bench import MAX_TAINTED, Block, CallSteps, Histogram
+from edgemnist.ground.results.bench import MAX_TAINTED, Block, Histogram
 
 SAMPLES_FOR: Final = {"p90": 100, "p99": 1_000, "p99.9": 10_000}
 """Samples that a percentile needs: ten beyond it. With fewer it is a matter of luck, and is not given."""
@@ -49,22 +49,6 @@ def histogram(rounds: Sequence[Sequence[int]]) -> Histogram:
     return Histogram(
         edges_us=[round(float(edge), 4) for edge in np.exp2(bins / BINS_AN_OCTAVE)],
         counts=[int(count) for count in counts],
-    )
-
-
-def call_steps(rounds: Sequence[Mapping[str, Sequence[int]]], p50: float) -> CallSteps | None:
-    """Return where the time of a call goes, from samples in nanoseconds; None where the steps were not measured.
-
-    Each step was timed alone, with a reading of the clock, which is taken from each: that of a step that does nothing.
-    `p50` is of the whole call, in microseconds.
-    """
-    if not all(rounds):
-        return None
-    medians = {name: float(np.median(pool([steps[name] for steps in rounds]))) / 1e3 for name in rounds[0]}
-    prepare, invoke, finish, nothing = (medians[name] for name in ("prepare", "invoke", "finish", "nothing"))
-    parts = [max(0.0, one - nothing) for one in (prepare, invoke, finish)]
-    return CallSteps(
-        prepare_us=parts[0], invoke_us=parts[1], finish_us=parts[2], overhead_us=max(0.0, p50 - nothing - sum(parts))
     )
 
 

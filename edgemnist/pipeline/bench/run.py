@@ -49,10 +49,8 @@ from edgemnist.pipeline.bench.baseline import (
     read_baseline,
     slowdown,
 )
-from edgemnist.pipeline.bench.config import KERAS_RUNTIMES, NULL, BenchConfig, Subject
-from edgemnist.pipeline.bench.protocol import Failure, Outcome, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.config import BenchConfig, Subject
 from edgemnist.pipeline.bench.quality import (
-    call_steps,
     histogram,
     host_warnings,
     images_a_second,
@@ -62,6 +60,7 @@ from edgemnist.pipeline.bench.quality import (
     summarise,
     taints,
 )
+from edgemnist.pipeline.bench.worker import Failure, Outcome, WorkerReport, WorkerRequest
 from edgemnist.pipeline.verify.gate import gates_of
 
 # What a signal that ended a process usually means here.
@@ -156,11 +155,10 @@ def interleave(subjects: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
         yield from ((number, subject) for subject in order[turn:] + order[:turn])
 
 
-IMAGES_FILE = "images.npy"
 BATCH_SHARE = 0.45
 """Time of the batches as a share of that of the single calls, at the least."""
 ROUNDS_BESIDE = 3
-"""Rounds, at the most, of the null runtime and of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
+"""Rounds, at the most, of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
 SAMPLE_IMAGES = 256
 """Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
 
@@ -180,7 +178,7 @@ def bench(
     config = config or BenchConfig()
     subjects = choose_subjects(exports, names, config, reporter)
     images = bench_inputs(exports, subjects, data, reporter)
-    measured = measure_all([NULL, *subjects], images, config, reporter)
+    measured = measure_all(subjects, images, config, reporter)
     host = host_facts()
     results = [latency(subject, measured[subject.key], config) for subject in subjects]
     spec = next((one.model.spec for one in subjects if one.model.spec is not None), default_input())
@@ -189,7 +187,6 @@ def bench(
         input=msgspec.UNSET if default_input().takes_the_same(spec) else spec,
         results=with_speedups(results),
         warnings=[*(questions(exports) if exports is not None else ()), *host_warnings(host)],
-        harness_us=median([time for one in measured[NULL.key] for time in one.report.steps["nothing"]]) / 1e3,
         samples_us=in_microseconds(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
         warmup_us=in_microseconds(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
     )
@@ -262,7 +259,7 @@ def choose_subjects(
     asked = config.keras or KERAS in (names or ())
     if exports is not None and (asked or (config.keras is None and not names)):
         try:
-            models += _keras_models(exports, KERAS_RUNTIMES if config.keras_predict else KERAS_RUNTIMES[:1])
+            models.append(_keras_model(exports))
         except (ArtifactError, MissingDependencyError) as error:
             if asked:
                 raise
@@ -283,29 +280,24 @@ def choose_subjects(
     return [replace(subject, threads=count) for subject in fit for count in config.thread_counts]
 
 
-def _keras_models(exports: Exports, runtimes: Sequence[str]) -> list[Model]:
+def _keras_model(exports: Exports) -> Model:
     record = exports.manifest.model
-    if record is None or Path(record.file).suffix not in RUNTIMES[runtimes[0]].suffixes:
+    if record is None or Path(record.file).suffix not in RUNTIMES[KERAS].suffixes:
         raise ArtifactError(
             f"{exports.directory} has no Keras model", hint=f"Make one with: {exports.command('train')}"
         )
-    for runtime in runtimes:
-        require_runtime(runtime)
+    require_runtime(KERAS)
     check_recorded(exports.directory, record)
-    path = exports.directory / record.file
-    return [
-        Model(
-            artifact=KERAS,
-            runtime=runtime,
-            path=path,
-            bytes=record.bytes,
-            sha256=record.sha256,
-            spec=record.spec(exports.task),
-            task=exports.task,
-            trusted=True,
-        )
-        for runtime in runtimes
-    ]
+    return Model(
+        artifact=KERAS,
+        runtime=KERAS,
+        path=exports.directory / record.file,
+        bytes=record.bytes,
+        sha256=record.sha256,
+        spec=record.spec(exports.task),
+        task=exports.task,
+        trusted=True,
+    )
 
 
 def _most_at_once(model: Model) -> int | None:
@@ -366,8 +358,8 @@ def measure_all(
 
 
 def takes_part(number: int, subject: Subject, rounds: int) -> bool:
-    """Return whether a subject is measured in a round: what the artifacts are compared with is, in only a few."""
-    if subject is not NULL and subject.name != KERAS:
+    """Return whether a subject is measured in a round: Keras, which artifacts are compared with, is in only a few."""
+    if subject.name != KERAS:
         return True
     few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1
     return number * few % rounds < few
@@ -379,10 +371,6 @@ def scratch_directory(images: Sequence[Images]) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="edgemnist-") as scratch:
         for each in images:
             np.save(Path(scratch, _inputs_file(each.shape[1:], each.dtype.name)), spread(each, SAMPLE_IMAGES))
-        # What the null runtime is given, whatever the others read.
-        usual = default_input()
-        found = (each for each in images if (each.shape[1:], each.dtype.name) == (usual.shape, usual.dtype))
-        np.save(Path(scratch, IMAGES_FILE), spread(next(found, usual.probes()), SAMPLE_IMAGES))
         yield Path(scratch)
 
 
@@ -396,7 +384,6 @@ def request_for(subject: Subject, config: BenchConfig, scratch: Path) -> WorkerR
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
     """
     spec = subject.model.spec or default_input()
-    images = scratch / _inputs_file(spec.shape, spec.dtype)
     return WorkerRequest(
         runtime=subject.runtime,
         path=str(subject.model.path),
@@ -404,7 +391,7 @@ def request_for(subject: Subject, config: BenchConfig, scratch: Path) -> WorkerR
         numbers=subject.model.numbers,
         threads=subject.threads,
         cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
-        images=str(images if images.exists() else scratch / IMAGES_FILE),
+        images=str(scratch / _inputs_file(spec.shape, spec.dtype)),
         samples=config.samples_a_round,
         nanoseconds=config.nanoseconds_a_round,
         batch_size=config.batch_size,
@@ -439,7 +426,6 @@ def latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig) -
         peak_rss_mb=max(peaks) / 1e6 if peaks else None,
         bytes=subject.model.bytes,
         first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
-        steps=call_steps([one.report.steps for one in rounds], single["p50_us"]),
         histogram=histogram(samples),
         blocks=blocks,
         warnings=quality_warnings(single["samples"], blocks),

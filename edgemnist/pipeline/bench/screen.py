@@ -30,7 +30,6 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     """Draw latency, throughput and cost of each model, fastest first; the last line names it, and the next `step`."""
     noun = noun_of(result.input)
     cost = table("artifact", f"{noun}s/s", "first call", "load", "cold start", "peak RSS", "size")
-    steps = table("artifact", "prepare", "invoke", "finish", "Python")
     ordered = sorted(result.results, key=attrgetter("p50_us"))
     for one in ordered:
         shown, mark = partial(microseconds, tainted=one.tainted), DISTURBED if one.tainted else ""
@@ -43,9 +42,6 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
             "–" if one.peak_rss_mb is None else f"{one.peak_rss_mb:,.0f} MB",
             kilobytes(one.bytes),
         )
-        if one.steps is not None:
-            times = (one.steps.prepare_us, one.steps.invoke_us, one.steps.finish_us, one.steps.overhead_us)
-            steps.add_row(one.key, *map(shown, times))
     parts: list[RenderableType] = [
         Text(
             f"One {noun}, {_threads(result.results)}, fresh processes, "
@@ -55,12 +51,6 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
         Text(f"{noun.capitalize()}s a second in batches of {result.results[0].batch_size:,}."),
         cost,
     ]
-    if steps.row_count:
-        parts += [Text("Where the time of a call goes: each step by itself, and the rest."), steps]
-    if result.harness_us is not None:
-        parts.append(
-            Text(f"The measurement itself accounts for {result.harness_us:.2f} µs of each latency.", style="dim")
-        )
     marked = [one.tainted for one in ordered]
     marked += [one.tainted for one in (result.baseline.changes if result.baseline is not None else [])]
     parts += [*disturbed(marked), host_line(result.host), *quality([*result.warnings, *_warnings(result.results)])]

@@ -7,29 +7,141 @@ pinned, because they start as many threads as they see CPUs.
 from __future__ import annotations
 
 import gc
+import itertools
+import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from edgemnist.board.machine import peak_rss, pin, watched
+from edgemnist.board.machine import Watch, peak_rss, pin, watched
 from edgemnist.errors import EdgemnistError, MeasurementError
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES
-from edgemnist.pipeline.bench.protocol import Failure, Outcome, WorkerReport, WorkerRequest
-from edgemnist.pipeline.bench.timing import BATCHES, time_fixed_work, timed_calls
 
 if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images
     from edgemnist.model.runtimes.interface import Classifier
 
+
+class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What one process is to measure; it is sent on the standard input."""
+
+    runtime: str
+    path: str
+    """Of the model file."""
+    spec: InputSpec | None = None
+    """What the model reads; None if only its file says so."""
+    numbers: bool | None = None
+    """Whether it answers with numbers; None if only its file says so."""
+    threads: int
+    cpus: list[int]
+    """What to pin to."""
+    images: str
+    """Path of an .npy file, [N, ...], N at least 1."""
+    samples: int
+    nanoseconds: int
+    """Timed calls and their total, at the least, of a round."""
+    batch_size: int
+    batch_nanoseconds: int = 150_000_000
+    """Total of the timed batches, at the least."""
+    most: int | None = None
+    """Images that the model gets at once, as `try_file` says; None for as many as usual."""
+    report: str
+    """Path of the file to write the answer to: libraries write to the standard output as they like."""
+
+
+class WorkerReport(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
+    """What one process measured. Times are in nanoseconds."""
+
+    answered_at: int
+    """`time.perf_counter_ns()` when the first answer was there; that clock is the same in all processes."""
+    watch: Watch
+    """What went on during the timed calls of a single image."""
+    reference: list[float]
+    """Medians of the fixed work, right before and right after them, see `time_fixed_work`."""
+    load: int
+    """From the path to a classifier, in a process that has loaded the same before: imports are no part of it."""
+    warmup: list[int]
+    """Calls before the timed ones; the first of them is the very first call."""
+    samples: list[int]
+    """Timed calls of a single image."""
+    batches: list[int]
+    """Timed calls of a whole batch."""
+    peak_rss: int | None
+    """Bytes, after the last single image; None where the system does not tell."""
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
+    """Why one process could not measure, in words for the user."""
+
+    message: str
+    hint: str
+
+
+Outcome: TypeAlias = WorkerReport | Failure
+
+
+def timed_calls(
+    call: Callable[[Any], object], arguments: Iterable[Any], *, samples: int, nanoseconds: int
+) -> array[int]:
+    """Return how long each call took, in nanoseconds, for at least `samples` calls and `nanoseconds` altogether.
+
+    `arguments` are taken in turn, over and over. A sample contains one reading of the clock and the call itself: about
+    0.1 µs.
+    """
+    clock = time.perf_counter_ns
+    # Machine integers: a list would hold an object of 32 bytes for each sample, and they would show in the memory.
+    taken = array("q")
+    keep = taken.append
+    missing = samples
+    end = clock() + nanoseconds
+    for argument in itertools.cycle(arguments):
+        started = clock()
+        call(argument)
+        stopped = clock()
+        keep(stopped - started)
+        missing -= 1
+        if missing <= 0 and stopped >= end:
+            break
+    return taken
+
+
+VALUES: Final = 16_384
+"""float32 values in each of three arrays: with 192 KB they live where the weights of a model do, in the L2 cache."""
+NANOSECONDS: Final = 10_000_000
+CALLS: Final = 200
+"""Timed calls, and their total, at the least."""
+FIXED_WARMUP_CALLS: Final = 50
+
+
+def time_fixed_work() -> float:
+    """Return the median time of adding two arrays, in nanoseconds.
+
+    NumPy adds with vector instructions on one thread, however many CPUs there are, and needs no BLAS for it.
+    """
+    import numpy as np
+
+    one, other, total = (np.ones(VALUES, np.float32) for _ in range(3))
+
+    def add(_: object) -> None:
+        np.add(one, other, out=total)
+
+    timed_calls(add, [None], samples=FIXED_WARMUP_CALLS, nanoseconds=0)
+    return statistics.median(timed_calls(add, [None], samples=CALLS, nanoseconds=NANOSECONDS))
+
+
+BATCHES: Final = 5
+"""Timed batches, at the least."""
+
+
 WARMUP_CALLS = 20
 WARMUP_NANOSECONDS = 100_000_000
 """Calls before the timed ones, at the least: enough for a clock that was asleep to wake up."""
-STEP_CALLS = 1_000
-"""Timed calls of each step of a call."""
 
 
 def main() -> None:
@@ -91,7 +203,7 @@ def get_ready(request: WorkerRequest) -> Ready:
 
 
 def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
-    """Time single images, then batches, then the steps of a call, and last of all another loading."""
+    """Time single images, then batches, and last of all another loading."""
     before = time_fixed_work()
     # The fixed work has taken the model's place in the caches.
     timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
@@ -103,7 +215,6 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
     batches = time_batches(request, ready)
-    steps = time_steps(ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return WorkerReport(
@@ -114,7 +225,6 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
         warmup=ready.warmup,
         samples=list(samples),
         batches=batches,
-        steps=steps,
         peak_rss=peak,
     )
 
@@ -131,22 +241,6 @@ def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
         raise MeasurementError(
             f"there is not enough memory for a batch of {request.batch_size:,}", hint="Choose a smaller --batch-size."
         ) from None
-
-
-def time_steps(ready: Ready) -> dict[str, list[int]]:
-    """Time what a call consists of, each step alone, and as a measure of the measuring, a step that does nothing."""
-    steps = ready.classifier.steps()
-    if steps is None:
-        return {}
-    calls: dict[str, Callable[[Any], object]] = {
-        "prepare": steps.prepare,
-        "invoke": lambda _: steps.invoke(),
-        "finish": lambda _: steps.finish(),
-        "nothing": lambda _: None,
-    }
-    return {
-        name: list(timed_calls(call, ready.single, samples=STEP_CALLS, nanoseconds=0)) for name, call in calls.items()
-    }
 
 
 if __name__ == "__main__":
