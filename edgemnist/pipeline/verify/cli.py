@@ -69,9 +69,8 @@ def verify(  # noqa: PLR0915 - four ways to ask, each in turn
     from edgemnist.model.exports.models import is_file
     from edgemnist.model.exports.outputs import NODE_DATA, XML, check_output
     from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, gates_of, read_gates
-    from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, next_words, verify_page
+    from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, junit_xml, next_words, verify_page
     from edgemnist.pipeline.verify.why import write_node_data
-    from edgemnist.pipeline.verify.written import junit_xml
 
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
