@@ -15,23 +15,12 @@ from edgemnist.ground.results.verify import ArtifactParity, Limit
 from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
 from edgemnist.pipeline.bench.quality import host_warnings
 from edgemnist.pipeline.recommend.cli import next_words, recommend_page
-from edgemnist.pipeline.recommend.weigh import fitting_cache, recommend, weigh
+from edgemnist.pipeline.recommend.weigh import recommend, weigh
 from tests.bench.test_recommend import benched, latency, parity, verified
 from tests.render.test_narrow import lines_of
 
-PI_5 = {"cpu": "Cortex-A76", "flags": ["asimd", "asimddp"], "caches": {"L1 data": "64K", "L2": "512K", "L3": "2048K"}}
-PI_4 = {"cpu": "Cortex-A72", "flags": ["asimd"], "caches": {"L1 data": "32K", "L1 instruction": "48K", "L2": "1024K"}}
-
-
-def test_a_file_is_held_against_the_smallest_cache_that_takes_it() -> None:
-    assert fitting_cache(30_000, PI_4["caches"]) == "L1 data"  # type: ignore[arg-type]  # a dict of several kinds
-    assert fitting_cache(424_000, PI_5["caches"]) == "L2"  # type: ignore[arg-type]  # a fact of any type
-    assert fitting_cache(1_630_000, PI_5["caches"]) == "L3"  # type: ignore[arg-type]  # a fact of any type
-    assert fitting_cache(1_630_000, PI_4["caches"]) is None  # type: ignore[arg-type]  # a fact of any type
-    assert fitting_cache(524_288, PI_5["caches"]) == "L2"  # type: ignore[arg-type]  # a fact of any type
-    assert fitting_cache(1, {}) is None
-    assert fitting_cache(64, {"L1": "", "L2": "64"}) == "L2"
-    assert fitting_cache(2_097_152, {"L2": "512K", "L3": "2M"}) == "L3"
+PI_5 = {"cpu": "Cortex-A76", "flags": ["asimd", "asimddp"]}
+PI_4 = {"cpu": "Cortex-A72", "flags": ["asimd"]}
 
 
 def test_where_int8_pays_the_facts_say_by_how_much() -> None:
@@ -43,11 +32,9 @@ def test_where_int8_pays_the_facts_say_by_how_much() -> None:
     assert result.recommended == "tflite-int8"
     assert result.facts == [
         "It is as accurate as the Keras model: 0 of 10,000 labels changed.",
-        "Its 424 KB fit in the L2 cache, which tflite-float32 does not.",
         "This CPU has instructions for int8 (Arm dot products).",
         "tflite-int8 is 4.0 times as fast as tflite-float32 here (6.00 µs against 24.0 µs).",
     ]
-    assert [one.fits_in for one in result.candidates] == ["L2", "L3"]
 
 
 def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
@@ -57,9 +44,8 @@ def test_where_int8_does_not_pay_the_facts_say_so_plainly() -> None:
         PI_4,
     )
     assert result.recommended == "onnx-float32"
-    assert result.facts[1].startswith("None of the caches")
-    assert "no dot-product instructions" in result.facts[2]
-    assert result.facts[3] == "int8 does not pay here: onnx-int8 is slower than onnx-float32 (60.0 µs against 50.0 µs)."
+    assert "no dot-product instructions" in result.facts[1]
+    assert result.facts[2] == "int8 does not pay here: onnx-int8 is slower than onnx-float32 (60.0 µs against 50.0 µs)."
 
 
 @pytest.mark.parametrize(
@@ -140,11 +126,10 @@ def test_every_candidate_is_listed_with_its_costs_the_fastest_first() -> None:
         PI_4,
     )
     assert [msgspec.structs.astuple(one) for one in result.candidates] == [
-        ("a-int4", 20_000, 0.9, msgspec.UNSET, msgspec.UNSET, False, "missed", 3.0, False, "L1 data"),
-        ("b-int8", 40_000, 0.97, msgspec.UNSET, msgspec.UNSET, True, "passed", 9.0, False, "L2"),
+        ("a-int4", 20_000, 0.9, msgspec.UNSET, msgspec.UNSET, False, "missed", 3.0, False, None),
+        ("b-int8", 40_000, 0.97, msgspec.UNSET, msgspec.UNSET, True, "passed", 9.0, False, None),
     ]
     assert result.host == PI_4
-    assert "Its 40 KB fit in the L2 cache." in result.facts
 
 
 @pytest.mark.parametrize(

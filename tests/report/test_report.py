@@ -169,7 +169,7 @@ def test_close_latencies_do_not_write_over_each_other(factor: float) -> None:
 
     names = ("tflite-int8@native", "onnx-float32@openvino", "onnx-dynamic")
     candidates = [
-        Candidate(name=name, bytes=8000, accuracy=0.9, passed=True, fits_in=None, p50_us=1523.1 * factor**index)
+        Candidate(name=name, bytes=8000, accuracy=0.9, passed=True, p50_us=1523.1 * factor**index)
         for index, name in enumerate(names)
     ]
     with _figure(3.4) as figure:

@@ -171,7 +171,6 @@ DIGITS_OWN: Final = {
     "edgemnist/model/runtimes/untrusted.py": 2,  # what a network of MNIST takes
     "edgemnist/model/native/fitting.py": 1,  # the finder of digits
     "edgemnist/pipeline/export/onnx.py": 2,  # measured with MNIST
-    "edgemnist/pipeline/report/figures.py": 1,  # a place in a figure
     "edgemnist/pipeline/search/cli.py": 1,  # an example
     "edgemnist/pipeline/search/networks.py": 1,  # a size in a figure
     "edgemnist/pipeline/train/cli.py": 1,  # an example

@@ -167,8 +167,8 @@ class PipelineResult(Result, frozen=True, kw_only=True):
 class Candidate(Figures, frozen=True, kw_only=True):
     """One artifact that was verified and measured."""
 
-    fits_in: str | None
-    """The smallest cache that holds its file, such as `L2`; None where none does or none is known."""
+    fits_in: str | None = None
+    """The cache that holds its file, in documents of earlier versions."""
 
 
 class RecommendResult(Result, frozen=True, kw_only=True):

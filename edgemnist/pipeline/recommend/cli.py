@@ -46,10 +46,8 @@ def next_words(result: RecommendResult) -> str:
 def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
     """Draw the facts that speak for a model, what the candidates cost, and at the end what to ship."""
     merits = [one.merit for one in result.candidates if isinstance(one.merit, str)]
-    prose = ["fits in", *(["difference"] if merits else [])]
-    page = table(
-        "artifact", "p50", "difference" if merits else "accuracy", "size", "fits in", "gate", left=["gate"], prose=prose
-    )
+    column = "difference" if merits else "accuracy"
+    page = table("artifact", "p50", column, "size", "gate", left=["gate"], prose=["difference"] if merits else [])
     for one in result.candidates:
         chosen = one.name == result.recommended
         page.add_row(
@@ -57,7 +55,6 @@ def recommend_page(result: RecommendResult, step: str = "") -> RenderableType:
             microseconds(one.p50_us, tainted=one.tainted),
             str(one.merit) if one.accuracy is None else percent(one.accuracy),
             kilobytes(one.bytes),
-            one.fits_in or "",
             outcome(one.outcome),
         )
     last = closing(f"{result.headline}.", step, passed=result.recommended is not None)

@@ -1,6 +1,5 @@
 """`edgemnist recommend`: which artifact to ship to this board, and why."""
 
-import re
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -8,16 +7,15 @@ import msgspec
 
 from edgemnist.board.machine import host_facts
 from edgemnist.errors import UsageError
-from edgemnist.ground.formatting import kilobytes, microseconds
+from edgemnist.ground.formatting import microseconds
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import BenchResult
 from edgemnist.ground.results.pipeline import Candidate, RecommendResult
-from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Verdict, listed
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Verdict
 from edgemnist.ground.results.verify import SIGNIFICANT, VerifyResult
 from edgemnist.model.exports import CURRENT, Exports
 from edgemnist.model.exports.findings import NOISE, choose
 from edgemnist.model.exports.questions import questions
-from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench.quality import host_warnings
 from edgemnist.pipeline.verify.gate import own_gates
 
@@ -29,8 +27,6 @@ DOT_PRODUCTS: Final = {
     "amx_int8": "AMX",
 }
 """CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
-COMPILED: Final = frozenset(name for name, entry in RUNTIMES.items() if {".c", ".html"} & set(entry.suffixes))
-_UNITS: Final = {"K": 1024, "M": 1024**2, "G": 1024**3}
 
 
 def recommend(exports: Exports) -> RecommendResult:
@@ -87,15 +83,12 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
             passed=parity.passed,
             outcome=parity.verdict.outcome,
             p50_us=latency.p50_us,
-            # What is compiled first is in no cache as it stands in its file.
-            fits_in=None if parity.runtime in COMPILED else fitting_cache(latency.bytes, host.get("caches", {})),
             tainted=latency.tainted,
         )
         for parity in verified.artifacts
         if (latency := latencies.get((parity.name, parity.sha256)))
     ]
     candidates.sort(key=lambda one: one.p50_us)
-    sources = {parity.name for parity in verified.artifacts if parity.runtime in COMPILED}
     chosen = [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]
     return RecommendResult(
         verdict=_verdict(verified, name, reason),
@@ -104,7 +97,6 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
         facts=[
             *_accuracy_facts(verified, name),
             *own_gates(verified.artifacts, noun_of(verified.input)),
-            *_cache_facts([one for one in candidates if one.name not in sources], name),
             _instruction_fact(host),
             *_quantization_facts(benched),
         ],
@@ -120,14 +112,6 @@ def _verdict(verified: VerifyResult, name: str | None, reason: str) -> Verdict:
         return found[name]
     missed = found and all(one.outcome == MISSED for one in found.values())
     return Verdict(outcome=MISSED if missed else UNKNOWN, reasons=[reason])
-
-
-def fitting_cache(size: int, caches: Mapping[str, str]) -> str | None:
-    """Return the smallest cache that holds `size` bytes, such as `L2`; None where none does or none is known."""
-    # As Linux writes it: 512K.
-    sizes = {name: re.fullmatch(r"(\d+)([KMG]?)", text) for name, text in caches.items() if "instruction" not in name}
-    limits = [(int(found[1]) * _UNITS.get(found[2], 1), name) for name, found in sizes.items() if found]
-    return min((one for one in limits if one[0] >= size), default=(0, None))[1]
 
 
 def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
@@ -155,18 +139,6 @@ def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
         f"It is {against} the {verified.reference}{chance}{allowed}: {changed}.",
         *(f"{one.name} passed its gate, but is no candidate: it is {one.loss}." for one in left_out),
     ]
-
-
-def _cache_facts(candidates: list[Candidate], name: str | None) -> list[str]:
-    chosen = next((one for one in candidates if one.name == name), None)
-    if chosen is None:
-        return []
-    if chosen.fits_in is None:
-        return ["None of the caches found here holds its file: its weights come from memory at every call."]
-    larger = [one.name for one in candidates if one.bytes > chosen.bytes and one.fits_in != chosen.fits_in]
-    names = listed(larger)
-    comparison = f", which {names} do{'es' if len(larger) == 1 else ''} not" if larger else ""
-    return [f"Its {kilobytes(chosen.bytes)} fit in the {chosen.fits_in} cache{comparison}."]
 
 
 def _instruction_fact(host: Mapping[str, Any]) -> str:
