@@ -72,47 +72,29 @@ class Journal(JournalFileBackend):
             raise _unwritable(directory, error) from error
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write whole lines or none. Raises StorageError if the disk is full.
+        """Write lines. Raises StorageError if the disk is full; half a line is cut off when the file is opened again.
 
         Without Optuna's lock, which would outlive a killed process: `locked` keeps others away.
         """
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
         try:
-            with self._place.open("ab", buffering=0) as file:
-                before = file.tell()
-                try:
-                    # A disk that gets full takes a part, and refuses the rest.
-                    written = 0
-                    while written < len(lines):
-                        written += file.write(lines[written:])
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(before)
-                    raise
+            with self._place.open("ab") as file:
+                file.write(lines)
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise _unwritable(self._place.parent, error) from error
 
 
 def _remove_torn_line(path: Path) -> None:
-    """Cut off a last line that a power cut left unfinished."""
+    """Cut off a last line that a kill, a power cut or a full disk left unfinished."""
     if not path.exists():
         return
     data = path.read_bytes()
-    whole = data[: data.rfind(b"\n") + 1]
-    # A file system may have kept the length and lost the contents.
-    while whole and not _is_json(whole[whole.rfind(b"\n", 0, -1) + 1 :]):
-        whole = whole[: whole.rfind(b"\n", 0, -1) + 1]
-    if len(whole) < len(data):
+    whole = data.rfind(b"\n") + 1
+    if whole < len(data):
         with path.open("r+b") as file:
-            file.truncate(len(whole))
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except ValueError:
-        return False
-    return True
+            file.truncate(whole)
 
 
 def _unwritable(directory: Path, error: OSError) -> StorageError:
