@@ -40,6 +40,8 @@ REMOVED: Final = {
     "bench --scenario": "leave it out, bench has p50 to p99.9 of single calls, and the throughput of each --batch-size",
     "bench --slow-down": "to see a gate fail, time a slower model first with --pair --max-slowdown",
     "train --resume": "train again, the same seed gives the same weights; a teacher that is finished is kept",
+    "predict --sheet": "use --show, which draws what the model was given; with --json it has each number",
+    "health --sheet": "use edgemnist review, which shows the samples",
     "verify --sheet": "use edgemnist report, which draws the labels that changed",
     "verify --layers": "use --why, which names the operator behind each flip and what in it is too coarse",
     "review --idx": "leave it out, every command reads the folders of --export with --data",

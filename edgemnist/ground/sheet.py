@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.ground.arrays import Images
-from edgemnist.ground.formatting import count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -34,8 +33,6 @@ MARGIN: Final = TILE // 3
 HEADING: Final = 52
 HEADING_SIZE: Final = 20
 DETAIL_SIZE: Final = 12
-MOST: Final = 120
-"""Tiles drawn in a section: more than anybody looks at."""
 EACH: Final = 20
 """Images of each class on a sheet of classes."""
 MOST_CLASSES: Final = 100
@@ -54,12 +51,12 @@ class Section:
     heading: tuple[tuple[str, Color], ...]
     """Words and their color; the first are larger."""
     images: Sequence[npt.NDArray[np.uint8]]
-    """Pictures, uint8 [H, W] or [H, W, C], of which `MOST` are drawn."""
+    """Pictures, uint8 [H, W] or [H, W, C]."""
 
     @property
     def height(self) -> int:
         """In pixels."""
-        return HEADING + math.ceil(min(len(self.images), MOST) / COLUMNS) * ROW
+        return HEADING + math.ceil(len(self.images) / COLUMNS) * ROW
 
 
 def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
@@ -78,7 +75,7 @@ def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
             font = small if place else ImageFont.load_default(HEADING_SIZE)
             draw.text((x, top + HEADING_SIZE), words, fill=color, font=font, anchor="ls")
             x += font.getlength(words) + GAP
-        for place, image in enumerate(section.images[:MOST]):
+        for place, image in enumerate(section.images):
             row, column = divmod(place, COLUMNS)
             left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * ROW
             shown = _shown(image)
@@ -143,18 +140,6 @@ def as_pictures(inputs: npt.NDArray[Any], among: npt.NDArray[Any] | None = None)
                 draw.ellipse((x - 2 * fine, y - 2 * fine, x + 2 * fine, y + 2 * fine), fill=255)
         picture[:] = np.asarray(curve.reduce(fine))
     return pictures
-
-
-def strip_png(images: Sequence[Any]) -> bytes:
-    """Return a PNG of inputs of one shape, in nested lists: pixels or other numbers. Raises ValueError for others."""
-    inputs = np.array(images)
-    inputs = inputs.astype(np.uint8 if inputs.dtype.kind in "iu" else np.float32)
-    # All numbers on one axis: there may be a single row.
-    ends = np.full((2, inputs.shape[-1]), [[inputs.min(initial=0)], [inputs.max(initial=0)]])
-    pictures = as_pictures(inputs, ends if inputs.ndim == 2 else None)  # noqa: PLR2004 - [N, M]
-    shown = f", the first {MOST} are shown" if len(pictures) > MOST else ""
-    kind = "image" if inputs.dtype == np.uint8 else "row"
-    return sheet_png([Section(((count(len(pictures), kind) + shown, TEXT),), list(pictures))])
 
 
 def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequence[str]) -> bytes:

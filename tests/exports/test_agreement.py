@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 import edgemnist as package
-from edgemnist.errors import ArtifactError
 from tests.conftest import Run
 from tests.serve.service import png, serving, seven
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact, with_golden
@@ -116,21 +115,6 @@ def check_notice(state: State, stderr: str, command: str) -> None:
         assert state.reason in words(stderr), (command, stderr)
 
 
-def test_the_object_itself(state: State, directory: Path) -> None:
-    exports = package.Exports.open(directory)
-    artifact = exports.artifact(NAME)
-    assert (artifact.status, artifact.usable, exports.findings.is_verified(NAME)) == (
-        state.status, state.usable, state.verified,
-    )  # fmt: skip
-    assert state.reason in artifact.reason
-    assert bool(artifact.reason) == (state.status != "current")
-    if state.usable:
-        assert exports.load(NAME).labels == tuple(exports.manifest.labels)
-    else:
-        with pytest.raises(ArtifactError, match=NAME):
-            exports.load(NAME)
-
-
 @pytest.mark.parametrize(
     "command",
     [
@@ -154,23 +138,6 @@ def test_commands_that_use_an_artifact_warn_of_an_outdated_one_and_refuse_a_dama
     else:
         assert done.returncode == 2, done.stdout
         assert state.reason in words(done.stderr)
-
-
-def test_verify_says_it_as_the_others_do(state: State, directory: Path, edgemnist: Run) -> None:
-    done = edgemnist("verify", "--exports", directory, "--json")
-    found = json.loads(done.stdout)
-    verdicts = {one["name"]: one for one in found["artifacts"]}
-    unusable = {one["name"]: one for one in found["unusable"]}
-    assert (NAME in unusable) == (not state.usable)
-    if not state.usable:
-        assert (unusable[NAME]["status"], done.returncode) == (state.status, 1)
-        assert state.reason in unusable[NAME]["reason"]
-        assert len(verdicts) == 3, "the others are verified all the same"
-    elif state.status == "outdated":
-        assert done.returncode == 1
-        assert any("model" in reason for reason in verdicts[NAME]["reasons"])
-    else:
-        assert (done.returncode, verdicts[NAME]["passed"]) == (0, True)
 
 
 def test_those_that_choose_or_list_say_it_as_the_others_do(

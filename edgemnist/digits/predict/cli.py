@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edgemnist.errors import EXIT_BAD_INPUT
-from edgemnist.ground.console import TerminalReporter, command_app, drawn, options, quiet_libraries
+from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries
 from edgemnist.ground.console import show as show_result
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.formatting import answered_by, count, percent
@@ -41,7 +41,6 @@ def predict(
     index: list[int] | None = option("--index N", "Evaluation image or row N, in place of a SOURCE; repeatable."),
     artifact: options.Model = None,
     show: bool = flag("--show", "Draw what the model was given, which explains nearly every wrong answer."),
-    sheet: Path | None = option("--sheet FILE", "Write what the model was given as a PNG."),
     threads: options.Threads = 1,
     collect: options.Collect = None,
     collect_max: options.CollectMax = None,
@@ -58,19 +57,12 @@ def predict(
     options.limit_numpy_threads()
     from edgemnist.model.exports import open_for_answers
 
-    if sheet is not None:
-        from edgemnist.model.exports.outputs import PNG, check_output
-
-        options.check_png(sheet)
-        check_output("--sheet", sheet, PNG, inputs=sources or [])
-    shown = show or sheet is not None
     if on:
         from edgemnist.digits.predict.run import predict_on
 
         options.refuse_with_on(context, "exports", "collect", "collect_max")
-        words = options.given_words(context, without=options.HERE | {"sources", "sheet", "show"})
-        target = options.only("--on", on)
-        result = predict_on(target, sources or [], [*words, *(["--show"] if shown else [])], TerminalReporter())
+        words = options.given_words(context, without=options.HERE | {"sources"})
+        result = predict_on(options.only("--on", on), sources or [], words, TerminalReporter())
     else:
         from edgemnist.digits.predict.run import predict_sources
 
@@ -90,18 +82,11 @@ def predict(
                 index or [],
                 artifact=artifact,
                 threads=threads,
-                show=shown,
+                show=show,
                 observing=observers,
                 reporter=reporter,
             )
-    host = on[0].name if on else ""
-    if sheet is not None:
-        from edgemnist.ground.sheet import strip_png
-        from edgemnist.ground.storage import write_file
-
-        rows = [prediction.image or [] for prediction in result.predictions]
-        write_file(sheet, drawn(host, lambda: strip_png(rows)))
-    show_result(result, lambda: predict_page(result), json=json, host=host)
+    show_result(result, lambda: predict_page(result), json=json, host=on[0].name if on else "")
     if result.unread:
         raise typer.Exit(EXIT_BAD_INPUT)
 

@@ -38,7 +38,6 @@ def health(
     ),
     on: options.OnEach = None,
     inventory: Path | None = option("--inventory FILE", "Boards from a fleet.toml, in addition to --on."),
-    sheet: Path | None = option("--sheet FILE", "Write samples of what has changed as a PNG."),
     json: options.Json = False,
 ) -> None:
     """Say whether the model is still as good as it was: from counts of what it answers, and labels if there are any.
@@ -49,11 +48,8 @@ def health(
     harm.
     """
     from edgemnist.field.health.run import places_here, places_on, report_on
-    from edgemnist.model.exports.outputs import PNG, check_output
 
-    options.check_png(sheet)
     named = samples or ["samples"]
-    check_output("--sheet", sheet, PNG, inputs=[Path(one) for one in named])
     del inventory  # Its boards are among those of --on.
     if on:
         if len(named) > 1:
@@ -62,11 +58,6 @@ def health(
     else:
         places, faults = places_here([Path(one) for one in named]), []
     result = report_on(places, faults)
-    if sheet is not None and result.samples:
-        from edgemnist.ground.sheet import strip_png
-        from edgemnist.ground.storage import write_file
-
-        write_file(sheet, strip_png([image_of(one).tolist() for one in result.samples]))
     show(result, lambda: health_page(result), json=json)
     codes = [one.fault.exit_code for one in result.boards if one.fault is not None]
     if codes or not result.passed:

@@ -245,12 +245,6 @@ def limit_numpy_threads() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def check_png(sheet: Path | None) -> None:
-    """Raise UsageError where the file that `--sheet` names does not end in `.png`."""
-    if sheet is not None and sheet.suffix.lower() != ".png":
-        raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
-
-
 def only(option: str, boards: Sequence[BoardT]) -> BoardT:
     """Return the one board that an option names. Raises UsageError for several."""
     if len(boards) != 1:

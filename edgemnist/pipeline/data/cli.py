@@ -12,7 +12,7 @@ import msgspec
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.errors import ArtifactError
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, show
 from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, table
@@ -51,7 +51,8 @@ def data(
     from edgemnist.pipeline.data.dataset import MNIST_IDENTITY, describe
     from edgemnist.pipeline.data.sources import find_dataset
 
-    options.check_png(sheet)
+    if sheet is not None and sheet.suffix.lower() != ".png":
+        raise UsageError(f"--sheet writes a PNG, and {sheet} does not end in .png")
     check_output("--sheet", sheet, PNG, inputs=[directory] if directory else [])
     reporter = TerminalReporter()
     read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
