@@ -91,7 +91,7 @@ def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> No
 
 def test_costs_are_plausible(quick: BenchResult, with_keras: BenchResult, made_exports: Path) -> None:
     litert, onnx = quick.results
-    _, keras, _ = with_keras.results
+    _, keras = with_keras.results
     assert litert.bytes == (made_exports / "tflite-int8.tflite").stat().st_size
     assert litert.sha256 == read_manifest(made_exports).artifact("tflite-int8").sha256
     for latency in [*quick.results, keras]:

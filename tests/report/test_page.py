@@ -87,8 +87,8 @@ def test_everything_that_is_known_is_shown(report: Path, known_exports: Path, br
         "The model",
         "Where it comes from",
     ]
-    # Trade-off, distributions, layers and training curves.
-    assert len(browser.find_elements(By.CSS_SELECTOR, "figure svg")) == 4
+    # Trade-off, distributions and training curves.
+    assert len(browser.find_elements(By.CSS_SELECTOR, "figure svg")) == 3
     rows = browser.find_elements(By.CSS_SELECTOR, "section:first-of-type tbody tr")
     assert {row.find_element(By.TAG_NAME, "th").text for row in rows} == {name for name, _ in facts.models()}
     assert facts.golden is not None
