@@ -41,7 +41,7 @@ def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError, match=r"search cannot be written: .*file is a file") as failure:
         locked(tmp_path / "file" / "search").__enter__()
-    assert failure.value.hint.startswith("Repair that and run the search again to continue it, or start over")
+    assert failure.value.hint.startswith("Repair that, or free some space, and run the search again")
     with pytest.raises(StorageError, match="nowhere cannot be written: No such file or directory"):
         Journal(tmp_path / "nowhere")
 
@@ -80,21 +80,11 @@ def test_what_was_left_unfinished_is_cut_off(torn: bytes, whole: bytes, tmp_path
     assert lines_of(tmp_path)[-1] == {"z": 9}
 
 
-@pytest.mark.parametrize(
-    ("error", "said", "hint"),
-    [
-        (OSError(errno.ENOSPC, "No space left"), "No space left", "Free some space there and run the search again"),
-        (OSError(errno.EDQUOT, os.strerror(errno.EDQUOT)), os.strerror(errno.EDQUOT), "Free some space there"),
-        (OSError("odd"), "odd", "Repair that"),
-    ],
-)
-def test_what_cannot_be_written_is_told(
-    error: OSError, said: str, hint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_: int) -> None:
-        raise error
+        raise OSError(errno.ENOSPC, "No space left")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(StorageError, match=f"cannot be written: {said}") as failure:
+    with pytest.raises(StorageError, match="cannot be written: No space left") as failure:
         Journal(tmp_path).append_logs([{"a": 1}])
-    assert failure.value.hint.startswith(hint)
+    assert "free some space, and run the search again" in failure.value.hint

@@ -5,7 +5,6 @@ trainings run at once, on one machine or on many, and how many there are changes
 """
 
 import contextlib
-import errno
 import json
 import math
 import os
@@ -98,10 +97,9 @@ def _remove_torn_line(path: Path) -> None:
 
 
 def _unwritable(directory: Path, error: OSError) -> StorageError:
-    repair = "Free some space there" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Repair that"
     return StorageError(
         f"{directory} cannot be written: {reason_of(error)}",
-        hint=f"{repair} and run the search again to continue it, or start over in another place with --to.",
+        hint="Repair that, or free some space, and run the search again to continue it; or choose another --to.",
     )
 
 
