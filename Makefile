@@ -8,6 +8,7 @@
 # make lint   style, types, the direction of imports, and the number of lines
 # make docs   the book, into site/index.html
 # make wheels a wheel for every system, cross-compiled here
+# make release KEY=~/.ssh/id_ed25519   the tagged commit in dist/: all wheels built twice, SBOM, checksums, signature, notes
 # make setup  only the virtual environment
 
 # Where Python keeps no bytecode, every process compiles the package again: half a second, hundreds of times in the tests.
@@ -22,7 +23,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all test-mutants fuzz wheels lint docs format setup clean
+.PHONY: demo test test-all test-mutants fuzz wheels release lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -87,6 +88,10 @@ wheels: $(STAMP)
 	@for target in $(WHEEL_TARGETS); do \
 		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
 	$(BIN)/python -m hatchling build -t sdist
+
+release: $(STAMP)
+	@$(NATIVE)
+	@$(BIN)/python -m tools.release $(if $(KEY),--key $(KEY))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Hatchling's build hook: compiles the native engine into a wheel, or into the checkout of an editable install.
 
+It also writes into wheels and sdists which commit they are built from.
+
 Without a compiler the wheel is a pure one, and everything but the native runtime works. `EDGEMNIST_WHEEL_TARGET` names
 one of `edgemnist/model/native/__init__.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
 """
@@ -7,6 +9,7 @@ one of `edgemnist/model/native/__init__.py`, which `ziglang` then compiles for, 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 import tempfile
@@ -19,13 +22,30 @@ from packaging.tags import platform_tags
 
 
 class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchling's configuration is of no use here
-    """Adds the shared library to what is built."""
+    """Adds the shared library and the commit to what is built."""
 
     PLUGIN_NAME = "custom"
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile the engine; `version` is `editable` or `standard`."""
-        native = Path(self.root) / "edgemnist" / "model" / "native"
+        """Record the commit and compile the engine; `version` is `editable` or `standard`."""
+        package = Path(self.root) / "edgemnist"
+        # An editable install asks git at any time; an sdist has the record, as a part of the package.
+        if version != "editable":
+            self._record(package, build_data)
+        if self.target_name == "wheel":
+            self._compile(version, package / "model" / "native", build_data)
+
+    def _record(self, package: Path, build_data: dict[str, Any]) -> None:
+        built = _module(package / "ground" / "built.py")
+        found = built.built_from(package)
+        if found is None or (package / built.BUILT_FILE).is_file():
+            return
+        self._made = tempfile.TemporaryDirectory(prefix="edgemnist-built-")
+        record = Path(self._made.name) / built.BUILT_FILE
+        record.write_text(json.dumps(found._asdict()) + "\n")
+        build_data["force_include"][str(record)] = f"edgemnist/{built.BUILT_FILE}"
+
+    def _compile(self, version: str, native: Path, build_data: dict[str, Any]) -> None:
         build = _module(native / "__init__.py")
         name = os.environ.get("EDGEMNIST_WHEEL_TARGET")
         if name == "any":
@@ -53,10 +73,11 @@ class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchli
             build_data["tag"] = f"py3-none-{target.tags if target else _own_platform()}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Remove what was compiled for a wheel."""
+        """Remove what was made for a wheel or an sdist."""
         del version, build_data, artifact_path
-        if hasattr(self, "_directory"):
-            self._directory.cleanup()
+        for name in ("_made", "_directory"):
+            if hasattr(self, name):
+                getattr(self, name).cleanup()
 
 
 def _own_platform() -> str:

@@ -208,9 +208,12 @@ app = typer.Typer(
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
     if wanted:
         from edgemnist import __version__
+        from edgemnist.ground.built import built_from
         from edgemnist.ground.console import out
 
-        out().print(f"edgemnist {__version__}")
+        found = built_from(Path(__file__).parent)
+        source = found and f" (commit {found.commit}{', with changes' * found.changed})"
+        out().print(f"edgemnist {__version__}{source or ''}")
         raise typer.Exit
 
 
@@ -222,7 +225,13 @@ def edgemnist(
     *,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Show the version, and the commit it is built from.",
+        ),
     ] = False,
 ) -> None:
     """Take a small classifier from training to the edge, quantized, and prove that nothing was lost.
