@@ -28,8 +28,8 @@ COMMANDS: Final = {
 }
 """The commands in the order in which `--help` lists them, each with its panel and its place in the package: a folder
 with its options in `cli.py`, or one module. What has no panel is in the reference only."""
-EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollback"}
-"""Names that commands of `release` had, and still answer to; no list shows them."""
+EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollback", "publish": "publish"}
+"""Names that commands of `release` answer to as well; no list shows them."""
 REMOVED: Final = {
     "compare": "use edgemnist bench A B --pair",
     "frontier": "use edgemnist search --network A --network B",

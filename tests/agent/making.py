@@ -1,10 +1,14 @@
 """Records of bundles, and boards without what is slow."""
 
 import hashlib
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from edgemnist.board.agent.bundle import BundledFile, BundleRecord, encode_archive
+from edgemnist.board.agent.bundle import RECORD_FILE, BundledFile, BundleRecord, encode_archive
+from edgemnist.board.agent.install import needs, venv_key
+from edgemnist.board.agent.store import COMPLETE_FILE
 
 PACKAGE = "wheels/edgemnist-1.whl"
 PASSING_PYTHON = """#!/bin/sh
@@ -30,3 +34,18 @@ def contents_of(name: str) -> dict[str, bytes]:
     """Return what is in a bundle of one artifact: every file but the package holds its own path."""
     paths = (f"exports/{name}.tflite", "exports/golden.npz", "exports/below/manifest.json")
     return {PACKAGE: encode_archive({}), **{path: path.encode() for path in paths}}
+
+
+def bundle_of(record: BundleRecord) -> bytes:
+    """Return the bundle of one artifact whose record this is."""
+    return encode_archive({**contents_of(record.artifacts[0]), RECORD_FILE: record.encode()})
+
+
+def with_environment(root: Path, record: BundleRecord, python: str = PASSING_PYTHON) -> Path:
+    """Give a board the environment that a bundle needs, and return the board."""
+    venv = root / "venvs" / venv_key(record)
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(python)
+    (venv / "bin" / "python").chmod(0o755)
+    (venv / COMPLETE_FILE).write_text(json.dumps(needs(record)))
+    return root

@@ -15,10 +15,8 @@ from typing import Any
 
 import pytest
 
-from edgemnist.board.agent.bundle import RECORD_FILE, BundleRecord, encode_archive
-from edgemnist.board.agent.install import needs, venv_key
-from edgemnist.board.agent.store import COMPLETE_FILE
-from tests.agent.making import PASSING_PYTHON, contents_of, record_of
+from edgemnist.board.agent.bundle import BundleRecord
+from tests.agent.making import bundle_of, contents_of, record_of, with_environment
 from tests.deploy.loopback import LoopbackBoard, agent_file, copy_state, run_agent
 from tests.killing import Program, state_of
 
@@ -56,7 +54,7 @@ def service_settings(root: Path) -> str:
 
 def send(root: Path, record: BundleRecord, **options: object) -> dict[str, Any]:
     """Lay a bundle where a transfer would have put it, and return what asks for its deployment."""
-    data = encode_archive({**contents_of(record.artifacts[0]), RECORD_FILE: record.encode()})
+    data = bundle_of(record)
     digest = hashlib.sha256(data).hexdigest()
     (root / "incoming").mkdir(parents=True, exist_ok=True)
     (root / "incoming" / digest).write_bytes(data)
@@ -71,12 +69,7 @@ def deploy(root: Path, record: BundleRecord, **options: object) -> None:
 @pytest.fixture(params=list(LEAST))
 def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     live, kept, name = tmp_path / "board" / "edgemnist", tmp_path / "before", request.param
-    # An environment whose self-tests pass at once.
-    venv = live / "venvs" / venv_key(OLD)
-    (venv / "bin").mkdir(parents=True)
-    (venv / "bin" / "python").write_text(PASSING_PYTHON)
-    (venv / "bin" / "python").chmod(0o755)
-    (venv / COMPLETE_FILE).write_text(json.dumps(needs(OLD)))
+    with_environment(live, OLD)
     (live / "board.toml").write_text(service_settings(live))
     if name == "the first deployment":
         return Scenario(name, kept, "apply", send(copy_state(live, kept), NEW), None, AFTER)

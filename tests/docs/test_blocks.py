@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,12 @@ FILES = {
     "fan": Place.with_fan,
     "meter": Place.with_meter,
 }
-NEEDS = {"board", "fleet", "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED}
+GIVEN: dict[str, Callable[[Place, pytest.FixtureRequest], None]] = {
+    "channel": lambda place, request: place.with_channel(request.getfixturevalue("site")),
+    "fleet": lambda place, request: place.with_fleet(request.getfixturevalue("installed")),
+    "service": lambda place, request: place.with_service(request.getfixturevalue("service").address[1]),
+}
+NEEDS = {"board", *GIVEN, "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED}
 
 
 def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest) -> None:
@@ -61,10 +67,8 @@ def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest)
         if "two-releases" in needs:
             put_bundle(board.root, bundle)
             assert run_agent(board.root, "apply", request_for(bundle))["status"] == "deployed"
-    if "fleet" in needs:
-        place.with_fleet(request.getfixturevalue("installed"))
-    if "service" in needs:
-        place.with_service(request.getfixturevalue("service").address[1])
+    for need in needs & GIVEN.keys():
+        GIVEN[need](place, request)
     if "on-board" in needs:
         place.on_a_board(parse=bool(needs & PARSED))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Group, RenderableType
@@ -11,20 +12,29 @@ from rich.text import Text
 from edgemnist.errors import EXIT_GATE_MISSED, EXIT_INTERRUPTED, check_range
 from edgemnist.ground.console import command_app, err, options, show, show_interrupted
 from edgemnist.ground.console.options import flag, option
-from edgemnist.ground.console.tables import closing, table
+from edgemnist.ground.console.tables import closing, fault_line, table
 from edgemnist.ground.formatting import count, percent
+from edgemnist.ground.registry import Entry, Package
 from edgemnist.ground.results.verdict import UNKNOWN
 
 if TYPE_CHECKING:
     from edgemnist.ground.boards import Board
-    from edgemnist.ground.results.boards import PromoteResult, ReleasesResult
+    from edgemnist.ground.results.boards import PromoteResult, PublishResult, ReleasesResult
+
+_PACKAGES = tuple(Package(name, name) for name in ("tuf", "securesystemslib", "cryptography"))
+CHANNEL = Entry(target="edgemnist.fleet.channel.run", summary="A channel", requires=_PACKAGES, extra="channel")
+_ROOT = Path(".local/share/edgemnist")
 
 app = command_app()
 
 
+def _share(text: str) -> float:
+    return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+
+
 @app.callback(no_args_is_help=True)
 def release() -> None:
-    """List the releases on a board, promote the one in the shadow, or roll back to an older one."""
+    """List the releases on a board, promote or roll back; publish for boards behind a router, which pull."""
 
 
 @app.command("list", epilog="Example: edgemnist release list --to pi@raspberrypi.local")
@@ -67,6 +77,65 @@ def promote(
         raise typer.Exit(EXIT_INTERRUPTED)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
+
+
+@app.command(epilog="Example: edgemnist release publish bundle.zip --channel /var/www/digits --share 10%")
+def publish(
+    bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="What `edgemnist bundle` wrote.")] = None,
+    *,
+    channel: str = option("--channel DIR", "Folder for any web server, or a place of rclone's: NAME:PATH.", ...),
+    share: float | None = option("--share SHARE", "Part of the boards to offer the newest to: 10%.", parser=_share),
+    max_failures: int = option("--max-failures N", "Halt the newest once it has failed on more boards than this.", 0),
+    rotate: str = option("--rotate KEY", "Replace a key by a new one: root, targets or online.", "", shown=False),
+    keys: Path | None = option("--keys DIR", "Where the keys are.", shown="~/.config/edgemnist/NAME of the channel"),
+    json: options.Json = False,
+) -> None:
+    """Publish a bundle for boards that fetch it from a web server: `edgemnist release pull`.
+
+    The first time, this makes the keys. Without BUNDLE it renews what expires after 14 days, and halts a bundle that
+    boards report to have failed: run it daily, where only the online key is.
+    """
+    check_range("--share", share, least=0, most=1)
+    keys = keys or Path.home() / ".config" / "edgemnist" / Path(channel.replace(":", "/")).name
+    result = CHANNEL.load().publish(channel, keys, bundle, share, most=max_failures, key=rotate)
+    show(result, lambda: publish_page(result, keys), json=json)
+
+
+def publish_page(result: PublishResult, keys: Path) -> RenderableType:
+    """Draw what boards report, and what the channel offers them."""
+    page = table("board", "", "bundle", "release", left=["", "release"])
+    notes = []
+    for report in result.boards:
+        one = report.board
+        page.add_row(one.host, one.status, str(report.sequence), one.release or "")
+        notes += [] if one.fault is None else [fault_line(one.host, one.host, one.fault)]
+    share = "no further board, as it failed on boards" if result.halted else f"{percent(result.share, 0)} of the boards"
+    verdict = f"{result.bundle or 'Nothing'} is offered to {share} until {result.expires}. The keys are in {keys}."
+    step = f"edgemnist release pull --channel URL#{result.fingerprint}"
+    return Group(*[page][: len(result.boards)], *notes, closing(verdict, step, passed=not result.halted))
+
+
+@app.command(epilog="Example: edgemnist release pull --channel https://example.org/digits#FINGERPRINT")
+def pull(
+    *,
+    channel: str = option("--channel URL", "Its address, and the fingerprint that `release publish` shows.", ...),
+    name: str | None = option("--name NAME", "Of this board; it decides about shares.", shown="host and serial number"),
+    report: str | None = option("--report URL", "Where to PUT a report."),
+    root: Path = option("--root DIR", "Where edgemnist is.", _ROOT, panel=options.ADVANCED, env="EDGEMNIST_ROOT"),
+    json: options.Json = False,
+) -> None:
+    """On a board, fetch the newest bundle that a channel has for it, and do what `edgemnist deploy` does.
+
+    Exit 1 if its self-test or its service fails; the old release keeps serving, and that bundle is not tried again.
+    """
+    channel_of = CHANNEL.load()
+    board, place = name or channel_of.board_name(), Path.home() / root.expanduser()
+    result = channel_of.pull(channel, place, board, report, lambda step: err().print(f"{board}: {step}"))
+    one, fault = result.board, result.board.fault
+    verdict = f"{board} {'is' if fault is None else 'stays'} at release {one.release or 'none'} ({one.status})."
+    last = closing(verdict, "", passed=fault is None)
+    show(result, lambda: Group(*[fault_line(board, board, fault)] if fault else [], last), json=json)
+    raise typer.Exit(0 if fault is None else fault.exit_code)
 
 
 @app.command(epilog="Example: edgemnist release rollback --to pi@raspberrypi.local")

@@ -184,6 +184,31 @@ class RollbackResult(Result, frozen=True, kw_only=True):
     """True if the user stopped it after the switch had begun, which was then completed."""
 
 
+class PullResult(Result, frozen=True, kw_only=True):
+    """`edgemnist release pull`, and the report that a board puts."""
+
+    sequence: int = 0
+    """Number of the newest bundle of the channel that the board has tried."""
+    board: BoardResult
+    """How that ended, or why nothing could be pulled now."""
+
+
+class PublishResult(Result, frozen=True, kw_only=True):
+    """`edgemnist release publish`."""
+
+    fingerprint: str
+    """SHA-256 of the first root of the channel, which boards name."""
+    expires: str
+    """Day from which boards refuse it, unless it is renewed."""
+    bundle: str
+    """The newest one; empty if there is none."""
+    share: float
+    """Of the boards that take it."""
+    halted: bool
+    """True if no further board takes it."""
+    boards: list[PullResult]
+
+
 class PromoteResult(Result, frozen=True, kw_only=True):
     """`edgemnist release promote`."""
 
