@@ -181,7 +181,7 @@ class BundleRecord:
                 )
 
     def identity(self) -> str:
-        """Return the identity of the bundle, signed or not: the SHA-256 of its record."""
+        """Return the identity of the bundle: the SHA-256 of its record."""
         return hashlib.sha256(self.encode()).hexdigest()
 
 

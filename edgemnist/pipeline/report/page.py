@@ -41,7 +41,7 @@ from edgemnist.pipeline.report.figures import (
     pictures,
     trade_off_svg,
 )
-from edgemnist.pipeline.train.network import short_name_of
+from edgemnist.pipeline.train.network import short_name_of, training_command
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.why import why_words
 
@@ -349,19 +349,6 @@ def _versions(facts: ReportData) -> dict[str, str]:
     if facts.benched is not None:
         versions |= facts.benched.host.get("versions", {})
     return dict(sorted(versions.items()))
-
-
-def training_command(training: TrainResult) -> str:
-    """Return the command that trains the same model from the same images; empty where Ctrl-C ended the training."""
-    if training.interrupted:
-        return ""
-    plain = short_name_of(training) != training.network
-    network = " ".join(f"--hidden {units}" for units in training.hidden) if plain else f"--network {training.network}"
-    teacher = f" --teacher-seed {training.teacher_seed}" if training.teacher_seed not in {None, training.seed} else ""
-    return (
-        f"edgemnist train --recipe {training.recipe} {network} --epochs {training.epochs} "
-        f"--batch-size {training.batch_size} --seed {training.seed}{teacher}"
-    )
 
 
 def write_report(

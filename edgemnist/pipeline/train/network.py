@@ -267,6 +267,19 @@ def short_name_of(trained: TrainResult) -> str:
     return short_name(network, len(trained.labels))
 
 
+def training_command(training: TrainResult) -> str:
+    """Return the command that trains the same model from the same images; empty where Ctrl-C ended the training."""
+    if training.interrupted:
+        return ""
+    plain = short_name_of(training) != training.network
+    network = " ".join(f"--hidden {units}" for units in training.hidden) if plain else f"--network {training.network}"
+    teacher = f" --teacher-seed {training.teacher_seed}" if training.teacher_seed not in {None, training.seed} else ""
+    return (
+        f"edgemnist train --recipe {training.recipe} {network} --epochs {training.epochs} "
+        f"--batch-size {training.batch_size} --seed {training.seed}{teacher}"
+    )
+
+
 @cache
 def sides_of(image: tuple[int, ...]) -> dict[int, tuple[int, int]]:
     """Return the heights to which an image can be brought, its own first, by the rim and the squares that make each.

@@ -1,7 +1,9 @@
 """`edgemnist verify`."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -19,13 +21,13 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(  # noqa: PLR0915 - four ways to ask, each in turn
+def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[MODEL|FILE]...",
-            help="Names such as tflite-int8 or tflite-int8@integer, by default all; with --reference, model files.",
+            help="Names such as tflite-int8 or tflite-int8@integer, by default all; or a bundle, or model files.",
             show_default=False,
         ),
     ] = None,
@@ -55,6 +57,12 @@ def verify(  # noqa: PLR0915 - four ways to ask, each in turn
         shown="what each file says",
         panel=options.ADVANCED,
     ),
+    signers: Path | None = option(
+        "--signers FILE", "Of a bundle.zip: whose signature counts, as `ssh-keygen` lists allowed signers."
+    ),
+    rebuild: bool = flag(
+        "--rebuild", "Make the files of a bundle.zip again, from the model in --exports, and compare."
+    ),
     data: options.Data = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
@@ -74,7 +82,11 @@ def verify(  # noqa: PLR0915 - four ways to ask, each in turn
 
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
-    _refuse_without_why(node_data, why=why)
+    if node_data is not None and not why:
+        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
+    bundle = next((name for name in artifacts or () if name.endswith(".zip")), "")
+    if (signers or rebuild or bundle) and artifacts != [bundle]:
+        raise UsageError("--signers and --rebuild are for one bundle", hint="Name it: edgemnist verify bundle.zip")
     limits = {FLIPS: max_flips, DROP: max_drop, ABS_DIFF: max_diff}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     table = GateTable() if gate is None else read_gates(gate)
@@ -118,6 +130,20 @@ def verify(  # noqa: PLR0915 - four ways to ask, each in turn
             )
             compared = {"--reference": reference, "--data": data, "--as": quantization, "--exports": exports}
             step = files_step(result, compared, flips=flips)
+    elif bundle:
+        options.refuse(context, "rounding", "why", "quantization", reason="A bundle is named")
+        with quiet_libraries():
+            from edgemnist.model.exports import Exports
+            from edgemnist.pipeline.verify.claims import rebuilt, verify_bundle
+            from edgemnist.pipeline.verify.run import verify as run
+
+            others = {one.name or "" for one in context.command.params} - {"data", "offline", "skip_broken"}
+            words, judge = options.given_words(context, without=others), partial(run, gates=gates, reporter=reporter)
+            again = [partial(rebuilt, model=Exports.open(exports).model_path, words=words)] if rebuild else []
+            result = verify_bundle(Path(bundle), signers, judge, *again)
+            for name, how in {"signed by": result.signed_by or "nobody who counts", **result.rebuilt}.items():
+                reporter.notice(f"{bundle}: {name} {how}.")
+            step = f"edgemnist deploy {shlex.quote(bundle)} --to USER@BOARD" if result.passed else ""
     elif artifacts and all(map(is_file, artifacts)):
         options.refuse(context, "quantization", "exports", reason="Files are checked by themselves")
         with quiet_libraries():
@@ -145,12 +171,6 @@ def verify(  # noqa: PLR0915 - four ways to ask, each in turn
         write_node_data(result, node_data)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
-
-
-def _refuse_without_why(node_data: Path | None, *, why: bool) -> None:
-    """Raise UsageError where a file of explained flips is asked for, and no explanation."""
-    if node_data is not None and not why:
-        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
 
 
 def _refuse_files(names: Sequence[str]) -> None:
