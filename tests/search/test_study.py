@@ -1,7 +1,14 @@
 """A study keeps what was tried through kills and full disks, and the same seed tries the same networks."""
 
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
 import warnings
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -15,6 +22,7 @@ from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parame
 from edgemnist.pipeline.search.study import JOURNAL_FILE, METRICS, WINDOW, Asked, Study
 from edgemnist.pipeline.search.trials import Job
 from edgemnist.pipeline.train.network import Network
+from tests.patience import comes_true
 from tests.search.conftest import Formula
 
 LIMITS = Limits(bytes=8_000, ram_bytes=2_000)
@@ -65,6 +73,34 @@ def test_other_tools_see_what_is_minimized(tmp_path: Path) -> None:
     assert study.metric_names == METRICS
     assert len(study.best_trials[0].values) == len(METRICS)
     assert {direction.name for direction in study.directions} == {"MINIMIZE"}
+
+
+@pytest.mark.all
+def test_optunas_dashboard_shows_the_names_of_what_is_minimized(tmp_path: Path) -> None:
+    pytest.importorskip("optuna_dashboard")
+    tried = len(run(opened(tmp_path), 20))
+
+    def answer(what: str) -> Any:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/studies{what}") as page:
+            return json.load(page)
+        return None
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        program = Path(sys.executable).with_name("optuna-dashboard")
+        command = [str(program), str(tmp_path / JOURNAL_FILE), "--port", port]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        assert (done.returncode, "Address already in use" in done.stderr) == (1, True), done.stderr
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as dashboard:
+        try:
+            assert comes_true(lambda: answer(""))
+            (study,) = answer("")["study_summaries"]
+            shown = answer(f"/{study['study_id']}?after=0")
+        finally:
+            dashboard.terminate()
+    assert (study["study_name"], study["directions"]) == ("edgemnist", ["minimize"] * 3)
+    assert shown["objective_names"] == METRICS
+    assert len(shown["trials"]) >= tried
 
 
 def test_nothing_beyond_a_limit_is_trained(tmp_path: Path) -> None:
