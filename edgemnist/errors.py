@@ -54,7 +54,7 @@ class DataError(EdgemnistError):
 
 
 class ImageError(EdgemnistError):
-    """A picture that cannot be read as one digit."""
+    """A picture that cannot be used as an input."""
 
 
 class SourceError(EdgemnistError):

@@ -92,7 +92,10 @@ def _verified(
         named = None if data is None else Path(data)
         evaluation = evaluation_for(source, find_exports(None, fall_back=False), named, download=False)
     else:
-        arrays: dict[str, Any] = dict(zip("xy", data if isinstance(data, tuple) else (data,), strict=False))
+        parts = data if isinstance(data, tuple) else (data,)
+        if isinstance(data, list) or len(parts) not in {1, 2}:
+            raise UsageError(f"data is a {type(data).__name__} of {len(data)}", hint="Give an array, or (x, y).")
+        arrays: dict[str, Any] = dict(zip("xy", parts, strict=False))
         np.savez(directory / "data.npz", **arrays)
         evaluation = inputs_for(understood(file_model(source)), directory / "data.npz")
     return verify_files(source, [artifact], evaluation, gates=gates, why=True)

@@ -15,7 +15,7 @@ from benchmarks.vision.synthetic.digits import evaluation_digits
 from benchmarks.vision.synthetic.forms import STYLES, Form, TrueTable, compose_form
 from edgemnist.digits.read.layout import overlap
 from edgemnist.digits.read.page import read_page
-from edgemnist.ground.results.pictures import ReadResult, ReadTable
+from edgemnist.digits.results import ReadResult, ReadTable
 
 SEED: Final = 5000
 DIGITS: Final = 400

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgemnist.digits.read.layout import overlap
-from edgemnist.ground.results.pictures import ReadDigit
+from edgemnist.digits.results import ReadDigit
 from tools.likeness.page import Truth
 
 MIN_OVERLAP: Final = 0.4

@@ -17,7 +17,8 @@ from benchmarks.vision.report import load_reference, save
 from benchmarks.vision.synthetic.digits import evaluation_digits
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.read.page import read_page
-from edgemnist.ground.results.pictures import Box, ReadDigit
+from edgemnist.digits.results import ReadDigit
+from edgemnist.digits.task import Box
 from tools.likeness.page import Digits
 
 SEED: Final = 400

@@ -29,7 +29,7 @@ def batches(images: Images, size: int) -> Iterator[Images]:
         yield images[start : start + size]
 
 
-def as_digit(label: str) -> int | str:
+def as_number(label: str) -> int | str:
     """Return a label as a number where it is one."""
     return int(label) if label.isdecimal() else label
 

@@ -15,7 +15,7 @@ class Built(NamedTuple):
     """A state of the sources."""
 
     commit: str
-    """All digits of git's hash."""
+    """All of git's hash."""
     changed: bool
     """Whether files differ from those of the commit."""
 

@@ -23,9 +23,9 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or f'{singular}s'}"
 
 
-def percent(share: float | None, digits: int = 2) -> str:
+def percent(share: float | None, places: int = 2) -> str:
     """Return a share between 0 and 1 as `97.91 %`, and a dash for one that is not known."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
+    return "–" if share is None else f"{100 * share:.{places}f} %"
 
 
 def points(value: float | None) -> str:
@@ -71,8 +71,8 @@ def microseconds(value: float | None, *, tainted: bool = False) -> str:
     mark = DISTURBED if tainted else ""
     if value >= 1000:  # noqa: PLR2004 - µs in a ms
         return f"{value / 1000:,.1f} ms{mark}"
-    digits = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004 - three figures
-    return f"{value:.{digits}f} µs{mark}"
+    places = 2 if value < 10 else 1 if value < 100 else 0  # noqa: PLR2004 - three figures
+    return f"{value:.{places}f} µs{mark}"
 
 
 def ratio(value: float | None) -> str:

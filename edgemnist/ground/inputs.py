@@ -55,7 +55,7 @@ COLOURS: Final = frozenset({3, 4})
 """Channels of a picture in colour, the second number with transparency."""
 AT_ONCE_BYTES: Final = 16 << 20
 """Memory that the inputs of one call may take as float32."""
-DIGITS_OF_A_NAME: Final = 10
+DECIMALS_OF_A_NAME: Final = 10
 """Decimals to which the ends of a range are named."""
 
 
@@ -155,7 +155,7 @@ class InputSpec(Struct, frozen=True, kw_only=True):
             return None
         ((low, high),) = self.ends
         std = 1 / (high - low) if high > low else 1.0
-        rounded = [round(number, DIGITS_OF_A_NAME) for number in (low, high, abs(low * std), std)]
+        rounded = [round(number, DECIMALS_OF_A_NAME) for number in (low, high, abs(low * std), std)]
         first, last, mean, deviation = (f"{Decimal(repr(number + 0)):f}".removesuffix(".0") for number in rounded)
         for name in (*INPUT_RANGES, f"{first}..{last}", f"(x/255 - {mean})/{deviation}"):
             if re.fullmatch(RANGE_PATTERN, name) and self == InputSpec.of_range(self.shape, name):
@@ -180,7 +180,7 @@ class InputSpec(Struct, frozen=True, kw_only=True):
         return "numbers, each scaled" if len(self.scale) == 1 else "numbers, scaled by column"
 
     def words(self) -> str:
-        """Return what messages call inputs: `28×28 images`, `49×10 numbers`."""
+        """Return what messages call inputs: `32×32 images`, `49×10 numbers`."""
         if not self.is_picture:
             return f"{'×'.join(map(str, self.shape))} numbers"
         # As people say it: the width first.
@@ -296,10 +296,8 @@ class InputSpec(Struct, frozen=True, kw_only=True):
     def _standing_for(self, real: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
         import numpy as np
 
-        numbers: npt.NDArray[np.float32] = ((real - np.asarray(self.offset)) / np.asarray(self.scale)).astype(
-            np.float32
-        )
-        return numbers
+        values: npt.NDArray[np.float32] = ((real - np.asarray(self.offset)) / np.asarray(self.scale)).astype(np.float32)
+        return values
 
     def at_once(self, most: int = 1000) -> int:
         """Return how many inputs go into one call: `most`, or fewer large ones."""
@@ -307,5 +305,5 @@ class InputSpec(Struct, frozen=True, kw_only=True):
 
 
 def noun_of(spec: InputSpec | UnsetType) -> str:
-    """Return what messages call one input of a record, which does not say what digits are given."""
+    """Return what messages call one input of a record, which does not say the default one."""
     return spec.noun if isinstance(spec, InputSpec) else "image"

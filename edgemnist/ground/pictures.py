@@ -23,7 +23,7 @@ TILE_WIDTH, TILE_HEIGHT = 322, 323
 WEBP_HEADER: Final = 30
 """Bytes in which a WebP says its size."""
 
-MAX_BYTES: Final = 2**28
+MAX_BYTES: Final = 256 << 20
 """Of a picture that comes through a pipe."""
 
 FORMATS: Final = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
@@ -86,7 +86,7 @@ def decode_image(file: IO[bytes], name: str, *, colours: bool = False, side: int
 
     A JPEG may be read smaller, which is faster, but with no side below `side`, where that is not 0.
 
-    Digits are read from grey levels. A JPEG stores them apart from its colours, which take two thirds of the time and
+    A JPEG stores grey levels apart from its colours, which take two thirds of the time and
     three quarters of the memory, and are left out unless `colours` is true. Raises ImageError as `open_image` does.
     """
     try:

@@ -150,13 +150,11 @@ def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequ
     """
     if truth is None:
         truth, labels = np.zeros(len(inputs), np.int64), ["all"]
-    members = [np.flatnonzero(truth == index) for index in range(min(len(labels), MOST_CLASSES))]
-    chosen = [
-        np.unique(one[np.linspace(0, len(one) - 1, EACH).astype(np.int64)] if one.size else one) for one in members
-    ]
+    parts = [np.flatnonzero(truth == index) for index in range(min(len(labels), MOST_CLASSES))]
+    chosen = [np.unique(one[np.linspace(0, len(one) - 1, EACH).astype(np.int64)] if one.size else one) for one in parts]
     pictures = iter(as_pictures(inputs[np.concatenate(chosen)], inputs))
     sections = []
-    for label, all_of_it, some in zip(labels, members, chosen, strict=False):
+    for label, all_of_it, some in zip(labels, parts, chosen, strict=False):
         heading = (_short(label), TEXT), (f"{len(all_of_it):,}", DETAIL)
         sections.append(Section(heading, [next(pictures) for _ in some]))
     more = f"The first {MOST_CLASSES:,} of {len(labels):,} classes." if len(labels) > MOST_CLASSES else ""

@@ -1,6 +1,6 @@
 """What a model is for: what it reads, how a picture is prepared for it, and what refuses to name what is shown.
 
-Whatever differs between digits and other classes is asked here. A wing registers its own task, preparers and refusers
+Whatever differs from one to another is asked here. A wing registers its own task, preparers and refusers
 in a module that `edgemnist.TASK_HOMES` names.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import pkgutil
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
@@ -33,11 +34,11 @@ class Fitted:
     image: npt.NDArray[np.uint8]
     """uint8, of the task's shape."""
     box: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """x, y, width, height of the digit, in pixels of the picture."""
+    """x, y, width, height of what it shows, in pixels of the picture."""
     inverted: bool = False
     """Whether the picture was dark on light, and has been inverted."""
     several: bool = False
-    """Whether another piece of ink, as tall as a digit, stands beside it."""
+    """Whether another piece of ink, as tall as it, stands beside it."""
     grey: npt.NDArray[np.uint8] | None = None
     """Grey levels of the picture that it was found in, uint8 [h, w]; left out by the engine."""
     told: tuple[str, ...] = ()
@@ -48,11 +49,11 @@ class Assessment(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a picture beside what the model answers."""
 
     likeness: list[float] | None = None
-    """Probability that it is each of the ten digits, [10]; None for a model that does not read digits."""
+    """Probability that it is each class, [C]; None where that is not known."""
     several: bool = False
-    """Whether as much ink stands beside the digit, or there is a crowd of pieces."""
+    """Whether as much ink stands beside it, or there is a crowd of pieces."""
     crowded: bool = False
-    """Whether more strokes lie side by side than in any digit."""
+    """Whether more strokes lie side by side than in any class."""
     single: bool = False
     """Whether it is a single stroke, with nothing beside it."""
     dotted: bool = False
@@ -103,6 +104,38 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PictureCode:
+    """How a picture is prepared without Python: files of a folder, in the order in which they need others."""
+
+    folder: Path
+    declarations: str
+    sources: tuple[str, ...]
+    """For a C file, and the header of its declarations."""
+    scripts: tuple[str, ...]
+    """Modules of a web page."""
+    program: str
+    """What the program of a C file has in the place of `raw.h`."""
+    name: str
+    example: str
+    takes: str
+    """Of that program: its name, that of a file, and what it takes, in words."""
+    pixels: str
+    """What a byte of an image says, in words."""
+
+    def read(self, name: str) -> str:
+        """Return the text of a file."""
+        return (self.folder / name).read_text("utf-8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparer(Entry):
+    """A way to prepare pictures."""
+
+    code: str = ""
+    """Target of a `PictureCode`; empty where C files and pages take what is prepared already, or do it themselves."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskEntry:
     """A kind of task. Targets are `package.module:name`, imported when used."""
 
@@ -149,14 +182,14 @@ TASKS: Final[OpenRegistry[TaskEntry]] = OpenRegistry(
         ),
     },
 )
-PREPARERS: Final[OpenRegistry[Entry]] = OpenRegistry(
+PREPARERS: Final[OpenRegistry[Preparer]] = OpenRegistry(
     "preparer",
     TASK_HOMES,
     {
-        "resize": Entry(target="edgemnist.model.prepare:resize", summary="Scaling all of it, whatever its sides"),
-        "crop": Entry(target="edgemnist.model.prepare:crop", summary="Cutting off what is too wide or too high"),
-        "letterbox": Entry(target="edgemnist.model.prepare:letterbox", summary="Adding bars, so that all of it fits"),
-        "none": Entry(target="edgemnist.model.prepare:as_it_is", summary="Taking pictures of the right size only"),
+        "resize": Preparer(target="edgemnist.model.prepare:resize", summary="Scaling all of it, whatever its sides"),
+        "crop": Preparer(target="edgemnist.model.prepare:crop", summary="Cutting off what is too wide or too high"),
+        "letterbox": Preparer(target="edgemnist.model.prepare:letterbox", summary="Adding bars so that all of it fits"),
+        "none": Preparer(target="edgemnist.model.prepare:as_it_is", summary="Taking pictures of the right size only"),
     },
 )
 """What takes a Pillow image and an `InputSpec`, and returns a `Fitted`; raises ImageError for what cannot be taken."""
@@ -194,19 +227,25 @@ def task_named(name: str, spec: InputSpec | None = None, preparer: str | None = 
     return Task(name=name, input=taken, answers=entry.answers, preparer=preparer, refuser=entry.refuser)
 
 
+def code_of(task: Task | None) -> PictureCode | None:
+    """Return how pictures are prepared in C for a task, None of which is the default one; None if they are not."""
+    target = PREPARERS[(task or default_task()).preparer].code
+    return pkgutil.resolve_name(target) if target else None
+
+
 @cache
 def unnamed_task() -> Task:
-    """Return what a record means that says nothing of a task: what digits are given, and classes of any kind."""
+    """Return what a record means that says nothing of a task: the default one's input, and classes of any kind."""
     return msgspec.structs.replace(default_task(), name="", refuser="")
 
 
 def is_usual(task: Task) -> bool:
-    """Return whether a record that says nothing of a task means this one: what digits are given."""
+    """Return whether a record that says nothing of a task means this one: with the default input."""
     return msgspec.structs.replace(task, name="", refuser="") == unnamed_task()
 
 
 def task_of(classifier: Classifier) -> Task:
-    """Return what a classifier is for. What is not known to read digits refuses nothing."""
+    """Return what a classifier is for. What is not known to be for the default task refuses nothing."""
     if classifier.task is None:
         classifier.task = _task_found(classifier)
     return classifier.task

@@ -9,9 +9,9 @@ from typing import Final, TypeAlias
 import msgspec
 import numpy as np
 
+from edgemnist.digits.results import ReadResult
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results.pictures import ReadResult
 from edgemnist.model.task import Assessment, Task
 
 LARGE_BYTES: Final = 2**22

@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from edgemnist import __version__
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE
+from edgemnist.digits.results import ReadResult
 from edgemnist.ground.results.pictures import (
     ArtifactsResponse,
     CorrectionBody,
@@ -12,7 +13,6 @@ from edgemnist.ground.results.pictures import (
     HealthResponse,
     PredictBody,
     PredictResponse,
-    ReadResult,
     schemas,
 )
 from edgemnist.model.task import Task, default_task
@@ -78,9 +78,7 @@ def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, 
             parameters=predict,
             body=both,
         ),
-        "/v1/read": _operation(
-            "read", "Read every digit on a page", "ReadResult", _WORK, parameters=read, body=picture
-        ),
+        "/v1/read": _operation("read", "Read all digits on a page", "ReadResult", _WORK, parameters=read, body=picture),
         "/v1/artifacts": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,)),
         "/healthz": _operation("health", "Tell whether the service is healthy", "HealthResponse", ()),
         "/metrics": _operation("metrics", "Metrics for Prometheus", "", ()),

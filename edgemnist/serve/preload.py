@@ -6,9 +6,9 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Final
 
+from edgemnist.digits.images.fitting import fitter
 from edgemnist.digits.read.likeness import shipped_network
 from edgemnist.errors import EdgemnistError
-from edgemnist.model.native.fitting import fitter
 
 PLUGINS: Final = ("Bmp", "Gif", "Jpeg", "Png", "Ppm", "Tiff", "WebP")
 """Of Pillow, for the formats that are read. It would import them with the first body that is no PNG or JPEG, out of the

@@ -184,7 +184,7 @@ class Endpoints:
         names = _artifacts(request)
         if len(names) > 1:
             raise bad_request("A page is read by one artifact", "Name one, or none.")
-        confidence = _number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE)
+        least = _number(request, "min_confidence", DEFAULT_MIN_CONFIDENCE)
         async with self._bodies.receive(request) as body:
             model = await self._loaded(names[0])
             try:
@@ -193,9 +193,7 @@ class Endpoints:
                 raise RefusedError(
                     HTTPStatus.UNPROCESSABLE_ENTITY, "wrong-task", error.message, "Use /v1/predict."
                 ) from error
-            job = ReadJob(
-                min_confidence=confidence, labels=tuple(model.classifier.labels), task=task_of(model.classifier)
-            )
+            job = ReadJob(min_confidence=least, labels=tuple(model.classifier.labels), task=task_of(model.classifier))
             page = await self._until_gone(request, self._pictures.run(job, body, model.classifier))
         if not isinstance(page, Page):
             raise TypeError("a page was to be read")

@@ -87,7 +87,7 @@ def make_app(store: ModelStore, config: ServeConfig, closing: contextlib.ExitSta
     from edgemnist.serve.metrics import Metrics
     from edgemnist.serve.routes import Endpoints
 
-    files, reporter = page_files("edgemnist.serve"), _LogReporter()
+    files, reporter = page_files("edgemnist.digits", "edgemnist.serve"), _LogReporter()
     metrics = Metrics(store.default, store.release, files.keys())
     collector = None
     observers: list[Observer] = []
@@ -135,12 +135,10 @@ class _LogReporter(Reporter):
         logging.getLogger(__name__).warning(message)
 
 
-def allow_files(count: int) -> None:
+def allow_files(most: int) -> None:
     """Let this process open this many files, where the system does: many allow 1,024 or 256 at first."""
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if resource.RLIM_INFINITY != soft < count:
-        resource.setrlimit(
-            resource.RLIMIT_NOFILE, (count if hard == resource.RLIM_INFINITY else min(count, hard), hard)
-        )
+    if resource.RLIM_INFINITY != soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

@@ -187,9 +187,7 @@ A1, B2, C3, A3 = named(1, A), named(2, B), named(3, C), named(3, A)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named in /proc")
-def test_all_of_a_release_is_on_the_disk_before_it_takes_its_place(
-    board: Board, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_of_a_release_is_on_disk_before_it_takes_its_place(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: set[Path] = set()
     left: list[Path] = []
     sync, adopt = os.fsync, Store.adopt
@@ -212,9 +210,7 @@ def test_all_of_a_release_is_on_the_disk_before_it_takes_its_place(
     assert left == []
 
 
-def test_the_first_bundle_is_unpacked_installed_tested_and_serves(
-    board: Board, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_first_bundle_is_unpacked_installed_tested_and_serves(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC-9")
     time.tzset()
     result = board.apply(A, token="t")
@@ -581,9 +577,7 @@ WHOLE = {"machine": program_machine(platform.machine(), POINTER_BITS), "pythons"
 WHOLE_A, WHOLE_B, WHOLE_C = (bundle_of(name, **WHOLE) for name in "abc")
 
 
-def test_a_board_that_trusts_a_key_takes_what_it_signed(
-    board: Board, key: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_board_with_a_key_takes_what_it_signed(board: Board, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board.trust(key)
     with monkeypatch.context() as patch:
         # Of a bundle that nobody signed no file is read.

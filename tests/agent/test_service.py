@@ -118,9 +118,7 @@ def test_one_that_takes_too_long_or_is_not_there_is_not(monkeypatch: pytest.Monk
     "error", [BadStatusLine("HELLO"), LineTooLong("header line"), ValueError("no chunk"), ConnectionResetError()]
 )
 @pytest.mark.usefixtures("asked_once")
-def test_an_answer_that_is_no_http_is_not_healthy_and_says_why(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_answer_without_http_is_not_healthy_and_says_why(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise error
 

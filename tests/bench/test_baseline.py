@@ -191,9 +191,7 @@ def test_a_name_that_the_earlier_run_lacks_ends_the_command_before_anything_is_m
         (0.79, 0.75, 1.0, "unclear"),
     ],
 )
-def test_a_difference_counts_beyond_the_limit_and_beyond_the_noise(
-    ratio: float, low: float, high: float, said: str
-) -> None:
+def test_a_difference_counts_beyond_limit_and_beyond_noise(ratio: float, low: float, high: float, said: str) -> None:
     assert verdict(ratio, low, high, 1.25) == said
 
 

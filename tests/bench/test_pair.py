@@ -38,7 +38,7 @@ def test_two_files_need_no_export_directory(made_exports: Path) -> None:
     notices = Notices()
     result = compare(None, files, QUICK, reporter=notices)
     assert [result.first.name, result.second.name] == files
-    assert notices.messages == [f"{files[0]} is timed with the digits that come with edgemnist."]
+    assert notices.messages == [f"{files[0]} is timed with the images that come with edgemnist."]
     with pytest.raises(UsageError, match=r"two models \(1 named\)"):
         compare(None, files[:1], QUICK)
 

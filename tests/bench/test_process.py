@@ -134,9 +134,7 @@ def measuring_for(parent: int) -> list[int]:
 
 @linux_only
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGILL"])
-def test_a_process_that_is_killed_is_an_error_that_names_artifact_and_signal(
-    name: str, request_: WorkerRequest
-) -> None:
+def test_a_killed_process_is_an_error_that_names_artifact_and_signal(name: str, request_: WorkerRequest) -> None:
     caught: list[MeasurementError] = []
 
     def run() -> None:

@@ -123,9 +123,7 @@ def test_a_processor_without_wheels_and_a_python_that_is_none_are_refused() -> N
             WheelsConfig(pythons=("3.13", python))
 
 
-def test_without_pip_wheels_are_a_missing_dependency_and_not_a_missing_network(
-    made_exports: Path, tmp_path: Path
-) -> None:
+def test_without_pip_wheels_are_a_missing_dependency_not_a_missing_network(made_exports: Path, tmp_path: Path) -> None:
     # find_spec sees a package as missing where a finder says so first.
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util\n"

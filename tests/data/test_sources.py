@@ -47,13 +47,17 @@ def test_a_directory_of_idx_files_is_taken_and_named(write_set: WriteSet, listen
     assert dataset.task == default_task()
 
 
-def test_what_makes_figures_better_or_answers_worse_than_they_are_is_told(
-    write_set: WriteSet, listener: Listener
-) -> None:
+def test_what_makes_figures_or_answers_better_or_worse_is_told(write_set: WriteSet, listener: Listener) -> None:
     trained = small_set()["train-images"]
     find_dataset(write_set({"test-images": trained[:20]}, folder="seen"), reporter=listener)
     assert "20 of the 20 evaluation images in" in listener.heard
-    assert "also serve to train" in listener.heard
+    assert "also serve to train, so a model looks better" in listener.heard
+    some = small_set()["test-images"]
+    some[3] = trained[7]
+    judged = find_dataset(write_set({"test-images": some}, folder="some"), reporter=listener).test.images
+    assert "1 of the 20 evaluation images in" in listener.heard
+    assert "also serves to train, and is left out." in listener.heard
+    assert np.array_equal(judged, np.delete(some, 3, axis=0))
     assert "are dark on light" not in listener.heard
     images = {role: values // 8 + 224 for role, values in small_set().items() if role.endswith("images")}
     find_dataset(write_set(images, folder="light"), reporter=listener)
@@ -218,9 +222,7 @@ KINDS: dict[str, tuple[Any, Any, Any, str]] = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_data_are_taken_for_is_told_with_what_else_they_may_be(
-    kind: str, tmp_path: Path, listener: Listener
-) -> None:
+def test_what_data_are_taken_for_is_told_with_what_else_may_be(kind: str, tmp_path: Path, listener: Listener) -> None:
     held, asked, expected, told = KINDS[kind]
     np.savez(tmp_path / "set.npz", **held)
     dataset = find_dataset(tmp_path / "set.npz", reporter=listener, **asked)

@@ -64,9 +64,7 @@ def test_a_root_that_others_can_write_to_is_told_and_not_refused(board: Loopback
     assert "notice" not in drawn(releases_page(releases_on(board.target), "board"))
 
 
-def test_the_commands_of_the_doctor_repair_a_board(
-    board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]
-) -> None:
+def test_the_doctors_commands_repair_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:
     pip = str(board.target.repair(installed=True).pip)
     assert subprocess.run([*shlex.split(pip), "--version"], check=True, capture_output=True).stdout
     artifact = board.store.link / "exports" / "tflite-int8.tflite"

@@ -73,9 +73,7 @@ def test_cut_anywhere_the_board_serves_a_whole_release_and_the_next_try_succeeds
         the_next_try_succeeds(board, new_bundle)
 
 
-def test_a_line_that_goes_silent_is_noticed(
-    board: LoopbackBoard, sshd: Sshd, new_bundle: LocalBundle, new: str
-) -> None:
+def test_a_line_gone_silent_is_noticed(board: LoopbackBoard, sshd: Sshd, new_bundle: LocalBundle, new: str) -> None:
     with CuttingProxy(sshd.port, cut_after=500_000, silent=True) as proxy:
         sshd.client_config(board.ssh_config, port=proxy.port)
         result = deploy(board, new_bundle, STUBBORN)
@@ -167,9 +165,7 @@ def fill(disk: Path, leave: int) -> Path:
     return filling
 
 
-def test_a_full_disk_is_found_before_anything_is_sent(
-    small_disk: LoopbackBoard, new_bundle: LocalBundle, old: str
-) -> None:
+def test_a_full_disk_is_found_before_sending(small_disk: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
     filling = fill(small_disk.root, leave=200_000)
     result = deploy(small_disk, new_bundle)
     assert result.fault is not None
@@ -214,9 +210,7 @@ def test_a_read_only_file_system_is_told_and_changes_nothing(
     the_next_try_succeeds(small_disk, new_bundle)
 
 
-def test_a_part_that_is_not_of_this_bundle_is_sent_again(
-    board: LoopbackBoard, new_bundle: LocalBundle, new: str
-) -> None:
+def test_a_part_of_another_bundle_is_sent_again(board: LoopbackBoard, new_bundle: LocalBundle, new: str) -> None:
     part = board.store.incoming / new_bundle.sha256
     part.write_bytes(b"x" * 1000)
     # A deployment that is gone has left it.

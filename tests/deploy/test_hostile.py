@@ -161,9 +161,7 @@ def test_what_a_command_on_a_board_prints_is_cleaned(new_board: Callable[[str], 
         "predict --index 0 --index 3 --artifact tflite-int8@integer --threads 2 --show",
     ],
 )
-def test_every_option_arrives_on_the_board(
-    words: str, new_board: Callable[[str], LoopbackBoard], tmp_path: Path
-) -> None:
+def test_every_option_reaches_the_board(words: str, new_board: Callable[[str], LoopbackBoard], tmp_path: Path) -> None:
     # A board that refuses everything, and says what it was asked.
     code = (
         "asked = json.load(sys.stdin)\n"

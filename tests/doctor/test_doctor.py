@@ -117,9 +117,7 @@ def test_a_machine_that_tells_nothing_is_no_reason_to_fail(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o757])
-def test_a_directory_that_others_can_write_to_is_told_with_the_command_that_closes_it(
-    mode: int, tmp_path: Path
-) -> None:
+def test_a_directory_that_others_can_write_to_is_told_with_what_closes_it(mode: int, tmp_path: Path) -> None:
     root = tmp_path / "a b"
     root.mkdir(mode=0o755)
     assert collect_facts(root).exposed is None

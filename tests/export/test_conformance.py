@@ -48,9 +48,7 @@ def test_quantized_files_are_as_small_as_their_weights(made_exports: Path) -> No
 @pytest.mark.parametrize(
     ("name", "quantization"), [target for target in TARGETS if len(FORMATS[target[0]].quantizations) > 1]
 )
-def test_another_quantization_passed_off_as_this_one_is_refused(
-    name: str, quantization: str, every_export: Path
-) -> None:
+def test_another_quantization_passed_off_as_this_is_refused(name: str, quantization: str, every_export: Path) -> None:
     source = read_source(every_export / "model.keras")
     exporter = FORMATS[name].load()(source, [str(index) for index in range(10)], np.zeros((1, 28, 28), np.uint8))
     for other in FORMATS[name].quantizations:

@@ -156,9 +156,7 @@ def _refused(name: str, layers: Any) -> tuple[list[Any], str]:
 
 
 @pytest.mark.parametrize("name", ["tanh", "softsign", "not loaded", "unrolled"])
-def test_a_model_that_nothing_can_be_made_of_is_refused_with_the_layer(
-    name: str, save_model: Callable[..., Path]
-) -> None:
+def test_a_model_that_nothing_can_be_made_of_is_refused_by_layer(name: str, save_model: Callable[..., Path]) -> None:
     from keras import layers
 
     rest, said = _refused(name, layers)

@@ -96,9 +96,7 @@ def test_weights_of_many_levels_stay_as_the_converter_made_them(
 
 
 @pytest.mark.needs("cc")
-def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_the_int8_file(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_a_c_file_of_few_bits_is_recorded_verified_and_answers_as_int8_does(dataset: Dataset, tmp_path: Path) -> None:
     path = saved("mlp:28:12:2bit", dataset, tmp_path)
     exports = tmp_path / "exports"
     for config in (

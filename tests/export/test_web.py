@@ -123,7 +123,7 @@ def test_random_networks_answer_every_bit_of_the_integer_reference(execute: Call
         if case is None:
             continue
         network, images, expected = case
-        about = {"labels": [""] * network.classes}
+        about = {"labels": [""] * network.classes, "inputs": network.inputs}
         sent = [base64.b64encode(data).decode() for data in (pack_network(network), images.tobytes())]
         found = execute(RUN, about, *sent)
         assert np.array_equal(np.reshape(found, expected.shape), expected), seed

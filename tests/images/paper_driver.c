@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "paper.c"
+#include "paper_library.c"
 
 int main(int count, char **given)
 {

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from edgemnist.digits import images as normalize
+from edgemnist.digits.images.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
 from edgemnist.digits.images.grey import to_grey
 from edgemnist.digits.images.mnist import fit_by_numpy, fit_digit
 from edgemnist.digits.images.paper import extract_ink, extract_ink_by_numpy, is_dark_on_light, light_by_numpy
+from edgemnist.digits.native import CODE
 from edgemnist.errors import ImageError
-from edgemnist.model.native import SOURCES, WARNINGS
-from edgemnist.model.native.fitting import BLANK, FITTED, MAX_PAPER_SIDE, MAX_SIDE, UNEVEN, Fitter, _Found, fitter
+from edgemnist.model.native import WARNINGS
 from tests.images.drawing import random_drawing
 from tests.needs import require
 
@@ -123,7 +124,7 @@ def test_light_and_ink_stay_within_their_memory(tmp_path: Path) -> None:
     program = tmp_path / "paper"
     driver = Path(__file__).parent / "paper_driver.c"
     options = ("-std=c99", "-g", "-O1", *WARNINGS, "-Werror", "-fsanitize=address,undefined")
-    command = ("gcc", *options, "-fno-sanitize-recover=all", f"-I{SOURCES}", str(driver), "-o", str(program))
+    command = ("gcc", *options, "-fno-sanitize-recover=all", f"-I{CODE.folder}", str(driver), "-o", str(program))
     subprocess.run(command, check=True)
     sides = [(1, 1), (1, 4096), (4096, 1), (2, 3), (95, 96), (97, 97), (96, 385), (384, 384), (385, 384), (4096, 300)]
     for seed, (width, height) in enumerate([*sides, (300, 4096), (768, 767), (1023, 1), (11, 700)]):

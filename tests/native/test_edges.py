@@ -75,9 +75,7 @@ def cases() -> list[Case]:
 
 
 @pytest.mark.needs("cc", "engine")
-def test_every_kernel_is_exact_where_a_field_would_have_ended(
-    cases: list[Case],
-) -> None:
+def test_every_kernel_is_exact_where_a_field_would_have_ended(cases: list[Case]) -> None:
     for network, images, expected in cases:
         scores = np.float32(network.output.scale) * (expected.astype(np.float32) - network.score_zero_point)
         for kernel in kernel_names():
@@ -100,9 +98,7 @@ def test_sums_beyond_32_bits_are_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", [pytest.param("native", marks=pytest.mark.needs("engine")), "c", "web"])
-def test_a_network_that_needs_more_memory_than_there_may_be_is_refused(
-    kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_needs_too_much_memory_is_refused(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     network = read_network(small_network(204))
     make: Callable[[], object] = {
         "native": lambda: NativeClassifier(network, Path("wide.tflite"), kernel="scalar"),

@@ -20,12 +20,12 @@ from PIL import Image
 
 from edgemnist.board.agent import SelfTestLimits
 from edgemnist.digits.predict.run import predict_on
+from edgemnist.digits.results import ReadResult
 from edgemnist.errors import GateMissedError
 from edgemnist.fleet.bundle.pack import WheelsConfig, can_build
 from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to, doctor_on, releases_on, rollback_on
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.ground.results.boards import BoardResult, RollbackResult
-from edgemnist.ground.results.pictures import ReadResult
 from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest

@@ -27,12 +27,12 @@ from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.piece import Piece, Pieces
 from edgemnist.digits.read.recognize import SIDE_BY_SIDE, TALL, Recognizer
 from edgemnist.digits.read.run import read_file
+from edgemnist.digits.results import ReadDigit, ReadResult, StageTimes
 from edgemnist.digits.watch import run as module
 from edgemnist.digits.watch.run import watch
 from edgemnist.digits.watch.sources import Frame, WatchConfig
 from edgemnist.field.drift import read_record
 from edgemnist.field.samples.collector import CollectConfig
-from edgemnist.ground.results.pictures import ReadDigit, ReadResult, StageTimes
 from edgemnist.model.answers import HEALTH_FILE, Answer
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.runtimes.interface import Classifier
@@ -58,9 +58,7 @@ def test_a_page_is_read_line_by_line(name: str, classifier: Classifier) -> None:
     assert alike / len(expected) >= 0.7
 
 
-def test_boxes_are_drawn_into_a_picture_of_the_page(
-    edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
+def test_boxes_are_drawn_into_a_copy_of_the_page(edgemnist_json: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
     name = min(TRUTH)
     document = edgemnist_json("read", PAGES / name, "--artifact", MODEL, "--boxes", "boxes.png")
     assert {"digit", "confidence", "box", "line"} <= set(document["digits"][0])

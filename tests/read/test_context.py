@@ -29,7 +29,7 @@ from edgemnist.digits.read.assemble import (
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet
 from edgemnist.digits.read.recognize import Reading
-from edgemnist.ground.results.pictures import DIGITS, Box
+from edgemnist.digits.task import DIGITS, Box
 
 THRESHOLD = 0.2
 AMONG = AMONG_SURE * THRESHOLD

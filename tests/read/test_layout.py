@@ -15,7 +15,7 @@ from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.layout import LINE_OVERLAP, MEMORY, around, arrange, numbers_in, overlap, page_slope
 from edgemnist.digits.read.lines import MAX_RULINGS, find_rulings, without_rulings
 from edgemnist.digits.read.page import FEWEST_TO_TURN, box_before, read_page
-from edgemnist.ground.results.pictures import Box
+from edgemnist.digits.task import Box
 from edgemnist.model.runtimes.interface import Classifier
 from tools.likeness.page import Digits
 from tools.likeness.strokes import print_text
@@ -142,9 +142,7 @@ LYING = {90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, 270: Im
 
 
 @pytest.mark.parametrize("degrees", LYING)
-def test_a_page_is_turned_to_be_read_and_its_boxes_lie_where_its_digits_do(
-    degrees: int, classifier: Classifier
-) -> None:
+def test_a_page_is_turned_to_be_read_and_its_boxes_lie_where_digits_do(degrees: int, classifier: Classifier) -> None:
     page = Image.open(PAGE)
     upright, lying = read_page(page, classifier), read_page(page.transpose(LYING[degrees]), classifier)
     assert upright.turned == 0

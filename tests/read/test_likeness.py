@@ -31,8 +31,8 @@ from edgemnist.digits.read.likeness import (
     shipped_network,
     verdicts_of,
 )
+from edgemnist.digits.task import DIGITS
 from edgemnist.errors import ArtifactError
-from edgemnist.ground.results.pictures import DIGITS
 from edgemnist.model.exports import reference_directory
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier

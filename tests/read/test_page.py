@@ -21,7 +21,7 @@ from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.recognize import MAX_TRIED
 from edgemnist.digits.read.strips import KEPT_SIGNS
-from edgemnist.ground.results.pictures import ReadNumber
+from edgemnist.digits.results import ReadNumber
 from edgemnist.model.runtimes.interface import Classifier
 from tools.likeness.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
 

@@ -21,7 +21,8 @@ from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.piece import Piece
 from edgemnist.digits.read.recognize import Reading
-from edgemnist.ground.results.pictures import DIGITS, Box, ReadResult
+from edgemnist.digits.results import ReadResult
+from edgemnist.digits.task import DIGITS, Box
 from edgemnist.model.runtimes.interface import Classifier
 from tests.conftest import Run
 from tests.sweeping import swept
@@ -390,6 +391,6 @@ def test_several_tables_become_files_with_a_number(edgemnist: Run, tmp_path: Pat
     (tmp_path / "out-1.csv").unlink()
     done = edgemnist("read", "two.png", "--artifact", MODEL, "--csv", "out.csv")
     assert done.returncode == 2
-    assert "--csv would overwrite out-2.csv, which is not a table of read digits." in " ".join(done.stderr.split())
+    assert "--csv would overwrite out-2.csv, which is not a table of what was read." in " ".join(done.stderr.split())
     assert (tmp_path / "out-2.csv").read_text() == "name,town\n"
     assert not (tmp_path / "out-1.csv").exists()

@@ -127,6 +127,11 @@ def test_verify_fits_80_columns() -> None:
     assert narrow == wide
 
 
+def test_bench_folds_long_paths() -> None:
+    lines = lines_of(bench_page(machine.run(f"{'models/' * 12}mine.onnx", [[5.0]])), 80)
+    assert max(map(len, lines)) <= 81
+
+
 SOURCES = Path(__file__).parents[2] / "edgemnist"
 
 
@@ -136,7 +141,7 @@ def test_a_missed_gate_leads_to_the_labels_that_changed_and_these_to_the_report(
     runs = [edgemnist(*words, *more) for more in ((), ("--flips",))]
     assert [done.returncode for done in runs] == [1, 1]
     first, second = (done.stdout.rstrip().splitlines()[-1] for done in runs)
-    assert first.endswith(f"missed the gate. Next: edgemnist verify onnx-float32 --flips --exports {exports}")
+    assert first.endswith(f"It misses the gate. Next: edgemnist verify onnx-float32 --flips --exports {exports}")
     assert second.endswith(f"Next: edgemnist report --exports {exports}")
 
 

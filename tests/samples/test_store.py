@@ -225,9 +225,7 @@ def test_nobody_else_reads_what_is_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("gone", [shutil.rmtree, lambda place: place.rename(place.with_name("away"))])
-def test_nothing_is_written_into_a_file_that_was_moved_or_deleted(
-    gone: Callable[[Path], object], tmp_path: Path
-) -> None:
+def test_nothing_is_written_into_a_file_moved_or_deleted(gone: Callable[[Path], object], tmp_path: Path) -> None:
     place = tmp_path / "samples"
     with SampleStore.open(place, create=True) as store:
         number = store.add(sample_of(1)) or 0

@@ -26,9 +26,7 @@ def test_one_search_at_a_time_works_in_a_directory(tmp_path: Path) -> None:
         pass
 
 
-def test_a_file_system_without_locks_is_no_reason_not_to_search(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 

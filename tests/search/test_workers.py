@@ -41,9 +41,7 @@ def test_ray_that_cannot_start_is_a_sentence(where: str, said: str, hint: str, e
 
 
 @pytest.mark.parametrize("where", ["ray://127.0.0.1:9", "ray://nowhere.invalid", "ray://127.0.0.1:many", "auto"])
-def test_a_cluster_that_is_not_there_is_a_sentence(
-    where: str, ended: list[bool], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_cluster_is_a_sentence(where: str, ended: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
     with pytest.raises(UsageError, match=r"The Ray cluster \S+ cannot be reached"):
         RayWorkers(where)

@@ -1,6 +1,7 @@
 """Models of every shape and origin become every format: recorded as what they are, and answering as they did."""
 
 import dataclasses
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from edgemnist.errors import ModelError
 from edgemnist.ground.results.pipeline import ExportResult
 from edgemnist.model.exports import Exports
+from edgemnist.model.native.webassembly import find_browser
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.keras import KerasClassifier
 from edgemnist.pipeline.data.dataset import Dataset, Split, identified
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model
+from tests.native.conftest import STRICT, c_compiler
 from tests.shapes import SPECS
 from tests.shapes.made import task_for, weights, write
 
@@ -140,12 +143,22 @@ def test_what_cannot_fit_is_refused_by_name(make: Callable[[Any], Any], said: st
     assert not (tmp_path / "e").exists()
 
 
-def test_a_single_number_for_two_classes_becomes_no_c_file(tmp_path: Path) -> None:
+def test_a_single_number_for_two_classes_answers_alike_in_c_on_a_page_and_in_tflite(tmp_path: Path) -> None:
     import keras
 
     keras.Sequential([keras.Input(SPECS["row"].shape), keras.layers.Dense(1, "sigmoid")]).save(tmp_path / "mine.keras")
     inputs, labels = SPECS["row"].random(240), np.arange(240) % 2
     train, test = (Split(inputs[part], labels[part]) for part in (slice(40), slice(40, None)))
     data = identified(train, test, ("no", "yes"), source="random", task=task_for("row", numbers=False))
-    (refused,) = exported(tmp_path / "mine.keras", data, tmp_path / "e", formats=["tflite", "c"])[0].refused
-    assert "its only number is the probability of the second of two classes" in refused.reason
+    _, exports = exported(tmp_path / "mine.keras", data, tmp_path / "e", formats=["tflite", "c", "web"])
+    expected = exports.load("tflite-int8@integer").predict_proba(inputs)
+    assert set(expected.argmax(axis=1)) == {0, 1}
+    for name in ("c-int8", *(["web-int8"] if find_browser() else [])):
+        np.testing.assert_array_equal(exports.load(name).predict_proba(inputs), expected)
+    program = tmp_path / "model"
+    source = exports.directory / exports.manifest.artifact("c-int8").file
+    subprocess.run([c_compiler("cc"), *STRICT, "-DEDGEMNIST_MAIN", source, "-o", program], check=True)
+    for given, answer in zip(inputs[:20], expected, strict=False):
+        said = subprocess.run([program], input=f"{given.tolist()}", capture_output=True, check=True, text=True).stdout
+        shares = [f"  {label}: {share:.4g}" for label, share in zip(data.labels, answer, strict=True)]
+        assert said.splitlines() == [data.labels[answer.argmax()], *shares]

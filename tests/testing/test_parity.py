@@ -24,6 +24,8 @@ CALLS = {
     "SOURCE, 'exports/none.tflite', data=IMAGES": ["exports/none.tflite does not exist", "edgemnist export"],
     "'exports', 'tflite-float32'": ["tflite-float32.tflite has", "where the manifest says", "it is damaged"],
     "SOURCE, ARTIFACT, data=IMAGES, gate='gate.toml'": ["it takes 107,800 bytes, but only 100,000 are allowed"],
+    "SOURCE, ARTIFACT, data=[*LABELLED]": ["UsageError: data is a list of 2", "Give an array, or (x, y)."],
+    "SOURCE, ARTIFACT, data=(*LABELLED, 0)": ["UsageError: data is a tuple of 3"],
     "'exports', 'tflite-int8', data=IMAGES": ["UsageError: exports has inputs of its own, and so data cannot be"],
 }  # fmt: skip
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 from PIL import Image
 
+from edgemnist.ground.results import read_result
+from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.verify.gate import own_gates
+from edgemnist.pipeline.verify.screen import junit_xml
 from tests.conftest import Run, run_edgemnist
 from tests.verify import damage
 from tests.verify.damage import damage_artifact
@@ -20,9 +24,7 @@ from tests.verify.damage import damage_artifact
 Json = Callable[..., dict[str, Any]]
 
 
-def test_junit_has_a_case_for_each_artifact_with_every_missed_gate(
-    edgemnist: Run, exports: Path, tmp_path: Path
-) -> None:
+def test_junit_has_a_case_of_each_artifact_with_all_missed_gates(edgemnist: Run, exports: Path, tmp_path: Path) -> None:
     damage_artifact(exports, "tflite-int8", damage.clip_hidden_activations)
     words = "verify tflite-int8 tflite-float16 --junit parity.xml --json --exports"
     done = edgemnist(*words.split(), exports)
@@ -36,6 +38,8 @@ def test_junit_has_a_case_for_each_artifact_with_every_missed_gate(
     assert failure.text is not None
     assert failure.text.split("\n") == result["artifacts"][0]["reasons"]
     assert cases["tflite-float16"].find("failure") is None
+    odd = msgspec.structs.replace(read_result(VerifyResult, done.stdout.encode()), reference="a\x1b[1m\0\ufffe")
+    assert ET.fromstring(junit_xml(odd)).findall(".//property")[0].get("value") == "a\ufffd[1m\ufffd\ufffd"
 
 
 def test_a_verdict_says_by_which_limits_it_was_reached(

@@ -176,6 +176,17 @@ def test_images_that_a_model_was_trained_on_are_refused_by_the_manifest_beside_i
     assert compared(seen, ours, ours).passed
 
 
+def test_labels_from_1_on_are_taken_for_classes_in_order_which_is_told(made_exports: Path, pack: GoldenPack) -> None:
+    file, told = str(made_exports / "onnx-float32.onnx"), Notices()
+    for first, accuracy in ((1, pack.accuracy()), (2, None)):
+        evaluation = Evaluation(pack.images, pack.labels + first, None, pack.data)
+        result = verify_files(file, [file], evaluation, reporter=told)
+        assert result.reference_accuracy == (accuracy and pytest.approx(accuracy, abs=0.001))
+    assert [one for one in told.messages if "taken for" in one] == [
+        f"Labels 1 to 10 are taken for the classes 0 to 9 of {file}."
+    ]
+
+
 def test_the_limits_of_another_quantization_can_be_asked_for(made_exports: Path, pack: GoldenPack) -> None:
     reference, file = made_exports / "onnx-float32.onnx", made_exports / "tflite-int8.tflite"
     assert not compared(pack, reference, file, quantization="float32").passed

@@ -132,9 +132,7 @@ def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -
         *((1.1e-4, 1, one, None, "drift") for one in ("float16", "float32")),
     ],
 )
-def test_each_verdict_on_a_replay(
-    off: float, images: int, quantization: str, scale: float | None, verdict: str
-) -> None:
+def test_each_verdict_of_replays(off: float, images: int, quantization: str, scale: float | None, verdict: str) -> None:
     there = np.tile(np.array([[0.0, 0.9]], np.float32), (10_000, 1))
     here = there.copy()
     here[:images, 0] = off

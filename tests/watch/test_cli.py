@@ -20,10 +20,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgemnist.digits.results import ReadCell, ReadNumber, ReadTable
+from edgemnist.digits.task import Box
 from edgemnist.digits.watch.run import Steadier, TableSteadier, open_source
 from edgemnist.digits.watch.sources import CREDENTIALS, WatchConfig, redacted
 from edgemnist.errors import SourceError
-from edgemnist.ground.results.pictures import Box, ReadCell, ReadNumber, ReadTable
 from edgemnist.model.exports import reference_directory
 from edgemnist.model.runtimes.interface import Classifier
 from tests.conftest import Run

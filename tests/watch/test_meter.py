@@ -13,11 +13,11 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from PIL import Image
 
+from edgemnist.digits.results import MeterReading, ReadDigit, WatchNumber, WatchReading, WatchTimes
 from edgemnist.digits.watch import mqtt
 from edgemnist.digits.watch.meter import Meter, MeterConfig
 from edgemnist.digits.watch.mqtt import Publisher, publisher_at
 from edgemnist.errors import SourceError
-from edgemnist.ground.results.pictures import MeterReading, ReadDigit, WatchNumber, WatchReading, WatchTimes
 from tests.messages import Told
 from tests.notices import Notices
 from tests.patience import comes_true

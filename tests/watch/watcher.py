@@ -5,9 +5,9 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Self
 
+from edgemnist.digits.results import WatchReading
 from edgemnist.digits.watch.run import watch
 from edgemnist.digits.watch.sources import WatchConfig
-from edgemnist.ground.results.pictures import WatchReading
 from edgemnist.model.runtimes.interface import Classifier
 from tests.notices import Notices
 from tests.patience import PATIENCE_S

@@ -148,9 +148,7 @@ class Store:
             entries = list(self.releases_directory.iterdir())
         except FileNotFoundError:
             return []
-        releases = [
-            Release(entry, int(entry.name.partition("-")[0])) for entry in entries if is_release_name(entry.name)
-        ]
+        releases = [Release(one, int(one.name.partition("-")[0])) for one in entries if is_release_name(one.name)]
         return sorted(releases, key=lambda release: release.sequence)
 
     def current(self) -> Release | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.digits.images.find import MIN_CONTRAST, find_digit
+from edgemnist.digits.images.fitting import UNEVEN, Fitter, fitter
 from edgemnist.digits.images.grey import Grey, border, to_grey
 from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_by_numpy
 from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light, plain_ground
@@ -23,7 +24,6 @@ from edgemnist.errors import ImageError, UsageError
 from edgemnist.ground.arrays import WHITE, as_pixels
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.pictures import decode_image, open_image, picture_file, picture_name
-from edgemnist.model.native.fitting import UNEVEN, Fitter, fitter
 from edgemnist.model.task import Fitted, default_task, task_of
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edgemnist.digits.images.grey import SMALL, Grey
 from edgemnist.digits.images.paper import Ink, extract_ink
-from edgemnist.ground.results.pictures import Box
+from edgemnist.digits.task import Box
 
 FINDING_SIDE: Final = 160
 """Longer side of the copy on which the pieces are told apart."""

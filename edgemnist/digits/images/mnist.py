@@ -11,9 +11,9 @@ from typing import Final
 import numpy as np
 
 from edgemnist.digits.images.find import bounds
+from edgemnist.digits.images.fitting import MAX_SIDE, fitter
 from edgemnist.digits.images.grey import SMALL, quadruple, rescale
 from edgemnist.digits.images.paper import Ink
-from edgemnist.model.native.fitting import MAX_SIDE, fitter
 
 IMAGE_SIDE: Final = 28
 """Side of MNIST's images."""

@@ -5,8 +5,8 @@ from typing import Final, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edgemnist.digits.images.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
 from edgemnist.digits.images.grey import Grey, rescale
-from edgemnist.model.native.fitting import MAX_PAPER_SIDE, Fitter, Light, Moments, fitter
 
 Ink: TypeAlias = npt.NDArray[np.uint8]
 """uint8 [h, w]: how much of the light of the ground the ink takes, 0 for bare ground and 255 for all of it."""

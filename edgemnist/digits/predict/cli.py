@@ -11,12 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgemnist.digits.task import NO_DIGIT, SEVERAL
 from edgemnist.errors import EXIT_BAD_INPUT
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries
 from edgemnist.ground.console import show as show_result
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.formatting import answered_by, count, percent
-from edgemnist.ground.results.pictures import NO_DIGIT, SEVERAL, Prediction, PredictResult
+from edgemnist.ground.results.pictures import Prediction, PredictResult
 
 if TYPE_CHECKING:
     from edgemnist.model.answers import Observing

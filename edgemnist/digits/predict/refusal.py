@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from edgemnist.ground.results.pictures import DIGIT, NO_DIGIT, SEVERAL
+from edgemnist.digits.task import DIGIT, NO_DIGIT, SEVERAL
 from edgemnist.model.task import Assessment, Fitted
 
 WIDE: Final = 1.3

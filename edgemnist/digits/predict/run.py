@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import numpy as np
 from msgspec import structs
 
+from edgemnist.digits.task import DIGIT
 from edgemnist.errors import DataError, DeployError, ImageError, UsageError
-from edgemnist.ground.arrays import Images, Probabilities, as_digit
+from edgemnist.ground.arrays import Images, Probabilities, as_number
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.pictures import DIGIT, Prediction, PredictResult
+from edgemnist.ground.results.pictures import Prediction, PredictResult
 from edgemnist.model.exports import Exports, model_for
 from edgemnist.model.exports.models import tell_guesses
 from edgemnist.model.runtimes.interface import Classifier, check_answers
@@ -157,10 +158,10 @@ def tell(
         said: dict[str, Any] = {"digit": None, "confidence": 0.0, "probabilities": [], "values": row.ravel().tolist()}
         if not classifier.answers_numbers:
             said = {
-                "digit": as_digit(classifier.labels[int(row.argmax())]),
+                "digit": as_number(classifier.labels[int(row.argmax())]),
                 "confidence": float(row.max()),
                 "probabilities": row.tolist(),
-                "label": None if one.label is None else as_digit(classifier.labels[one.label]),
+                "label": None if one.label is None else as_number(classifier.labels[one.label]),
                 "verdict": None if one.assessment is None else verdict_on(one.assessment, row.tolist()),
             }
         image = one.image.tolist() if show else None

@@ -17,8 +17,9 @@ from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
 from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, signs_of
-from edgemnist.ground.arrays import as_digit
-from edgemnist.ground.results.pictures import Box, ReadCell, ReadDigit, ReadNumber, ReadTable
+from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
+from edgemnist.digits.task import Box
+from edgemnist.ground.arrays import as_number
 from edgemnist.model.answers import REFUSED as UNANSWERED
 from edgemnist.model.answers import Answer
 
@@ -309,8 +310,8 @@ class Assembled:
         table, cell = reading.piece.place
         place = self._grids[table].cells[cell] if table in self._index_of else None
         return ReadDigit(
-            digit=as_digit(self._labels[reading.label]) if self._shown[index] else None,
-            runner_up=as_digit(self._labels[reading.runner_up]) if self._shown[index] else None,
+            digit=as_number(self._labels[reading.label]) if self._shown[index] else None,
+            runner_up=as_number(self._labels[reading.runner_up]) if self._shown[index] else None,
             refused=None if self._shown[index] else self._rules.get(index, "confidence"),
             confidence=reading.confidence,
             box=self._boxes[index],

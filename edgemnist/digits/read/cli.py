@@ -20,7 +20,7 @@ from edgemnist.ground.formatting import answered_by, count, percent
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from edgemnist.ground.results.pictures import ReadResult, ReadTable
+    from edgemnist.digits.results import ReadResult, ReadTable
 
 app = command_app()
 

@@ -16,7 +16,7 @@ from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed, without_rings
 from edgemnist.digits.read.tables import find_tables
-from edgemnist.ground.results.pictures import Box
+from edgemnist.digits.task import Box
 
 MIN_SIDE: Final = 6
 """Longer side, in pixels, below which ink is grain, and not even part of a digit."""

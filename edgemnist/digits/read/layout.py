@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.ground.results.pictures import Box
+from edgemnist.digits.task import Box
 
 STEEPEST: Final = 0.25
 """Slope of a line, up or down, at most: 14°."""

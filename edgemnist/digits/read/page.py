@@ -16,8 +16,9 @@ from edgemnist.digits.read.assemble import SLENDER, Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
+from edgemnist.digits.results import ReadResult, StageTimes
+from edgemnist.digits.task import Box
 from edgemnist.ground.registry import Entry, Package
-from edgemnist.ground.results.pictures import Box, ReadResult, StageTimes
 from edgemnist.model.answers import Publish
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import task_of
@@ -143,9 +144,7 @@ def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: 
     # From all over the page: of its largest pieces, many may be the same letter.
     chosen = np.linspace(0, len(pieces) - 1, min(MOST_TO_TURN, len(pieces))).astype(int)
     images = np.stack([fit_digit(pieces[index].ink) for index in chosen])
-    surely = [
-        float(verdicts_of(classifier, np.rot90(images, quarters, (1, 2))).confidences.mean()) for quarters in range(4)
-    ]
+    surely = [float(verdicts_of(classifier, np.rot90(images, turn, (1, 2))).confidences.mean()) for turn in range(4)]
     best = int(np.argmax(surely))
     return best if surely[best] >= max(READABLE, surely[0] + GAIN_OF_TURN) else 0
 

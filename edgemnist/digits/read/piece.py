@@ -12,7 +12,7 @@ import numpy as np
 from edgemnist.digits.images.find import bounds
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Grid
-from edgemnist.ground.results.pictures import Box
+from edgemnist.digits.task import Box
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from edgemnist.digits.images.grey import to_grey
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import FINDER, read_page
 from edgemnist.digits.recognize import require_digits
+from edgemnist.digits.results import ReadDigit, ReadResult, ReadTable
 from edgemnist.errors import ImageError, UsageError
 from edgemnist.ground.formatting import percent
 from edgemnist.ground.pictures import decode_image, picture_file, picture_name
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.pictures import ReadDigit, ReadResult, ReadTable
 from edgemnist.ground.storage import is_stream, write_file
 from edgemnist.model.answers import Answering, Observing, observed
 from edgemnist.model.exports import Exports, model_for

@@ -18,9 +18,9 @@ from PIL import Image
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.layout import around
 from edgemnist.digits.read.likeness import EXACT, HERE, ShippedNetwork, checked, read_record
+from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results.pictures import Box
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier, softmax
 

@@ -569,10 +569,7 @@ def _uprights(mask: Mask, columns: Floats, edges: tuple[Floats, Floats], height:
     share = ((np.arange(BAND_ROWS) + 0.5) / BAND_ROWS)[:, None]
     rows = top + (bottom - top) * share
     strip = cv2.remap(
-        mask,
-        np.broadcast_to(columns.astype(np.float32), rows.shape).copy(),
-        rows.astype(np.float32),
-        cv2.INTER_NEAREST,
+        mask, np.broadcast_to(columns.astype(np.float32), rows.shape).copy(), rows.astype(np.float32), cv2.INTER_NEAREST
     )
     strip = cv2.dilate(strip, np.ones((1, 3), np.uint8))
     width = strip.shape[1]
@@ -682,9 +679,7 @@ def _band_columns(level: Sequence[Line], chain: Sequence[_Band]) -> list[Curve] 
         for row, band in enumerate(chain)
         for upright in band.uprights
     )
-    widths = [
-        np.diff([upright.middle for upright in band.uprights]) / max(1.0, band.right - band.left) for band in chain
-    ]
+    widths = [np.diff([one.middle for one in band.uprights]) / max(1.0, band.right - band.left) for band in chain]
     tolerance = SAME_COLUMN * float(np.median(np.concatenate(widths)))
     centres: list[list[float]] = []
     for share in found:

@@ -21,7 +21,7 @@ from edgemnist.ground.formatting import percent
 from edgemnist.ground.registry import Entry, Package
 
 if TYPE_CHECKING:
-    from edgemnist.ground.results.pictures import WatchReading
+    from edgemnist.digits.results import WatchReading
 
 app = command_app()
 _METER: Final = "Read a meter (water, gas, energy) of 5 digits and 3 decimals in its place: water:5.3@X,Y,WIDTH,HEIGHT."

@@ -12,12 +12,13 @@ import numpy as np
 from PIL import Image
 
 from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.results import MeterReading, ReadDigit, WatchReading
+from edgemnist.digits.task import Box
 from edgemnist.digits.watch.sources import redacted
 from edgemnist.errors import ImageError, SourceError, StorageError, UnknownNameError, UsageError
 from edgemnist.ground.formatting import percent
 from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results import UNREADABLE
-from edgemnist.ground.results.pictures import Box, MeterReading, ReadDigit, WatchReading
 from edgemnist.ground.storage import write_file
 
 KINDS: Final = {"water": ("m³", 5.0), "gas": ("m³", 10.0), "energy": ("kWh", 50.0)}

@@ -21,12 +21,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
 from paho.mqtt.reasoncodes import ReasonCode
 
 from edgemnist import __version__
+from edgemnist.digits.results import MeterReading
 from edgemnist.digits.watch.meter import KINDS, Meter
 from edgemnist.digits.watch.sources import read_source
 from edgemnist.errors import SourceError, UsageError, check_range
 from edgemnist.ground.formatting import count
 from edgemnist.ground.progress import Reporter
-from edgemnist.ground.results.pictures import MeterReading
 from edgemnist.ground.storage import sha256
 
 PASSWORD: Final = "EDGEMNIST_MQTT_PASSWORD"  # noqa: S105 - the name of the variable

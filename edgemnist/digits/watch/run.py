@@ -23,6 +23,8 @@ from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.read.assemble import REFUSED
 from edgemnist.digits.read.layout import around, overlap
 from edgemnist.digits.read.page import FINDER, read_page
+from edgemnist.digits.results import ReadCell, ReadNumber, ReadResult, ReadTable, WatchNumber, WatchReading, WatchTimes
+from edgemnist.digits.task import Box
 from edgemnist.digits.watch.meter import Meter
 from edgemnist.digits.watch.sources import (
     PICAMERA,
@@ -38,16 +40,6 @@ from edgemnist.digits.watch.sources import (
 from edgemnist.errors import ImageError, MissingDependencyError, SourceError
 from edgemnist.ground.pictures import MAX_PIXELS, SUFFIXES
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.pictures import (
-    Box,
-    ReadCell,
-    ReadNumber,
-    ReadResult,
-    ReadTable,
-    WatchNumber,
-    WatchReading,
-    WatchTimes,
-)
 from edgemnist.model.answers import Publish
 from edgemnist.model.runtimes.interface import Classifier
 

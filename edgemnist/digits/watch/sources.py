@@ -209,15 +209,13 @@ class LiveSource(Source):
         filled, closing = Event(), Event()
         thread = Thread(target=self._pump, args=(latest, filled, stop, closing, reporter), daemon=True, name="grabber")
         thread.start()
-        silent_since, following = time.monotonic(), 0
+        silent_since, after = time.monotonic(), 0
         try:
             while not stop.is_set():
                 if latest:
                     index, arrived, picture = latest.pop()
-                    yield Frame(
-                        picture=picture, arrived=arrived, source=self.name, index=index, dropped=index - following
-                    )
-                    silent_since, following = time.monotonic(), index + 1
+                    yield Frame(picture=picture, arrived=arrived, source=self.name, index=index, dropped=index - after)
+                    silent_since, after = time.monotonic(), index + 1
                 # A driver that hangs comes to no end by itself.
                 elif not thread.is_alive() or time.monotonic() - silent_since >= self.config.give_up_s:
                     raise SourceError(

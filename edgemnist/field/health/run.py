@@ -305,10 +305,8 @@ def labelled(place: Place) -> list[Sample]:
         return (one.artifact, one.release) == (record.artifact, record.release) and one.at >= since
 
     known = {one.image.tobytes() for one in place.samples if one.labels and not is_own(one)}
-    drawn = one_of_each(
-        one for one in place.samples if is_own(one) and one.reason == UNIFORM and one.answer is not None
-    )
-    unseen = [one for one in drawn if one.image.tobytes() not in known]
+    drew = one_of_each(one for one in place.samples if is_own(one) and one.reason == UNIFORM and one.answer is not None)
+    unseen = [one for one in drew if one.image.tobytes() not in known]
     hashes = image_hashes(np.stack([one.image for one in unseen])) if place.learnt and unseen else [0] * len(unseen)
     return [one for one, value in zip(unseen, hashes, strict=True) if f"{value:016x}" not in place.learnt]
 

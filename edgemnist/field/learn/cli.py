@@ -84,9 +84,7 @@ def learn(
         with quiet_libraries():
             config = LearnConfig(out=out, forget=forget, trusted=tuple(trust or ()), seed=seed)
             result = run(opened, store, dataset, config, reporter)
-        review = " ".join(
-            ["edgemnist review", shlex.quote(str(samples)), *(f"--on {board.words}" for board in on or ())]
-        )
+        review = " ".join(["edgemnist review", shlex.quote(str(samples)), *(f"--on {one.words}" for one in on or ())])
         show(result, lambda: learn_page(result, review), json=json)
         # Once it is told: a board that has gone meanwhile costs no answer.
         if on and result.contradictions:

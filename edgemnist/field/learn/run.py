@@ -200,20 +200,20 @@ def select(samples: Sequence[Sample], labels: Sequence[str], trusted: Sequence[s
     same = [group for group in alike.values() if len({one.label for one in group}) == 1]
     # What somebody has settled about one of them holds for all.
     found = [next((one for one in group if one.settled), group[0]) for group in same]
-    digits = [one for one in found if one.label != NOT_A_DIGIT]
-    if unknown := sorted({str(one.label) for one in digits} - set(labels)):
+    named = [one for one in found if one.label != NOT_A_DIGIT]
+    if unknown := sorted({str(one.label) for one in named} - set(labels)):
         raise UsageError(
             f"The samples have labels that are not classes of the model: {', '.join(unknown)}",
             hint=f"Its classes are {', '.join(labels)}. Change those labels with: edgemnist review",
         )
-    vouching = [_voucher(one, trusted) for one in digits]
+    vouching = [_voucher(one, trusted) for one in named]
     within = within_share(vouching, seed)
-    chosen = [digits[one] for one in within]
+    chosen = [named[one] for one in within]
     unconfirmed = sum(not _voucher(one, trusted) for one in agreed)
     duplicates = sum(map(len, same)) - len(same)
     if len(chosen) < LEAST_SAMPLES:
         more = f", and {count(unconfirmed, 'correction')} that nobody has confirmed" if unconfirmed else ""
-        more += f", and {len(digits) - len(chosen)} more of one client alone" if len(chosen) < len(digits) else ""
+        more += f", and {len(named) - len(chosen)} more of one client alone" if len(chosen) < len(named) else ""
         more += f", and {duplicates} with the same pixels as another" if duplicates else ""
         raise UsageError(
             f"There are {len(chosen)} labelled samples{more}: too few to learn from (at least {LEAST_SAMPLES})",
@@ -227,11 +227,11 @@ def select(samples: Sequence[Sample], labels: Sequence[str], trusted: Sequence[s
         ),
         writers=[vouching[one] for one in within],
         left_out=LeftOut(
-            not_a_digit=len(found) - len(digits),
+            not_a_digit=len(found) - len(named),
             disputed=sum(one.disputed for one in samples) + sum(map(len, alike.values())) - sum(map(len, same)),
             unconfirmed=unconfirmed,
             duplicates=duplicates,
-            beyond_share=len(digits) - len(chosen),
+            beyond_share=len(named) - len(chosen),
         ),
     )
 

@@ -76,12 +76,10 @@ def review(
         input_of(import_, skip_broken=skip_broken) if import_ is not None and not (directory / FILE).exists() else None
     )
     with SampleStore.open(directory, create=import_ is not None, spec=spec) as store:
-        imported = (
-            None if import_ is None else import_labelled(store, import_, writer, reporter, skip_broken=skip_broken)
-        )
+        taken = None if import_ is None else import_labelled(store, import_, writer, reporter, skip_broken=skip_broken)
         exported = None if export is None else export_labelled(store.samples(), export)
         found = summary(store.samples(), writer)
-        result = msgspec.structs.replace(found, imported=imported, exported=exported)
+        result = msgspec.structs.replace(found, imported=taken, exported=exported)
         show(result, lambda: summary_page(result, export), json=json)
 
 

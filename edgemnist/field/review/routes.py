@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from edgemnist.field.samples.store import SampleStore
     from edgemnist.ground.web.config import Limits, SiteConfig
 
-_MOST_DIGITS: Final = 18
-"""Most digits of a sample's number: SQLite's are below 2^63."""
+_MOST_FIGURES: Final = 18
+"""Most figures of a sample's number: SQLite's are below 2^63."""
 
 
 def review_app(store: SampleStore, writer: str, config: SiteConfig) -> ASGIApp:
@@ -85,8 +85,8 @@ class Review:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
-        raise _gone(text[:_MOST_DIGITS])
+    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_FIGURES):
+        raise _gone(text[:_MOST_FIGURES])
     return int(text)
 
 

@@ -75,7 +75,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """What the model was given, row by row: bytes, or little-endian float32."""
     shape: tuple[int, ...] | msgspec.UnsetType = msgspec.UNSET
     dtype: Literal["uint8", "float32"] | msgspec.UnsetType = msgspec.UNSET
-    """Of that, as `InputSpec` has both. Not written for what digits are given: earlier versions read no other fields
+    """Of that, as `InputSpec` has both. Not written for the default input: earlier versions read no other fields
     than theirs."""
     at: _Text
     """When, in UTC."""
@@ -158,7 +158,7 @@ def is_person(writer: str) -> bool:
 
 
 def kind_of(spec: InputSpec) -> dict[str, Any]:
-    """Return the fields of a `Sample` that say what it is; none for what digits are given."""
+    """Return the fields of a `Sample` that say what it is; none for the default input."""
     return {} if spec.takes_the_same(default_input()) else {"shape": spec.shape, "dtype": spec.dtype}
 
 
@@ -178,7 +178,7 @@ CLASSES: Final = "--classes"
 
 
 def classes_on(board: Board, directory: str, samples: Sequence[Sample]) -> list[str]:
-    """Return the classes of the model that samples of a board are from; none for those of digits' shape."""
+    """Return the classes of the model that samples of a board are from; none for the default shape."""
     if not samples or not kind_of(samples[0].spec):
         return []
     return board.read(board.ask_module(["edgemnist.field.samples", directory, CLASSES]), list[str])
@@ -207,7 +207,7 @@ def to_review(samples: Iterable[Sample]) -> list[Sample]:
 def one_of_each(samples: Iterable[Sample]) -> list[Sample]:
     """Return the samples with a class for a label, each picture once, the earliest; in an order of their own.
 
-    A picture that is a digit to one writer and another, or none, to the next is left out, and so is one that no person
+    A picture that is one class to a writer and another, or none, to the next is left out, and so is one that no person
     has labelled: anybody may send a service corrections.
     """
     alike: dict[bytes, list[Sample]] = {}
@@ -221,10 +221,10 @@ def one_of_each(samples: Iterable[Sample]) -> list[Sample]:
 
 
 def classes_of(samples: Iterable[Sample], labels: Sequence[str] = ()) -> Sequence[str]:
-    """Return the classes that labels may name: a model's `labels`, or the digits, and all that were answered."""
+    """Return the classes that labels may name: a model's `labels`, or the usual ones, and all that were answered."""
     names = {name for one in samples for name in (one.answer, *(label.label for label in one.labels)) if name}
     names.discard(NOT_A_DIGIT)
     if labels:
         return [*labels, *sorted(names.difference(labels))]
-    digits = default_labels()
-    return digits if names <= set(digits) else sorted(names)
+    usual = default_labels()
+    return usual if names <= set(usual) else sorted(names)

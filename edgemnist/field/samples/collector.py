@@ -75,7 +75,7 @@ class CollectConfig:
     quota: Quota = field(default_factory=Quota)
 
     def observer(self, answering: Answering) -> Collector:
-        """Return a collector that loses nothing: a page has more digits at once than may wait."""
+        """Return a collector that loses nothing: a page has more of them at once than may wait."""
         return Collector(
             self.directory,
             quota=self.quota,
@@ -118,7 +118,7 @@ class Collector(AbstractContextManager["Collector"]):
         patient: bool = False,
         reporter: Reporter = SILENT,
     ) -> None:
-        """`artifact` and `release` are what answers, `spec` what it reads, by default what digits are.
+        """`artifact` and `release` are what answers, `spec` what it reads, by default the default task's.
 
         `labels` are its classes.
         A `patient` one waits for the disk, for answers to a batch of pictures; any other drops what comes too fast.

@@ -48,7 +48,7 @@ models, by which a release in the shadow is judged, however doubtful the days ar
 DAY_SHARE: Final = 0.1
 """Share of the rest for one day: one bad day leaves room for nine others."""
 CLASS_SHARE: Final = 0.3
-"""Share of a day's quota for one class: a 1 that is always doubtful leaves room for the other digits."""
+"""Share of a day's quota for one class: a 1 that is always doubtful leaves room for the other classes."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ FILE: Final = "samples.sqlite"
 APPLICATION: Final = 0x65646D73
 """SQLite's `application_id`: "edms"."""
 VERSION: Final = 2
-"""SQLite's `user_version`, of a store of other samples than those of digits' shape, which is 1 for those of 0.1.0."""
+"""SQLite's `user_version`, of a store of samples of another shape than the default; 1 for those of 0.1.0."""
 _ABOUT, _LABELS_OF_MODEL = "about", "labels"
 """Names of the rows of `counts` that say what the samples are: shape and type, and the classes of the model."""
 WAIT_S: Final = 5.0

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 
-@app.command(epilog="Example: edgemnist bundle tflite-int8 --output digits.zip")
+@app.command(epilog="Example: edgemnist bundle tflite-int8 --output board.zip")
 def bundle(
     artifacts: options.Models = None,
     *,

@@ -291,9 +291,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
         )
     refused = _give_notice(exports, manifest, reporter, selected=models is not None)
     directory = exports.directory
-    files = {
-        f"{EXPORTS}{record.file}": read_recorded(directory, record) for record in (manifest.golden, *manifest.artifacts)
-    }
+    files = {f"{EXPORTS}{part.file}": read_recorded(directory, part) for part in (manifest.golden, *manifest.artifacts)}
     if (limits := gate_file(directory)) is not None:
         # A board goes by the same limits, and has nobody to repair them.
         read_gates(limits)

@@ -228,7 +228,7 @@ def pull(address: str, root: Path, name: str, report: str | None, on_step: OnSte
     if not re.fullmatch(r"[0-9a-f]{64}", fingerprint) or not re.match(r"https?://", url):
         raise UsageError(f"--channel must be as `release publish` shows it: https://…#FINGERPRINT (got {address})")
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", name):
-        raise UsageError(f"--name must be letters, digits, and . _ - (got {name!r})")
+        raise UsageError(f"--name must be letters, figures, and . _ - (got {name!r})")
     known = root / "channel" / fingerprint[:16]
     known.mkdir(parents=True, exist_ok=True)
     with exclusive(known / "lock", wait_s=60.0, waiting=on_step):

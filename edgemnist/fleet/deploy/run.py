@@ -43,11 +43,9 @@ from edgemnist.ground.results.boards import (
 
 def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record: BundleRecord, size: int) -> None:
     """Raise DeployError for a board that cannot take `size` bytes, BundleError for a bundle with other wheels."""
-    for finding in findings:
-        if finding.level is Level.FAILURE:
-            raise DeployError(
-                f"{host}: {finding.name} {finding.value}: {finding.meaning}".rstrip("."), hint=finding.fix
-            )
+    for found in findings:
+        if found.level is Level.FAILURE:
+            raise DeployError(f"{host}: {found.name} {found.value}: {found.meaning}".rstrip("."), hint=found.fix)
     if facts.bits == checks.SMALL and set(checks.RUNTIME_PACKAGES.values()) & set(record.extras):
         raise DeployError(
             f"{checks.NO_SMALL_WHEELS} such as {host}'s, but the bundle needs them", hint=checks.small_board_fix(facts)

@@ -79,7 +79,7 @@ def promote(
         raise typer.Exit(EXIT_GATE_MISSED)
 
 
-@app.command(epilog="Example: edgemnist release publish bundle.zip --channel /var/www/digits --share 10%")
+@app.command(epilog="Example: edgemnist release publish bundle.zip --channel /var/www/models --share 10%")
 def publish(
     bundle: Annotated[Path | None, typer.Argument(metavar="[BUNDLE]", help="What `edgemnist bundle` wrote.")] = None,
     *,
@@ -115,7 +115,7 @@ def publish_page(result: PublishResult, keys: Path) -> RenderableType:
     return Group(*[page][: len(result.boards)], *notes, closing(verdict, step, passed=not result.halted))
 
 
-@app.command(epilog="Example: edgemnist release pull --channel https://example.org/digits#FINGERPRINT")
+@app.command(epilog="Example: edgemnist release pull --channel https://example.org/models#FINGERPRINT")
 def pull(
     *,
     channel: str = option("--channel URL", "Its address, and the fingerprint that `release publish` shows.", ...),
@@ -190,9 +190,7 @@ def releases_page(result: ReleasesResult, to: str) -> RenderableType:
             (row.deployed_at or "").replace("T", " "),
             Text("damaged", "bold red") if row.problems else "intact",
         )
-    notes = [
-        Text.assemble((f"{row.release}: ", "bold red"), problem) for row in result.releases for problem in row.problems
-    ]
+    notes = [Text.assemble((f"{row.release}: ", "bold red"), one) for row in result.releases for one in row.problems]
     if result.pending:
         notes.append(Text(f"The switch to {result.pending} was cut short; the next deployment completes or undoes it."))
     if result.busy:

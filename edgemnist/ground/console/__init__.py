@@ -132,7 +132,7 @@ class _Notices(_Complete):
 
 
 def _text(raw: io.FileIO, stream: TextIO | None) -> io.TextIOWrapper:
-    # Digits and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
+    # Pictures and bars are drawn with characters that a terminal without UTF-8 cannot show: replaced, not a traceback.
     encoding = getattr(stream, "encoding", None) or "utf-8"
     # FileIO is not buffered, so that nothing is left to be written, and to fail, when the process ends.
     return io.TextIOWrapper(raw, encoding=encoding, errors="replace", write_through=True)

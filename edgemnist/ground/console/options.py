@@ -88,7 +88,7 @@ Model: TypeAlias = Annotated[
     ),
 ]
 MinConfidence: TypeAlias = Annotated[
-    float | None, shared("--min-confidence P", "Below this, a digit is refused and shown as ?.", shown="calibrated")
+    float | None, shared("--min-confidence P", "Below this, an answer is refused and shown as ?.", shown="calibrated")
 ]
 
 Data: TypeAlias = Annotated[
@@ -112,7 +112,7 @@ Prepare: TypeAlias = Annotated[
     str | None,
     shared(
         "--prepare NAME",
-        "How pictures become what a model reads: digit, resize, crop, letterbox, or none.",
+        "How pictures become what a model reads: resize, crop, letterbox, none, or digit.",
         shown="by what they look like",
     ),
 ]
@@ -144,7 +144,7 @@ Collect: TypeAlias = Annotated[
     Path | None,
     shared(
         "--collect DIR",
-        "Keep doubtful and refused digits, and a few drawn evenly, for `edgemnist review`.",
+        "Keep doubtful and refused answers, and a few drawn evenly, for `edgemnist review`.",
         panel=_SAMPLES,
     ),
 ]

@@ -187,7 +187,7 @@ class BenchResult(Result, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
     """Warnings about all of the figures, such as a governor that saves power."""
     input: InputSpec | UnsetType = UNSET
-    """What models read, where that is not what digits are."""
+    """What models read, where that is not the default task's input."""
     baseline: BaselineComparison | None = None
     """Only with `--baseline`, or a limit in a gate file."""
     samples_us: dict[str, list[list[float]]] | None = None

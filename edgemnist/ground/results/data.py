@@ -52,7 +52,7 @@ class DataResult(Result, frozen=True, kw_only=True):
     train: SplitSummary
     test: SplitSummary
     task: str = ""
-    """What the data were taken for, such as `digits`, `pictures` or `numbers`; empty for others as large as digits."""
+    """What the data were taken for, such as `pictures` or `numbers`; empty for others of the default task's shape."""
     input: InputSpec | None = None
     """What a model of them reads."""
     numbers: list[NumberSummary] = msgspec.field(default_factory=list)

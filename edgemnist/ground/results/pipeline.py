@@ -71,7 +71,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
     network: str | None = None
     """Family, side, layers and bits, as `--network` takes them; None in a file that an earlier edgemnist wrote."""
     input: InputSpec | UnsetType = UNSET
-    """What the model reads; not written where it is what digits are given."""
+    """What the model reads; not written where it is the default task's input."""
 
 
 class ExportedArtifact(Footprint, frozen=True, kw_only=True):
@@ -116,7 +116,7 @@ class ExportResult(Result, frozen=True, kw_only=True):
     input_range: str = "0..1"
     """What a black pixel and a white one are to the model."""
     input: InputSpec | UnsetType = UNSET
-    """What it reads, where that is not what digits are."""
+    """What it reads, where that is not the default task's input."""
 
     @property
     def noun(self) -> str:

@@ -229,7 +229,7 @@ class ChangedSample(Part, frozen=True, kw_only=True):
     image: bytes
     """What the model was given, as in `ReviewItem`."""
     shape: list[int] | msgspec.UnsetType = msgspec.UNSET
-    """Of that; left out for what digits are given."""
+    """Of that; left out for the default task's input."""
 
 
 class BoardHealth(Part, frozen=True, kw_only=True):

@@ -135,10 +135,10 @@ class Measurement:
         return Held(name=self.name, measured=value, limit=limit, origin=self.origin, outcome=outcome)
 
     def why(self, limit: float) -> str:
-        """Return the sentence for an outcome that is not `passed`, with the digits that tell value and limit apart."""
+        """Return the sentence for an outcome that is not `passed`, in as many figures as tell value and limit apart."""
         if self.value is None:
             return self.unknown or f"{self.name} was not measured"
-        pairs = ((f"{self.value:.{digits}g}", f"{limit:.{digits}g}") for digits in range(2, 18))
+        pairs = ((f"{self.value:.{figures}g}", f"{limit:.{figures}g}") for figures in range(2, 18))
         value, shown = next((pair for pair in pairs if pair[0] != pair[1]), (f"{self.value:g}", f"{limit:g}"))
         return self.reason.replace("{}", value, 1).replace("{}", shown, 1)
 

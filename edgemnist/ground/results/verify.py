@@ -312,7 +312,7 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
     """Reasons not to rely on the figures, in words: a reference that only guesses, data from another source."""
     input: InputSpec | UnsetType = UNSET
-    """What models read, where that is not what digits are."""
+    """What models read, where that is not the default task's input."""
     statement: dict[str, Any] = msgspec.field(default_factory=dict)
     """What a bundle claims, as an in-toto statement; what speaks against it is among the `unusable`."""
     signed_by: str | None = None

@@ -66,8 +66,8 @@ def network_of(client: str) -> str:
 
 JSON: Final = "application/json"
 ANY_BYTES: Final = "application/octet-stream"
-MAX_DIGITS: Final = 18
-"""Of a body's length in bytes: Python does not take thousands of digits for a number."""
+MAX_FIGURES: Final = 18
+"""Of the decimal length of a body, in bytes: Python does not take thousands of them for a number."""
 
 
 def memory_file() -> IO[bytes]:
@@ -93,7 +93,7 @@ class Bodies:
         if the client leaves.
         """
         announced = request.headers.get("content-length", "").lstrip("0")
-        if announced.isdecimal() and (len(announced) > MAX_DIGITS or int(announced) > self._limits.max_bytes):
+        if announced.isdecimal() and (len(announced) > MAX_FIGURES or int(announced) > self._limits.max_bytes):
             raise self._too_large()
         taken = 0
         file: IO[bytes] | None = None

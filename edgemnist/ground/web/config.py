@@ -16,7 +16,7 @@ from edgemnist.ground.registry import Entry, Package
 
 LOCALHOST: Final = ("localhost", "127.0.0.1", "[::1]")
 MIN_TOKEN: Final = 16
-"""Characters: 16 hexadecimal digits are 64 bits, which nobody guesses at the rate that is allowed here."""
+"""Characters: 16 hexadecimal ones are 64 bits, which nobody guesses at the rate that is allowed here."""
 MIN_DIFFERENT: Final = 5
 """Different characters: of random tokens, one in two million has fewer."""
 

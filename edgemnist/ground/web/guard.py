@@ -127,11 +127,9 @@ class RequestGuard:
             )
         needs_token = self._token is not None and path not in OPEN and path not in self._pages
         # Compared in constant time: how long it takes tells nothing about the token.
-        allowed = not needs_token or hmac.compare_digest(
-            _bearer(headers.get(b"authorization", b"")), self._token or b""
-        )
+        admits = not needs_token or hmac.compare_digest(_bearer(headers.get(b"authorization", b"")), self._token or b"")
         # A guess counts wherever it is made.
-        if not (allowed and path in UNLIMITED) and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
+        if not (admits and path in UNLIMITED) and (seconds := self._rate.wait((scope.get("client") or ("",))[0])):
             raise RefusedError(
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "too-many-requests",
@@ -139,7 +137,7 @@ class RequestGuard:
                 f"Wait {seconds:.2f} seconds, or send several pictures in one request.",
                 headers={"retry-after": str(math.ceil(seconds))},
             )
-        if not allowed:
+        if not admits:
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",

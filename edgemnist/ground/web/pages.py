@@ -39,13 +39,13 @@ class PageFile:
         return Response(self.data, headers=self.headers)
 
 
-def page_files(package: str) -> dict[str, PageFile]:
-    """Return the files of a package's `page/`, and those that all pages share, by the path under which they are served.
+def page_files(*packages: str) -> dict[str, PageFile]:
+    """Return the files of packages' `page/`, and those that all pages share, by the path under which they are served.
 
-    A file of the package goes before a shared one of the same name.
+    Of two with the same name, the later package's is taken.
     """
     files = {}
-    for folder in ("edgemnist.ground.web", package):
+    for folder in ("edgemnist.ground.web", *packages):
         for entry in resources.files(folder).joinpath("page").iterdir():
             kind = TYPES.get(entry.name.rpartition(".")[2])
             if kind is None:

@@ -182,10 +182,8 @@ class Exports:
     def basis(self, sha256: str, runtime: str) -> Basis:
         """Return what a verdict on an artifact, by the hash of its file, rests on here and now in a runtime."""
         known = Basis(artifact=sha256, gate=self.gate_sha256)
-        if (golden := self.manifest.golden) is not None:
-            known = msgspec.structs.replace(
-                known, model=golden.model_sha256, golden=golden.sha256, images=golden.images
-            )
+        if (pack := self.manifest.golden) is not None:
+            known = msgspec.structs.replace(known, model=pack.model_sha256, golden=pack.sha256, images=pack.images)
         return basis_of(runtime, known)
 
     def artifact(self, name: str) -> RecordedArtifact:
@@ -435,10 +433,8 @@ def _difference(found: Sequence[str], expected: Sequence[str]) -> str:
 
 def basis_of(runtime: str, known: Basis) -> Basis:
     """Return what a verdict on a file in a runtime rests on, on this machine: `known`, and what answers here."""
-    version, machine = version_of(runtime), machine_identity()
-    return msgspec.structs.replace(
-        known, runtime=runtime, runtime_version=version, machine=machine, edgemnist=__version__
-    )
+    version, here = version_of(runtime), machine_identity()
+    return msgspec.structs.replace(known, runtime=runtime, runtime_version=version, machine=here, edgemnist=__version__)
 
 
 def open_for_answers(directory: str | Path | None, artifact: str | None, reporter: Reporter = SILENT) -> Exports | None:

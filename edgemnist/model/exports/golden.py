@@ -109,7 +109,7 @@ class GoldenPack:
 
 _AGAIN = "Write it again with: edgemnist export"
 """Hint if the directory is not known."""
-_MOST_BYTES = 1 << 28
+_MOST_BYTES = 256 << 20
 """Limit for the arrays of a file: 300,000 images. Gigabytes of zeros compress to a file of a few megabytes."""
 
 

@@ -97,7 +97,7 @@ class ModelRecord(FileRecord, frozen=True, kw_only=True):
     input_range: InputRange | None = None
     """Its input values of a black and a white pixel, such as `0..255`; None for 0..1, and in an earlier record."""
     takes: InputSpec | UnsetType = UNSET
-    """What it reads, where it is not the input of digits in a range with a name."""
+    """What it reads, where it is not the default input in a range with a name."""
 
     def spec(self, task: Task) -> InputSpec | None:
         """Return what it reads, in a directory of this task; None where only the file says in which range."""
@@ -186,7 +186,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     labels: list[str]
     """Name of each class, in the order of the model's outputs; none where it answers with numbers."""
     task: Task | UnsetType = UNSET
-    """What the model is for; not written for what digits are given and classes of any kind, as in earlier records."""
+    """What the model is for; not written for the default input and classes of any kind, as in earlier records."""
     data: DataIdentity | None = None
     model: ModelRecord | None = None
     golden: GoldenRecord | None = None

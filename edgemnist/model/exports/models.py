@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from edgemnist.model.native.webassembly import About
 
 RANGE_IMAGES: Final = 500
-"""Digits on which the range of a model file is found."""
+"""Pictures on which the range of a model file is found."""
 WELL: Final = 0.2
 """Mean cross-entropy up to which a model reads them well: no other range is worth the time of trying it."""
 AS_IT_IS: Final = ""
@@ -255,12 +255,12 @@ def in_its_range(
     reporter: Reporter = SILENT,
     *,
     names: Sequence[str] | None = None,
-    noun: str = "digits of MNIST",
+    noun: str = "pictures of MNIST",
 ) -> Model:
     """Return a model from elsewhere, given pixels in the range in which it tells labelled pictures apart.
 
     `images` are pictures, uint8 [N, ...], `labels` what they are, int64 [N], and `names` those of the classes, by
-    default of the ten digits; messages call them `noun`. Nothing says which range a file of unknown origin takes, and
+    default of the default task; messages call them `noun`. Nothing says which range a file of unknown origin takes, and
     in a wrong one it still answers, but worse. A model is returned unchanged if it reads them well as it is, or no
     clearly better in another range, if it has other classes, or if the manifest beside it names its range.
     """

@@ -16,7 +16,7 @@ PAGES: Final = tuple(file_name("web", "int8", stem) for stem in ("", OTHER_STEM)
 
 PNG: Final = "a PNG"
 PICTURE: Final = "a PNG or JPEG"
-CSV: Final = "a table of read digits"
+CSV: Final = "a table of what was read"
 MARKDOWN: Final = "a report in Markdown"
 HTML: Final = "a report in HTML"
 JSON: Final = "a result in JSON"

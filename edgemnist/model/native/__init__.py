@@ -94,10 +94,13 @@ def compiler_name() -> str | None:
 
 def engine_sources() -> list[Path]:
     """Return the C files of the shared library."""
-    return [
-        *(SOURCES / name for name in ("engine.c", "library.c", "fit.c", "paper.c")),
-        *sorted(SOURCES.glob("kernel_*.c")),
-    ]
+    return [SOURCES / "engine.c", SOURCES / "library.c", *_brought("wasm"), *sorted(SOURCES.glob("kernel_*.c"))]
+
+
+def _brought(but: str) -> list[Path]:
+    """Return the C files in other wings' folders `native`, without those for Python (`_library`) or pages (`_wasm`)."""
+    found = sorted(SOURCES.parents[1].glob("*/native/*.c"))
+    return [path for path in found if path.parent != SOURCES and not path.stem.endswith(f"_{but}")]
 
 
 WASM_OPTIONS = (
@@ -109,7 +112,7 @@ WASM_OPTIONS = (
 
 def compile_wasm(target: Path) -> None:
     """Compile the WebAssembly module to `target`, by the compiler in `ziglang`. Raises CompilerError."""
-    sources = [SOURCES / name for name in ("wasm.c", "kernel_wasm.c", "fit.c")]
+    sources = [SOURCES / "wasm.c", SOURCES / "kernel_wasm.c", *_brought("library")]
     compile_c(sources, target, compiler=ZIG, options=WASM_OPTIONS)
 
 

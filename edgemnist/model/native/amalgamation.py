@@ -18,7 +18,7 @@ from edgemnist.model.native.layout import Layout, ModelLayout, lay_out
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 from edgemnist.model.runtimes.integer import REFERENCE
-from edgemnist.model.task import Task
+from edgemnist.model.task import Task, code_of
 
 ALIGNMENT: Final = 4
 """As in `kernel_scalar.c`."""
@@ -71,7 +71,6 @@ _PACKED: Final = "#define EDGEMNIST_PACKED"
 _SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
 
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
-_FITTING: Final = ("reduce.h", "box.h", "scale.h", "mnist.h", "find.h", "fit.c")
 _LINE: Final = 116
 _C_TYPES: Final = {
     "int8": "int8_t",
@@ -97,7 +96,7 @@ class Origin:
     source: str = "Keras model"
     """What the hash of the model is of."""
     task: Task | None = None
-    """What it is for; None where pictures are prepared as digits are."""
+    """What it is for; None for what is usual."""
     rounding: str = REFERENCE.rescaling
     """Read from a file: the rule of its network."""
 
@@ -147,12 +146,14 @@ def origin_of(source: bytes) -> Origin | None:
 def c_header(network: Network, origin: Origin) -> str:
     """Return the declarations, which the C file also has in it."""
     probabilities = network.has_softmax and network.layers[-1].softmax_map is None
-    numbers = not origin.labels
+    numbers, both = not origin.labels, _is_of_both(network, origin)
     meaning = (
         "numbers that it answers in steps of their scale"
         if numbers
         else "probability of each class in steps of 1/256"
         if probabilities
+        else "probability of the second class in steps of its scale"
+        if both
         else "score of each class in steps of its scale"
     )
     spec = network.spec
@@ -165,13 +166,15 @@ void edgemnist_quantize(const float input[EDGEMNIST_INPUTS], uint8_t levels[EDGE
 extern const int edgemnist_class_count;
 extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
 """
-    classes = "" if numbers else "#define EDGEMNIST_CLASSES EDGEMNIST_OUTPUTS\n"
+    count, chosen = ("2", "more probable one") if both else ("EDGEMNIST_OUTPUTS", "first of the highest")
+    classes = "" if numbers else f"#define EDGEMNIST_CLASSES {count}\n"
     levels = "#define EDGEMNIST_QUANTIZES\n" if network.takes_levels else ""
     maps = "#define EDGEMNIST_MAPS\n" if network.maps_pixels else ""
     stand = "/* What the numbers stand for: scale * (number - zero point). */\n"
+    code = code_of(origin.task)
     finder = f"""
 /* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */
-{_inlined("fit.h")}"""
+{_flat(code.read(code.declarations)) if code else ""}"""
     return f"""\
 /* A {"model" if numbers else "classifier"} of {_inputs(spec)}, made by edgemnist {origin.version}. */
 #ifndef EDGEMNIST_CLASSIFIER_H
@@ -193,19 +196,24 @@ extern "C" {{
 #endif
 
 /* Writes the {meaning}, and returns the index of the
- * first of the highest. {_bytes_of(network, origin)} Not reentrant. */
+ * {chosen}. {_bytes_of(network, origin)} Not reentrant. */
 int edgemnist_classify(const uint8_t input[EDGEMNIST_INPUTS], uint8_t outputs[EDGEMNIST_OUTPUTS]);
 {quantizes if network.takes_levels else ""}
 {stand if numbers else names}extern const float edgemnist_score_scale;
 extern const int edgemnist_score_zero_point;
 
-{_inlined("run.h")}{finder if origin.task is None else ""}
+{_inlined("run.h")}{finder if code else ""}
 #ifdef __cplusplus
 }}
 #endif
 
 #endif
 """
+
+
+def _is_of_both(network: Network, origin: Origin) -> bool:
+    """Return whether the only number of a network is the probability of the second of two classes."""
+    return (network.classes, len(origin.labels)) == (1, 2)
 
 
 def _inputs(spec: InputSpec) -> str:
@@ -226,7 +234,8 @@ def _bytes_of(network: Network, origin: Origin) -> str:
     if spec.channels > 1:
         colours = ", ".join(("red", "green", "blue", "alpha")[: spec.channels])
         return f"`input` has {spec.channels} bytes a pixel, row by row: {colours}."
-    return f"`input` has a byte a pixel, row by row{', white (255) on black (0)' if origin.task is None else ''}."
+    code = code_of(origin.task)
+    return f"`input` has a byte a pixel, row by row{f', {code.pixels}' if code else ''}."
 
 
 def c_source(network: Network, origin: Origin) -> str:
@@ -257,11 +266,11 @@ def c_file(network: Network, origin: Origin) -> CFile:
         f"{one.stack_bytes:,} are stack"
         for option, one in needs.items()
     )
+    code = code_of(origin.task)
+    name, example = (code.name, code.example) if code else ("model", "FILE")
     program = (
-        f"is a program that reads a PGM:\n *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o digit THIS.c && ./digit picture.pgm"
-        if origin.task is None
-        else "is a program that answers a file:\n"
-        f" *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o model THIS.c && ./model FILE"
+        f"is a program that {f'reads {code.takes}' if code else 'answers a file'}:\n"
+        f" *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o {name} THIS.c && ./{name} {example}"
     )
     task = "" if origin.task is None else f" * Task: {_commented(origin.task)}\n"
     head = f"""\
@@ -299,13 +308,18 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
 #define EDGEMNIST_SCRATCH_BYTES ({memory_bytes - listed}U + WHOLE_LIST_BYTES({listed}U))
 """
     header = c_header(network, origin)
-    digits = origin.task is None
-    program_text = _inlined("program.c").replace('#include "pgm.h"\n', _inlined("pgm.h" if digits else "raw.h"))
-    fitting = [
-        "#if defined(EDGEMNIST_FIT) || defined(EDGEMNIST_MAIN)",
-        *map(_inlined, _FITTING),
-        "#endif /* EDGEMNIST_FIT */\n",
-    ]
+    reading = _flat(code.read(code.program)) if code else _inlined("raw.h")
+    program_text = _inlined("program.c").replace('#include "raw.h"\n', reading)
+    classify = _inlined("classify.c")
+    if _is_of_both(network, origin):
+        # As `of_both` has it: the second class is the more probable one beyond a half.
+        half = np.flatnonzero(network.score_scale * (np.arange(256) - network.score_zero_point) <= 1 / 2).max()
+        classify = classify.replace("return best;", f"return best + (outputs[0] > {half}U);")
+        rest = "1.0 - (double)(edgemnist_score_scale * (float)(outputs[i] - edgemnist_score_zero_point))"
+        printed = f'"  %s: %.4g\\n  %s: ", edgemnist_labels[0], {rest}, edgemnist_labels[1]'
+        program_text = program_text.replace('"  %s: ", edgemnist_labels[i]', printed)
+    fitting = [_flat(code.read(name)) for name in code.sources] if code else []
+    fitted = "#if defined(EDGEMNIST_FIT) || defined(EDGEMNIST_MAIN)"
     text = "\n".join(
         [
             head,
@@ -315,9 +329,9 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
             engine_text(),
             *tables.text,
             network_text,
-            _inlined("classify.c"),
+            classify,
             *([_quantizing(network)] if network.takes_levels else []),
-            *(fitting if digits else []),
+            *([fitted, *fitting, "#endif /* EDGEMNIST_FIT */\n"] if fitting else []),
             "#ifdef EDGEMNIST_MAIN",
             program_text,
             "#endif /* EDGEMNIST_MAIN */\n",
@@ -365,15 +379,16 @@ def _commented(task: Task) -> str:
 
 
 def _inlined(name: str) -> str:
-    text = Path(__file__).with_name(name).read_text("utf-8")
+    return _flat(Path(__file__).with_name(name).read_text("utf-8"))
+
+
+def _flat(text: str) -> str:
+    """Return C with a few headers in the place of their `#include`, and none of the other lines of this kind."""
 
     def included(match: re.Match[str]) -> str:
         # The others stand before it.
-        return (
-            _inlined(match[1])
-            if match[1] in {"forward.h", "quantize.h", "windows.h"}
-            else match[0] * (match[1] == "pgm.h")
-        )
+        within = match[1] in {"forward.h", "quantize.h", "windows.h"}
+        return _inlined(match[1]) if within else match[0] * (match[1] == "raw.h")
 
     return re.sub(r'#include "(.*?)"\n', included, text)
 
@@ -508,7 +523,7 @@ def _wrapped(numbers: Iterator[str]) -> Iterator[str]:
 
 
 def _c_string(text: str) -> str:
-    """Return a string literal of ASCII alone: other bytes as three octal digits, which no later digit can join."""
+    """Return a string literal of ASCII alone: other bytes as three octal figures, which no later one can join."""
     escaped = "".join(
         chr(byte) if ord(" ") <= byte <= ord("~") and chr(byte) not in '"\\?' else f"\\{byte:03o}"
         for byte in text.encode()

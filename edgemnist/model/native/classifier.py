@@ -281,9 +281,8 @@ class CompiledClassifier(ChunkedClassifier):
             zero_point = ctypes.c_int.in_dll(library, "edgemnist_score_zero_point").value
             if self._is_numbers is None:
                 self._is_numbers = b"#define EDGEMNIST_CLASSES" not in source
-            named: Any = (
-                () if self._is_numbers else (ctypes.c_char_p * self._classes).in_dll(library, "edgemnist_labels")
-            )
+            count = 0 if self._is_numbers else max(2, self._classes)
+            named: Any = (ctypes.c_char_p * count).in_dll(library, "edgemnist_labels") if count else ()
             self._quantize = library.edgemnist_quantize if b"#define EDGEMNIST_QUANTIZES" in source else None
         except (AttributeError, ValueError) as error:
             raise ArtifactError(
@@ -297,7 +296,7 @@ class CompiledClassifier(ChunkedClassifier):
         self._decoded = dequantize_scores(Numbers(np.dtype(np.uint8), scale, zero_point))
         if self._labels is None and not self._is_numbers:
             self._labels = [(name or b"").decode() for name in named]
-        return str
+        return lambda: "sigmoid"  # the last of one number for two classes
 
     def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
         images = np.ascontiguousarray(images)

@@ -4,7 +4,6 @@
  * pointers. So it is compiled without the headers of Python and NumPy, once for every version of theirs.
  */
 #include "engine.h"
-#include "fit.h"
 #include "quantize.h"
 
 #if defined(_WIN32)
@@ -77,12 +76,6 @@ EXPORT void edgemnist_answer(const edgemnist_call *call);
 EXPORT int edgemnist_quantize_one(const edgemnist_single *single, const float *numbers);
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
-EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
-                                 edgemnist_found *found, void *scratch);
-EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image,
-                               edgemnist_found *found, void *scratch);
-EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image, void *scratch);
-
 EXPORT void edgemnist_use_python(const python_facts *facts);
 
 static const python_facts *python;
@@ -109,25 +102,6 @@ EXPORT void edgemnist_answer(const edgemnist_call *call)
     for (size_t i = 0; i < values; ++i) {
         call->answers[i] = call->step * ((float)call->scores[i] - call->zero);
     }
-}
-
-/* Pictures, and ink of up to 1023 x 1023; scratch has room for any. */
-EXPORT int edgemnist_fit_picture(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
-                                 edgemnist_found *found, void *scratch)
-{
-    return edgemnist_fit(picture, width, height, image, found, scratch);
-}
-
-EXPORT int edgemnist_fit_inked(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image,
-                               edgemnist_found *found, void *scratch)
-{
-    *found = (edgemnist_found){0};
-    return edgemnist_fit_ink(ink, width, height, image, found, scratch);
-}
-
-EXPORT void edgemnist_fit_one(const uint8_t *ink, uint32_t width, uint32_t height, uint8_t *image, void *scratch)
-{
-    edgemnist_fit_digit(ink, width, height, image, scratch);
 }
 
 EXPORT void edgemnist_use_python(const python_facts *facts)

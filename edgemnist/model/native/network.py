@@ -295,27 +295,19 @@ class _Building:
         """Return the number of a layer that may be changed: the one that is read, or one that takes what it makes."""
         if source.number and source.alone:
             return source.number
-        tensor = self._graph.tensors[operator.inputs[0]]
-        image = self._image(source.number, tensor.shape[1:])
-        layer = Layer(
-            kind=Kind.PICK,
-            name=tensor.name,
-            window=_still(image),
-            source=source.number,
-            **_range(tensor, "none"),
-        )
-        return self._append(layer)
+        held = self._graph.tensors[operator.inputs[0]]
+        image = self._image(source.number, held.shape[1:])
+        made = Layer(kind=Kind.PICK, name=held.name, window=_still(image), source=source.number, **_range(held, "none"))
+        return self._append(made)
 
     def _dense(self, operator: Operator, number: int) -> Layer:
         """Return a dense layer. Raises ValueError where it does not take as many numbers as there are."""
         summed = _summed(self._graph, operator, rounds_twice=self._rounding.in_double)
-        layer, size = replace(summed, source=number), self._size(number)
+        made, size = replace(summed, source=number), self._size(number)
         taken = self._graph.tensors[operator.inputs[1]].shape[1]
         if not taken or not size or size % taken:
-            raise ValueError(f"its layer {layer.name!r} has {taken} inputs, and there are {size}")
-        return (
-            layer if size == taken else replace(layer, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
-        )
+            raise ValueError(f"its layer {made.name!r} has {taken} inputs, and there are {size}")
+        return made if size == taken else replace(made, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
 
     def _windowed(self, operator: Operator, number: int) -> Layer:
         window = window_of(self._graph, operator)
@@ -419,12 +411,10 @@ class _Building:
         """Return the number of the layer that makes a tensor, which may be a constant."""
         if index in self._made:
             return self._made[index].number
-        tensor = self._graph.tensors[index]
-        image = _image_of(tensor.shape)
-        levels = (tensor.values().astype(np.int64) - _lowest(numbers_of(tensor))).astype(np.uint8).reshape(image)
-        layer = Layer(
-            kind=Kind.CONSTANT, name=tensor.name, window=_still(image), constant=levels, **_range(tensor, "none")
-        )
+        one = self._graph.tensors[index]
+        image = _image_of(one.shape)
+        levels = (one.values().astype(np.int64) - _lowest(numbers_of(one))).astype(np.uint8).reshape(image)
+        layer = Layer(kind=Kind.CONSTANT, name=one.name, window=_still(image), constant=levels, **_range(one, "none"))
         return self._append(layer)
 
 
@@ -503,10 +493,10 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None, *, r
 
 
 def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
-    source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
+    source, made = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     lowest = _lowest(numbers_of(source))
     if operator.kind == "MEAN":
-        mantissa, exponent = mean_multiplier(source, target, window.kernel_height * window.kernel_width)
+        mantissa, exponent = mean_multiplier(source, made, window.kernel_height * window.kernel_width)
         sums = Summing(
             weights=None,
             bias=np.zeros(window.channels, dtype=np.int64),
@@ -515,12 +505,10 @@ def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
             rounds_twice=True,
         )
         zero = affine(source)[1] - lowest
-        return Layer(
-            kind=Kind.DEPTHWISE, name=target.name, window=window, zero=zero, sums=sums, **_range(target, "none")
-        )
+        return Layer(kind=Kind.DEPTHWISE, name=made.name, window=window, zero=zero, sums=sums, **_range(made, "none"))
     if operator.kind in _POOLING:
-        found = _range(target, operator.activation)
-        return Layer(kind=_POOLING[operator.kind], name=target.name, window=window, zero=-lowest, **found)
+        found = _range(made, operator.activation)
+        return Layer(kind=_POOLING[operator.kind], name=made.name, window=window, zero=-lowest, **found)
     return _summed(graph, operator, window)
 
 

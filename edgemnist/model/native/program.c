@@ -25,7 +25,7 @@ static uint8_t *read_whole(FILE *file, size_t *size)
     return data;
 }
 
-#include "pgm.h"
+#include "raw.h"
 
 #ifdef EDGEMNIST_CLASSES
 /* Prints a text as JSON has it. */

@@ -140,11 +140,9 @@ class Scheduling:
         for index in reversed(range(self.count - 1)):
             needed = [
                 sizes[index]
-                if whole[taken.taker] & taken.bit or self.layers[index].kind is Kind.CONSTANT
-                else tuple(
-                    _needed(self.layers[taken.taker], taken.bit, sizes[taken.taker][axis], axis) for axis in (0, 1)
-                )
-                for taken in self.takers[index + 1]
+                if whole[one.taker] & one.bit or self.layers[index].kind is Kind.CONSTANT
+                else tuple(_needed(self.layers[one.taker], one.bit, sizes[one.taker][axis], axis) for axis in (0, 1))
+                for one in self.takers[index + 1]
             ]
             sizes[index] = max(rows for rows, _ in needed), max(columns for _, columns in needed)
         return sizes

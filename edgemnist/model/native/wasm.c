@@ -4,30 +4,14 @@
  * beginning in the place of pointers.
  */
 #include "engine.h"
-#include "fit.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 extern const edgemnist_kernel edgemnist_wasm;
 
-EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height);
-EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
-                          edgemnist_found *found, void *scratch);
 EXPORT size_t edgemnist_open(edgemnist_model *model);
 EXPORT void edgemnist_run(const edgemnist_model *model, const uint8_t *images, size_t count, uint8_t *scores,
                           void *scratch);
-
-EXPORT size_t edgemnist_fit_bytes(uint32_t width, uint32_t height)
-{
-    return EDGEMNIST_FIT_BYTES(width, height);
-}
-
-/* `edgemnist_fit`, which is not seen from outside itself. */
-EXPORT int edgemnist_find(const uint8_t *picture, uint32_t width, uint32_t height, uint8_t *image,
-                          edgemnist_found *found, void *scratch)
-{
-    return edgemnist_fit(picture, width, height, image, found, scratch);
-}
 
 /* Makes an offset a pointer; 0 stands for none. */
 #define RESOLVE(pointer) ((pointer) = (pointer) == NULL ? NULL : (const void *)((uintptr_t)(pointer) + base))

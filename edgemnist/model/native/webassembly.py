@@ -74,11 +74,11 @@ class About:
     tflite_sha256: str
     """Of the TFLite file that answers the same bits."""
     inputs: int = 0
-    """How many numbers one input has; 0 in a page of digits that does not say it."""
+    """How many numbers one input has; 0 in an early page that does not say it."""
     outputs: int = 0
     """How many numbers it answers with; 0 for as many as there are labels."""
     task: Task | None = None
-    """What it is for; None where a drawing is prepared as digits are."""
+    """What it is for; None for the default task."""
     step: float = 1.0
     zero: int = 0
     """The same of its input, where numbers become bytes first."""
@@ -97,13 +97,11 @@ def describe_page(page: bytes) -> About | None:
 
 def pack_network(network: Network) -> bytes:
     """Return a network as `edgemnist_open` takes it: structures and tables, with offsets in the place of pointers."""
-    laid_out = lay_out(
-        network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK, rows=Rows.WHOLE, alignment=_ALIGNMENT
-    )
+    laid = lay_out(network, group=GROUP, block=BLOCK, small_block=SMALL_BLOCK, rows=Rows.WHOLE, alignment=_ALIGNMENT)
     layers_at = _aligned(_MODEL.size)
-    windows_at = layers_at + len(laid_out.layers) * _LAYER.size
+    windows_at = layers_at + len(laid.layers) * _LAYER.size
     # What leads to the tables comes before them.
-    data = bytearray(windows_at + len(laid_out.windows) * _WINDOW.size)
+    data = bytearray(windows_at + len(laid.windows) * _WINDOW.size)
 
     def add(table: npt.NDArray[Any] | None) -> int:
         """Add a table; return where it begins, or 0 for none."""
@@ -114,12 +112,10 @@ def pack_network(network: Network) -> bytes:
         data.extend(table.astype(table.dtype.newbyteorder("<"), copy=False).tobytes())
         return start
 
-    pixel_map = add(laid_out.pixel_map)
-    layers = b"".join(
-        _LAYER.pack(*map(add, layer.tables.values()), *layer.numbers.values()) for layer in laid_out.layers
-    )
-    windows = b"".join(_WINDOW.pack(*window.values()) for window in laid_out.windows)
-    head = _MODEL.pack(pixel_map, layers_at, windows_at if windows else 0, *laid_out.numbers.values())
+    pixel_map = add(laid.pixel_map)
+    layers = b"".join(_LAYER.pack(*map(add, layer.tables.values()), *layer.numbers.values()) for layer in laid.layers)
+    windows = b"".join(_WINDOW.pack(*window.values()) for window in laid.windows)
+    head = _MODEL.pack(pixel_map, layers_at, windows_at if windows else 0, *laid.numbers.values())
     data[: len(head)] = head
     data[layers_at : layers_at + len(layers + windows)] = layers + windows
     return bytes(data)
@@ -197,7 +193,7 @@ class BrowserClassifier(ChunkedClassifier):
             raise self._silent(error) from error
         if self._labels is None and not self._is_numbers:
             self._labels = about.labels
-        return str
+        return lambda: "sigmoid"  # the last of one number for two classes
 
     def _scores(self, images: Images) -> Probabilities:
         asked = _ASK % base64.b64encode(images.tobytes()).decode()
@@ -249,7 +245,7 @@ class _Browser:
 
     def open(self, page: bytes) -> None:
         """Open a page from disk, and wait until it is ready. Raises ValueError where it says that it cannot be."""
-        file = Path(self._directory.name) / "digit.html"
+        file = Path(self._directory.name) / "page.html"
         file.write_bytes(page)
         target = self._ask("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]

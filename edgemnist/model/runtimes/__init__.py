@@ -34,7 +34,7 @@ _MAGIC: Final = {
     KERAS_H5: re.compile(rb"\x89HDF\r\n\x1a\n"),
 }
 MAX_BYTES: Final = 1 << 30
-"""Of a model file: more than any for digits has, and as much as a small machine can read."""
+"""Of a model file: more than any small one has, and as much as a small machine can read."""
 _TOO_SHORT = 32
 """Bytes below which no model of any format fits."""
 
@@ -47,7 +47,7 @@ def identify(head: bytes) -> str | None:
 def read_file(path: Path) -> bytes:
     """Return the contents of a file.
 
-    Raises ArtifactError where it is missing or unreadable, no file, or far larger than a classifier of digits.
+    Raises ArtifactError where it is missing or unreadable, no file, or far larger than a small classifier.
     """
     try:
         status = path.stat()
@@ -56,7 +56,7 @@ def read_file(path: Path) -> bytes:
             raise ArtifactError(f"{path} is a pipe or a device, not a model file")
         if status.st_size > MAX_BYTES:
             raise ArtifactError(
-                f"{path} is larger than {MAX_BYTES >> 30} GB", hint="A classifier of digits takes megabytes."
+                f"{path} is larger than {MAX_BYTES >> 30} GB", hint="A small classifier takes megabytes."
             )
         return path.read_bytes()
     except FileNotFoundError:

@@ -45,14 +45,10 @@ def availability(exports: Exports | None = None) -> RuntimesResult:
 
     return RuntimesResult(
         formats=[
-            FormatStatus(
-                suffix=entry.suffix, quantizations=[*entry.quantizations, *entry.trained], **_told(name, entry)
-            )
-            for name, entry in FORMATS.items()
+            FormatStatus(suffix=one.suffix, quantizations=[*one.quantizations, *one.trained], **_told(name, one))
+            for name, one in FORMATS.items()
         ],
-        runtimes=[
-            RuntimeStatus(suffixes=list(entry.suffixes), **_told(name, entry)) for name, entry in RUNTIMES.items()
-        ],
+        runtimes=[RuntimeStatus(suffixes=list(one.suffixes), **_told(name, one)) for name, one in RUNTIMES.items()],
         exports=str(exports.directory) if exports is not None else None,
         artifacts=[
             ArtifactSupport(
@@ -91,10 +87,8 @@ def runtimes_page(result: RuntimesResult, command: Callable[[str], str] = "edgem
     for entry in result.formats:
         formats.add_row(entry.name, ", ".join(entry.quantizations), _state(entry.versions, entry.install))
     runtimes = table("runtime", "what it is", "files", "installed", prose=_WORDS)
-    for runtime in result.runtimes:
-        runtimes.add_row(
-            runtime.name, runtime.summary, " ".join(runtime.suffixes), _state(runtime.versions, runtime.install)
-        )
+    for row in result.runtimes:
+        runtimes.add_row(row.name, row.summary, " ".join(row.suffixes), _state(row.versions, row.install))
     parts: list[RenderableType] = [formats, runtimes]
     if result.artifacts:
         artifacts = table(

@@ -233,9 +233,7 @@ def placed(graph: Graph, operator: Operator, error: ValueError) -> ValueError:
 
 
 def _check_size(graph: Graph, operators: Sequence[Operator]) -> None:
-    constants = (
-        graph.tensors[index].content.size for operator in operators for index in operator.inputs[1:] if index >= 0
-    )
+    constants = (graph.tensors[index].content.size for one in operators for index in one.inputs[1:] if index >= 0)
     if len(operators) > _MOST_OPERATORS or sum(constants) > MOST_WEIGHTS:
         raise ValueError(f"it has more than {_MOST_OPERATORS:,} operators, or {MOST_WEIGHTS >> 20} MB of weights")
 

@@ -87,7 +87,7 @@ class Classifier(ABC):
 
     @functools.cached_property
     def spec(self) -> InputSpec:
-        """What it reads; what digits are where nobody has said so."""
+        """What it reads; the default task's where nobody has said so."""
         return default_task().input
 
     def __repr__(self) -> str:

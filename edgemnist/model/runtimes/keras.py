@@ -76,7 +76,7 @@ def check_model(
 ) -> None:
     """Raise ModelError where a Keras model does not map inputs to scores, and say which layer is to blame.
 
-    `spec` is what it should read, by default what digits are. With `numbers`, its answers may be anything.
+    `spec` is what it should read, by default the default task's. With `numbers`, its answers may be anything.
     """
     spec = spec or default_task().input
     check_ends(model, path)

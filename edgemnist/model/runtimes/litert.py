@@ -33,9 +33,7 @@ class LiteRTClassifier(TensorClassifier):
         self._first, self._resized, self._resized_to = self._make(), None, 0
         self._first.allocate_tensors()
         details = self._first.get_input_details(), self._first.get_output_details()
-        return Signature(
-            inputs=[_tensor(detail) for detail in details[0]], outputs=[_tensor(detail) for detail in details[1]]
-        )
+        return Signature(inputs=[_tensor(one) for one in details[0]], outputs=[_tensor(one) for one in details[1]])
 
     def _execute(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         with self._lock:

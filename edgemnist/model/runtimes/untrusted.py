@@ -35,13 +35,13 @@ BUILDING_S: Final = 60.0
 """Of the processor, for Keras to build a network and to execute it: one of 2,000 layers takes 10. With two bytes
 changed, reading an HDF5 file may never end."""
 LOADING_S: Final = 10.0
-"""Of the processor, for another runtime to load a file and to answer a few images: 784-512-10 takes 0.01."""
+"""Of the processor, for another runtime to load a file and to answer a few images: 400,000 weights take 0.01."""
 ENOUGH_S: Final = 5.0
-"""Of the processor: a network that takes longer for one image is not for digits, and is not tried on more images."""
+"""Of the processor: a network that takes longer for one image is no small one, and is not tried on more images."""
 BYTES_A_SECOND: Final = 10 << 20
 """A larger file gets a second more for each of these."""
 MEMORY: Final = 1 << 30
-"""Bytes that a file may take beside `COPIES` of itself: two thousand times 784-512-10. Only Linux enforces it."""
+"""Bytes that a file may take beside `COPIES` of itself: 250 million weights in float32. Only Linux enforces it."""
 COPIES: Final = 4
 AT_ONCE: Final = (1, 10, 100, 1000)
 """Images that are tried at once, as many as any runtime gets."""
@@ -49,7 +49,7 @@ NO_MEMORY: Final = (
     *("OOM when allocating", "bad_alloc", "Unable to allocate", "MemoryError", "ResourceExhausted"),
     "Failed to allocate memory",  # ONNX Runtime
 )
-HINT: Final = "A classifier of digits takes megabytes and milliseconds: leave out the layer that takes more."
+HINT: Final = "A small classifier takes megabytes and milliseconds: leave out the layer that takes more."
 DAMAGED: Final = (
     "It may be damaged: convert or download it again. Or the runtime does not work on this machine: edgemnist doctor"
 )
@@ -134,9 +134,7 @@ def _reports(files: Sequence[_Tried]) -> list[dict[str, Any]]:
 
     The last one has `code`, how the child ended, None where it had to be ended.
     """
-    named = [
-        (runtime, str(path), spec and msgspec.to_builtins(spec), numbers) for runtime, path, _, spec, numbers in files
-    ]
+    named = [(name, str(path), spec and msgspec.to_builtins(spec), numbers) for name, path, _, spec, numbers in files]
     with subprocess.Popen(  # noqa: S603 - our own code
         [*_COMMAND, json.dumps(sys.path), json.dumps(named)],
         stdin=subprocess.DEVNULL,
@@ -145,7 +143,7 @@ def _reports(files: Sequence[_Tried]) -> list[dict[str, Any]]:
         env=os.environ | _ENVIRONMENT,
     ) as child:
         try:
-            if any(_is_keras(runtime) for runtime, *_ in named):
+            if any(_is_keras(name) for name, *_ in named):
                 import keras  # noqa: F401 - what takes seconds is done in both processes at once
             output, code = child.communicate(timeout=len(files) * TIMEOUT_S)[0], child.returncode
         except subprocess.TimeoutExpired:

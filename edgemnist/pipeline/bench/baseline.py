@@ -14,16 +14,7 @@ from edgemnist import __version__
 from edgemnist.board.machine import identity_of
 from edgemnist.errors import UsageError
 from edgemnist.ground.results.bench import KERAS, BaselineComparison, BenchResult, Change, Latency, Ratio, subject_key
-from edgemnist.ground.results.verdict import (
-    GATE_FILE,
-    MISSED,
-    UNKNOWN,
-    Basis,
-    Measurement,
-    joint,
-    judge,
-    origin_of,
-)
+from edgemnist.ground.results.verdict import GATE_FILE, MISSED, UNKNOWN, Basis, Measurement, joint, judge, origin_of
 from edgemnist.model.exports.findings import read_saved
 from edgemnist.model.runtimes import version_of
 from edgemnist.pipeline.bench.quality import spread_of_rounds
@@ -221,13 +212,11 @@ def _words(key: Key) -> str:
     return f"{subject_key(*key)} ({key[1]})"
 
 
-def _change(
-    latency: Latency, before: Latency, ours: list[list[float]], theirs: list[list[float]], limit: float
-) -> Change:
+def _change(latency: Latency, before: Latency, now: list[list[float]], then: list[list[float]], limit: float) -> Change:
     speeds = [_references(one) for one in (latency, before)]
     known = all(speeds)
     tainted = latency.tainted or before.tainted
-    rounds = [ours, theirs]
+    rounds = [now, then]
     if known:
         # In units of the fixed work of each round.
         rounds = [

@@ -105,11 +105,9 @@ def bench(
     opened = _opened(context, names, exports, reporter)
     step: Callable[[str], str] = opened.command if opened is not None else lambda _: ""
     if pair:
-        of_pair = compare_models(
-            opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter
-        )
-        show(of_pair, lambda: pair_page(of_pair, step("recommend")), json=json)
-        passed = of_pair.passed
+        duo = compare_models(opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter)
+        show(duo, lambda: pair_page(duo, step("recommend")), json=json)
+        passed = duo.passed
     else:
         result = bench_against(
             opened,

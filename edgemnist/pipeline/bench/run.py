@@ -280,22 +280,20 @@ def choose_subjects(
     return [replace(subject, threads=count) for subject in fit for count in config.thread_counts]
 
 
-def _keras_model(exports: Exports) -> Model:
-    record = exports.manifest.model
+def _keras_model(opened: Exports) -> Model:
+    record = opened.manifest.model
     if record is None or Path(record.file).suffix not in RUNTIMES[KERAS].suffixes:
-        raise ArtifactError(
-            f"{exports.directory} has no Keras model", hint=f"Make one with: {exports.command('train')}"
-        )
+        raise ArtifactError(f"{opened.directory} has no Keras model", hint=f"Make one with: {opened.command('train')}")
     require_runtime(KERAS)
-    check_recorded(exports.directory, record)
+    check_recorded(opened.directory, record)
     return Model(
         artifact=KERAS,
         runtime=KERAS,
-        path=exports.directory / record.file,
+        path=opened.directory / record.file,
         bytes=record.bytes,
         sha256=record.sha256,
-        spec=record.spec(exports.task),
-        task=exports.task,
+        spec=record.spec(opened.task),
+        task=opened.task,
         trusted=True,
     )
 
@@ -327,7 +325,7 @@ def bench_inputs(
         elif default_input().takes_the_same(spec):
             # What they cost may depend on their ink.
             found[key] = Exports.open(reference_directory()).read_golden().images
-            reporter.notice(f"{subject.model.artifact} is timed with the digits that come with edgemnist.")
+            reporter.notice(f"{subject.model.artifact} is timed with the images that come with edgemnist.")
         else:
             found[key] = random_inputs(subject.model, SAMPLE_IMAGES)
             reporter.notice(f"{subject.model.artifact} is timed with random inputs. Name others with --data.")

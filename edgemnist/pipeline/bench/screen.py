@@ -29,7 +29,8 @@ from edgemnist.ground.results.verdict import MISSED, UNKNOWN
 def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     """Draw latency, throughput and cost of each model, fastest first; the last line names it, and the next `step`."""
     noun = noun_of(result.input)
-    cost = table("artifact", f"{noun}s/s", "first call", "load", "cold start", "peak RSS", "size")
+    prose = _paths(result.results)
+    cost = table("artifact", f"{noun}s/s", "first call", "load", "cold start", "peak RSS", "size", prose=prose)
     ordered = sorted(result.results, key=attrgetter("p50_us"))
     for one in ordered:
         shown, mark = partial(microseconds, tainted=one.tainted), DISTURBED if one.tainted else ""
@@ -126,10 +127,16 @@ def _side_by_side(result: FleetBenchResult) -> Iterable[RenderableType]:
         yield from quality(f"{host}: {warning}" for warning in (*found.warnings, *_warnings(found.results)))
 
 
+def _paths(rows: Sequence[Latency]) -> list[str]:
+    """Return the column to fold where files are named: they may have long paths, and artifacts have short names."""
+    return ["artifact"] * any("/" in one.key or "\\" in one.key for one in rows)
+
+
 def _latencies(rows: Sequence[Latency]) -> Table:
     # No column for the runtime, which the name tells: on a terminal of 80 columns the figures need the room.
     compared = any(one.speedup is not None for one in rows)
-    page = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *(["vs Keras"] if compared else []))
+    more = ["vs Keras"] if compared else []
+    page = table("artifact", "p50", "p90", "p99", "p99.9", "mean", "min", *more, prose=_paths(rows))
     for one in rows:
         figures = (one.p50_us, one.p90_us, one.p99_us, one.p999_us, one.mean_us, one.min_us)
         p50, *others = (microseconds(figure, tainted=one.tainted) for figure in figures)

@@ -147,7 +147,7 @@ def in_float32(
         largest = tuple(map(int, np.unravel_index(int(np.abs(numbers).argmax()), values.shape)))
         reporter.notice(
             f"{place(*largest)} is {values[largest]:,.0f}: beyond {EXACT:,}, float32 rounds whole numbers. Subtract "
-            "what they have in common if their last digits matter."
+            "what they have in common if their last figures matter."
         )
     return numbers
 
@@ -265,10 +265,8 @@ def _numbers(row: Sequence[str], at: int, columns: Sequence[str], where: str) ->
         # Python reads 1_000, which is no number in a table.
         if "_" not in "".join(others):
             return list(map(float, others))
-    name, field = next(
-        (columns[index], field) for index, field in enumerate(row) if index != at and _number(field) is None
-    )
-    held = "no value" if field.strip().lower() in GAPS else f"{field[:20]!r}, not a number,"
+    name, cell = next((columns[index], cell) for index, cell in enumerate(row) if index != at and _number(cell) is None)
+    held = "no value" if cell.strip().lower() in GAPS else f"{cell[:20]!r}, not a number,"
     raise DataError(f"{where} has {held} in column {name}", hint=_TABLE)
 
 

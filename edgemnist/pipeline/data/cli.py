@@ -28,7 +28,7 @@ MOST_SHOWN = 30
 """Classes, and numbers of a row, that a page lists."""
 
 
-@app.command(epilog="Example: edgemnist data --sheet digits.png")
+@app.command(epilog="Example: edgemnist data --sheet sheet.png")
 def data(
     *,
     directory: options.Data = None,

@@ -74,7 +74,7 @@ class Dataset:
     """Name of each class, `0` to `9` for MNIST; none where the splits have no labels."""
     identity: DataIdentity
     task: Task
-    """What its inputs are, and how pictures become them; without a name where they are as digits are, and are none."""
+    """What its inputs are, and how pictures become them; without a name for others of the default shape."""
     columns: tuple[str, ...] = ()
     """Names of the numbers of a row, where a table has them."""
     directory: str | None = None

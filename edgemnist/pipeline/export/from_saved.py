@@ -95,10 +95,8 @@ def _check_loading(path: Path) -> None:
         )
     for node in graph.object_graph_def.nodes:
         if (kind := node.WhichOneof("kind")) not in _KINDS or node.saveable_objects or node.registered_saver:
-            what = (
-                f"something beside weights and functions: {kind}" if kind not in _KINDS else "weights of its own kind"
-            )
-            raise UsageError(f"{path} is not opened: it has {what}", hint=HINT)
+            why = f"something beside weights and functions: {kind}" if kind not in _KINDS else "weights of its own kind"
+            raise UsageError(f"{path} is not opened: it has {why}", hint=HINT)
     for node in _nodes(graph.graph_def):
         operator = None if node.op in _SAVING else op_def_registry.get(node.op)
         # Constants are computed while shapes are inferred.

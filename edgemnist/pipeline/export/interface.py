@@ -118,9 +118,7 @@ class Exporter(ABC):
             # Each converter has its own exceptions, and many of them are bare.
             raise self._inexpressible(quantization, error) from error
         if departures := self.departures(data, quantization):
-            layer = self._first_failing(
-                lambda part: not self.departures(self.convert(part, quantization), quantization)
-            )
+            layer = self._first_failing(lambda one: not self.departures(self.convert(one, quantization), quantization))
             reason = departures[0] + (f", because of its layer {layer}" if layer else "")
             raise self._not_as_asked(quantization, reason)
         try:

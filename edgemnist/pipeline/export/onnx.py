@@ -21,7 +21,7 @@ REDUCE_RANGE: Final = True
 """Weights of 7 bits. With 8, x86 processors that have AVX2 and no VNNI add two products in 16 bits, which saturates: an
 emulated Haswell then gave other labels than AVX-512 VNNI on 55 of 10,000 images (int8) and 54 (dynamic), with up to
 0.49 between the probabilities, and lost 0.3 points of accuracy. With 7, both gave the same bits. The price for
-784-512-10 is 10 flips against Keras instead of 5 (int8), and 8 instead of 3 (dynamic)."""
+512 units is 10 flips against Keras instead of 5 (int8), and 8 instead of 3 (dynamic)."""
 LARGEST_WEIGHT: Final = 64
 """In these 7 bits, as ONNX Runtime's tools have it."""
 
@@ -203,7 +203,7 @@ def with_float_scores(model: Any) -> Any:  # noqa: ANN401 - ONNX has no types
     """Take out the quantization between the last layer and the softmax, or the output without a softmax.
 
     The layer computes in int8 as before, and its sums, 32 bits wide, go on as they are. Rounding them to 8 bits was the
-    larger part of the error: without it 784-512-10 flips 10 of 10,000 labels instead of 23, and is no slower. Changes
+    larger part of the error: without it 512 units flip 10 of 10,000 labels instead of 23, and are no slower. Changes
     the ModelProto, and returns it.
     """
     graph = model.graph

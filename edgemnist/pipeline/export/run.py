@@ -242,12 +242,10 @@ def _convert(
     return exported, listed, golden
 
 
-def _exporter(
-    spec: ArtifactSpec, source: Source, labels: Sequence[str], calibration: npt.NDArray[Any] | None
-) -> Exporter:
+def _exporter(spec: ArtifactSpec, source: Source, labels: Sequence[str], given: npt.NDArray[Any] | None) -> Exporter:
     """Return what makes an artifact. Raises ModelError where that needs inputs and there are none."""
     entry = FORMATS[spec.format]
-    if calibration is None and source.tflite is None and arithmetic_of(*spec) in CALIBRATED:
+    if given is None and source.tflite is None and arithmetic_of(*spec) in CALIBRATED:
         raise ModelError(
             f"{source.path} cannot be exported as {spec.name}: {arithmetic_of(*spec)} needs inputs, from which it "
             "takes the ranges of numbers",
@@ -255,7 +253,7 @@ def _exporter(
         )
     # A full-int8 file needs none of what makes one.
     exporter = entry.load() if source.tflite is None else pkgutil.resolve_name(entry.target)
-    made: Exporter = exporter(source, labels, source.spec.random(0) if calibration is None else calibration)
+    made: Exporter = exporter(source, labels, source.spec.random(0) if given is None else given)
     return made
 
 
@@ -416,7 +414,7 @@ def _task(source: Source, record: Manifest | None, dataset: Dataset | None) -> T
     elif record is not None and record.resolved_task.input.takes_the_same(source.spec):
         task = record.resolved_task
     if task.name == default_task().name and not source.numbers:
-        # As always where digits are meant: the model is recognized.
+        # As always where it is not recorded: the model is recognized.
         return unnamed_task()
     answers: Literal["classes", "numbers"] = "numbers" if source.numbers else "classes"
     return msgspec.structs.replace(task, answers=answers)
@@ -471,23 +469,21 @@ def _manifest(origin: Origin, golden: GoldenPack, packed: bytes) -> Manifest:
     )
 
 
-def _record(
-    spec: ArtifactSpec, made: Exported, source: Source, task: Task, calibration: Calibration | None
-) -> Artifact:
+def _record(spec: ArtifactSpec, one: Exported, source: Source, task: Task, calibration: Calibration | None) -> Artifact:
     calibrated = source.tflite is None and arithmetic_of(spec.format, spec.quantization) == "int8"
     versions = {"keras": importlib.metadata.version("keras"), **FORMATS[spec.format].versions()}
     return Artifact.of(
         spec.file_for(task),
-        made.data,
+        one.data,
         name=spec.name,
         **spec._asdict(),
-        input=made.input,
-        output=made.output,
+        input=one.input,
+        output=one.output,
         calibration=calibration if calibrated else None,
         **_read_as(source, task),
-        logits=source.logits and made.input.dtype != "float32",
-        footprint=made.footprint,
-        rounding=made.rounding,
+        logits=source.logits and one.input.dtype != "float32",
+        footprint=one.footprint,
+        rounding=one.rounding,
         model_sha256=source.sha256,
         versions={"edgemnist": __version__, **(versions if source.tflite is None else {})},
     )

@@ -14,14 +14,15 @@ from edgemnist.model.native.network import Network
 from edgemnist.model.native.webassembly import ENGINE, About, describe_page, pack_network
 from edgemnist.model.runtimes.integer import IntegerClassifier
 from edgemnist.model.runtimes.tflite import read_graph
+from edgemnist.model.task import code_of
 from edgemnist.pipeline.export.c import NetworkExporter, tensors_of
 from edgemnist.pipeline.export.interface import Exported
 
 _SHARED: Final = ("edgemnist.ground.web", "page")
 _OWN: Final = ("edgemnist.pipeline.export", "page")
-_DIGITS: Final = ((_SHARED, "pad.js"), (_SHARED, "draw.js"), (_OWN, "engine.js"), (_OWN, "digit.js"))
-_OTHERS: Final = (*_DIGITS[:3], (_SHARED, "inputs.js"), (_SHARED, "ask.js"), (_OWN, "model.js"))
-"""Modules of a page in the order in which they need one another: they become one."""
+_FIRST: Final = ((_SHARED, "answer.js"), (_OWN, "engine.js"))
+_USUAL: Final = ((_SHARED, "inputs.js"), (_SHARED, "ask.js"), (_OWN, "model.js"))
+"""Modules of a page in the order in which they need one another: they become one. A task may have others than these."""
 _CHARSET: Final = '<meta charset="utf-8">'
 _POLICY: Final = (
     "default-src 'none'; script-src 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'unsafe-inline'; img-src data: blob:"
@@ -69,9 +70,10 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
     )
     # An ending of the element within it would end it.
     told = json.dumps(msgspec.to_builtins(about)).replace("<", "\\u003c")
-    digits = origin.task is None
-    scripts = "\n".join(_module(where, file) for where, file in (_DIGITS if digits else _OTHERS))
-    style = "".join(_read(_SHARED, name) for name in ("style.css", *([] if digits else ["ask.css"])))
+    code = code_of(origin.task)
+    modules = [_read(*one) for one in (_FIRST if code else _FIRST + _USUAL)]
+    scripts = "\n".join(map(_module, modules + ([code.read(one) for one in code.scripts] if code else [])))
+    style = "".join(_read(_SHARED, name) for name in ("style.css", *([] if code else ["ask.css"])))
     icon = _base64(_read(_SHARED, "icon.svg").encode())
     carried = "\n".join(
         [
@@ -83,7 +85,7 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
     )
     page = re.sub(r"<!-- service -->\n.*?<!-- /service -->\n", "", _read(_SHARED, "index.html"), flags=re.DOTALL)
     page = re.sub(r"<!-- alone: (.*?) -->", r"\1", page)
-    if digits:
+    if code:
         page = re.sub(r'<section id="panel-ask".*?</section>\n', "", page, flags=re.DOTALL)
     else:
         page = page.replace("Draw a digit, and see what the model reads.", "Ask the model, and see what it answers.")
@@ -99,9 +101,9 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
     return page
 
 
-def _module(where: tuple[str, str], file: str) -> str:
+def _module(text: str) -> str:
     """Return a module as part of a larger one, which has what it exports: its imports come before it."""
-    text = re.sub(r"^import .*;\n", "", _read(where, file), flags=re.MULTILINE)
+    text = re.sub(r"^import .*;\n", "", text, flags=re.MULTILINE)
     exports = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+))", re.MULTILINE)
     names = ", ".join(exports.findall(text))
     return f"const {{ {names} }} = (() => {{\n{exports.sub('', text)}return {{ {names} }};\n}})();\n"

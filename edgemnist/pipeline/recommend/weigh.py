@@ -122,11 +122,9 @@ def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
     lost = chosen.accuracy_drop_points
     if lost is None:
         spread = "" if chosen.values is None else f", {100 * chosen.values.largest:.2g} % at most"
-        against = f"Compared with the {verified.reference}, it is {chosen.merit_words}{spread}"
-        return [f"{against}; nobody has said the labels, so its accuracy is unknown." if not spread else f"{against}."]
-    against = (
-        "as accurate as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} accurate than"
-    )
+        beside = f"Compared with the {verified.reference}, it is {chosen.merit_words}{spread}"
+        return [f"{beside}; nobody has said the labels, so its accuracy is unknown." if not spread else f"{beside}."]
+    beside = "as accurate as" if lost == 0 else f"{abs(lost):.2f} points {'less' if lost > 0 else 'more'} accurate than"
     chance = ""
     if lost and chosen.mcnemar_p is not None:
         chance = ", no more than chance explains" if chosen.mcnemar_p >= SIGNIFICANT else ", more than chance explains"
@@ -136,7 +134,7 @@ def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:
     changed = f"{chosen.flips:,} of {verified.images:,} labels changed"
     left_out = [one for one in verified.artifacts if one.passed and not one.shippable]
     return [
-        f"It is {against} the {verified.reference}{chance}{allowed}: {changed}.",
+        f"It is {beside} the {verified.reference}{chance}{allowed}: {changed}.",
         *(f"{one.name} passed its gate, but is no candidate: it is {one.loss}." for one in left_out),
     ]
 

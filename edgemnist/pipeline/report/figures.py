@@ -130,7 +130,7 @@ WIDTH: Final = 5.2
 _MANY_DECADES: Final = 100
 """Ratio of the ends of an axis from which on only the powers of ten are written."""
 _CLOSE: Final = 4
-"""Ratio of the ends of an axis below which 1, 2 and 5 would write one number or none, or ever more digits."""
+"""Ratio of the ends of an axis below which 1, 2 and 5 would write one number or none, or ever longer ones."""
 LABEL_GAP: Final = 0.062
 """Height of a line of text, as a share of that of the trade-off's axes."""
 LARGEST_DOT: Final = 400.0

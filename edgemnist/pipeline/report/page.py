@@ -409,9 +409,7 @@ def markdown_page(facts: ReportData) -> str:
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     """Return a Markdown table; every column but the first is set to the right."""
     rule = ["---", *("---:" for _ in head[1:])]
-    return "\n".join(
-        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in (head, rule, *lines)
-    )
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in (head, rule, *lines))
 
 
 def _list(items: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ app = command_app()
 
 @app.command(
     epilog="Example: edgemnist search --accuracy 99 --max-bytes 16k --max-ram 2k --minutes 60 · "
-    "edgemnist search --network mlp:28:64:8bit --network mlp:28:64:4bit"
+    "edgemnist search --network mlp:14:64:8bit --network mlp:14:64:4bit"
 )
 def search(
     *,

@@ -111,10 +111,8 @@ def finished_training(dataset: Dataset, training: TrainConfig, directory: Path) 
 
 def warnings_of(networks: Sequence[MadeNetwork]) -> list[str]:
     """Return what speaks against the figures, each once: of a network that only guesses, with its name."""
-    named = [f"{one.directory.name}: {warning}" for one in networks for warning in one.verified.warnings]
-    of_machine = {
-        warning for one in networks for warning in one.benched.warnings if warning not in one.verified.warnings
-    }
+    named = [f"{one.directory.name}: {words}" for one in networks for words in one.verified.warnings]
+    of_machine = {words for one in networks for words in one.benched.warnings if words not in one.verified.warnings}
     return [*named, *sorted(of_machine)]
 
 

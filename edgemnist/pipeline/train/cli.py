@@ -29,16 +29,16 @@ def train(
     *,
     recipe: str = option(
         "--recipe",
-        "baseline: the classic RMSprop, of digits for five epochs. "
+        "baseline: the classic RMSprop, of MNIST for five epochs. "
         "standard: pictures distorted, cosine schedule, weight averaging. "
-        "best, of digits: distilled from a convolutional teacher, and trained for int8 and int4; takes minutes.",
+        "best, of MNIST: distilled from a convolutional teacher, and trained for int8 and int4; takes minutes.",
         "standard",
     ),
     hidden: options.Hidden = None,
     network: str | None = option(
         "--network SPEC",
         "Another network: family, height of the input, layers and bits per weight, such as "
-        "mlp:14:40-20:4bit or cnn:28:c8s2-c16-mean:4bit.",
+        "mlp:14:40-20:4bit or cnn:14:c8s2-c16-mean:4bit.",
     ),
     epochs: options.Epochs = None,
     batch_size: int | None = option("--batch-size", "Images per step.", shown="the recipe's"),

@@ -130,13 +130,11 @@ class Adam:
         means = [self.beta_1 * old + (1 - self.beta_1) * g for old, g in zip(slots[:n], gradients, strict=True)]
         squares = [self.beta_2 * old + (1 - self.beta_2) * g * g for old, g in zip(slots[n:], gradients, strict=True)]
         steps = [m / (tf.sqrt(s) + self.epsilon) for m, s in zip(means, squares, strict=True)]
-        changed = [w - corrected * change for w, change in zip(weights, steps, strict=True)]
+        made = [w - corrected * change for w, change in zip(weights, steps, strict=True)]
         if self.weight_decay:
             share = rate * self.weight_decay
-            changed = [
-                new - share * old if old.shape.rank > 1 else new for new, old in zip(changed, weights, strict=True)
-            ]
-        return changed, means + squares
+            made = [new - share * old if old.shape.rank > 1 else new for new, old in zip(made, weights, strict=True)]
+        return made, means + squares
 
 
 Optimizer: TypeAlias = RMSprop | Adam

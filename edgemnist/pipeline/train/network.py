@@ -58,7 +58,7 @@ _SYNTAX: Final = re.compile(
     r"|(?P<mean>mean)"
     r"|(?P<dense>)(?P<units>\d+)"
 )
-_HINT: Final = "Such as mlp:14:40-20:4bit or cnn:28:c8s2-d-p16:2bit; see the reference of edgemnist train."
+_HINT: Final = "Such as mlp:14:40-20:4bit or cnn:14:c8s2-d-p16:2bit; see the reference of edgemnist train."
 
 
 class Layer(NamedTuple):
@@ -256,7 +256,7 @@ class Network:
 
 
 def short_name(network: Network, classes: int) -> str:
-    """Return the short name of a network: 784-512-10, or its line of text."""
+    """Return the short name of a network: 13-512-10, or its line of text."""
     return "-".join(map(str, (prod(network.image), *network.hidden, classes))) if network.plain else str(network)
 
 

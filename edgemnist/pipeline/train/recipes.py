@@ -24,7 +24,7 @@ MAX_EPOCHS = 1_000
 MAX_COPIES = 400
 """Most copies of a set to distil from: beyond that, one image would be most of what there is to see."""
 FULL_STRENGTH_PARAMETERS = 407_050
-"""Parameters of 784-512-10, which the distortions were tuned for."""
+"""Parameters of the default network on MNIST, which the distortions were tuned for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +162,7 @@ class Recipe:
             self,
             # A normalized layer answers the same whatever the size of its weights: decay would only change the rate.
             optimizer=replace(optimizer, weight_decay=0.0) if isinstance(optimizer, Adam) else optimizer,
-            # What a few kilobytes can hold is spent on digits.
+            # What a few kilobytes can hold is spent on the classes.
             noise=None,
             rounding=FamilyRounding(bits=(network.bits,), begins=ROUNDING_BEGINS[network.bits]),
             xla=self.xla and network.family == MLP,
@@ -179,7 +179,7 @@ class Recipe:
     def distortion_for(self, parameters: int) -> Distortion | None:
         """Return the distortion for a network of this size: a small one cannot learn what a strong distortion makes.
 
-        Full strength from 784-512-10 on, half of it down from 784-128-10, and in between by the logarithm of the size.
+        Full strength from `FULL_STRENGTH_PARAMETERS` on, half of it from a quarter of them down, else by the logarithm.
         """
         if self.distortion is None:
             return None

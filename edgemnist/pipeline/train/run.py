@@ -137,10 +137,8 @@ def train(
         reporter.notice(f"Interrupted {epochs}: the model was saved as it is.")
     fitted = replace(fitted, weights=student.finished(fitted.weights, dataset.train.images))
     if (distortion := plan.recipe.calibration) is not None:
-        weights, temperature = calibrated(
-            fitted.weights, dataset.train, distortion, config.seed, student.logits, spec=spec
-        )
-        fitted = replace(fitted, weights=weights, temperature=temperature)
+        weights, heat = calibrated(fitted.weights, dataset.train, distortion, config.seed, student.logits, spec=spec)
+        fitted = replace(fitted, weights=weights, temperature=heat)
     student.model.set_weights(fitted.weights)
     result, files = describe(student.model, fitted, dataset, config, plan=plan, teacher=teacher)
     source = DataSource(directory=dataset.directory, sha256=dataset.identity.sha256)

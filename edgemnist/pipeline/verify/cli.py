@@ -82,8 +82,8 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
 
     check_output("--junit", junit, XML)
     check_output("--node-data", node_data, NODE_DATA)
-    if node_data is not None and not why:
-        raise UsageError("--node-data is of flips that are explained", hint="Add --why.")
+    if node_data is not None and not (why and len(artifacts or ()) == 1):
+        raise UsageError("--node-data is of explained flips of one artifact", hint="Name one, and add --why.")
     bundle = next((name for name in artifacts or () if name.endswith(".zip")), "")
     if (signers or rebuild or bundle) and artifacts != [bundle]:
         raise UsageError("--signers and --rebuild are for one bundle", hint="Name it: edgemnist verify bundle.zip")

@@ -1,6 +1,7 @@
 """Model files of any origin, compared with each other without a manifest."""
 
 import math
+import shlex
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ def evaluation_for(
 ) -> Evaluation:
     """Return what to compare files with `reference` on.
 
-    Where it reads what digits are given, these are the test images of a data set that was named, or of the `usual` one,
+    Where it reads the default inputs, these are the test images of a data set that was named, or of the `usual` one,
     else those of the golden pack in `exports`, else those of MNIST. A model of anything else is given the inputs that
     are named, or random ones: it never loads MNIST.
 
@@ -135,9 +136,10 @@ def verify_alone(
     for models in groups.values():
         first = models[0]
         if first.path.suffix not in RUNTIMES[INTEGER].suffixes or guess_quantization(first.path) != "int8":
+            theirs = " ".join(map(shlex.quote, names)) if len(names) > 1 else f"theirs.onnx {shlex.quote(names[0])}"
             raise UsageError(
                 f"{first.artifact} is no full-int8 TFLite file, and nothing is named to compare it with",
-                hint=f"Name the other one: edgemnist verify --reference theirs.onnx {first.artifact}",
+                hint=f"Name what to compare with first: edgemnist verify --reference {theirs}",
             )
         judged = {model.name: model for model in models if model.runtime != INTEGER}
         if not judged:
@@ -145,7 +147,7 @@ def verify_alone(
                 f"{first.artifact} is compared with the runtime {INTEGER}, and with nothing else here",
                 hint="Name another runtime, such as FILE@tflm. See: edgemnist runtimes",
             )
-        packs.append(pack := _pack(replace(first, runtime=INTEGER), inputs_for(first, data, reporter)))
+        packs.append(pack := _pack(replace(first, runtime=INTEGER), inputs_for(first, data, reporter), reporter))
         named = f"integer reference of {first.artifact}"
         doubts = reference_question(pack, reference=named)
         gate = table.of(first.path.stem, "int8", numbers=pack.task.numbers).by_itself()
@@ -167,7 +169,7 @@ def _said_of(pack: GoldenPack) -> list[str]:
     return [] if pack.task.numbers or pack.truth is not None else [said]
 
 
-def _pack(reference: Model, evaluation: Evaluation) -> GoldenPack:
+def _pack(reference: Model, evaluation: Evaluation, reporter: Reporter) -> GoldenPack:
     """Return what a reference answers. Raises ArtifactError for other classes, and for what is not finite."""
     classifier = replace(reference, labels=None).load() if evaluation.class_labels is None else reference.load()
     names = evaluation.class_labels
@@ -176,8 +178,12 @@ def _pack(reference: Model, evaluation: Evaluation) -> GoldenPack:
             f"{reference.artifact} knows {len(classifier.classes_)} classes, but the images have {len(names)}"
         )
     labels = evaluation.labels
-    if labels is not None and names is None and labels.max(initial=0) >= len(classifier.classes_):
-        labels = None
+    if labels is not None and names is None and labels.max(initial=0) >= (number := len(classifier.classes_)):
+        from_one = np.array_equal(np.unique(labels), np.arange(1, number + 1))
+        labels = labels - 1 if from_one else None
+        if from_one:
+            ends = f"{classifier.labels[0]} to {classifier.labels[-1]}"
+            reporter.notice(f"Labels 1 to {number} are taken for the classes {ends} of {reference.artifact}.")
     answers = classifier.answer(evaluation.images)
     check_finite(answers, reference.artifact, "edgemnist verify --reference ANOTHER")
     task = reference.task or unnamed_task()
@@ -237,7 +243,7 @@ def verify_files(
         seen[model.artifact] = _check_unseen(model, evaluation.images)
         model.entry.load()
     started = time.perf_counter()
-    pack = _pack(yardstick_model, evaluation)
+    pack = _pack(yardstick_model, evaluation, reporter)
     noun, questions = pack.task.input.noun, reference_question(pack, reference=f"reference ({reference})")
 
     def doubts(model: Model) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.ground.arrays import Labels, Probabilities, as_digit
+from edgemnist.ground.arrays import Labels, Probabilities, as_number
 from edgemnist.ground.progress import Task
 from edgemnist.ground.results.verify import Flip, ValueFigures
 from edgemnist.model.exports.golden import GoldenPack, ask_one_at_a_time
@@ -199,7 +199,7 @@ def list_flips(
     expected = reference.argmax(axis=1)
     settled, answered = _settled(answers)
     found = _labels(settled, answered)
-    names = [as_digit(label) for label in class_labels]
+    names = [as_number(label) for label in class_labels]
     return [
         Flip(
             index=int(index),

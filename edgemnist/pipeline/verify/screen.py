@@ -1,5 +1,6 @@
 """The page of `edgemnist verify`, and what CI systems show of it."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -155,11 +156,9 @@ def _notes(result: VerifyResult) -> list[Text]:
 
 def _missed(result: VerifyResult) -> Text:
     """Say why models missed the gate: those that lost the most accuracy beyond chance first, alike ones together."""
-    worst = sorted(
-        result.artifacts, key=lambda one: (not one.loss, -(one.accuracy_drop_points or 0) if one.loss else 0)
-    )
+    bad = sorted(result.artifacts, key=lambda one: (not one.loss, -(one.accuracy_drop_points or 0) if one.loss else 0))
     groups: dict[str, list[str]] = {}
-    for one in worst:
+    for one in bad:
         if one.reasons:
             groups.setdefault("; ".join(one.reasons), []).append(one.name)
     for broken in result.unusable:
@@ -176,6 +175,9 @@ def _missed(result: VerifyResult) -> Text:
 def _closing(result: VerifyResult, step: str) -> Text:
     outcomes = [one.verdict.outcome for one in result.artifacts] + [one.outcome for one in result.unusable]
     total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
+    if total == 1 and (missed or unknown):
+        said = "It misses the gate." if missed else "Whether it passes the gate is unknown."
+        return closing(said, step, passed=False)
     if missed:
         others = f"; {unknown} {'is' if unknown == 1 else 'are'} unknown" * bool(unknown)
         return closing(f"{missed} of {count(total, 'model')} missed the gate{others}.", step, passed=False)
@@ -263,7 +265,7 @@ def _balance(parity: ArtifactParity) -> str:
 def _p_value(value: float | None) -> Text:
     if value is None:
         return Text("–")
-    text = f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"  # noqa: PLR2004 - two digits show nothing below
+    text = f"{value:.2f}" if value >= 0.01 else f"{value:.0e}"  # noqa: PLR2004 - two decimals show nothing below
     return Text(text, "bold" if value < SIGNIFICANT else "")
 
 
@@ -351,8 +353,16 @@ def junit_xml(result: VerifyResult) -> bytes:
         case = ET.SubElement(suite, "testcase", name=one.name, classname="edgemnist.pipeline.verify")
         ET.SubElement(case, _ELEMENTS[one.outcome], type=one.status, message=one.reason)
     ET.indent(suites)
+    for element in suites.iter():
+        element.attrib |= {name: _plain(value) for name, value in element.attrib.items()}
+        element.text = _plain(element.text or "")
     document: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
     return document + b"\n"
+
+
+def _plain(text: str) -> str:
+    """Return a text with a mark in the place of each character that XML cannot have, such as those of control."""
+    return re.sub("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", text)
 
 
 _ELEMENTS: Final = {MISSED: "failure", UNKNOWN: "error"}

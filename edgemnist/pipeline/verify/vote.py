@@ -183,7 +183,7 @@ FLOAT_NOISE: Final = 1e-5
 """Of a probability computed in float32; 7.6e-6 was the most that was seen between x86 and Arm."""
 HIDDEN_STEP: Final = 5e-3
 """Of a probability, where float noise moved one hidden activation, half-way between two of its 8-bit values, to the
-other. Changing any one activation of 784-512-10 by its step, on each of MNIST's 10,000 test images, moves a probability
+other. Changing any one activation of 512 units by its step, on each of MNIST's 10,000 test images, moves a probability
 by at most 3.1e-3 (`benchmarks/verify/hidden_step.py`); 1.5e-3 was the most that was seen between x86 and Arm."""
 HIDDEN_STEPS: Final = 0.001
 """Share of the images on which that may happen; 1 of 10,000 was seen at most. Wrong arithmetic moves most of them."""

@@ -35,7 +35,7 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-// What is half drawn is no digit that anybody meant: only corrections are kept.
+// What is half drawn is nothing that anybody meant: only corrections are kept.
 export async function predict(canvas, artifacts) {
   const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   const query = new URLSearchParams([["show", "true"], ["collect", "false"], ...artifacts.map((name) => ["artifact", name])]);

@@ -1,7 +1,7 @@
-// The panel that asks about a picture from disk or the camera, or about numbers, where the task is not digits. The page of
+// The panel that asks about a picture from disk or the camera, or about numbers, where nothing is drawn. The page of
 // `edgemnist export --format web` has it as well.
 
-import { compare, fact, percent } from "./draw.js";
+import { compare, fact, percent } from "./answer.js";
 import { curve, isPicture, picture } from "./inputs.js";
 
 const BARS = 10; // of more classes, the most probable ones

@@ -1,27 +1,23 @@
-// The engine in WebAssembly: answers inputs with the model's scores, and finds the digit on a picture.
-
-const DIGIT = 784; // bytes of an image of a digit, as edgemnist_find makes it
-const FIT = ["found", "blank", "uneven"]; // what edgemnist_find returns
+// The engine in WebAssembly: answers inputs with the model's scores.
 
 export class Engine {
   // `code` is the WebAssembly module, `model` what edgemnist_open takes, and `about` what it takes and answers.
   static async open(code, model, about) {
     const { instance } = await WebAssembly.instantiate(code);
-    return new Engine(instance.exports, model, about);
+    return new this(instance.exports, model, about);
   }
 
   constructor(functions, model, about) {
     this.functions = functions;
     this.about = about;
-    this.inputs = about.inputs || DIGIT;
+    this.inputs = about.inputs;
     this.outputs = about.outputs || about.labels.length;
     this.end = functions.__heap_base.value;
     this.model = this.room(model.length);
     this.bytes(this.model, model.length).set(model);
     this.scratch = this.room(functions.edgemnist_open(this.model));
-    this.input = this.room(Math.max(this.inputs, DIGIT));
+    this.input = this.room(this.inputs);
     this.scores = this.room(this.outputs);
-    this.found = this.room(28); // edgemnist_found
     this.start = this.end; // of what only one call needs
   }
 
@@ -36,18 +32,6 @@ export class Engine {
 
   bytes(place, size) {
     return new Uint8Array(this.functions.memory.buffer, place, size);
-  }
-
-  // Find the digit on a picture of grey levels, a byte a pixel; `kind` is one of FIT.
-  fit(grey, width, height) {
-    this.end = this.start;
-    const picture = this.room(grey.length);
-    const scratch = this.room(this.functions.edgemnist_fit_bytes(width, height));
-    this.bytes(picture, grey.length).set(grey);
-    const kind = FIT[this.functions.edgemnist_find(picture, width, height, this.input, this.found, scratch)];
-    const [left, top, wide, high, side, inverted, several] = new Uint32Array(this.functions.memory.buffer, this.found, 7);
-    const box = { left, top, width: wide, height: high, side };
-    return { kind, image: this.bytes(this.input, DIGIT).slice(), box, inverted: inverted > 0, several: several > 0 };
   }
 
   // Return inputs as the model takes them, a byte for each number: numbers become the nearest of 256 steps.
@@ -98,6 +82,7 @@ export class Engine {
   probabilities(scores) {
     const { logits, sigmoids } = this.about;
     const values = this.values(scores);
+    if (this.about.labels.length > values.length) return [Math.fround(1 - values[0]), values[0]]; // one sigmoid, two classes
     if (!logits && !sigmoids) return values;
     const most = Math.max(...values);
     const parts = values.map((value) => (logits ? Math.exp(value - most) : Math.max(value, 0)));
@@ -114,12 +99,12 @@ export function fail(error) {
   alert.textContent = error?.message ?? "";
 }
 
-// Open the engine, and then the panel that `show` makes of it and of what all panels share.
-export async function start(show) {
+// Open an engine of a `kind`, and then the panel that `show` makes of it and of what all panels share.
+export async function start(show, kind = Engine) {
   const about = JSON.parse(document.getElementById("carried-about").textContent);
   document.getElementById("about").textContent = `edgemnist ${about.version} · ${about.name} · works without a network`;
   try {
-    const engine = await Engine.open(carried("carried-engine"), carried("carried-model"), about);
+    const engine = await kind.open(carried("carried-engine"), carried("carried-model"), about);
     const say = (text) => (document.getElementById("status").textContent = text);
     show(engine, { artifacts: () => [about.name], say, fail });
     globalThis.edgemnist = engine; // for the console, and for whoever runs many inputs

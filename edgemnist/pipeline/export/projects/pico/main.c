@@ -1,4 +1,4 @@
-/* Reads inputs from the serial port, EDGEMNIST_INPUTS bytes each, or as many float32 where the model takes numbers, and
+/* Reads inputs from the serial port, EDGEMNIST_INPUTS bytes each, or as many float32 where the network takes numbers, and
  * answers each with a line: the class and its probability, or its logit where the file has no softmax; or all numbers. */
 #include <stdio.h>
 
@@ -9,7 +9,13 @@ static uint8_t input[EDGEMNIST_INPUTS], outputs[EDGEMNIST_OUTPUTS];
 
 static double value(int output)
 {
+#if defined(EDGEMNIST_CLASSES) && EDGEMNIST_CLASSES > EDGEMNIST_OUTPUTS
+    /* The only number is the probability of the second of two classes. */
+    const double second = (double)(edgemnist_score_scale * (float)(outputs[0] - edgemnist_score_zero_point));
+    return output == 1 ? second : 1 - second;
+#else
     return (double)(edgemnist_score_scale * (float)(outputs[output] - edgemnist_score_zero_point));
+#endif
 }
 
 static void read(void *memory, size_t size)

@@ -22,13 +22,10 @@ MAX_SIDE: Final = 1023
 """Of the pictures that it is given here."""
 
 _DIGIT: Final = (28, 28)
-"""Of the images that `fit.h` makes: this is a part of the task of digits, beside the engine for its speed."""
-
 MAX_PAPER_SIDE: Final = 4096
-"""`EDGEMNIST_MOST_COLUMNS` of `paper.c`."""
-
+"""`EDGEMNIST_MOST_COLUMNS` of `paper_library.c`."""
 _SCRATCH: Final = 2_500_000
-"""Bytes, at least `EDGEMNIST_FIT_BYTES(1023, 1023)`, and what `paper.c` needs."""
+"""Bytes, at least `EDGEMNIST_FIT_BYTES(1023, 1023)`, and what `paper_library.c` needs."""
 
 Moments: TypeAlias = tuple[int, int, int]
 """How many pixels, and the sums of the squares and of the cubes of their deviations."""

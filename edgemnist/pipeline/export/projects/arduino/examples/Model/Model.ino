@@ -1,4 +1,4 @@
-/* Reads inputs from the serial port, EDGEMNIST_INPUTS bytes each, or as many float32 where the model takes numbers, and
+/* Reads inputs from the serial port, EDGEMNIST_INPUTS bytes each, or as many float32 where the network takes numbers, and
  * answers each with a line: the class and its probability, or its logit where the file has no softmax; or all numbers. */
 #include <edgemnist.h>
 
@@ -10,7 +10,13 @@ static uint8_t *const given = input;
 #endif
 
 static float value(int output) {
+#if defined(EDGEMNIST_CLASSES) && EDGEMNIST_CLASSES > EDGEMNIST_OUTPUTS
+  /* The only number is the probability of the second of two classes. */
+  const float second = edgemnist_score_scale * (outputs[0] - edgemnist_score_zero_point);
+  return output == 1 ? second : 1 - second;
+#else
   return edgemnist_score_scale * (outputs[output] - edgemnist_score_zero_point);
+#endif
 }
 
 void setup() {

@@ -1,6 +1,7 @@
 // The panel on which a digit is drawn: asks while the pen moves, and shows what came back. The page of
 // `edgemnist export --format web` has it as well.
 
+import { compare, fact, percent } from "./answer.js";
 import { Pad } from "./pad.js";
 
 const PAUSE = 60; // milliseconds between two questions while the pen moves
@@ -109,16 +110,6 @@ export class DrawPanel {
   }
 }
 
-export function percent(share) {
-  return `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
-}
-
-// A page without a service has no round trip to tell of.
-export function fact(id, text) {
-  const place = element(id);
-  if (place) place.textContent = text;
-}
-
 function bars(labels, probabilities) {
   const list = element("bars");
   if (list.children.length !== labels.length) list.replaceChildren(...labels.map(bar));
@@ -156,34 +147,4 @@ function picture(rows) {
   rows.flat().forEach((value, index) => pixels.data.set([value, value, value, 255], 4 * index));
   const seen = Object.assign(element("seen"), { width: pixels.width, height: pixels.height });
   seen.getContext("2d").putImageData(pixels, 0, 0);
-}
-
-export function compare(result) {
-  const table = element("comparison");
-  table.hidden = result.compared.length === 0;
-  const first = {
-    artifact: result.artifact,
-    predictions: result.predictions,
-    microseconds: result.microseconds.classify,
-    agrees: null,
-  };
-  const rows = table.hidden ? [] : [first, ...result.compared];
-  table.tBodies[0].replaceChildren(...rows.map(row));
-}
-
-function row({ artifact, predictions, microseconds, agrees }) {
-  const line = document.createElement("tr");
-  const name = document.createElement("th");
-  name.scope = "row";
-  name.textContent = artifact;
-  const [{ digit, confidence }] = predictions;
-  const verdict = agrees === null ? "answers" : agrees ? "agrees" : "differs";
-  const cells = [digit, percent(confidence), `${microseconds.toFixed(0)} µs`, verdict].map((text) => {
-    const cell = document.createElement("td");
-    cell.textContent = text;
-    return cell;
-  });
-  cells[3].className = agrees === null ? "" : verdict;
-  line.append(name, ...cells);
-  return line;
 }
