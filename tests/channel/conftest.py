@@ -22,11 +22,6 @@ PYTHON = """#!/bin/sh
 [ -e "$4/bad.tflite" ] && echo '{"passed": false, "reasons": ["it is bad"]}' || echo '{"passed": true}'
 """
 """Stands for the Python of a release: its self-test fails for the bundle `bad`, and passes for all others."""
-Wicked = Callable[[str, bytes], Iterable[bytes]]
-
-
-def honest(_: str, data: bytes) -> Iterable[bytes]:
-    return [data]
 
 
 class Site(ThreadingHTTPServer):
@@ -35,8 +30,7 @@ class Site(ThreadingHTTPServer):
     def __init__(self, home: Path) -> None:
         self.home, self.folder, self.keys = home, home / "digits", home / ".config" / "edgemnist" / "digits"
         self.folder.mkdir(parents=True)
-        self.wicked: Wicked = honest
-        """What is sent for a path, and what is there."""
+        self.wicked: Callable[[str, bytes], Iterable[bytes]] = lambda _, data: [data]
         self.asked: list[str] = []
         super().__init__(("127.0.0.1", 0), _Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -90,15 +84,12 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
         path = Path(self.translate_path(self.path))
-        if not path.is_file():
-            return self.send_error(404)
-        self.send_response(200)
+        self.send_response(200 if path.is_file() else 404)
         self.end_headers()
         # A board that has had enough closes the connection.
         with suppress(OSError):
             for piece in self.server.wicked(self.path, path.read_bytes()):
                 self.wfile.write(piece)
-        return None
 
     def do_PUT(self) -> None:
         path = Path(self.translate_path(self.path))
