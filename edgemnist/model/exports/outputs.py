@@ -18,6 +18,7 @@ PNG: Final = "a PNG"
 PICTURE: Final = "a PNG or JPEG"
 CSV: Final = "a table of what was read"
 MARKDOWN: Final = "a report in Markdown"
+CARD: Final = "a model card"
 HTML: Final = "a report in HTML"
 JSON: Final = "a result in JSON"
 XML: Final = "a result in XML"
@@ -30,6 +31,7 @@ _BEGINNINGS: Final = {
     # In a cell stands nothing but what was read, with the signs of numbers, and a mark where that was refused.
     CSV: rb"[0-9? ,.:/\-\"\n]*\Z",
     MARKDOWN: rb"## edgemnist: ",
+    CARD: rb"---\n# Written by `edgemnist report --card`",
     HTML: rb"<!doctype html>.*<title>edgemnist: ",
     JSON: rb"\{\s*\"schema_version\":",
     XML: rb"<\?xml [^>]*>\s*<testsuites name=\"edgemnist verify\"",

@@ -24,6 +24,7 @@ def report(
     *,
     output: Path | None = option("--output FILE", "Where to write it.", shown="report.html in the export directory"),
     markdown: bool = flag("--markdown", "Write the summary as Markdown, for a pull request."),
+    card: bool = flag("--card", "Write a model card for Hugging Face: README.md in the export directory."),
     samples: list[Path] | None = option(
         "--samples DIR|FILE", "Add what `edgemnist health` says about these counts; repeatable."
     ),
@@ -32,12 +33,12 @@ def report(
 ) -> None:
     """Write what all commands found as one HTML file, which opens from disk and needs no network."""
     from edgemnist.model.exports import Exports
-    from edgemnist.model.exports.outputs import HTML, MARKDOWN, check_output
+    from edgemnist.model.exports.outputs import CARD, HTML, MARKDOWN, check_output
     from edgemnist.pipeline.report.page import write_report
 
-    check_output("--output", output, MARKDOWN if markdown else HTML)
+    check_output("--output", output, CARD if card else MARKDOWN if markdown else HTML)
     opened = Exports.open(exports, TerminalReporter())
-    result = write_report(opened, output, markdown=markdown, samples=samples or ())
+    result = write_report(opened, output, markdown=markdown and not card, card=card, samples=samples or ())
     show(result, lambda: report_page(result, opened.command("recommend")), json=json)
 
 

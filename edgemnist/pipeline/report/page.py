@@ -32,6 +32,7 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import Artifact, Manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.exports.questions import questions
+from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import (
     confusion,
@@ -42,6 +43,7 @@ from edgemnist.pipeline.report.figures import (
     trade_off_svg,
 )
 from edgemnist.pipeline.train.network import short_name_of, training_command
+from edgemnist.pipeline.verify.claims import statement
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.why import why_words
 
@@ -245,13 +247,15 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
+CARD_FILE: Final = "README.md"
+Places = Sequence[Path]
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
 """Pictures of one artifact, at the most: the counts say how many more there are."""
 
 
-def html_page(facts: ReportData) -> str:
-    """Return the page. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
+def html_page(facts: ReportData, template: str = "report.html") -> str:
+    """Return the page, or the model card. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
     missing = [package.distribution for package in PACKAGES if not package.is_installed()]
     if missing:
         raise MissingDependencyError("The HTML report", missing, 'pip install "edgemnist[report]"')
@@ -265,7 +269,8 @@ def html_page(facts: ReportData) -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"host_fact": host_fact, "microseconds": microseconds, "percent": percent}
-    return environment.get_template("report.html").render(view(facts))
+    claims = statement(facts.exports, facts.manifest.artifacts, RUNTIMES) if template == CARD_FILE else {}
+    return environment.get_template(template).render(view(facts), claims=claims.get("predicate"))
 
 
 def view(facts: ReportData) -> dict[str, Any]:
@@ -352,7 +357,7 @@ def _versions(facts: ReportData) -> dict[str, str]:
 
 
 def write_report(
-    exports: Exports, output: Path | None = None, *, markdown: bool = False, samples: Sequence[Path] = ()
+    exports: Exports, output: Path | None = None, *, markdown: bool = False, card: bool = False, samples: Places = ()
 ) -> ReportResult:
     """Write the report of an export directory: to `output`, or into that directory; that of the reference, here.
 
@@ -361,9 +366,9 @@ def write_report(
     page is not installed, and StorageError where it cannot be written.
     """
     facts = read_report_data(exports, read_field(exports, samples))
-    page = markdown_page(facts) if markdown else html_page(facts)
+    page = markdown_page(facts) if markdown else html_page(facts, *[CARD_FILE] * card)
     usual = Path() if exports.is_reference else exports.directory
-    path = output or usual / (MARKDOWN_FILE if markdown else HTML_FILE)
+    path = output or usual / (CARD_FILE if card else MARKDOWN_FILE if markdown else HTML_FILE)
     data = page.encode()
     write_file(path, data)
     return ReportResult(
