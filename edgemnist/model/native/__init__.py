@@ -180,6 +180,10 @@ _BARE = ("-nostdlib", "-fno-unwind-tables", "-D__MM_MALLOC_H")
 keeps the compiler's <immintrin.h> from including a header of libc."""
 
 
+_NAMED = "-Wl,-install_name,@rpath/engine.dylib"
+"""Or the library has the path where it was linked, which is another in every build."""
+
+
 def _linux(triple: str, machine: str, *options: str) -> WheelTarget:
     tags = f"manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}"
     return WheelTarget(triple, tags, "engine.so", (*_BARE, *options))
@@ -192,8 +196,8 @@ WHEELS: dict[str, WheelTarget] = {
     "linux-armv7l": _linux("arm-linux-gnueabihf.2.17", "armv7l", "-mcpu=generic+v7a+vfp3d16-neon"),
     # No manylinux has been defined for it: Raspberry Pi OS takes this from piwheels or from a file.
     "linux-armv6l": WheelTarget("arm-linux-gnueabihf", "linux_armv6l", "engine.so", (*_BARE, "-mcpu=arm1176jzf_s")),
-    "macos-x86_64": WheelTarget("x86_64-macos.11.0", "macosx_11_0_x86_64", "engine.dylib"),
-    "macos-arm64": WheelTarget("aarch64-macos.11.0", "macosx_11_0_arm64", "engine.dylib"),
+    "macos-x86_64": WheelTarget("x86_64-macos.11.0", "macosx_11_0_x86_64", "engine.dylib", (_NAMED,)),
+    "macos-arm64": WheelTarget("aarch64-macos.11.0", "macosx_11_0_arm64", "engine.dylib", (_NAMED,)),
     "windows-x86_64": WheelTarget("x86_64-windows-gnu", "win_amd64", "engine.dll"),
     "windows-arm64": WheelTarget("aarch64-windows-gnu", "win_arm64", "engine.dll"),
 }
