@@ -19,7 +19,6 @@ from edgemnist.digits.read.assemble import (
     Assembled,
     answered,
     are_doubtful,
-    are_lines,
     in_print,
     is_pattern,
     is_word,
@@ -178,27 +177,12 @@ def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
     assert not is_pattern([*circles, *(replace(one, label=8) for one in circles)])
 
 
-def test_bars_at_a_pitch_or_that_go_on_one_below_another_are_lines_of_a_grid() -> None:
-    def lines(*places: tuple[int, int, int]) -> list[int]:
-        return np.flatnonzero(are_lines([(x, y, 8, h) for x, y, h in places])).tolist()
-
-    assert lines((0, 0, 60), (90, 2, 61), (180, 4, 60), (500, 0, 60)) == [0, 1, 2]
-    assert lines((0, 0, 60), (2, 65, 60), (200, 0, 60)) == [0, 1]
-    # Printed ones stand closer, a hand keeps neither the height nor the pitch, and a column has gaps.
-    assert not lines((0, 0, 60), (40, 0, 60), (80, 0, 60))
-    assert not lines((0, 0, 60), (90, 2, 70), (180, 4, 60))
-    assert not lines((0, 0, 60), (90, 2, 60), (200, 4, 60))
-    assert not lines((0, 0, 60), (0, 80, 60), (0, 160, 60))
-
-
 def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -> None:
     doubtful, speaking = PATTERN * [0.5], round(LEAST_SPEAKING * PATTERN)
     assert are_doubtful(row(doubtful))
     assert not are_doubtful(row(doubtful[1:]))
     assert not are_doubtful(row([*speaking * [0.9], *doubtful[speaking:]]))
     assert are_doubtful(row([*(speaking - 1) * [0.9], *doubtful[speaking - 1 :]]))
-    # Strokes do not speak as soon as shapes do.
-    assert are_doubtful(row(PATTERN * [0.9], width=10))
 
 
 def test_specks_in_a_table_are_small_and_no_digits() -> None:

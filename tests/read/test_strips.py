@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from benchmarks.vision.signs import FORMS, compose_number
+from edgemnist.digits.read import assemble
 from edgemnist.digits.read.likeness import ReadConfig, read_record
 from edgemnist.digits.read.page import read_page
-from edgemnist.digits.read.strips import BLANK, COLUMN, HEIGHT, RECORD_FILE, WEIGHTS_FILE, WIDTH, read_strips
+from edgemnist.digits.read.strips import BLANK, COLUMN, HEIGHT, RECORD_FILE, WEIGHTS_FILE, WIDTH, Mark, read_strips
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier
@@ -36,9 +37,20 @@ def test_numbers_keep_their_signs_and_are_digits_alone_without_them(digits: Digi
 DASH = str.maketrans("0123456789", 10 * "d")
 
 
+def test_ticks_are_no_ones_and_what_is_surely_foreign_is_no_digit(digits: Digits, classifier: Classifier) -> None:
+    sheet = np.full((420, 720), 235.0)
+    sheet[100:150, np.arange(720) % 56 < 4] = 60
+    sheet[260:344, 200:536] -= 0.8 * np.hstack([*digits.images[:4]]).repeat(3, 0).repeat(3, 1)
+    found = read_page(sheet.astype(np.uint8), classifier).digits
+    assert [digit.digit for digit in found if digit.box[1] > 200] == digits.labels[:4].tolist()
+    assert sum(digit.refused == "line" for digit in found) >= 9
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(assemble, "signs_of", lambda some, _: [[Mark("+", 1, x + 24) for x, *_ in one] for one in some])
+        assert "foreign" in {digit.refused for digit in read_page(sheet.astype(np.uint8), classifier).digits}
+
+
 def test_a_strip_is_read_from_end_to_end_and_one_of_any_size_at_all(digits: Digits) -> None:
-    columns = [np.pad(image, 2) for image in digits.images[:40]]
-    (marks,) = read_strips([np.concatenate(columns, axis=1)], [20.0])
+    (marks,) = read_strips([np.hstack([np.pad(image, 2) for image in digits.images[:40]])], [20.0])
     read = [mark for mark in marks if mark.text.isdigit() and mark.probability > 0.5]
     right = sum(
         any(mark.text == str(label) and abs(mark.x - 32 * at - 16) < 8 for mark in read)
@@ -54,8 +66,7 @@ def test_all_runtimes_see_the_same_in_a_strip(runtime: str, digits: Digits) -> N
     if RUNTIMES[runtime].missing():
         pytest.skip(f"{runtime} is not installed")
     strips = Writer(digits, np.random.default_rng(0), stock=60).strips(40)
-    assert strips.images.shape == (40, HEIGHT, WIDTH)
-    assert strips.labels.shape == (40, WIDTH // COLUMN)
+    assert (strips.images.shape, strips.labels.shape) == ((40, HEIGHT, WIDTH), (40, WIDTH // COLUMN))
     assert {IGNORED, BLANK, *range(10)} <= set(strips.labels.ravel().tolist())
     expected, found = (
         load(WEIGHTS_FILE, runtime=name, spec=InputSpec.of_range((HEIGHT, WIDTH)), numbers=True).answer(strips.images)

@@ -19,7 +19,12 @@ pytestmark = pytest.mark.all
 
 
 def test_what_is_written_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("ROUNDS", ((12, 3e-3),)), ("STOCK", 700), ("SHOWN", 20), ("JUDGED", 40)):
+    for name, value in (
+        ("ROUNDS", ((6, 3e-3, 1.0, False), (8, 3e-3, 0.0, True))),
+        ("STOCK", 700),
+        ("SHOWN", 20),
+        ("JUDGED", 40),
+    ):
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(network, "BATCH", 16)
     monkeypatch.setattr(network, "AVERAGE", 0.5)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
-from edgemnist.digits.read.strips import BLANK, CLASSES, COLUMN, HEIGHT, WIDTH
+from edgemnist.digits.read.strips import BLANK, CLASSES, COLUMN, HEIGHT, WIDTH, local_ink
 from edgemnist.ground.arrays import Images
 from tools.likeness import strokes
 from tools.likeness.camera import Floats, Picture, as_share
@@ -20,6 +20,7 @@ from tools.likeness.drawings import hard_digits
 from tools.likeness.fonts import HERSHEY, font_file
 from tools.likeness.hands import styled_digits
 from tools.likeness.page import Digits
+from tools.strips import drawings
 
 OVER: Final = 2
 """Strips are drawn so many times as large."""
@@ -38,6 +39,22 @@ SEGMENTS: Final = ("abcdef", "bc", "abged", "abgcd", "fgbc", "afgcd", "afgedc", 
 SEGMENT_ENDS: Final = ((0, 1), (1, 3), (3, 5), (4, 5), (2, 4), (0, 2), (2, 3))
 """Corners that each segment, a to g, joins: row by row from the upper left one."""
 SCRIBBLES: Final[tuple[strokes.Scribble, ...]] = ("zigzag", "loops", "knot", "tick", "cross")
+KINDS: Final = {
+    "hand": (0.46, 0.38),
+    "print": (0.12, 0.11),
+    "wheel": (0.12, 0.1),
+    "segments": (0.12, 0.1),
+    "letters": (0.12, 0.11),
+    "nothing": (0.06, 0.04),
+    "drawing": (0.0, 0.16),
+}
+"""What is drawn, and how often at first and at last."""
+SIGNED: Final = ((0.4, 0.35, 0.25), (0.25, 0.3, 0.45))
+"""How often a row has no sign, few or many, at first and at last."""
+SLENDER: Final = 0.15
+"""Share of digits that are a one, beside many signs, at last."""
+TURNED: Final = {"hand": 0.04, "print": 0.08, "wheel": 0.2, "segments": 0.15}
+"""How often each is shown light on dark, and is to be read as nothing."""
 IGNORED: Final = -1
 """Label of a column beside a middle."""
 
@@ -75,8 +92,8 @@ def cropped(ink: Picture) -> Picture:
 class Writer:
     """Draws strips from a stock of glyphs."""
 
-    def __init__(self, digits: Digits, rng: np.random.Generator, stock: int) -> None:
-        self._rng = rng
+    def __init__(self, digits: Digits, rng: np.random.Generator, stock: int, *, late: bool = False) -> None:
+        self._rng, self._late = rng, late
         chosen = digits.sample(2 * stock, rng)
         plain, hard = chosen.images[:stock], chosen.images[stock:]
         styled = np.arange(stock) % 10
@@ -100,50 +117,61 @@ class Writer:
 
     def _strip(self) -> tuple[Picture, npt.NDArray[np.int8]]:
         rng = self._rng
-        kind = rng.choice(
-            ["hand", "print", "wheel", "segments", "letters", "nothing"], p=[0.5, 0.12, 0.1, 0.1, 0.12, 0.06]
-        )
+        kind = str(rng.choice([*KINDS], p=[shares[self._late] for shares in KINDS.values()]))
         ink = np.zeros(CANVAS, dtype=np.float32)
         labels = np.full(WIDTH // COLUMN, BLANK, dtype=np.int8)
-        height = OVER * float(np.exp(rng.uniform(np.log(13), np.log(29))))
+        size = rng.choice(["read", "large", "small"], p=[0.89, 0.08, 0.03])
+        least, most = {"read": (13, 29), "large": (32, 60), "small": (5, 8)}[str(size)]
+        height = OVER * float(np.exp(rng.uniform(np.log(least), np.log(most))))
         top = (CANVAS[0] - height) / 2 + rng.normal(0, 0.12) * (CANVAS[0] - 0.5 * height)
-        top = float(np.clip(top, -0.08 * height, CANVAS[0] - 0.92 * height))
+        if size == "read":
+            top = float(np.clip(top, -0.08 * height, CANVAS[0] - 0.92 * height))
         font = self._fonts[rng.integers(len(self._fonts))]
+        start = rng.uniform(0, 1) * CANVAS[1]
         if kind == "nothing":
-            if rng.random() < 0.5:
+            if rng.random() < 0.4:
                 drawn = 255 - strokes.scribble(SCRIBBLES[rng.integers(len(SCRIBBLES))], rng)
                 _put(ink, as_share(cv2.resize(drawn, (CANVAS[1], CANVAS[0]))), 0, 0)
+        elif kind == "drawing":
+            drawings.draw(ink, height, rng)
         else:
-            self._row(ink, labels, font, kind=str(kind), height=height, top=top)
+            start = self._row(ink, labels, font, kind=kind, height=height, top=top)
         if kind in {"hand", "letters", "nothing", "print"}:
             self._beside(ink, height, top)
-            self._lines(ink, height, top)
+            self._lines(ink, height, top, start)
+        elif kind != "drawing" and rng.random() < 0.3:
+            _frame(ink, height, top, rng)
         if kind == "wheel" and rng.random() < 0.8:
             self._next(ink, font, height, top)
-        return self._seen(ink), labels
+        turned = rng.random() < TURNED.get(kind, 0.0)
+        if turned or size != "read":
+            labels[:] = BLANK
+        return self._seen(ink, turned=turned), labels
 
-    def _row(
+    def _row(  # noqa: C901 - a row has many choices
         self, ink: Floats, labels: npt.NDArray[np.int8], font: Font, *, kind: str, height: float, top: float
-    ) -> None:
-        """Write from left to right until the strip is full, and note the middles."""
+    ) -> float:
+        """Write from left to right until the strip is full, note the middles, and return where it starts."""
         rng = self._rng
         x = rng.uniform(-0.5, 1.2) * height
         tightness = rng.choice([-0.12, 0.05, 0.25, 0.9], p=[0.2, 0.35, 0.3, 0.15])
         pitch = height * rng.uniform(0.75, 1.6) if kind == "wheel" or (kind == "hand" and rng.random() < 0.15) else 0
-        signs = rng.choice([0, 0.15, 0.4], p=[0.4, 0.35, 0.25])
-        dividers = pitch and rng.random() < 0.8
-        slant, weight, depth = rng.normal(0, 0.12), int(rng.integers(1, 4)), rng.uniform(0.6, 1)
+        pitch = height * rng.uniform(0.6, 0.95) if kind == "segments" else pitch
+        signs = rng.choice([0, 0.15, 0.4], p=SIGNED[self._late])
+        dividers = pitch and kind != "segments" and rng.random() < 0.8
+        slant, weight, depth = rng.normal(0, 0.12), int(rng.integers(4)), rng.uniform(0.6, 1)
         aspect = rng.uniform(0.75, 1.25)
         thick, pen = rng.uniform(0.07, 0.16), int(rng.integers(3))
-        most = int(rng.choice([1, 3, 99], p=[0.1, 0.1, 0.8]))
+        most = int(rng.choice([1, 2, 3, 4, 6, 99], p=[0.07, 0.07, 0.1, 0.1, 0.11, 0.55]))
         if most < 99:
             x = rng.uniform(0, 0.7) * CANVAS[1]
+        start = x
         while x < CANVAS[1]:
             if pitch and rng.random() < 0.12:
                 x = self._divide(ink, x, pitch, height, top) if dividers else x + pitch
                 continue
             if not most:
-                return
+                return start
             most -= 1
             glyph = self._glyph(kind, font, signs=signs, thick=thick, pen=pen)
             tall = max(
@@ -157,7 +185,10 @@ class Writer:
                 drawn = cv2.warpAffine(drawn, matrix, (wide + lean, tall))
             if glyph.label < 10 and kind == "hand" and weight == 3 and tall > 30:
                 drawn = cv2.dilate(drawn, np.ones((2, 3), np.uint8))
-            across = x + (pitch - drawn.shape[1]) / 2 if pitch else x
+            if glyph.label < 10 and kind == "hand" and weight == 0 and tall > 36:
+                thin = cv2.erode(drawn, np.ones((2, 2), np.uint8))
+                drawn = thin if thin.max() > 200 else drawn
+            across = x + (pitch - drawn.shape[1]) / (1 if kind == "segments" else 2) if pitch else x
             down = top + glyph.top * height + (rng.normal(0, 0.06) * height if kind == "hand" else 0)
             middle = across + drawn.shape[1] / 2
             column = int(middle / OVER / COLUMN)
@@ -172,10 +203,12 @@ class Writer:
             if rng.random() < 0.08:
                 gap += rng.uniform(0.4, 1.5) * height
             x = self._divide(ink, x, pitch, height, top) if dividers else x + (pitch or max(4, drawn.shape[1] + gap))
+        return start
 
     def _glyph(self, kind: str, font: Font, *, signs: float, thick: float, pen: int) -> Glyph:
         rng = self._rng
         digit, sign = int(rng.integers(10)), SIGNS[rng.integers(len(SIGNS))]
+        digit = 1 if self._late and signs > 0.2 and rng.random() < SLENDER else digit
         letter = font.get(LETTERS[rng.integers(len(LETTERS))], font["x"])
         is_sign = rng.random() < signs
         match kind:
@@ -203,17 +236,30 @@ class Writer:
         ink[above:below, max(0, at) : max(0, at + wide)] = max(0.3, self._rng.uniform(0.3, 1))
         return x + pitch
 
-    def _lines(self, ink: Floats, height: float, top: float) -> None:
-        """Draw what is printed on paper: a rule at the foot, through the row or above it, and upright ones."""
+    def _lines(self, ink: Floats, height: float, top: float, start: float) -> None:
+        """Draw what is printed on paper: rules at the foot, through the row, between rows; one that leads to it."""
         rng = self._rng
-        for place, probability in ((top + height * rng.uniform(0.8, 1.15), 0.3), (rng.uniform(0, CANVAS[0]), 0.12)):
-            if rng.random() < probability:
-                slope = rng.normal(0, 0.01)
-                start, stop = (round(place - slope * CANVAS[1] / 2), round(place + slope * CANVAS[1] / 2))
-                _line(ink, (0, start), (CANVAS[1], stop), int(rng.integers(1, 5)), rng.uniform(0.25, 1))
-        if rng.random() < 0.12:
-            x = int(rng.integers(CANVAS[1]))
-            _line(ink, (x, 0), (x + round(rng.normal(0, 1)), CANVAS[0]), int(rng.integers(1, 5)), rng.uniform(0.3, 1))
+        wide, depth, slope = int(rng.integers(1, 5)), rng.uniform(0.25, 1), rng.normal(0, 0.012)
+        places = [top + height * rng.uniform(0.8, 1.15)] if rng.random() < 0.25 else []
+        places += [rng.uniform(0, CANVAS[0])] if rng.random() < 0.1 else []
+        if rng.random() < 0.25:
+            places += [top - height * rng.uniform(-0.1, 0.6), top + height * rng.uniform(0.9, 1.6)]
+        for place in places:
+            begin, end = (round(place - slope * CANVAS[1] / 2), round(place + slope * CANVAS[1] / 2))
+            left, right = (0, CANVAS[1]) if rng.random() < 0.8 else np.sort(rng.integers(0, CANVAS[1], 2)).tolist()
+            _line(ink, (left, begin), (right, end), wide, depth)
+        if rng.random() < 0.15:
+            at = round(top + rng.uniform(0.3, 0.8) * height)
+            stop = round(start + rng.normal(0, 0.15) * height) if rng.random() < 0.8 else int(rng.integers(CANVAS[1]))
+            begin = 0 if rng.random() < 0.8 else round(stop - rng.uniform(0.5, 2) * height)
+            _line(ink, (begin, at + round(rng.normal(0, 2))), (stop, at), wide, depth)
+        x, pitch = rng.uniform(0, CANVAS[1]), rng.uniform(0.8, 3) * height
+        lines = int(rng.choice([0, 1, 2, 9], p=[0.76, 0.13, 0.06, 0.05]))
+        for _ in range(lines):
+            lean = rng.normal(0, 1.5)
+            ends = [(0, CANVAS[0]), (0, round(top + height)), (round(top), CANVAS[0])][rng.choice(3, p=[0.8, 0.1, 0.1])]
+            _line(ink, (round(x), ends[0]), (round(x + lean), ends[1]), wide, depth)
+            x = (x + pitch) % CANVAS[1]
 
     def _beside(self, ink: Floats, height: float, top: float) -> None:
         """Let what stands in the lines above and below reach into the strip."""
@@ -243,22 +289,52 @@ class Writer:
                 edge = top + height / 2 + side * rng.uniform(0.6, 1.0) * height
                 ink[slice(max(0, round(edge))) if side < 0 else slice(max(0, round(edge)), None)] = rng.uniform(0.4, 1)
 
-    def _seen(self, ink: Floats) -> Picture:
-        """Return a strip as a camera sees it, and paper is taken away: blurred, uneven, faint, with grain."""
+    def _seen(self, ink: Floats, *, turned: bool) -> Picture:
+        """Return a strip as a camera sees it: blurred, uneven, faint, with grain, and `local_ink` takes the paper away.
+
+        Where it is turned from dark on light into light on dark, what is between the digits is the ink.
+        """
         rng = self._rng
         blur = float(np.exp(rng.uniform(np.log(0.4), np.log(3.2))))
-        seen = cv2.GaussianBlur(ink, (0, 0), blur)
-        small = np.asarray(cv2.resize(seen, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.float32)
+        soft = cv2.GaussianBlur(ink, (0, 0), blur)
+        small = np.asarray(cv2.resize(soft, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), dtype=np.float32)
         small /= max(0.2, float(small.max()))
-        if rng.random() < 0.15:
+        if rng.random() < 0.12:
             back = cv2.GaussianBlur(np.roll(small, int(rng.integers(10, 90)), 1)[:, ::-1], (0, 0), 1.2)
             np.maximum(small, np.float32(rng.uniform(0.1, 0.35)) * back, out=small)
-        if rng.random() < 0.3:
-            ramp = np.interp(np.arange(WIDTH), (0, WIDTH - 1), rng.uniform(-0.2, 0.3, 2)).astype(np.float32)
-            small += np.maximum(np.float32(0), ramp) * (1 - small)
+        small = 1 - small if turned else small
+        contrast = float(np.exp(rng.uniform(np.log(0.12), np.log(0.9))))
+        shade = np.ones_like(small)
+        if rng.random() < 0.5:
+            coarse = rng.standard_normal((int(rng.integers(2, 4)), int(rng.integers(2, 9)))).astype(np.float32)
+            waves = np.asarray(cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC), dtype=np.float32)
+            shade = 1 + np.float32(rng.uniform(0, 0.15)) * waves
         grain = rng.standard_normal(small.shape, dtype=np.float32)
-        small = small * np.float32(rng.uniform(0.55, 1.15)) + grain * np.float32(rng.choice([0, 0.03, 0.08]))
-        return np.asarray(np.clip(small * 255, 0, 255), dtype=np.uint8)
+        if rng.random() < 0.4:
+            grain = 1.5 * cv2.GaussianBlur(grain, (0, 0), 0.8)
+        light = (1 - contrast * small) * shade + grain * np.float32(contrast * rng.choice([0, 0.01, 0.03, 0.06, 0.1]))
+        if rng.random() < 0.05:
+            x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
+            glare = cv2.circle(np.zeros_like(light), (x, y), int(rng.integers(4, 16)), 1.0, -1)
+            light += np.float32(rng.uniform(0.1, 0.5)) * cv2.GaussianBlur(glare, (0, 0), 3)
+        bright = rng.uniform(max(90, 30 / contrast) / 255, 1.0) if contrast > 0.15 else 1.0
+        seen = local_ink(np.asarray(np.clip(light * bright * 245, 0, 255), dtype=np.uint8)[None])
+        return np.asarray(seen[0], dtype=np.uint8)
+
+
+def _frame(ink: Floats, height: float, top: float, rng: np.random.Generator) -> None:
+    """Draw the edges of a window or a display around a row, thin, or as all that is outside of them."""
+    left, right = round(rng.uniform(-0.3, 0.4) * CANVAS[1]), round(rng.uniform(0.6, 1.3) * CANVAS[1])
+    above, below = round(top - rng.uniform(0.1, 0.7) * height), round(top + rng.uniform(1.1, 1.7) * height)
+    lean = round(rng.normal(0, 0.03) * CANVAS[1])
+    corners = np.array([(left, above), (right, above + lean), (right, below + lean), (left, below)], dtype=np.int32)
+    around = np.zeros(ink.shape, dtype=np.uint8)
+    if rng.random() < 0.5:
+        cv2.polylines(around, [corners], isClosed=True, color=255, thickness=int(rng.integers(1, 7)))
+    else:
+        cv2.fillPoly(around, [corners], 255)
+        around = 255 - around
+    np.maximum(ink, as_share(around) * np.float32(rng.uniform(0.3, 1)), out=ink)
 
 
 def _put(ink: Floats, drawn: Floats, x: float, y: float) -> None:
@@ -324,12 +400,12 @@ def _segments(digit: int, thick: float, rng: np.random.Generator) -> Glyph:
     """Return a digit of a display."""
     wide, high = 60, 108
     pen = max(3, round(thick * high))
-    half, gap = pen / 2, rng.uniform(0, 4)
+    # Segments that are off may still be seen.
+    half, gap, ghost = pen / 2, rng.uniform(0, 4), int(rng.random() < 0.15) * int(rng.integers(30, 90))
     canvas = np.zeros((high, wide), dtype=np.uint8)
     corners = np.array([(x, y) for y in (half, high / 2, high - half) for x in (half, wide - half)])
     for name, (start, stop) in zip("abcdefg", SEGMENT_ENDS, strict=True):
-        # A segment that is off may still be seen.
-        level = 255 if name in SEGMENTS[digit] else int(rng.random() < 0.05) * 60
+        level = 255 if name in SEGMENTS[digit] else ghost
         along = corners[stop] - corners[start]
         along *= (half + gap) / np.abs(along).max()
         ends = (np.rint(corners[start] + along).astype(int), np.rint(corners[stop] - along).astype(int))

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 DIGITS: Final = 10
 """Classes of digits, the first ones."""
 SEED: Final = 7
-ROUNDS: Final = ((2_150, 3e-3), (550, 2e-3))
-"""Batches of each round, and the learning rate from which it falls."""
+ROUNDS: Final = (
+    (800, 3e-3, 0.83, False), (1_000, 2.5e-3, 0.0, False), (2_011, 1.5e-3, 1.0, True),
+)  # fmt: skip
+"""Batches of each round, the learning rate from which it falls, the share of it to which it does, and whether late
+strips are drawn: with dials, grids and more signs."""
 STOCK: Final = 4_000
 """Digits of each kind of pen that are at hand."""
 SHOWN: Final = 300
@@ -82,16 +85,16 @@ def make(dataset: Dataset, directory: Path, reporter: Reporter = SILENT) -> Stri
     """
     held_out = len(dataset.train) // HELD_OUT
     images, labels = dataset.train.images, dataset.train.labels
-    writer = Writer(Digits(images[:-held_out], labels[:-held_out]), np.random.default_rng(SEED), STOCK)
+    shown, hidden = (Digits(images[part], labels[part]) for part in (slice(-held_out), slice(-held_out, None)))
     model = network.build()
-    for steps, rate in ROUNDS:
+    early, late = (Writer(shown, np.random.default_rng(SEED + 2 * late), STOCK, late=late) for late in (False, True))
+    batches = _batches(early), _batches(late)
+    for steps, rate, last, is_late in ROUNDS:
         with reporter.task("Training the network for strips", steps) as task:
-            for number, loss in enumerate(network.fit(model, _batches(writer), steps, rate)):
+            for number, loss in enumerate(network.fit(model, batches[is_late], steps, rate, last)):
                 task.update(number + 1, f"loss {loss:.4f}")
-    judged = Writer(Digits(images[-held_out:], labels[-held_out:]), np.random.default_rng(SEED + 1), STOCK // 7).strips(
-        JUDGED
-    )
-    return finish(model, writer.strips(SHOWN).images, judged, dataset, directory)
+    judged = Writer(hidden, np.random.default_rng(SEED + 1), STOCK // 7, late=True).strips(JUDGED)
+    return finish(model, late.strips(SHOWN).images, judged, dataset, directory)
 
 
 def finish(model: keras.Model, shown: Images, judged: Strips, dataset: Dataset, directory: Path) -> StripRecord:
@@ -109,7 +112,7 @@ def finish(model: keras.Model, shown: Images, judged: Strips, dataset: Dataset, 
         bytes=len(data),
         sha256=sha256(data),
         seed=SEED,
-        rounds=[steps for steps, _ in ROUNDS],
+        rounds=[steps for steps, *_ in ROUNDS],
         data=dataset.identity,
         held_out=len(dataset.train) // HELD_OUT,
         fonts=hashes([name for name in FONTS if name not in HERSHEY]),

@@ -51,13 +51,15 @@ def _block(
     return layers.ReLU(6.0, name=f"{name}_rectified")(x)
 
 
-def fit(model: keras.Model, strips: Iterator[Strips], steps: int, rate: float) -> Iterator[float]:
-    """Train on so many batches at a learning rate that falls as a cosine, and give the loss of each."""
+def fit(model: keras.Model, strips: Iterator[Strips], steps: int, rate: float, last: float) -> Iterator[float]:
+    """Train on this many batches at a rate that falls as a cosine to a share of it, `last`, and give each loss."""
     import keras
     import tensorflow as tf
 
     optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(rate / 10, steps, warmup_target=rate, warmup_steps=1 + steps // 25),
+        keras.optimizers.schedules.CosineDecay(
+            rate / 10, steps, alpha=last, warmup_target=rate, warmup_steps=1 + steps // 25
+        ),
         weight_decay=1e-3, use_ema=True, ema_momentum=AVERAGE,
     )  # fmt: skip
 

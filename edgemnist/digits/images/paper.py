@@ -67,7 +67,7 @@ def plain_ground(grey: Grey) -> int | None:
         if 2 * np.count_nonzero(grey == level) <= grey.size:
             return None
     small = _copy(grey, GROUND_SIDE)
-    near = _dilate((small == level).astype(np.uint8), STROKE_REACH)
+    near = dilate((small == level).astype(np.uint8), STROKE_REACH)
     return level if near.all() else None
 
 
@@ -97,7 +97,7 @@ def extract_ink_by_numpy(grey: Grey, *, dark: bool) -> Ink:
     light = grey if dark else 255 - grey
     small = _copy(grey, GROUND_SIDE)
     # A closing: strokes go, and what was widened shrinks again.
-    ground = 255 - _dilate(255 - _dilate(small if dark else 255 - small, STROKE_REACH), STROKE_REACH)
+    ground = 255 - dilate(255 - dilate(small if dark else 255 - small, STROKE_REACH), STROKE_REACH)
     ground = _enlarge(_soften(ground), grey.shape)
     # In place, since fresh memory costs more than the arithmetic.
     ink = _SHARES[ground]
@@ -163,16 +163,16 @@ def _enlarge(small: Grey, shape: tuple[int, ...]) -> Grey:
     return np.asarray(small.astype(np.uint8))
 
 
-def _dilate(values: Grey, reach: int) -> Grey:
-    """Return the maximum over a square window that reaches `reach` pixels to each side."""
+def dilate(values: Grey, reach: int) -> Grey:
+    """Return the maximum over a square window that reaches `reach` pixels to each side, of uint8 [..., h, w]."""
     window = 2 * reach + 1
     for _ in range(2):
-        widened = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
+        widened = np.pad(values, [*[(0, 0)] * (values.ndim - 2), (reach, reach), (0, 0)], mode="edge")
         covered = 1
         # Twice as far with each step, and the last one overlaps.
         while covered < window:
             step = min(covered, window - covered)
-            widened = np.maximum(widened[:-step], widened[step:])
+            widened = np.maximum(widened[..., :-step, :], widened[..., step:, :])
             covered += step
-        values = widened.T
+        values = widened.swapaxes(-1, -2)
     return values

@@ -16,7 +16,7 @@ from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, signs_of
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, signs_of, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import as_number
@@ -36,7 +36,7 @@ TABLE_CELLS: Final = 2
 
 STROKES: Final = "/-"
 """Signs that may be read as a digit, or are a piece as large as one."""
-SLASH, MINUS = STROKES
+MINUS: Final = "-"
 ON_DIGIT: Final = 0.2
 """Distance of a sign from the middle of a piece, in its heights, up to which that is the sign."""
 SIGN_GAP: Final = 1.5
@@ -113,7 +113,7 @@ class Assembled:
         outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]
         outer = list(self._lines(outside, self._config.join_gap))
         self._settle([numbers for _, numbers in outer])
-        if self._ink is not None and self._config.signs:
+        if self._ink is not None:
             tables = {number for number in range(len(self._grids)) if not self._is_comb(number)}
             inner = [number for place, numbers in self._texts.items() if place[0] in tables for number in numbers]
             self._find_signs(self._ink, [*(number for _, numbers in outer for number in numbers), *inner])
@@ -147,9 +147,13 @@ class Assembled:
         boxes = [[self._readings[index].piece.box for index in number] for number in answered_ones]
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
-            slashes = any(mark.text == SLASH for mark in marks)
+            seen = np.array([mark.x for mark in marks])
+            # Alone, ticks, rules and dividers are ones.
+            self._refuse([index for index in number if not self._may_be_digit(index, seen)], "line")
+            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
+            slashes = any(mark.text == SLASH for mark in signs)
             # Beside a sign, a fainter one is part of it.
-            for mark in sorted(marks, key=lambda mark: mark.probability):
+            for mark in sorted(signs, key=lambda mark: mark.probability):
                 nearest = int(np.abs(middles - mark.x).argmin())
                 index, after = number[nearest], int(np.searchsorted(middles, mark.x))
                 is_bar_or_none = self._readings[index].label == BAR or not self._counts[index]
@@ -168,6 +172,11 @@ class Assembled:
                         other for other in set(range(len(self._readings))).difference(number)
                         if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }  # fmt: skip
+
+    def _may_be_digit(self, index: int, seen: npt.NDArray[np.float64]) -> bool:
+        reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
+        alone = reading.piece.opened or len(self._readings) == 1
+        return reading.label != BAR or alone or bool((np.abs(seen - x - w / 2) <= ON_DIGIT * h).any())
 
     def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
         """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
@@ -204,9 +213,6 @@ class Assembled:
                     counting_flags[index] = counts
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
-        bars = [index for index in outside if self._counts[index] and is_bar(self._readings[index])]
-        lines_found = are_lines([self._readings[index].piece.box for index in bars])
-        self._refuse([index for index, one in zip(bars, lines_found.tolist(), strict=True) if one], "line")
         counting = self._counting(outside)
         if is_pattern(counting) or are_doubtful(counting):
             self._refuse(outside, "pattern" if is_pattern(counting) else "doubtful")
@@ -391,12 +397,6 @@ LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
 """Standard deviation of heights, as a share, from which on digits that are all the same were drawn, not written."""
-ALIKE_BARS: Final = 0.08
-"""Share of its height by which a line of a grid differs from the next one, in height and place, at most."""
-GRID_PITCH: Final = 0.8
-"""Distance of two lines of a grid, in their heights, at least: printed ones stand closer."""
-GRID_GAP: Final = 0.15
-"""Share of its height by which a line ends above the next one, or stands higher than the one beside it, at most."""
 SLENDER: Final = 0.3
 """Width of a bar by its height, at most."""
 EVEN: Final = 0.05
@@ -491,25 +491,6 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
 def are_doubtful(readings: Sequence[Reading]) -> bool:
     """Return whether readings are arrows, or dots of a printed picture: of many, few are surely digits."""
     return len(readings) >= PATTERN and sum(map(speaks, readings)) < LEAST_SPEAKING * len(readings)
-
-
-def are_lines(boxes: Sequence[Box]) -> Bools:
-    """Return which bars, by their boxes, are lines of a grid: bool [N].
-
-    Three of a height at a pitch as wide as they are high, or two of which one goes on below the other.
-    """
-    found: Bools = np.zeros(len(boxes), dtype=bool)
-    array = np.array(boxes, dtype=np.float64).reshape(-1, 4)
-    middles, heights = array[:, :2] + array[:, 2:] / 2, array[:, 3]
-    for index, (middle, height) in enumerate(zip(middles, heights, strict=True)):
-        across, down = (middles - middle).T / height
-        alike = np.abs(heights / height - 1) <= ALIKE_BARS
-        below = np.flatnonzero(alike & (np.abs(across) <= ALIKE_BARS) & (np.abs(down - 1) <= GRID_GAP))
-        beside = np.flatnonzero(alike & (np.abs(down) <= GRID_GAP) & (np.abs(across) >= GRID_PITCH))
-        opposite = np.abs(across[beside, None] + across[beside]) <= ALIKE_BARS
-        lines = [*below, *beside[opposite.any(axis=1)]]
-        found[[*lines, index] if lines else []] = True
-    return found
 
 
 def is_bar(reading: Reading) -> bool:

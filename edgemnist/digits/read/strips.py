@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from edgemnist.digits.images.paper import Ink
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.images.paper import Ink, dilate
 from edgemnist.digits.read.layout import around
 from edgemnist.digits.read.likeness import EXACT, HERE, ShippedNetwork, checked, read_record
 from edgemnist.digits.task import Box
@@ -34,6 +35,12 @@ DIGIT: Final = 21
 """Height of a digit in a strip, in pixels: most of those that it has learned from are 13 to 29 high."""
 OVERLAP: Final = 8
 """Columns that two tiles of a longer strip have in common: the network sees five beside each."""
+REACH: Final = 8
+"""Half the window, in pixels of a strip, that no stroke fills: what is wider is shade, or a dark field."""
+STRONG: Final = 98.5
+"""Percentile of what a strip's pixels take of the light that is the strength of its ink."""
+FAINTEST: Final = 24
+"""That strength, of 255, at least: less is grain."""
 CLASSES: Final = (*"0123456789", *".,/-:+×÷=()%", "other", "blank")
 BLANK: Final = len(CLASSES) - 1
 
@@ -69,43 +76,45 @@ def columns_of(network: Classifier, tiles: Images) -> Probabilities:
 def read_strips(strips: Sequence[Ink], heights: Sequence[float]) -> list[list[Mark]]:
     """Return what stands in strips of ink, uint8 [h, w] each, from left to right.
 
-    `heights` are those of their digits, in pixels. Ink is told by the strongest of a strip.
+    `heights` are those of their digits, in pixels.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
-    tiles: list[Ink] = []
-    spans: list[tuple[int, int]] = []
-    for ink, height in zip(strips, heights, strict=True):
-        cut = _tiles(_scaled(ink, DIGIT / height))
-        spans.append((len(tiles), len(cut)))
-        tiles += cut
-    if not tiles:
+    by_strip = [_tiles(_scaled(255 - ink, DIGIT / height)) for ink, height in zip(strips, heights, strict=True)]
+    if not by_strip:
         return []
-    by_tile = columns_of(_network(), np.stack(tiles))
+    by_tile = columns_of(_network(), local_ink(np.stack([tile for tiles in by_strip for tile in tiles])))
+    ends = np.cumsum([len(tiles) for tiles in by_strip])[:-1]
     return [
-        _marks(_joined(by_tile[first : first + count]), height / DIGIT)
-        for (first, count), height in zip(spans, heights, strict=True)
+        _marks(_joined(tiles), height / DIGIT) for tiles, height in zip(np.split(by_tile, ends), heights, strict=True)
     ]
 
 
-def _scaled(ink: Ink, scale: float) -> Ink:
-    """Return a strip `HEIGHT` pixels high, its middle in the middle, and its ink as strong as it can be."""
-    size = max(1, round(ink.shape[1] * scale)), max(1, round(ink.shape[0] * scale))
-    small = np.asarray(
-        Image.fromarray(ink).resize(size, Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC)
-    )
-    strong = max(1, int(small.max()))
-    small = (small.astype(np.uint16) * 255 // strong).astype(np.uint8)
+def local_ink(lights: Images) -> Images:
+    """Return what is darker than all that is around it, as strong as it can be, of grey levels: uint8 [N, h, w]."""
+    ground = 255 - dilate(255 - dilate(lights, REACH), REACH)
+    inks = ground - np.minimum(ground, lights)
+    flat = inks.reshape(len(inks), -1)
+    at = int(STRONG / 100 * (flat.shape[1] - 1))
+    strong = np.maximum(FAINTEST, np.partition(flat, at)[:, at].astype(np.uint16))[:, None, None]
+    return np.asarray(np.minimum(255, inks.astype(np.uint16) * 255 // strong).astype(np.uint8))
+
+
+def _scaled(light: Grey, scale: float) -> Grey:
+    """Return a strip `HEIGHT` pixels high, its middle in the middle."""
+    size = max(1, round(light.shape[1] * scale)), max(1, round(light.shape[0] * scale))
+    resampling = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    small = np.asarray(Image.fromarray(light).resize(size, resampling))
     above = (HEIGHT - size[1]) // 2
     if above < 0:
         return small[-above : HEIGHT - above]
-    return np.pad(small, ((above, HEIGHT - size[1] - above), (0, 0)))
+    return np.pad(small, ((above, HEIGHT - size[1] - above), (0, 0)), mode="edge")
 
 
-def _tiles(strip: Ink) -> list[Ink]:
+def _tiles(strip: Grey) -> list[Grey]:
     step = WIDTH - OVERLAP * COLUMN
     count = max(1, -(-(strip.shape[1] - OVERLAP * COLUMN) // step))
-    padded = np.pad(strip, ((0, 0), (0, count * step + OVERLAP * COLUMN - strip.shape[1])))
+    padded = np.pad(strip, ((0, 0), (0, count * step + OVERLAP * COLUMN - strip.shape[1])), mode="edge")
     return [padded[:, at * step : at * step + WIDTH] for at in range(count)]
 
 
@@ -129,19 +138,22 @@ def _marks(columns: npt.NDArray[np.float32], scale: float) -> list[Mark]:
     return found
 
 
-BESIDE: Final = 0.8
+BESIDE: Final = 1.2
 """Room to the left of a number that is read with it, for a sign before it, in heights of its digits."""
 ABOVE: Final = 0.3
 """Room above and below it, in such heights."""
 KEPT_SIGNS: Final = ".,/-:"
 """Signs that change what a number is."""
 SURE_SIGN: Final = 0.6
-"""Probability of a sign, at least."""
+SURE_SLASH: Final = 0.82
+"""Probability of a sign, at least; and of a slash, which a leaning one resembles."""
 FOREIGN: Final = (*"+×÷=()%", "other")
 """What is neither a digit nor a sign of a number: letters, operators."""
 SURE_FOREIGN: Final = 0.99
 """Probability of it from which on it is no digit, whatever it was read as."""
-ONE: Final = "1"
+ONE, SLASH = "1/"
+FOOT: Final = 0.4
+"""Distance of a dot from the middle of a slash, in heights of a digit, below which it is the foot of that."""
 SURE_ONE: Final = 0.9
 """Probability of a one below which it may be a slash, if there is another one."""
 
@@ -160,14 +172,21 @@ def signs_of(numbers: Sequence[Sequence[Box]], ink: Ink) -> list[list[Mark]]:
         heights.append(height)
         lefts.append(left)
     return [
-        [mark._replace(x=mark.x + left) for mark in marks if _is_sign(mark)]
+        [mark._replace(x=mark.x + left) for mark in marks]
         for marks, left in zip(read_strips(strips, heights), lefts, strict=True)
     ]
 
 
-def _is_sign(mark: Mark) -> bool:
-    if mark.text == ONE:
-        return mark.probability < SURE_ONE
-    if mark.text in FOREIGN:
-        return mark.probability >= SURE_FOREIGN
-    return mark.text in KEPT_SIGNS and mark.probability >= SURE_SIGN
+def surely(marks: Sequence[Mark], height: float) -> list[Mark]:
+    """Return the marks of a number that are surely signs or foreign, and the ones that may be slashes.
+
+    `height` is that of its digits, in pixels. Who writes one slash writes others, and the foot of one is no comma.
+    """
+    slashes = [mark for mark in marks if mark.text == SLASH and mark.probability >= SURE_SLASH]
+    least = {**dict.fromkeys(KEPT_SIGNS, SURE_SIGN), **dict.fromkeys(FOREIGN, SURE_FOREIGN)}
+    least[SLASH] = SURE_SIGN if slashes else SURE_SLASH
+    return [
+        mark for mark in marks
+        if (mark.probability < SURE_ONE if mark.text == ONE else mark.probability >= least.get(mark.text, 2))
+        and not (mark.text in (".", ",") and any(abs(one.x - mark.x) < FOOT * height for one in slashes))
+    ]  # fmt: skip
