@@ -33,11 +33,10 @@ EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollbac
 REMOVED: Final = {
     "compare": "use edgemnist bench A B --pair",
     "frontier": "use edgemnist search --network A --network B",
-    "scenario": "use edgemnist bench, which has p50 to p99.9 of single calls and the throughput of a batch",
+    "scenario": "use edgemnist bench --scenario NAME",
     "train-likeness": "run python -m tools.likeness in a clone of the repository",
     "bench --cold-cache": "empty the cache of the disk yourself, and read the cold start of --rounds 1",
     "deploy --allow-downgrade": "leave it out, a board takes every bundle that one of its allowed_signers signed",
-    "bench --scenario": "leave it out, bench has p50 to p99.9 of single calls, and the throughput of each --batch-size",
     "bench --slow-down": "to see a gate fail, time a slower model first with --pair --max-slowdown",
     "train --resume": "train again, the same seed gives the same weights; a teacher that is finished is kept",
     "predict --sheet": "use --show, which draws what the model was given; with --json it has each number",

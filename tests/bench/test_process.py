@@ -17,7 +17,8 @@ from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import MeasurementError
 from edgemnist.pipeline.bench import run as process
 from edgemnist.pipeline.bench.run import Measured
-from edgemnist.pipeline.bench.worker import WorkerRequest, timed_calls
+from edgemnist.pipeline.bench.timing import ScenarioConfig
+from edgemnist.pipeline.bench.worker import WorkerRequest
 from tests.patience import PATIENCE_S, comes_true
 
 pytestmark = pytest.mark.usefixtures("measuring_starts")
@@ -95,9 +96,17 @@ def test_what_libraries_write_never_reaches_the_terminal(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_disturbed_round_is_measured_again_and_marked_in_the_end(request_: WorkerRequest) -> None:
+SERVER = ScenarioConfig(name="server", rate=2_000.0, p99_limit_ms=1e-6)
+PLAYED = [None, ScenarioConfig(name="offline"), SERVER, ScenarioConfig(name="duty-cycle", rate=2_000.0)]
+
+
+@pytest.mark.parametrize("scenario", PLAYED, ids=lambda one: one.name if one else "round")
+def test_what_is_disturbed_is_measured_again_and_marked_in_the_end(
+    scenario: ScenarioConfig | None, request_: WorkerRequest
+) -> None:
+    asked = msgspec.structs.replace(request_, scenario=scenario)
     # No machine adds the arrays in a nanosecond: held against that, every attempt is disturbed.
-    measured = process.measure("tflite-int8", request_, repeats=1, quietest=1.0)
+    measured = process.measure("tflite-int8", asked, repeats=1, quietest=1.0)
     assert measured.attempts == 2
     assert any("fixed work took" in words for words in measured.taints)
     assert len(measured.report.reference) == 2
@@ -105,9 +114,10 @@ def test_a_disturbed_round_is_measured_again_and_marked_in_the_end(request_: Wor
 
 
 @linux_only
-def test_a_round_whose_calls_wait_for_other_processes_says_so(request_: WorkerRequest) -> None:
+@pytest.mark.parametrize("scenario", [None, SERVER], ids=["round", "server"])
+def test_calls_that_wait_for_other_processes_say_so(scenario: ScenarioConfig | None, request_: WorkerRequest) -> None:
     hog = f"import os; os.sched_setaffinity(0, {request_.cpus}); print(flush=True)\nwhile True: pass"
-    asked = msgspec.structs.replace(request_, nanoseconds=200_000_000)
+    asked = msgspec.structs.replace(request_, scenario=scenario, samples=400, nanoseconds=200_000_000)
     with subprocess.Popen([sys.executable, "-c", hog], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None
@@ -182,15 +192,3 @@ def test_the_process_imports_the_same_package_and_nothing_that_lies_about(
     (tmp_path / "numpy.py").write_text("raise SystemExit('the wrong NumPy')")
     monkeypatch.chdir(tmp_path)
     assert isinstance(measure("tflite-int8", request_), Measured)
-
-
-def test_calls_are_as_many_and_take_as_long_as_was_asked_for() -> None:
-    calls: list[int] = []
-    assert len(timed_calls(calls.append, [1, 2, 3], samples=7, nanoseconds=0)) == 7
-    assert calls == [1, 2, 3, 1, 2, 3, 1]
-    started = time.perf_counter_ns()
-    taken = timed_calls(time.sleep, [0.001], samples=1, nanoseconds=20_000_000)
-    assert time.perf_counter_ns() - started >= 20_000_000
-    # The last call is the one in which the time runs out.
-    assert sum(taken[:-1]) < 20_000_000
-    assert min(taken) >= 1_000_000

@@ -120,6 +120,7 @@ def check_notice(state: State, stderr: str, command: str) -> None:
     [
         ["bench", NAME, "--no-keras", "--batch-size", "1", *QUICK],
         ["bench", NAME, NAME, "--pair", "--samples", "20", "--seconds", "0", "--rounds", "3", "--repeats", "0"],
+        ["bench", NAME, "--scenario", "single-stream", *QUICK],
         ["predict", "--index", "0", "--artifact", NAME],
         ["read", "PAGE", "--artifact", NAME],
         ["watch", "FOLDER", "--once", "--artifact", NAME],
@@ -194,7 +195,7 @@ def test_the_service_says_it_as_the_others_do(state: State, directory: Path, tmp
 
 @pytest.mark.all
 def test_no_command_but_those_that_answer_falls_back_to_the_reference(edgemnist: Run, page: Path) -> None:
-    for command in (["verify"], ["bench"], ["recommend"], ["report"], ["bundle"]):
+    for command in (["verify"], ["bench"], ["bench", "--scenario", "offline"], ["recommend"], ["report"], ["bundle"]):
         done = edgemnist(*command)
         assert done.returncode == 2, command
         assert "The export directory exports does not exist" in words(done.stderr)

@@ -52,6 +52,7 @@ def test_every_command_that_shows_a_figure_questions_a_reference_that_guesses(
         "runtimes": ("runtimes",),
         "predict": ("predict", picture),
         "read": ("read", picture),
+        "scenario": ("bench", "tflite-int8", "--scenario", "single-stream", *quick),
     }
 
     def questioned(command: tuple[str | Path, ...]) -> bool:

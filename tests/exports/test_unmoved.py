@@ -121,6 +121,7 @@ def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_o
     exports = Exports.open(OLD_EXPORTS, notices)
     assert [(one.name, one.status) for one in exports.artifacts] == [(name, "current") for name in NAMES]
     assert not any(exports.findings.is_verified(name) for name in NAMES)
+    assert [one.scenario for one in exports.findings.scenarios] == ["single-stream"]
     training = exports.findings.training
     assert training is not None
     assert training.current

@@ -31,9 +31,11 @@ from edgemnist.ground.results.boards import (
     DoctorResult,
     Fault,
     FleetBenchResult,
+    FleetScenarioResult,
     PromoteResult,
     ReleaseRow,
     ReleasesResult,
+    ScenarioOnBoard,
 )
 from edgemnist.ground.results.pipeline import RecommendResult
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Verdict
@@ -178,6 +180,11 @@ def measured(failed: int) -> RenderableType:
     )
 
 
+def played(*faults: Fault | None) -> RenderableType:
+    boards = [ScenarioOnBoard(host=host, fault=fault) for host, fault in zip("ab", faults, strict=True)]
+    return fleet_page(FleetScenarioResult(boards=boards))
+
+
 def recommended(name: str | None) -> RenderableType:
     result = RecommendResult(recommended=name, reason="It is small.", facts=[], candidates=[], host={})
     return recommend_page(result, "edgemnist bundle")
@@ -209,6 +216,8 @@ LAST: list[tuple[RenderableType, str]] = [
     (measured(0), "2 of 2 boards measured. Next: edgemnist verify --on a"),
     (measured(1), "1 of 2 boards measured. Next: edgemnist doctor --on c0"),
     (measured(2), "0 of 2 boards measured. Next: edgemnist doctor --on c0"),
+    (played(None, None), "2 of 2 boards measured. Next: edgemnist verify --on a"),
+    (played(None, OFF), "1 of 2 boards measured. Next: edgemnist doctor --on b"),
     (recommended("tflite-int8"), "Ship tflite-int8. Next: edgemnist bundle"),
     (recommended(None), "Not known what to ship. Next: edgemnist bundle"),
     (promoted(passed=True, previous="r1"), "Next: edgemnist release list --to me@pi"),

@@ -37,7 +37,7 @@ def test_a_report_mixes_no_two_models(made_exports: Path, exports: Path) -> None
     facts = read_report_data(Exports.open(exports))
     assert facts.training is not None
     assert facts.training.hidden == [128]
-    assert (facts.golden, facts.verified, facts.advice) == (None, None, None)
+    assert (facts.golden, facts.verified, facts.advice, facts.scenarios) == (None, None, None, [])
     assert (facts.headline(), facts.missing()[0]) == ("Nothing to ship", f"edgemnist export --exports {exports}")
     assert "model.keras has changed since the export" in facts.warnings()[0]
 

@@ -48,6 +48,7 @@ def test_it_is_listed_verified_measured_and_answers(old_exports: Path, edgemnist
     assert NAME in [one["name"] for one in ask("runtimes")["artifacts"]]
     assert NAME in [one["name"] for one in ask("verify")["artifacts"]]
     assert [one["runtime"] for one in ask("bench", NAME, "--batch-size", "1", *QUICK)["results"]] == ["toy"]
+    assert [one["runtime"] for one in ask("bench", NAME, "--scenario", "single-stream", *QUICK)["results"]] == ["toy"]
     assert ask("bench", NAME, "onnx-float32", "--pair", *QUICK[:4], "--rounds", "3")["first"]["runtime"] == "toy"
     assert ask("predict", "--index", "0", "--artifact", NAME)["runtime"] == "toy"
     assert NAME in [one["name"] for one in ask("recommend")["candidates"]]

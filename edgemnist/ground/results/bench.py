@@ -26,6 +26,19 @@ def subject_key(name: str, runtime: str, threads: int) -> str:
     return key if threads == 1 else f"{key}@{threads}"
 
 
+class _Subject(Part, frozen=True, kw_only=True):
+    """A model, and how many threads a call could use."""
+
+    name: str
+    runtime: str
+    threads: int
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others, see `subject_key`."""
+        return subject_key(self.name, self.runtime, self.threads)
+
+
 class Block(Part, frozen=True, kw_only=True):
     """One round of one artifact: the timed calls of one process."""
 
@@ -52,13 +65,9 @@ class Histogram(Part, frozen=True, kw_only=True):
     counts: list[int]
 
 
-class Latency(Part, frozen=True, kw_only=True):
+class Latency(_Subject, frozen=True, kw_only=True):
     """What one artifact costs in its runtime."""
 
-    name: str
-    runtime: str
-    threads: int
-    """How many a call could use."""
     batch_size: int
     """For the throughput only; the latencies are those of a single image."""
     samples: int
@@ -98,11 +107,6 @@ class Latency(Part, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
     """Warnings about the quality of these figures, in words."""
     sha256: str
-
-    @property
-    def key(self) -> str:
-        """What tells it from all others, see `subject_key`."""
-        return subject_key(self.name, self.runtime, self.threads)
 
     @property
     def tainted(self) -> bool:
@@ -214,3 +218,58 @@ class PairResult(Result, frozen=True, kw_only=True):
     warnings: list[str]
     samples_us: dict[str, list[list[float]]] | None = None
     """Raw samples of both sides by round, in microseconds; only in a file written by `--save`."""
+
+
+class Point(Part, frozen=True, kw_only=True):
+    """What was measured at one setting of a scenario."""
+
+    setting: float
+    """offline: the batch size; server: queries a second; duty-cycle: calls a second, 0 for calls without a pause."""
+    samples: int
+    p50_us: float
+    """Latency of a call; offline, of a whole batch; for a server, from the arrival of the query to its answer."""
+    p90_us: float | None
+    p99_us: float | None
+    """None, like the 90th percentile, if there are too few samples."""
+    throughput_per_s: float
+    """Images a second: offline from the median batch, elsewhere 1 / mean or, for a server, the rate."""
+    holds: bool | None = None
+    """server: whether the 99th percentile is within the limit."""
+    samples_us: list[float] | None = None
+    """Raw samples in microseconds; only in a file written by `--save`."""
+
+
+class ScenarioRun(_Subject, frozen=True, kw_only=True):
+    """One artifact in a scenario."""
+
+    points: list[Point]
+    p90_bound_us: float | None = None
+    """single-stream: MLPerf's early-stopping estimate of the 90th percentile; None below 64 samples."""
+    best: float | None = None
+    """offline: the batch size with the highest throughput; server: the highest rate that holds the limit, None where
+    even the lowest that was tried does not."""
+    tainted: bool = False
+    """Whether the machine was disturbed: these figures carry a mark, and no ratio is formed with them."""
+    warnings: list[str]
+    sha256: str
+    """Of the file that was measured: the figures hold for this file only."""
+
+
+class ScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --scenario NAME`."""
+
+    scenario: str
+    host: dict[str, Any]
+    results: list[ScenarioRun]
+    p99_limit_us: float | None = None
+    """server only."""
+    rate: float | None = None
+    """duty-cycle: calls a second; server: the queries a second that were asked for, if any."""
+    warnings: list[str]
+
+
+class ScenariosResult(Result, frozen=True, kw_only=True):
+    """The contents of `scenarios.json`."""
+
+    scenarios: list[ScenarioResult] = msgspec.field(default_factory=list)
+    """The latest of each kind and setting, in the order in which they were first played."""

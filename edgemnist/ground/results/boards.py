@@ -8,7 +8,7 @@ import msgspec
 
 from edgemnist.errors import EXIT_BAD_INPUT, EdgemnistError, explained
 from edgemnist.ground.results import Part, Result
-from edgemnist.ground.results.bench import BenchResult, Latency
+from edgemnist.ground.results.bench import BenchResult, Latency, ScenarioResult
 from edgemnist.ground.results.verdict import Verdict
 from edgemnist.ground.results.verify import ArtifactParity
 
@@ -281,8 +281,8 @@ class ReleasesResult(Result, frozen=True, kw_only=True):
     """The directory of the releases, if others than its owner can write to it."""
 
 
-class BenchOnBoard(Part, frozen=True, kw_only=True):
-    """What a board measured, or why it did not."""
+class BoardRow(Part, frozen=True, kw_only=True):
+    """A board that was asked to measure something."""
 
     host: str
     release: str | None = None
@@ -290,6 +290,11 @@ class BenchOnBoard(Part, frozen=True, kw_only=True):
     """What the firmware reported right after: `under-voltage`, `throttled` …; such figures are too slow."""
     fault: Fault | None = None
     """Why it did not measure."""
+
+
+class BenchOnBoard(BoardRow, frozen=True, kw_only=True):
+    """What a board measured, or why it did not."""
+
     result: BenchResult | None = None
     """None if there is a fault."""
 
@@ -298,3 +303,16 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     """`edgemnist bench --on HOST`."""
 
     boards: list[BenchOnBoard]
+
+
+class ScenarioOnBoard(BoardRow, frozen=True, kw_only=True):
+    """What a board measured in a scenario, or why it did not."""
+
+    result: ScenarioResult | None = None
+    """None if there is a fault."""
+
+
+class FleetScenarioResult(Result, frozen=True, kw_only=True):
+    """`edgemnist bench --scenario NAME --on HOST`."""
+
+    boards: list[ScenarioOnBoard]

@@ -1,7 +1,7 @@
 """Findings of the commands about an export directory, kept beside its manifest for later commands.
 
-`verify.json`, `bench.json` and `training.json`: each counts only for the very files that it is about, which it names
-by their hashes.
+`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts only for the very files that it is
+about, which it names by their hashes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ from edgemnist.board.machine import identity_of, machine_identity
 from edgemnist.errors import ManifestError, StorageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results import Result, ResultT
-from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, with_speedups
+from edgemnist.ground.results.bench import (
+    KERAS,
+    BenchResult,
+    Latency,
+    ScenarioResult,
+    ScenarioRun,
+    ScenariosResult,
+    with_speedups,
+)
 from edgemnist.ground.results.verdict import UNKNOWN, listed
 from edgemnist.ground.results.verify import ArtifactParity, VerifyResult, verdict_on
 from edgemnist.ground.storage import write_file
@@ -37,10 +45,16 @@ BETTER: Final = 2
 """An earlier measurement is the better one if it has at least this many times the calls of a later one."""
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
+SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 
-_COMMANDS = {VERIFY_FILE: "verify", BENCH_FILE: "bench", TRAINING_FILE: "train"}
-_Row = TypeVar("_Row", ArtifactParity, Latency)
+_COMMANDS = {
+    VERIFY_FILE: "verify",
+    BENCH_FILE: "bench",
+    SCENARIOS_FILE: "bench --scenario NAME",
+    TRAINING_FILE: "train",
+}
+_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
 _key = attrgetter("name", "runtime", "threads")
 """What is measured is one figure by these."""
 
@@ -97,6 +111,11 @@ class Findings:
         if rows and identity_of(saved.host) != machine_identity():
             reason = f"{self._directory} was measured on another machine ({saved.host.get('cpu')})"
         return Finding(msgspec.structs.replace(saved, results=rows), reason)
+
+    @cached_property
+    def scenarios(self) -> list[ScenarioResult]:
+        """The findings of `edgemnist bench --scenario` about the artifacts that are there now."""
+        return self._played(self._read(SCENARIOS_FILE, ScenariosResult))
 
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
@@ -156,6 +175,21 @@ class Findings:
             result = msgspec.structs.replace(result, results=rows)
         return self._write(BENCH_FILE, result, reporter)
 
+    def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
+        """Save a result, which has no raw samples, and return whether that was possible; if not, a notice says so.
+
+        It replaces the same scenario with the same setting; models that were not played this time keep their
+        figures, as long as they are of the same files and the same host.
+        """
+        earlier = self._played(self._earlier(SCENARIOS_FILE, ScenariosResult, reporter))
+        scenarios = {_setting(one): one for one in earlier}
+        before = scenarios.get(_setting(result))
+        if before is not None and before.host == result.host:
+            rows = {_key(one): one for one in [*before.results, *result.results]}
+            result = msgspec.structs.replace(result, results=list(rows.values()))
+        scenarios[_setting(result)] = result
+        return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
+
     def _here(self, row: ArtifactParity) -> ArtifactParity:
         """Return a row as it is if its verdict holds here and now, and else with an unknown one."""
         now, then = self._exports.basis(row.sha256, row.runtime), row.verdict.rests_on
@@ -202,6 +236,12 @@ class Findings:
         rows.sort(key=lambda row: order.index(split_name(row.name)[0]))
         return msgspec.structs.replace(result, artifacts=rows)
 
+    def _played(self, saved: ScenariosResult | None) -> list[ScenarioResult]:
+        """Return the findings about the artifacts that are there, without scenarios in which none was played."""
+        scenarios = saved.scenarios if saved is not None else ()
+        played = [msgspec.structs.replace(one, results=self._of_files(one.results)) for one in scenarios]
+        return [one for one in played if one.results]
+
     def _read(self, name: str, kind: type[ResultT]) -> ResultT | None:
         again = self._exports.command(_COMMANDS[name])
         return read_saved(self._directory / name, kind, hint=f"Make it again with: {again}")
@@ -222,7 +262,7 @@ class Findings:
         except StorageError as error:
             reporter.notice(f"{name} was not saved: {error.message}.")
             return False
-        for cached in ("verify", "bench", "training"):
+        for cached in ("verify", "bench", "scenarios", "training"):
             self.__dict__.pop(cached, None)
         return True
 
@@ -257,6 +297,11 @@ def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Repo
         else:
             merged[_key(row)] = row
     return with_speedups(list(merged.values()))
+
+
+def _setting(result: ScenarioResult) -> tuple[str, float | None]:
+    """Return the setting that tells a scenario from others: two limits, or two duty-cycle rates, are two questions."""
+    return result.scenario, result.p99_limit_us or result.rate
 
 
 def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:

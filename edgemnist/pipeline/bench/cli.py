@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = command_app()
 
+_LOAD: Final = "Under load"
 _COMPARING: Final = "Comparing"
 _ALONE: Final = ("batch_size", "keras", "baseline")
 """Parameters of a measurement of models one by one."""
@@ -26,7 +27,7 @@ _ALONE: Final = ("batch_size", "keras", "baseline")
 
 @app.command(
     epilog="Example: edgemnist bench tflite-int8@litert tflite-int8@integer --save bench.json · "
-    "edgemnist bench mine.onnx tflite-int8 --pair"
+    "edgemnist bench mine.onnx tflite-int8 --pair · edgemnist bench tflite-int8 --scenario server --p99-limit 0.5"
 )
 def bench(
     context: typer.Context,
@@ -48,6 +49,21 @@ def bench(
         shown="where it is installed and no artifact is named",
     ),
     save: options.Save = None,
+    scenario: str | None = option(
+        "--scenario NAME",
+        "In MLPerf's terms: single-stream (p90 with its early-stopping bound), offline (batches of 1 to "
+        "1,024), server (the highest rate within a p99 limit); and duty-cycle (asleep between calls).",
+        panel=_LOAD,
+    ),
+    rate: float | None = option(
+        "--rate R",
+        "duty-cycle: calls a second. server: try this many queries a second, too.",
+        shown="1 for duty-cycle",
+        panel=_LOAD,
+    ),
+    p99_limit: float | None = option(
+        "--p99-limit MS", "server: how long 99 % of the queries may take.", shown="1", panel=_LOAD
+    ),
     pair: bool = flag(
         "--pair", "Time two models, or files, in turns, so that whatever drifts hits both alike.", panel=_COMPARING
     ),
@@ -74,26 +90,35 @@ def bench(
     from edgemnist.pipeline.bench import baseline as baselines
     from edgemnist.pipeline.bench.config import BenchConfig
     from edgemnist.pipeline.bench.run import PAIR_ROUNDS, bench_against, compare_models
-    from edgemnist.pipeline.bench.screen import bench_page, pair_page
+    from edgemnist.pipeline.bench.scenario import run_scenario
+    from edgemnist.pipeline.bench.screen import bench_page, pair_page, scenario_page
+    from edgemnist.pipeline.bench.timing import ScenarioConfig
 
+    load = None
     if pair:
-        options.refuse(context, *_ALONE, "on", reason="--pair times two models on this machine")
+        reason = "--pair times two models on this machine"
+        options.refuse(context, *_ALONE, "scenario", "rate", "p99_limit", "on", reason=reason)
+    elif scenario is not None:
+        options.refuse(context, *_ALONE, "max_slowdown", reason="--scenario puts models under load")
+        load = ScenarioConfig(name=scenario, rate=rate, p99_limit_ms=p99_limit)
+    else:
+        options.refuse(context, "rate", "p99_limit", reason="Nothing is under load without --scenario")
     check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         # The board checks the words: it may have more CPUs than this machine.
         words = options.given_words(context, without=options.HERE)
-        _measure_on(on, words, save=save, json=json)
+        _measure_on(on, words, under_load=load is not None, save=save, json=json)
         return
     first, last = BenchConfig.parse_threads(threads)
-    compared = save is not None or baseline is not None
+    compared = load is None and (save is not None or baseline is not None)
     if rounds is None:
         # To tell two runs apart takes more than to look at one.
         rounds = PAIR_ROUNDS if pair else baselines.ROUNDS if compared else BenchConfig().rounds
     config = BenchConfig(
         threads=first,
         threads_to=last,
-        batch_size=1 if pair else batch_size,
+        batch_size=batch_size if not pair and load is None else 1,
         samples=samples,
         seconds=seconds,
         rounds=rounds,
@@ -108,6 +133,9 @@ def bench(
         duo = compare_models(opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter)
         show(duo, lambda: pair_page(duo, step("recommend")), json=json)
         passed = duo.passed
+    elif load is not None:
+        played = run_scenario(opened, artifacts, config, load, save=save, data=data, reporter=reporter)
+        show(played, lambda: scenario_page(played, step("report")), json=json)
     else:
         result = bench_against(
             opened,
@@ -137,13 +165,21 @@ def _opened(context: typer.Context, names: Sequence[str], exports: Path | None, 
     return Exports.open(exports, reporter)
 
 
-def _measure_on(boards: Sequence[Board], words: Sequence[str], *, save: Path | None, json: bool) -> None:
+def _measure_on(
+    boards: Sequence[Board], words: Sequence[str], *, under_load: bool, save: Path | None, json: bool
+) -> None:
     from edgemnist.ground.boards import measure_on
-    from edgemnist.ground.results.boards import FleetBenchResult
+    from edgemnist.ground.results.bench import BenchResult, ScenarioResult
+    from edgemnist.ground.results.boards import BenchOnBoard, FleetBenchResult, FleetScenarioResult, ScenarioOnBoard
     from edgemnist.ground.storage import write_file
     from edgemnist.pipeline.bench.screen import fleet_page
 
-    fleet = FleetBenchResult(boards=measure_on(boards, ["bench", *words]))
+    words = ["bench", *words]
+    fleet: FleetBenchResult | FleetScenarioResult
+    if under_load:
+        fleet = FleetScenarioResult(boards=measure_on(boards, words, ScenarioResult, ScenarioOnBoard))
+    else:
+        fleet = FleetBenchResult(boards=measure_on(boards, words, BenchResult, BenchOnBoard))
     # A file that holds figures is not replaced by one of failures.
     if save is not None and any(board.result is not None for board in fleet.boards):
         write_file(save, fleet.to_json().encode())

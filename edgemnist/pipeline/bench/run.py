@@ -60,6 +60,7 @@ from edgemnist.pipeline.bench.quality import (
     summarise,
     taints,
 )
+from edgemnist.pipeline.bench.timing import ScenarioConfig
 from edgemnist.pipeline.bench.worker import Failure, Outcome, WorkerReport, WorkerRequest
 from edgemnist.pipeline.verify.gate import gates_of
 
@@ -337,6 +338,8 @@ def measure_all(
     images: Sequence[Images],
     config: BenchConfig,
     reporter: Reporter = SILENT,
+    *,
+    scenario: ScenarioConfig | None = None,
 ) -> dict[str, list[Measured]]:
     """Return what was measured by `Subject.key`, one item a round; `images` are of `bench_inputs`.
 
@@ -348,7 +351,7 @@ def measure_all(
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
         for done, (number, subject) in enumerate(turns):
             task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
-            request = request_for(subject, config, scratch)
+            request = request_for(subject, config, scratch, scenario)
             block = measure(subject.key, request, repeats=config.repeats, quietest=quietest)
             measured[subject.key].append(block)
             quietest = quieter(block.report.reference, quietest)
@@ -376,7 +379,9 @@ def _inputs_file(shape: Sequence[int], dtype: str) -> str:
     return f"{'x'.join(map(str, shape))}-{dtype}.npy"
 
 
-def request_for(subject: Subject, config: BenchConfig, scratch: Path) -> WorkerRequest:
+def request_for(
+    subject: Subject, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
+) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
 
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
@@ -395,6 +400,7 @@ def request_for(subject: Subject, config: BenchConfig, scratch: Path) -> WorkerR
         batch_size=config.batch_size,
         batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         most=_most_at_once(subject.model),
+        scenario=scenario,
         report=str(scratch / "report.json"),
     )
 

@@ -1,4 +1,4 @@
-"""What a terminal shows of `edgemnist bench`: figures of models, of a pair, and of several boards."""
+"""What a terminal shows of `edgemnist bench`: figures of models, of a pair, of a scenario, and of several boards."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -8,6 +8,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgemnist.errors import DeployError
+from edgemnist.ground.console import drawn
 from edgemnist.ground.console.tables import (
     closing,
     closing_of_boards,
@@ -21,9 +23,17 @@ from edgemnist.ground.console.tables import (
 )
 from edgemnist.ground.formatting import DISTURBED, count, kilobytes, microseconds, percent, ratio
 from edgemnist.ground.inputs import noun_of
-from edgemnist.ground.results.bench import BaselineComparison, BenchResult, Latency, PairResult
-from edgemnist.ground.results.boards import FleetBenchResult
+from edgemnist.ground.results.bench import (
+    BaselineComparison,
+    BenchResult,
+    Latency,
+    PairResult,
+    ScenarioResult,
+    ScenarioRun,
+)
+from edgemnist.ground.results.boards import FleetBenchResult, FleetScenarioResult
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN
+from edgemnist.pipeline.bench.scenario import Strong, scenario_table
 
 
 def bench_page(result: BenchResult, step: str = "") -> RenderableType:
@@ -97,11 +107,27 @@ def pair_page(result: PairResult, step: str = "") -> RenderableType:
     )
 
 
-def fleet_page(result: FleetBenchResult) -> RenderableType:
-    """Draw what was measured on several boards, side by side."""
+def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
+    """Draw what a scenario measured for each artifact."""
+    found = scenario_table(result)
+    page = table(*found.columns, prose=_paths(result.results))
+    for row in found.rows:
+        page.add_row(*(Text(cell, style="bold" if isinstance(cell, Strong) else "") for cell in row))
+    return Group(
+        Text(f"{found.title}: {found.text}"),
+        page,
+        *disturbed(one.tainted for one in result.results),
+        host_line(result.host),
+        *quality([*result.warnings, *_warnings(result.results)]),
+        closing(f"{count(len(result.results), 'model')} measured.", step),
+    )
+
+
+def fleet_page(result: FleetBenchResult | FleetScenarioResult) -> RenderableType:
+    """Draw what was measured on several boards: their latencies side by side, or a scenario of each in turn."""
     done = [board.host for board in result.boards if board.fault is None]
     failed = [board.host for board in result.boards if board.fault is not None]
-    parts = list(_side_by_side(result))
+    parts = list(_side_by_side(result) if isinstance(result, FleetBenchResult) else _in_turn(result))
     parts += [fault_line(board.host, board.host, board.fault) for board in result.boards if board.fault is not None]
     parts += [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
     return Group(*parts, closing_of_boards(done, failed, f"edgemnist verify --on {(done or failed)[0]}"))
@@ -127,7 +153,18 @@ def _side_by_side(result: FleetBenchResult) -> Iterable[RenderableType]:
         yield from quality(f"{host}: {warning}" for warning in (*found.warnings, *_warnings(found.results)))
 
 
-def _paths(rows: Sequence[Latency]) -> list[str]:
+def _in_turn(result: FleetScenarioResult) -> Iterable[RenderableType]:
+    for board in result.boards:
+        if board.result is not None:
+            yield Text(board.host, style="bold")
+            try:
+                yield drawn(board.host, partial(scenario_page, board.result))
+            except DeployError as error:
+                # One board must not cost the results of the others.
+                yield Text(f"{error.message}. {error.hint}")
+
+
+def _paths(rows: Sequence[Latency | ScenarioRun]) -> list[str]:
     """Return the column to fold where files are named: they may have long paths, and artifacts have short names."""
     return ["artifact"] * any("/" in one.key or "\\" in one.key for one in rows)
 
@@ -168,7 +205,7 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
     return Group(Text(heading), page, *([Text(f"Noise: {noise}.")] if ratios else []), *quality(told))
 
 
-def _warnings(rows: Iterable[Latency]) -> list[str]:
+def _warnings(rows: Iterable[Latency | ScenarioRun]) -> list[str]:
     """Return what is to be said about the quality of the figures, a line for each model at most."""
     return [f"{one.key}: {'; '.join(one.warnings)}" for one in rows if one.warnings]
 

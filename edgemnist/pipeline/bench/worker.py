@@ -7,21 +7,30 @@ pinned, because they start as many threads as they see CPUs.
 from __future__ import annotations
 
 import gc
-import itertools
-import statistics
 import sys
 import time
-from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from edgemnist.board.machine import Watch, peak_rss, pin, watched
+from edgemnist.board.machine import Sleeper, Watch, peak_rss, pin, watched
 from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.pipeline.bench.timing import (
+    BATCHES,
+    OFFLINE,
+    ScenarioConfig,
+    Trial,
+    duty_cycle,
+    offline,
+    server,
+    time_fixed_work,
+    timed_calls,
+    typical_call,
+)
 
 if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images
@@ -45,12 +54,14 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Path of an .npy file, [N, ...], N at least 1."""
     samples: int
     nanoseconds: int
-    """Timed calls and their total, at the least, of a round."""
+    """Timed calls and their total, at the least, of a round or a scenario."""
     batch_size: int
     batch_nanoseconds: int = 150_000_000
     """Total of the timed batches, at the least."""
     most: int | None = None
     """Images that the model gets at once, as `try_file` says; None for as many as usual."""
+    scenario: ScenarioConfig | None = None
+    """What to play; None for the timing of single images and batches."""
     report: str
     """Path of the file to write the answer to: libraries write to the standard output as they like."""
 
@@ -61,19 +72,24 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     answered_at: int
     """`time.perf_counter_ns()` when the first answer was there; that clock is the same in all processes."""
     watch: Watch
-    """What went on during the timed calls of a single image."""
+    """What went on during the trials."""
     reference: list[float]
     """Medians of the fixed work, right before and right after them, see `time_fixed_work`."""
     load: int
     """From the path to a classifier, in a process that has loaded the same before: imports are no part of it."""
     warmup: list[int]
     """Calls before the timed ones; the first of them is the very first call."""
-    samples: list[int]
-    """Timed calls of a single image."""
+    trials: list[Trial]
+    """Those of the scenario; without one there is a single trial, of single images."""
     batches: list[int]
-    """Timed calls of a whole batch."""
+    """Timed calls of a whole batch; empty after a scenario."""
     peak_rss: int | None
     """Bytes, after the last single image; None where the system does not tell."""
+
+    @property
+    def samples(self) -> Sequence[int]:
+        """Timed calls of a single image, where no scenario was played."""
+        return self.trials[0].samples
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
@@ -84,59 +100,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
 
 
 Outcome: TypeAlias = WorkerReport | Failure
-
-
-def timed_calls(
-    call: Callable[[Any], object], arguments: Iterable[Any], *, samples: int, nanoseconds: int
-) -> array[int]:
-    """Return how long each call took, in nanoseconds, for at least `samples` calls and `nanoseconds` altogether.
-
-    `arguments` are taken in turn, over and over. A sample contains one reading of the clock and the call itself: about
-    0.1 µs.
-    """
-    clock = time.perf_counter_ns
-    # Machine integers: a list would hold an object of 32 bytes for each sample, and they would show in the memory.
-    taken = array("q")
-    keep = taken.append
-    missing = samples
-    end = clock() + nanoseconds
-    for argument in itertools.cycle(arguments):
-        started = clock()
-        call(argument)
-        stopped = clock()
-        keep(stopped - started)
-        missing -= 1
-        if missing <= 0 and stopped >= end:
-            break
-    return taken
-
-
-VALUES: Final = 16_384
-"""float32 values in each of three arrays: with 192 KB they live where the weights of a model do, in the L2 cache."""
-NANOSECONDS: Final = 10_000_000
-CALLS: Final = 200
-"""Timed calls, and their total, at the least."""
-FIXED_WARMUP_CALLS: Final = 50
-
-
-def time_fixed_work() -> float:
-    """Return the median time of adding two arrays, in nanoseconds.
-
-    NumPy adds with vector instructions on one thread, however many CPUs there are, and needs no BLAS for it.
-    """
-    import numpy as np
-
-    one, other, total = (np.ones(VALUES, np.float32) for _ in range(3))
-
-    def add(_: object) -> None:
-        np.add(one, other, out=total)
-
-    timed_calls(add, [None], samples=FIXED_WARMUP_CALLS, nanoseconds=0)
-    return statistics.median(timed_calls(add, [None], samples=CALLS, nanoseconds=NANOSECONDS))
-
-
-BATCHES: Final = 5
-"""Timed batches, at the least."""
 
 
 WARMUP_CALLS = 20
@@ -152,7 +115,8 @@ def main() -> None:
         outcome = measure(request, get_ready(request))
     except EdgemnistError as error:
         outcome = Failure(message=error.message, hint=error.hint)
-    Path(request.report).write_bytes(msgspec.json.encode(outcome))
+    # Samples are arrays of machine integers.
+    Path(request.report).write_bytes(msgspec.json.encode(outcome, enc_hook=list))
 
 
 class Ready(NamedTuple):
@@ -203,18 +167,19 @@ def get_ready(request: WorkerRequest) -> Ready:
 
 
 def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
-    """Time single images, then batches, and last of all another loading."""
+    """Time single images, then batches, or play a scenario; last of all comes another loading."""
+    sleeper = Sleeper()
     before = time_fixed_work()
     # The fixed work has taken the model's place in the caches.
     timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
-    samples, watch = watched(
-        request.cpus,
-        lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
-    )
+    trials, watch = watched(request.cpus, lambda: play(request, ready, sleeper.sleep), sleeper)
+    if sleeper.slept:
+        # Else the fixed work would tell of a clock that is still asleep.
+        timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
     reference = [before, time_fixed_work()]
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
-    batches = time_batches(request, ready)
+    batches = time_batches(request, ready) if request.scenario is None else []
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return WorkerReport(
@@ -223,10 +188,24 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
         reference=reference,
         load=loads[0],
         warmup=ready.warmup,
-        samples=list(samples),
+        trials=trials,
         batches=batches,
         peak_rss=peak,
     )
+
+
+def play(request: WorkerRequest, ready: Ready, sleep: Callable[[float], None]) -> list[Trial]:
+    """Time single images, or what the scenario asks for."""
+    scenario, samples, nanoseconds = request.scenario, request.samples, request.nanoseconds
+    if scenario is None:
+        return [Trial(1, timed_calls(ready.ask, ready.single, samples=samples, nanoseconds=nanoseconds))]
+    if scenario.name == OFFLINE:
+        return offline(ready.ask, ready.images, nanoseconds)
+    calls = (ready.ask, ready.single, typical_call(ready.warmup))
+    rate, limit = scenario.resolved_rate, scenario.limit_us
+    if limit is not None:
+        return server(*calls, rate=rate, limit_us=limit, samples=samples, nanoseconds=nanoseconds, sleep=sleep)
+    return duty_cycle(*calls, rate=rate or 1.0, nanoseconds=nanoseconds, sleep=sleep)
 
 
 def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:
