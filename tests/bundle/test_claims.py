@@ -29,6 +29,7 @@ from edgemnist.pipeline.verify import claims
 from edgemnist.pipeline.verify.claims import STATEMENT_FILE, unseal, verify_bundle
 from edgemnist.pipeline.verify.run import verify
 from tests.conftest import run_edgemnist
+from tests.needs import require
 
 
 def test_a_model_card_says_what_is_claimed_as_hugging_face_reads_it(tmp_path: Path) -> None:
@@ -45,6 +46,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    require("ssh-keygen")
     monkeypatch.setattr(pack, "fetch_wheels", lambda *_: [("numpy-2.0-py3-none-any.whl", b"wheel")])
     monkeypatch.setattr(pack, "board_engines", lambda *_: {})
     monkeypatch.setattr(pack, "package_wheel", lambda *_: ("edgemnist-0.1.0-py3-none-any.whl", b"package"))

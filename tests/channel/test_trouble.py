@@ -1,4 +1,4 @@
-"""Whatever a server, a thief, a clock, or a disk does, the board serves a whole release, and goes on."""
+"""Whatever a server, a thief, a clock, a disk or a power cut does, the board serves a whole release, and goes on."""
 
 import itertools
 import shutil
@@ -16,6 +16,8 @@ from edgemnist.errors import DeployError
 from edgemnist.fleet.channel import run as channel
 from tests.channel.conftest import Site, serves
 from tests.deploy.loopback import copy_state
+from tests.deploy.test_kills import service_settings
+from tests.killing import Program
 
 SERVERS = itertools.product(["endless", "truncated", "altered"], ["timestamp", "snapshot", "targets", "bundles"])
 
@@ -87,3 +89,30 @@ def test_who_stole_the_online_key_gives_boards_nothing_and_is_locked_out_by_a_ne
     # The thief's timestamp had the highest number, which is worth nothing now; and who comes new follows, too.
     assert [site.pull(board).board.fault for board in boards] == [None] * 4
     assert {serves(board) for board in boards} == {"new"}
+
+
+@pytest.mark.all
+@pytest.mark.parametrize(("before", "name", "code"), [(None, "new", 0), ("old", "new", 0), ("old", "bad", 1)])
+def test_killed_at_any_step_the_board_serves_a_whole_release(
+    site: Site, tmp_path: Path, before: str | None, name: str, code: int
+) -> None:
+    board = site.board()
+    (board.root / "board.toml").write_text(service_settings(board.root))
+    if before is not None:
+        site.publish(before)
+        assert site.pull(board).board.fault is None
+    site.publish(name)
+    kept = copy_state(board.root, tmp_path / "kept")
+    words = ["release", "pull", "--channel", site.address, "--root", str(board.root), "--name", "board"]
+    with Program(board.root, "-m", "tests.killing", "edgemnist.fleet.channel.run") as program:
+        steps = program.run(words=words)["steps"]
+        # 200 are asked for in all.
+        assert len(steps) >= 67
+        for number, step in enumerate(steps, 1):
+            copy_state(kept, board.root)
+            assert program.run(words=words, limit=number)["code"] == -9, step
+            assert serves(board) in {before, "new"}, step
+            ended = program.run(words=words)
+            found = ended["code"], serves(board), board.pending()
+            assert found == (code, before if code else "new", None), f"{step}: {ended['said']}"
+            assert not list(board.staging.iterdir()), step
