@@ -35,6 +35,11 @@ def test_queries_arrive_at_their_rate_and_have_taken_as_long_as_they_waited() ->
     assert len(answer_poisson(lambda _: None, SINGLE, 1_000, 200, seed=0)) == 200
     # 200 gaps of 1 ms on average: a sum with a deviation of 14 ms.
     assert time.perf_counter() - started > 0.14
+    slept: list[float] = []
+    started = time.perf_counter()
+    answer_poisson(lambda _: None, SINGLE, 100, 5, seed=0, sleep=slept.append)
+    # Every sleep ends a millisecond before its query is due.
+    assert 0 < sum(slept) <= time.perf_counter() - started - 0.001 * len(slept)
     # Twice as many as can be answered: the queue grows, and with it what each query has waited.
     taken = answer_poisson(busy, SINGLE, 2_000, 100, seed=0)
     assert min(taken) >= MS
