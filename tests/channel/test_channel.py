@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.errors import UsageError
+from edgemnist.errors import DeployError, MissingDependencyError, UsageError
 from edgemnist.ground.storage import sha256
 from tests.channel.conftest import Site, serves
 
@@ -67,3 +67,18 @@ def test_what_fails_is_halted_by_the_online_key_alone_until_its_share_is_named_a
     # What is better reaches all of them.
     assert not site.publish("new").halted
     assert {(site.pull(board).sequence, serves(board)) for board in boards} == {(3, "new")}
+
+
+@pytest.mark.needs("rclone")
+def test_a_place_of_rclone_is_written_and_read_as_a_directory_is(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    board, place = site.board(), f":local:{site.folder}"
+    for number, name in enumerate(("old", "new"), 1):
+        site.publish(name, place=place)
+        assert (site.pull(board).sequence, serves(board)) == (number, name)
+    (said,) = site.publish(place=place).boards
+    assert (said.board.status, said.sequence) == ("deployed", 2)
+    with pytest.raises(DeployError, match=r"^rclone failed: Failed .*nowhere"):
+        site.publish(place="nowhere-edgemnist:x")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MissingDependencyError, match="rclone"):
+        site.publish(place=place)

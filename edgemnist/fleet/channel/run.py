@@ -111,11 +111,12 @@ def _folder(channel: str) -> Iterator[Path]:
 
 def _rclone(*words: str) -> None:
     try:
-        done = subprocess.run(["rclone", *words], check=False, capture_output=True, text=True)
+        done = subprocess.run(["rclone", "--quiet", *words], check=False, capture_output=True, text=True)
     except FileNotFoundError:
         raise MissingDependencyError(words[-1], ["rclone"], "sudo apt install rclone") from None
     if done.returncode != 0:
-        raise DeployError(f"rclone failed: {done.stderr.strip()[-500:]}", hint=f"Try: rclone lsf {words[-1]}")
+        reason = re.sub(r"^[\d/]+ [\d:]+ ", "", done.stderr.strip().rpartition("\n")[2])
+        raise DeployError(f"rclone failed: {reason}", hint=f"Try: rclone lsf {words[-1]}")
 
 
 class _Signed:
