@@ -34,7 +34,7 @@ PACKAGE = --editable '.[$(EXTRA)]'
 $(STAMP): EXTRA := all
 $(DEMO_STAMP): EXTRA := train,pi
 # The engine is compiled by the installation.
-$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt requirements.txt $(wildcard edgemnist/model/native/*.[ch])
+$(STAMP) $(DEMO_STAMP): pyproject.toml constraints.txt requirements.txt $(wildcard edgemnist/*/native/*.[ch])
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "edgemnist needs Python 3.11, 3.12 or 3.13, and found none of them." >&2; \
 		echo "Install it with: sudo apt install python3 python3-venv   (macOS: brew install python@3.13)" >&2; \
