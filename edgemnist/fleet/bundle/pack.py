@@ -483,7 +483,7 @@ def model_signature(files: Mapping[str, bytes], key: Path) -> bytes | None:
     try:
         from model_signing import hashing, signing
 
-        hashed, signer = hashing.Config(), signing.Config()  # type: ignore[no-untyped-call]
+        hashed, signer = hashing.Config(), signing.Config()  # type: ignore[no-untyped-call]  # theirs
         hashed.set_ignored_paths(paths=[RECORD_FILE, layout.SIGNATURE_FILE, MODEL_SIGNATURE_FILE])
         signer.set_hashing_config(hashed).use_elliptic_key_signer(private_key=key)
     except (ImportError, AttributeError, TypeError, ValueError):

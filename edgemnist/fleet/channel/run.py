@@ -123,7 +123,7 @@ class _Signed:
     """The metadata of a channel, in memory until `write`."""
 
     def __init__(self, folder: Path, keys: Path) -> None:
-        """Read what is there; who has no root, and nothing published, gets keys."""
+        """Read what is there; make keys where there is neither a root nor anything published."""
         self._folder, self._keys = folder, keys.absolute()
         self._of: dict[str, Metadata[Any]] = {}
         if (folder / "1.root.json").exists() and not (keys / "1.root.json").exists():
@@ -162,7 +162,7 @@ class _Signed:
         self.changed |= {"root", *KEYS[key]}
 
     def newest(self) -> tuple[str, dict[str, Any]]:
-        """Return the name of the newest bundle, empty if there is none, and what is said of it."""
+        """Return the name of the newest bundle and its metadata; the name is empty if nothing is published."""
         offers = {path: file.custom or {} for path, file in self._targets.items()}
         return max(offers.items(), key=lambda one: one[1]["sequence"], default=("", {"sequence": 0, "millionths": 0}))
 
@@ -285,7 +285,7 @@ def _take(url: str, fingerprint: str, known: Path, before: PullResult, on_step: 
         tempfile.tempdir = str(store.incoming)  # /tmp may be in memory.
         updater.download_target(newest, str(store.part(digest)), f"{url}/bundles")
     responder = Responder()
-    responder.step = on_step  # type: ignore[assignment]
+    responder.step = on_step  # type: ignore[assignment]  # a method
     try:
         sent = Apply(sha256=digest, identity=newest.custom["identity"], limits=SelfTestLimits())
         answer = apply(store, sent, responder)

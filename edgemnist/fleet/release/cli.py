@@ -132,7 +132,8 @@ def pull(
     board, place = name or channel_of.board_name(), Path.home() / root.expanduser()
     result = channel_of.pull(channel, place, board, report, lambda step: err().print(f"{board}: {step}"))
     one, fault = result.board, result.board.fault
-    verdict = f"{board} {'is' if fault is None else 'stays'} at release {one.release or 'none'} ({one.status})."
+    there = f"at release {one.release}" if one.release else "without a release"
+    verdict = f"{board} {'is' if fault is None else 'stays'} {there} ({one.status})."
     last = closing(verdict, "", passed=fault is None)
     show(result, lambda: Group(*[fault_line(board, board, fault)] if fault else [], last), json=json)
     raise typer.Exit(0 if fault is None else fault.exit_code)
