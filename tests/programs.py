@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,6 +46,12 @@ def programs(*names: str) -> Programs:
     return Programs(names)
 
 
+def has_namespaces() -> bool:
+    """Return whether this user may mount file systems in a namespace of their own."""
+    command = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    return programs("unshare")() and subprocess.run(command, check=False, capture_output=True).returncode == 0
+
+
 def has_engine() -> bool:
     """Return whether the engine in C is compiled."""
     from edgemnist.model.native import find_library
@@ -71,6 +78,7 @@ NEEDS = {
     "faketime": Need(found=programs("faketime"), packages=("faketime",)),
     "firefox": Need(found=programs("firefox"), packages=("firefox-esr",)),
     "mosquitto": Need(found=programs("mosquitto", "mosquitto_passwd"), packages=("mosquitto",)),
+    "namespaces": Need(found=has_namespaces, otherwise="a Linux that lets its users mount file systems in a namespace"),
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),
     **{
         name: Need(found=programs(name), packages=("qemu-user",))

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from edgemnist.errors import StorageError
+from edgemnist.errors import ArtifactError, StorageError
 from edgemnist.ground.storage import (
     ABANDONED_AFTER_S,
     JOURNAL_FILE,
@@ -273,6 +274,32 @@ def test_a_file_that_a_power_cut_took_is_told_and_is_no_finished_rename(
         assert recorded_word(tmp_path) == "old"
 
 
+def test_commands_that_commit_at_once_take_turns(tmp_path: Path) -> None:
+    """Writers and readers in several threads, each with its own lock: no mixture of two generations is ever seen."""
+    commit_files(tmp_path, generation("old"))
+    failures: list[BaseException] = []
+
+    def write(word: str) -> None:
+        try:
+            for _ in range(15):
+                commit_files(tmp_path, generation(word))
+        except BaseException as error:  # noqa: BLE001 - whatever happens in the thread is the test's
+            failures.append(error)
+
+    writers = [threading.Thread(target=write, args=(word,)) for word in ("one", "two", "three")]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        # A reader may meet a manifest and a newer file; the hash tells, and it reads again.
+        try:
+            assert recorded_word(tmp_path) in {"old", "one", "two", "three"}
+        except ArtifactError:
+            continue
+    assert failures == []
+    assert recorded_word(tmp_path) in {"one", "two", "three"}
+    assert leftovers(tmp_path) == []
+
+
 def test_a_write_that_fails_leaves_the_old_files_and_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
@@ -400,3 +427,65 @@ def test_a_pipe_a_device_or_the_name_of_a_stream_is_one_and_a_file_or_a_director
     monkeypatch.setattr(Path, "exists", lambda _: False)
     for name in ("/dev/stdout", "/dev/stderr", "/dev/fd/7", "/proc/self/fd/7"):
         assert is_stream(Path(name))
+
+
+# A full and a read-only file system of the test's own: a mount namespace gives them to whoever runs the tests.
+ON_ITS_OWN_FILE_SYSTEM = """
+import subprocess, sys, pathlib
+sys.path.insert(0, sys.argv[2])
+from edgemnist.errors import StorageError
+from edgemnist.ground.storage import check_writable, commit_files, write_file
+from tests.test_storage import generation, leftovers, recorded_word
+
+directory = pathlib.Path(sys.argv[1])
+
+def mount(*options):
+    subprocess.run(["mount", *options, str(directory)], check=True)
+
+def refused(what, *arguments):
+    try:
+        what(*arguments)
+    except StorageError as error:
+        print(f"{error.message} | {error.hint}")
+    else:
+        raise AssertionError("the write succeeded")
+    assert recorded_word(directory) == "old", recorded_word(directory)
+    assert leftovers(directory) == [], leftovers(directory)
+
+"""
+FULL = """
+mount("-t", "tmpfs", "-o", "size=128k", "tmpfs")
+commit_files(directory, generation("old"))
+for size in (40_000, 90_000, 200_000):
+    files = {**generation("new"), "tflite-int8.tflite": b"x" * size, "tflite-int4.tflite": b"y" * 90_000}
+    refused(commit_files, directory, files)
+refused(write_file, directory / "model.keras", b"x" * 500_000)
+refused(check_writable, directory, 500_000)
+check_writable(directory, 50_000)
+commit_files(directory, generation("new"))
+assert recorded_word(directory) == "new"
+"""
+READ_ONLY = """
+mount("-t", "tmpfs", "tmpfs")
+commit_files(directory, generation("old"))
+mount("-o", "remount,ro")
+refused(commit_files, directory, generation("new"))
+"""
+
+
+@pytest.mark.needs("namespaces")
+@pytest.mark.parametrize(
+    ("scenario", "said", "times"),
+    [
+        (FULL, "No space left on device | Free some space there.", 5),
+        (READ_ONLY, "cannot be written: Read-only file system | Choose another place with --exports DIR.", 1),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_file_system_that_refuses_keeps_the_old_files(scenario: str, said: str, times: int, tmp_path: Path) -> None:
+    here = (sys.executable, "-c", ON_ITS_OWN_FILE_SYSTEM + scenario, str(tmp_path), str(Path(__file__).parents[1]))
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", *here], check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(said) == times
