@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.errors import DeployError, MissingDependencyError, UsageError
+from edgemnist.errors import BundleError, DeployError, MissingDependencyError, UsageError
+from edgemnist.fleet.channel import run as channel
 from edgemnist.ground.storage import sha256
 from tests.channel.conftest import Site, serves
 
@@ -67,6 +68,13 @@ def test_what_fails_is_halted_by_the_online_key_alone_until_its_share_is_named_a
     # What is better reaches all of them.
     assert not site.publish("new").halted
     assert {(site.pull(board).sequence, serves(board)) for board in boards} == {(3, "new")}
+
+
+def test_a_damaged_bundle_makes_no_keys(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "bad.zip").write_bytes(b"x")
+    with pytest.raises(BundleError, match=r"bad\.zip is damaged"):
+        channel.publish(str(site.folder), site.keys, tmp_path / "bad.zip", None, most=0, key="")
+    assert not site.keys.exists()
 
 
 @pytest.mark.needs("rclone")

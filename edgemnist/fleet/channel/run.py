@@ -38,7 +38,7 @@ from edgemnist.board.agent.facts import read_text
 from edgemnist.board.agent.store import Store
 from edgemnist.errors import BundleError, DeployError, GateMissedError, MissingDependencyError, UsageError
 from edgemnist.fleet.deploy.answers import convert, decode
-from edgemnist.fleet.deploy.run import OnStep, open_bundle
+from edgemnist.fleet.deploy.run import LocalBundle, OnStep, open_bundle
 from edgemnist.ground.registry import Registry
 from edgemnist.ground.results import UNREADABLE, read_result
 from edgemnist.ground.results.boards import FAILED, BoardResult, Fault, PublishResult, PullResult
@@ -63,12 +63,13 @@ def publish(
     `key` is one of `KEYS` to replace, or empty. The newest bundle is halted once more than `most` boards report that it
     failed, until its share is given again. Raises BundleError, UsageError for a missing key, and DeployError.
     """
+    local = None if bundle is None else open_bundle(bundle)
     with _folder(channel) as folder:
         signed = _Signed(folder, keys)
         if key:
             signed.renew(key)
-        if bundle is not None:
-            signed.add(bundle)
+        if local is not None:
+            signed.add(local)
         path, offer = signed.newest()
         if share is not None and path:
             offer["millionths"] = round(share * ALL)
@@ -166,15 +167,15 @@ class _Signed:
         offers = {path: file.custom or {} for path, file in self._targets.items()}
         return max(offers.items(), key=lambda one: one[1]["sequence"], default=("", {"sequence": 0, "millionths": 0}))
 
-    def add(self, bundle: Path) -> None:
+    def add(self, local: LocalBundle) -> None:
         """Offer a bundle to all boards, unless it is the newest already."""
-        local, (newest, offer) = open_bundle(bundle), self.newest()
+        newest, offer = self.newest()
         path = f"{local.record.identity()[:12]}.zip"
         if path == newest and self._targets[path].hashes["sha256"] == local.sha256:
             return
         (self._folder / "bundles").mkdir(exist_ok=True)
-        write_file(self._folder / "bundles" / f"{local.sha256}.{path}", bundle.read_bytes())
-        self._targets[path] = TargetFile.from_file(path, str(bundle), ["sha256"])
+        write_file(self._folder / "bundles" / f"{local.sha256}.{path}", local.path.read_bytes())
+        self._targets[path] = TargetFile.from_file(path, str(local.path), ["sha256"])
         custom = {"sequence": offer["sequence"] + 1, "identity": local.record.identity(), "millionths": ALL}
         self._targets[path].unrecognized_fields["custom"] = custom
         self.changed.add("targets")
