@@ -124,7 +124,7 @@ class _Signed:
     """The metadata of a channel, in memory until `write`."""
 
     def __init__(self, folder: Path, keys: Path) -> None:
-        """Read what is there; make keys where there is neither a root nor anything published."""
+        """Read what is there; make keys if nothing is published and no root exists."""
         self._folder, self._keys = folder, keys.absolute()
         self._of: dict[str, Metadata[Any]] = {}
         if (folder / "1.root.json").exists() and not (keys / "1.root.json").exists():
