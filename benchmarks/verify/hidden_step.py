@@ -4,7 +4,7 @@
 
 Takes the weights of each `tflite-float32` artifact, a chain of dense layers with ReLU, and moves every activation of
 its last hidden layer by one of its 255 steps, up and down, on each image of the golden pack. `HIDDEN_STEP` in
-`edgemnist/pipeline/verify/vote.py` was chosen from the largest change of a probability that this prints.
+`edgemnist/pipeline/verify/reference.py` was chosen from the largest change of a probability that this prints.
 """
 
 from __future__ import annotations

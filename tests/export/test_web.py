@@ -174,7 +174,7 @@ def test_in_firefox_it_is_drawn_on_from_disk(pointer: str, page: Path, firefox: 
     open_in_firefox(firefox, page)
     firefox.draw("#pad", SEVEN, pointer=pointer)
     firefox.wait("document.getElementById('status').textContent.includes('Read as')")
-    assert firefox.run("return document.getElementById('digit').textContent") == "7"
+    assert firefox.run("return document.getElementById('answer').textContent") == "7"
     assert firefox.console == []
 
 
@@ -183,7 +183,7 @@ def test_it_is_drawn_on_from_disk(window: str, scheme: str, page: Path, browser:
     open_page(browser, page, window, scheme)
     draw(browser)
     assert "Read as 7" in text(browser, "status")
-    assert text(browser, "digit") == "7"
+    assert text(browser, "answer") == "7"
     bars = browser.find_elements(By.CSS_SELECTOR, "#bars li")
     heights = [bar.find_element(By.CLASS_NAME, "fill").size["height"] for bar in bars]
     assert heights.index(max(heights)) == 7
@@ -209,7 +209,7 @@ def test_the_keyboard_alone_draws(page: Path, browser: Chrome) -> None:
     ActionChains(browser).send_keys(" ", *[Keys.ARROW_DOWN] * 12, " ").perform()
     WebDriverWait(browser, PATIENCE_S, 0.05).until(lambda _: "Read as 1" in text(browser, "status"))
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
-    assert text(browser, "digit") == "–"
+    assert text(browser, "answer") == "–"
 
 
 def test_it_asks_nobody_for_anything_and_is_small(page: Path, browser: Chrome) -> None:

@@ -55,7 +55,7 @@ def test_what_is_drawn_is_read_at_once(window: str, scheme: str, known: Service,
     open_page(browser, known, window, scheme)
     draw(browser, SEVEN)
     wait_for_status(browser, "Read as 7")
-    assert text(browser, "digit") == "7"
+    assert text(browser, "answer") == "7"
     bars = browser.find_elements(By.CSS_SELECTOR, "#bars li")
     assert [bar.find_element(By.CLASS_NAME, "label").text for bar in bars] == [*"0123456789"]
     heights = [bar.find_element(By.CLASS_NAME, "fill").size["height"] for bar in bars]
@@ -87,7 +87,7 @@ def test_while_no_answer_has_come_the_page_says_so_and_keeps_none_of_an_earlier_
     browser.execute_script("window.fetch = () => Promise.reject(new TypeError('gone'))")
     draw(browser, [(-0.3, 0), (0.3, 0)])
     until(browser, lambda: text(browser, "confidence") == "no answer")
-    assert text(browser, "digit") == "–"
+    assert text(browser, "answer") == "–"
 
 
 def test_the_answer_and_its_bars_are_on_the_first_screen_of_a_phone(known: Service, browser: Chrome) -> None:
@@ -111,17 +111,17 @@ def test_strokes_are_taken_back_and_what_is_no_digit_is_told(known: Service, bro
     draw(browser, SEVEN)
     wait_for_status(browser, "Read as 7")
     draw(browser, [(-0.4, -0.4), (0.4, 0.4)])
-    until(browser, lambda: "7" not in text(browser, "status") or text(browser, "digit") != "7")
+    until(browser, lambda: "7" not in text(browser, "status") or text(browser, "answer") != "7")
     find(browser, "undo").click()
-    until(browser, lambda: text(browser, "digit") == "7")
+    until(browser, lambda: text(browser, "answer") == "7")
     find(browser, "clear").click()
-    assert text(browser, "digit") == "–"
+    assert text(browser, "answer") == "–"
     assert not find(browser, "clear").is_enabled()
     draw(browser, [(0, -0.3), (0, 0.3)])
     draw(browser, [(-0.3, 0), (0.3, 0)])
     wait_for_status(browser, "but this looks like no digit")
     assert text(browser, "confidence") == "no digit"
-    assert "doubtful" in str(find(browser, "digit").get_attribute("class"))
+    assert "doubtful" in str(find(browser, "answer").get_attribute("class"))
 
 
 def test_the_keyboard_alone_draws_and_changes_tabs(known: Service, browser: Chrome) -> None:
@@ -135,7 +135,7 @@ def test_the_keyboard_alone_draws_and_changes_tabs(known: Service, browser: Chro
     assert text(browser, "pen") == "Pen up."
     wait_for_status(browser, "Read as 1")
     ActionChains(browser).send_keys(Keys.ESCAPE).perform()
-    assert text(browser, "digit") == "–"
+    assert text(browser, "answer") == "–"
     find(browser, "tab-draw").send_keys(Keys.ARROW_RIGHT)
     assert browser.switch_to.active_element.get_attribute("id") == "tab-read"
     assert find(browser, "panel-read").is_displayed()

@@ -58,17 +58,17 @@ def test_a_picture_or_numbers_are_asked_corrected_and_reviewed(
     samples = tmp_path / "samples"
     with serving(exports.directory, "--rate", "0", *([] if numbers else ["--collect", str(samples)])) as service:
         show(browser, service.url, window)
-        until(browser, lambda: find(browser, "panel-ask").is_displayed())
-        assert not find(browser, "pad").is_displayed()
+        until(browser, lambda: browser.find_elements(By.ID, "panel-ask"))
+        assert not browser.find_elements(By.ID, "pad")
         ask(browser, name, golden.images[0].tolist(), picture)
         until(browser, lambda: "Answered" in text(browser, "status"))
         assert find(browser, "seen").is_displayed()
         assert Axe().run(browser)["violations"] == []
         if numbers:
-            assert text(browser, "digit") == "5 numbers"
+            assert text(browser, "answer") == "5 numbers"
             return
         expected = LABELS[int(golden.probabilities[0].argmax())]
-        assert text(browser, "digit") == expected
+        assert text(browser, "answer") == expected
         bars = [one.text for one in browser.find_elements(By.CSS_SELECTOR, "#bars .label")]
         assert bars == [LABELS[index] for index in golden.probabilities[0].argsort()[::-1]]
         (other, *_, none) = find(browser, "correct-keys").find_elements(By.TAG_NAME, "button")

@@ -173,17 +173,14 @@ OTHER_THINGS: Final = {
     "ground/results/pictures.py": 5,  # `digit`, `no-digit`, `not-a-digit` and the name of a task, which documents have
     "ground/results/samples.py": 4,  # `not-a-digit`
     "ground/web/page/answer.js": 2,  # `digit` of an answer
-    "ground/web/page/ask.css": 1,  # where it is shown
-    "ground/web/page/ask.js": 4,
-    "ground/web/page/index.html": 9,  # the page of every task
-    "ground/web/page/style.css": 3,
+    "ground/web/page/ask.js": 2,
+    "ground/web/page/index.html": 1,  # the side of an icon
     "model/formats.py": 1,  # the name of a file
     "model/native/list_avx2.h": 1,  # a place in a register
     "model/native/program.c": 1,  # 256 MB
     "model/runtimes/fixedpoint.py": 1,  # gemmlowp's arithmetic
     "pipeline/export/cli.py": 1,  # the name of a program
     "pipeline/export/page/model.js": 1,  # `digit` of an answer
-    "pipeline/export/web.py": 1,  # of index.html
     "pipeline/search/networks.py": 1,  # a size in a figure
 }
 """Lines of the core with a digit, or a number that could be a side or a size of MNIST's images, and what they are."""

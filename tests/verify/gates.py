@@ -14,7 +14,7 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model, Subject
 from edgemnist.pipeline.verify.gate import Gate, measurements
 from edgemnist.pipeline.verify.parity import Parity
-from edgemnist.pipeline.verify.vote import replay_measurements
+from edgemnist.pipeline.verify.reference import replay_measurements
 
 
 def missed(gate: Gate, parity: Parity, integer: IntegerCheck | None = None) -> list[str]:

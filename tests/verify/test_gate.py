@@ -49,8 +49,8 @@ from edgemnist.pipeline.verify.gate import (
     read_gates,
 )
 from edgemnist.pipeline.verify.parity import Parity, compare
+from edgemnist.pipeline.verify.reference import replay, replay_measurements
 from edgemnist.pipeline.verify.statistics import mcnemar_p
-from edgemnist.pipeline.verify.vote import replay, replay_measurements
 from tests.bench.test_recommend import parity
 from tests.verify.gates import missed, subject
 

@@ -18,10 +18,10 @@ from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes.fixedpoint import multipliers, multiply_in_float
 from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
 from edgemnist.model.runtimes.tflite import read_graph_file
-from edgemnist.pipeline.verify import parity, run, screen
+from edgemnist.pipeline.verify import parity, reference, run, screen
 from edgemnist.pipeline.verify.gate import GATES, GateTable, allowed
 from edgemnist.pipeline.verify.parity import Answers
-from edgemnist.pipeline.verify.vote import RULES, STEP, STEPPED, explaining_rescaling, find_departure, find_rounding
+from edgemnist.pipeline.verify.reference import STEP
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
 from tests.verify import damage
@@ -45,19 +45,19 @@ def answers_of(model: Model, golden: GoldenPack, rule: Rounding) -> Probabilitie
 
 
 def test_the_rule_that_gives_the_answers_comes_first(model: Model, golden: GoldenPack) -> None:
-    assert Rounding() == RULES[0]
-    assert len(set(RULES)) == len(RESCALINGS) * len(SOFTMAXES)
-    for rule in RULES:
+    assert Rounding() == reference.RULES[0]
+    assert len(set(reference.RULES)) == len(RESCALINGS) * len(SOFTMAXES)
+    for rule in reference.RULES:
         answers = answers_of(model, golden, rule)
-        found = find_rounding(model, answers, golden)
+        found = reference.find_rounding(model, answers, golden)
         assert found is not None
         assert found.name == "tflite-int8@integer"
-        assert len(found.rules) == len(RULES)
+        assert len(found.rules) == len(reference.RULES)
         best = found.rules[0]
         assert (best.differing, best.images, best.flips, best.max_abs_diff) == (0, 0, 0, 0.0)
         assert [one.differing for one in found.rules] == sorted(one.differing for one in found.rules)
         # Of equals the one nearest to the reference.
-        alike = [one for one in RULES if np.array_equal(answers_of(model, golden, one), answers)]
+        alike = [one for one in reference.RULES if np.array_equal(answers_of(model, golden, one), answers)]
         assert (best.rescaling, best.softmax) == (alike[0].rescaling, alike[0].softmax)
 
 
@@ -68,14 +68,14 @@ def test_where_no_rule_fits_the_first_operator_that_departs_is_named(golden: Gol
     assert [one.departure for one in result.rounding] == [None]
     best = result.rounding[0].rules[0]
     model = exports.model("tflite-int8@litert")
-    found = find_departure(model, golden, msgspec.structs.replace(best, rescaling="double"))
+    found = reference.find_departure(model, golden, msgspec.structs.replace(best, rescaling="double"))
     assert found is not None
     assert (found.kind, found.max_steps) == ("FULLY_CONNECTED", 1)
     assert 0 < found.differing < found.values / 20
     graph = read_graph_file(model.path)
     operator = graph.operators[found.operator]
     assert (operator.kind, graph.tensors[operator.outputs[0]].name) == (found.kind, found.tensor)
-    assert find_departure(replace(model, runtime="integer"), golden, best) is None
+    assert reference.find_departure(replace(model, runtime="integer"), golden, best) is None
     shown = screen._departs(msgspec.structs.replace(result.rounding[0], departure=found))
     assert f"first operator to depart is FULLY_CONNECTED, operator {found.operator}" in shown
 
@@ -84,7 +84,7 @@ def test_what_differs_is_counted_in_values_images_and_labels(model: Model, golde
     answers = answers_of(model, golden, Rounding())
     answers[3, :2] += np.float32(4 * STEP)
     answers[5] = np.roll(answers[5], 1)
-    found = find_rounding(model, answers, golden)
+    found = reference.find_rounding(model, answers, golden)
     assert found is not None
     (own,) = [one for one in found.rules if (one.rescaling, one.softmax) == ("single", "integer")]
     exact = answers_of(model, golden, Rounding())
@@ -105,7 +105,7 @@ def test_answers_are_explained_up_to_a_step_of_the_softmax(
 ) -> None:
     answers = answers_of(model, golden, Rounding("single", "integer"))
     answers[0, 0] = np.float32(answers[0, 0] + np.float32(off))
-    rescaling = explaining_rescaling(model, answers, golden)
+    rescaling = reference.explaining_rescaling(model, answers, golden)
     assert rescaling == ("single" if explained else None)
 
 
@@ -116,7 +116,7 @@ def test_a_rule_may_explain_what_differs_in_more_values_under_it_than_under_anot
     answers = answers_of(model, golden, Rounding())
     one_far, few_near, many_near = answers.copy(), answers.copy(), answers + np.float32(STEP / 4)
     one_far[0, 0] += np.float32(0.5)
-    few_near[: allowed(STEPPED, answers.size), 0] += np.float32(STEP)
+    few_near[: allowed(reference.STEPPED, answers.size), 0] += np.float32(STEP)
 
     class Fixed:
         def __init__(self, rule: Rounding) -> None:
@@ -128,11 +128,11 @@ def test_a_rule_may_explain_what_differs_in_more_values_under_it_than_under_anot
             return self.answers[self.done - len(images) : self.done]
 
     monkeypatch.setattr(IntegerClassifier, "load", lambda *_, rounding, **__: Fixed(rounding))
-    found = find_rounding(model, answers, golden)
+    found = reference.find_rounding(model, answers, golden)
     assert found is not None
-    assert explaining_rescaling(model, answers, golden) == "double"
-    few_near[allowed(STEPPED, answers.size), 0] += np.float32(STEP)
-    assert explaining_rescaling(model, answers, golden) is None
+    assert reference.explaining_rescaling(model, answers, golden) == "double"
+    few_near[allowed(reference.STEPPED, answers.size), 0] += np.float32(STEP)
+    assert reference.explaining_rescaling(model, answers, golden) is None
 
 
 def test_verify_passes_what_a_rule_explains_up_to_the_rules_own_limit(
@@ -143,8 +143,8 @@ def test_verify_passes_what_a_rule_explains_up_to_the_rules_own_limit(
     # Coarser scales cost a little, which is not the question here.
     coarser = {"max_mean_diff": 0.01, "max_drop_points": 5.0}
     gates = GateTable(changes={"int8": coarser})
-    most = allowed(STEPPED, 2_000)
-    assert (allowed(STEPPED, 100_000), most) == (10, 1)
+    most = allowed(reference.STEPPED, 2_000)
+    assert (allowed(reference.STEPPED, 100_000), most) == (10, 1)
     for stepped, passed in ((0, True), (most, True), (most + 1, False)):
 
         def ask(*arguments: Any, stepped: int = stepped) -> Answers:
@@ -193,16 +193,16 @@ def test_the_range_of_the_model_is_kept(model: Model, golden: GoldenPack, monkey
         raise ArtifactError("seen")
 
     monkeypatch.setattr(IntegerClassifier, "load", load)
-    assert find_rounding(replace(model, record=None, spec=spec), ZEROS, golden) is None
-    assert asked == [(model.path, {"spec": spec, "numbers": False, "rounding": RULES[0]})]
+    assert reference.find_rounding(replace(model, record=None, spec=spec), ZEROS, golden) is None
+    assert asked == [(model.path, {"spec": spec, "numbers": False, "rounding": reference.RULES[0]})]
 
 
 def test_what_the_reference_cannot_compute_has_no_rule(golden: GoldenPack, model: Model, tmp_path: Path) -> None:
     (tmp_path / "other.c").write_text("int x;\n")
     others = [Exports.open(OLD_EXPORTS).model(name) for name in ("onnx-float32", "tflite-float32")]
     for one in (*others, replace(model, path=tmp_path / "other.c")):
-        assert find_rounding(one, ZEROS, golden) is None
-        assert explaining_rescaling(one, ZEROS, golden) is None
+        assert reference.find_rounding(one, ZEROS, golden) is None
+        assert reference.explaining_rescaling(one, ZEROS, golden) is None
     notices = Notices()
     verify = run.verify(Exports.open(OLD_EXPORTS), ["tflite-int8", "tflite-float32"], notices, rounding=True)
     assert [one.name for one in verify.rounding] == ["tflite-int8"]

@@ -9,6 +9,23 @@ const PAUSE = 60; // milliseconds between two questions while the pen moves
 // What is said beside a digit that the picture does not show.
 const REFUSED = { "no-digit": "no digit", several: "several digits" };
 
+const SIDE = `<div class="pad-side">
+<div class="pad-frame">
+<canvas id="pad" tabindex="0" role="application" aria-label="Drawing pad" aria-describedby="pad-help"></canvas>
+<p id="invitation" aria-hidden="true">Draw one digit here</p>
+</div>
+<div id="pad-row" class="row">
+<button id="undo" disabled>Undo</button>
+<button id="clear" disabled>Clear</button>
+<span class="spacer"></span>
+</div>
+<details id="pad-help">
+<summary>Drawing with the keyboard</summary>
+<p>Go to the pad with Tab. The arrow keys move the pen, Space puts it down and lifts it (its ring is dashed while it is up), Backspace or Ctrl+Z takes back a stroke, and Escape clears the pad.</p>
+</details>
+<p id="pen" class="hidden" role="status"></p>
+</div>`;
+
 const element = (id) => document.getElementById(id);
 
 export class DrawPanel {
@@ -21,6 +38,10 @@ export class DrawPanel {
     this.asking = false;
     this.stale = false;
     this.version = 0;
+    const panel = Object.assign(element("panel"), { id: "panel-draw", ariaLabel: "Draw a digit", hidden: false });
+    panel.insertAdjacentHTML("afterbegin", SIDE);
+    element("pad-row").append(...document.querySelectorAll("#compare-label"));
+    element("bars").setAttribute("aria-label", "Probability of each digit");
     this.pad = new Pad(
       element("pad"),
       (complete) => this.changed(complete),
@@ -74,8 +95,8 @@ export class DrawPanel {
 
   reset() {
     this.shown = false;
-    element("digit").textContent = "–";
-    element("digit").classList.remove("doubtful");
+    element("answer").textContent = "–";
+    element("answer").classList.remove("doubtful");
     element("confidence").textContent = "not drawn yet";
     for (const id of ["fact-classify", "fact-normalize", "fact-trip"]) fact(id, "–");
     const seen = element("seen");
@@ -88,9 +109,9 @@ export class DrawPanel {
   show(result, milliseconds) {
     const [answer] = result.predictions;
     this.shown = true;
-    element("digit").textContent = answer.digit;
+    element("answer").textContent = answer.digit;
     const refused = REFUSED[answer.verdict];
-    element("digit").classList.toggle("doubtful", Boolean(refused));
+    element("answer").classList.toggle("doubtful", Boolean(refused));
     element("confidence").textContent = refused ?? `${percent(answer.confidence)} sure`;
     bars(result.labels, answer.probabilities);
     picture(answer.image);

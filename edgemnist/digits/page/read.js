@@ -1,16 +1,38 @@
 // The panel on which a page is read: a picture in, boxes over it, and its tables and numbers as text.
 
-import { read } from "./api.js";
+import { ask } from "./api.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
+const PANEL = `<section id="panel-read" role="tabpanel" aria-labelledby="tab-read" hidden>
+<label id="drop" class="drop" for="file">
+<strong>A page with digits on it</strong>
+<span>dropped here, pasted, or</span>
+<span class="button">Photograph or choose one</span>
+<input id="file" class="hidden" type="file" accept="image/*">
+</label>
+<p id="reading" class="muted" hidden>Reading…</p>
+<div id="page" class="page" hidden>
+<figure class="card"><div class="sheet" id="sheet"></div><figcaption id="page-facts"></figcaption></figure>
+<div class="card numbers"><h2>What it says</h2><div id="tables" class="tables" role="region" aria-label="Tables" tabindex="0"></div><ol id="lines"></ol>
+<p class="legend"><span class="key answered">read</span> <span class="key refused">? not sure enough</span></p></div>
+</div>
+</section>`;
+
 const element = (id) => document.getElementById(id);
+
+function read(picture, artifact) {
+  const query = new URLSearchParams({ artifact });
+  const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
+  return ask(`/v1/read?${query}`, { method: "POST", headers: { "Content-Type": type }, body: picture });
+}
 
 export class ReadPanel {
   constructor({ artifacts, say, fail, open }) {
     this.artifacts = artifacts;
     this.say = say;
     this.fail = fail;
+    element("panel-draw").insertAdjacentHTML("afterend", PANEL);
     const drop = element("drop");
     element("file").addEventListener("change", (event) => this.take(event.target.files[0]));
     document.addEventListener("dragover", (event) => {
@@ -26,7 +48,7 @@ export class ReadPanel {
   }
 
   dropped(files, open) {
-    if (!files.length || this.off) return;
+    if (!files.length) return;
     open();
     this.take(files[0]);
   }

@@ -25,7 +25,7 @@ from edgemnist.model.exports import OUTDATED, Exports
 from edgemnist.model.exports.golden import ask_one_at_a_time, read_answers
 from edgemnist.model.exports.manifest import Artifact
 from edgemnist.model.formats import arithmetic_of
-from edgemnist.pipeline.verify.vote import DRIFT, FLIPS, explaining_rescaling, replay
+from edgemnist.pipeline.verify.reference import DRIFT, FLIPS, explaining_rescaling, replay
 
 IMAGES = 32
 _MOST_FLIPS = 3

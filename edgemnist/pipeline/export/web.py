@@ -83,12 +83,7 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
             f'<script type="module">\n{scripts}</script>',
         ]
     )
-    page = re.sub(r"<!-- service -->\n.*?<!-- /service -->\n", "", _read(_SHARED, "index.html"), flags=re.DOTALL)
-    page = re.sub(r"<!-- alone: (.*?) -->", r"\1", page)
-    if code:
-        page = re.sub(r'<section id="panel-ask".*?</section>\n', "", page, flags=re.DOTALL)
-    else:
-        page = page.replace("Draw a digit, and see what the model reads.", "Ask the model, and see what it answers.")
+    page = re.sub(r"<!-- service -->.*?<!-- /service -->\n?", "", _read(_SHARED, "index.html"), flags=re.DOTALL)
     replaced = {
         _CHARSET: f'{_CHARSET}\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
         '<link rel="stylesheet" href="ask.css">\n': "",

@@ -40,8 +40,8 @@ from edgemnist.model.runtimes.tflite import read_graph, read_graph_file
 from edgemnist.model.task import default_input, unnamed_task
 from edgemnist.pipeline.data.sources import find_dataset, read_inputs
 from edgemnist.pipeline.verify.gate import GATES, GateTable, gates_of
+from edgemnist.pipeline.verify.reference import INTEGER
 from edgemnist.pipeline.verify.run import examine, joint_result
-from edgemnist.pipeline.verify.vote import INTEGER
 from edgemnist.pipeline.verify.why import explain_flips
 
 

@@ -28,7 +28,7 @@ from edgemnist.model.exports.questions import golden_questions, source_name
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.untrusted import try_files
 from edgemnist.model.task import default_input
-from edgemnist.pipeline.verify import vote
+from edgemnist.pipeline.verify import reference
 from edgemnist.pipeline.verify.gate import (
     ABS_DIFF,
     BATCH_DIFF,
@@ -189,16 +189,16 @@ def examine(
     with reporter.task(f"Verifying {model.name}", total=len(golden)) as task:
         answers = ask(classifier, golden, task)
     integer = golden.probabilities if by_itself else None
-    if integer is None and is_int8 and model.runtime != vote.INTEGER:
-        integer = vote.integer_answers(model, golden, reporter)
-    step = subject.output_scale if golden.task.numbers and subject.output_scale else vote.STEP
-    explain = partial(vote.explaining_rescaling, model, golden=golden, step=step)
+    if integer is None and is_int8 and model.runtime != reference.INTEGER:
+        integer = reference.integer_answers(model, golden, reporter)
+    step = subject.output_scale if golden.task.numbers and subject.output_scale else reference.STEP
+    explain = partial(reference.explaining_rescaling, model, golden=golden, step=step)
     parity = parity_of(subject, golden, answers, gate, integer=integer, explain=explain)
     if why is not None and is_int8 and parity.flips:
         parity = msgspec.structs.replace(parity, why=why(model, golden, answers.single, reporter=reporter))
-    rule = vote.find_rounding(model, answers.single, golden) if rounding and is_int8 else None
+    rule = reference.find_rounding(model, answers.single, golden) if rounding and is_int8 else None
     if rule is not None and rule.rules[0].differing:
-        departure = vote.find_departure(model, golden, rule.rules[0])
+        departure = reference.find_departure(model, golden, rule.rules[0])
         rule = msgspec.structs.replace(rule, departure=departure)
     if rounding and is_int8 and rule is None:
         reporter.notice(f"--rounding says nothing about {model.name}, which the integer reference cannot compute.")
@@ -228,9 +228,9 @@ def parity_of(
     truth = None if numbers else golden.truth
     parity = compare(golden.probabilities, truth, answers.single, answers.batched, numbers=numbers)
     step = subject.output_scale if numbers else None
-    check = None if integer is None else vote.check_integer(answers.single, integer, numbers=numbers)
+    check = None if integer is None else reference.check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
-    unit = step / vote.STEP if step else 1.0
+    unit = step / reference.STEP if step else 1.0
     if check is not None and misses_integers(gate, check, unit):
         check = msgspec.structs.replace(check, rescaling=explain(answers.single))
     known = [fault("same_model", reason) for reason in subject.mistakes]
@@ -239,7 +239,7 @@ def parity_of(
         known += budget(gate, subject.model, parity)
     runtime, exported, replayed = subject.model.runtime, subject.exported, None
     if exported is not None and exported.shape == answers.single.shape:
-        replayed = vote.replay(
+        replayed = reference.replay(
             answers.single,
             exported,
             quantization=subject.quantization,
@@ -247,9 +247,9 @@ def parity_of(
             numbers=numbers,
         )
         spread = 0.0 if parity.values is None else parity.values.spread
-        differing = vote.replay_measurements(gate, replayed, spread, step)
+        differing = reference.replay_measurements(gate, replayed, spread, step)
         same = judge(differing).passed
-        checked = runtime == vote.INTEGER or (check is not None and not misses_integers(gate, check, unit))
+        checked = runtime == reference.INTEGER or (check is not None and not misses_integers(gate, check, unit))
         if same or not checked or not _rounds_otherwise(gate, replayed, spread) or not explain(exported):
             known += differing
     if check is not None and check.differing and RUNTIMES[runtime].exact:
@@ -264,7 +264,7 @@ def parity_of(
     cure = RENEW if subject.outdated else None
     lost = {DROP, FLIPS} & {one.name for one in verdict.limits if one.outcome == MISSED}
     # Shares of sigmoids are on no such grid: only of a softmax there is something to leave out.
-    on_grid = subject.output_scale == vote.STEP and not np.any(answers.single % vote.STEP)
+    on_grid = subject.output_scale == reference.STEP and not np.any(answers.single % reference.STEP)
     if lost and not subject.outdated and on_grid and parity.flips * MOSTLY <= parity.ties:
         coarse = "its output has only 256 steps, too few to tell those labels apart: logits have more"
         verdict = msgspec.structs.replace(verdict, reasons=[*verdict.reasons, coarse])

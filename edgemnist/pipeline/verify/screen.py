@@ -27,7 +27,7 @@ from edgemnist.ground.results.verify import (
 )
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
-from edgemnist.pipeline.verify.vote import IDENTICAL
+from edgemnist.pipeline.verify.reference import IDENTICAL
 from edgemnist.pipeline.verify.why import CAUSES, why_words
 
 

@@ -32,7 +32,7 @@ from edgemnist.model.runtimes.integer import RESHAPING, IntegerClassifier, Round
 from edgemnist.model.runtimes.moves import MOVING, moved
 from edgemnist.model.runtimes.tflite import Graph, Operator, read_graph_file
 from edgemnist.model.runtimes.windows import CONVOLUTIONS, window_of
-from edgemnist.pipeline.verify.vote import INTEGER, RULES
+from edgemnist.pipeline.verify.reference import INTEGER, RULES
 
 Levels: TypeAlias = npt.NDArray[Any]
 """int64, or float64 where they are repaired: [N, ...], in steps of their tensor."""

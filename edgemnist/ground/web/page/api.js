@@ -35,19 +35,6 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-// What is half drawn is nothing that anybody meant: only corrections are kept.
-export async function predict(canvas, artifacts) {
-  const picture = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
-  const query = new URLSearchParams([["show", "true"], ["collect", "false"], ...artifacts.map((name) => ["artifact", name])]);
-  return ask(`/v1/predict?${query}`, { method: "POST", headers: { "Content-Type": picture.type }, body: picture });
-}
-
-export function read(picture, artifact) {
-  const query = new URLSearchParams({ artifact });
-  const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
-  return ask(`/v1/read?${query}`, { method: "POST", headers: { "Content-Type": type }, body: picture });
-}
-
 export function correct(image, label) {
   const body = JSON.stringify({ image, label });
   return ask("/v1/corrections", { method: "POST", headers: { "Content-Type": "application/json" }, body });

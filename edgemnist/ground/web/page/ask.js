@@ -7,6 +7,24 @@ import { curve, isPicture, picture } from "./inputs.js";
 const BARS = 10; // of more classes, the most probable ones
 const FIRST = 16; // numbers of an answer that are written out
 
+const SIDE = `<div class="pad-side">
+<label id="ask-drop" class="drop" for="ask-file">
+<strong>A picture</strong>
+<span>dropped here, pasted, or</span>
+<span class="button">Photograph or choose one</span>
+<input id="ask-file" class="hidden" type="file" accept="image/*">
+</label>
+<button id="ask-camera" type="button" hidden>Use the camera</button>
+<video id="ask-video" aria-label="What the camera sees" playsinline muted hidden></video>
+<img id="ask-shown" alt="The picture that was sent" hidden>
+<form id="ask-form" class="card" hidden>
+<label id="ask-words" for="ask-numbers"></label>
+<textarea id="ask-numbers" rows="8" spellcheck="false" autocomplete="off" placeholder="1.5, 0.2, …"></textarea>
+<div class="row"><button class="primary">Ask</button></div>
+</form>
+<div id="ask-row" class="row"></div>
+</div>`;
+
 const element = (id) => document.getElementById(id);
 
 export class AskPanel {
@@ -14,11 +32,9 @@ export class AskPanel {
   constructor({ send, artifacts, say, fail, answered = () => {} }, takes) {
     Object.assign(this, { ask: send, artifacts, say, fail, answered, takes });
     this.isPicture = isPicture(takes);
-    for (const part of document.querySelectorAll("#panel-draw, #panel-read, .tabs")) part.hidden = true;
-    // What shows answers is the same, but for the bars.
-    element("panel-ask").append(document.querySelector(".answer-side"));
+    const panel = Object.assign(element("panel"), { id: "panel-ask", ariaLabel: "Ask the model", hidden: false });
+    panel.insertAdjacentHTML("afterbegin", SIDE);
     element("ask-row").append(...document.querySelectorAll("#compare-label"));
-    element("panel-ask").hidden = false;
     element("ask-drop").hidden = !this.isPicture;
     element("ask-form").hidden = this.isPicture;
     element("ask-words").textContent = `${takes.shape.join("×")} numbers, as JSON or with commas or spaces between them`;
@@ -26,8 +42,6 @@ export class AskPanel {
     element("confidence").textContent = "nothing asked yet";
     this.figure = element("seen").closest("figure");
     this.figure.hidden = true;
-    element("bars").replaceChildren();
-    element("bars").setAttribute("aria-label", "Probability of each class");
     element("ask-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.takeNumbers(element("ask-numbers").value);
@@ -107,7 +121,7 @@ export class AskPanel {
 
   // An earlier answer is not about what was asked last.
   reset() {
-    element("digit").textContent = "–";
+    element("answer").textContent = "–";
     element("confidence").textContent = "no answer";
     element("bars").replaceChildren();
     element("comparison").hidden = true;
@@ -119,7 +133,7 @@ export class AskPanel {
     const [{ digit, confidence, probabilities, values, image, told = [] }] = result.predictions;
     const title = !values ? String(digit) : values.length > 1 ? `${values.length} numbers` : numbers(values);
     const sure = !values ? `${percent(confidence)} sure` : values.length > 1 ? numbers(values) : "";
-    element("digit").textContent = title;
+    element("answer").textContent = title;
     element("confidence").textContent = [sure, ...told].filter(Boolean).join("; ");
     element("bars").hidden = Boolean(values);
     const shares = probabilities.map((share, index) => [share, result.labels[index]]);

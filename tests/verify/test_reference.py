@@ -16,7 +16,7 @@ from edgemnist.model.native.classifier import read_network_file
 from edgemnist.model.native.webassembly import About
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.verify.gate import GATES
-from edgemnist.pipeline.verify.vote import integer_answers, replay
+from edgemnist.pipeline.verify.reference import integer_answers, replay
 from tests.notices import Notices
 from tests.verify.gates import missed_replay
 
