@@ -16,6 +16,7 @@ from edgemnist.errors import ArtifactError, UnknownNameError
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.native.classifier import NativeClassifier, kernel_names, read_network_file
+from edgemnist.model.native.layers import Kind
 from edgemnist.model.native.library import open_library
 from edgemnist.model.native.network import read_network
 from edgemnist.model.runtimes import load
@@ -93,6 +94,24 @@ def test_weights_of_four_bits_get_every_bit_of_the_reference(widths: tuple[int, 
         classifier = NativeClassifier(read_network(graph), Path("x"), kernel=kernel, numbers=True)
         np.testing.assert_array_equal(classifier.run(inputs), expected, err_msg=kernel)
         np.testing.assert_array_equal(classifier.run(inputs[:1]), expected[:1], err_msg=kernel)
+
+
+@pytest.mark.parametrize("order", [*itertools.permutations(range(4))], ids=str)
+def test_another_order_is_one_of_weights_before_a_dense_layer_and_a_layer_elsewhere(order: tuple[int, ...]) -> None:
+    inputs = np.random.default_rng(1).integers(-128, 128, (5, 784, 1, 1), np.int8)
+    for dense in (True, False):
+        builder = GraphBuilder(12)
+        # In a single column, as a layer that takes numbers one by one sees it: and yet it takes them from further down.
+        source, _ = builder.window(builder.activation(784, plain=True), (784, 1, 1), "CONV_2D", 1)
+        ordered, _ = builder.transposed(source, (7, 8, 14), order)
+        graph = builder.ending_in(builder.dense(ordered, 784, 20) if dense else ordered)
+        network, expected = read_network(graph), IntegerClassifier(graph, Path("x"), numbers=True).run(inputs)
+        layer = [Kind.DENSE] if dense else [Kind.SELECTION] * (order != (0, 1, 2, 3))
+        assert [layer.kind for layer in network.layers] == [Kind.CONVOLUTION, *layer]
+        assert len(np.unique(expected)) > 30
+        for kernel in kernel_names():
+            classifier = NativeClassifier(network, Path("x"), kernel=kernel, numbers=True)
+            np.testing.assert_array_equal(classifier.run(inputs), expected, err_msg=kernel)
 
 
 def test_the_second_of_two_classes_alone_gets_both_from_the_engine_too() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -140,19 +139,12 @@ def resized(sketch: Operators, kind: str) -> int:
 
 
 def transposed(sketch: Operators, kind: str) -> int:
-    longer = [sketch.between(2, 5) for _ in range(sketch.between(1, 2))]
-    shape = [1] * 3
-    for place, size in zip(sorted(sketch.rng.choice(3, len(longer), replace=False)), longer, strict=True):
-        shape[place] = size
-    orders = [
-        order
-        for order in itertools.permutations(range(1, 4))
-        if [shape[axis - 1] for axis in order if shape[axis - 1] > 1] == longer
-        and sorted(axis for axis in order if shape[axis - 1] > 1) == [axis for axis in order if shape[axis - 1] > 1]
-    ]
-    order = (0, *orders[sketch.between(0, len(orders) - 1)])
+    shape = [sketch.between(1, 5) for _ in range(sketch.between(1, 4))]
+    order = [0, *(1 + sketch.rng.permutation(len(shape))).tolist()]
+    # What is one long may lie before the inputs, too.
+    order[:2] = order[:2][:: -1 if shape[order[1] - 1] == 1 else 1]
     source = sketch.image(shape)
-    target = sketch.image([shape[axis - 1] for axis in order[1:]], like=source)
+    target = sketch.image([(1, *shape)[axis] for axis in order][1:], like=source)
     return sketch.operate(kind, source, target, sketch.numbers(*order))
 
 

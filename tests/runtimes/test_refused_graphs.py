@@ -48,6 +48,13 @@ def scales(*values: float) -> dict[str, Any]:
     return {"scales": np.array(values, np.float32)}
 
 
+def transposed(order: tuple[int, ...], sizes: tuple[int, ...], made: tuple[int, ...]) -> Graph:
+    sketch = GraphBuilder(0)
+    given, source, target = (sketch.add("int8", (1, *shape), 1.0, 0) for shape in ((12,), sizes, made))
+    axes = sketch.add("int32", (len(order),), [], 0, np.array(order, "<i4"))
+    return sketch.ending_in(sketch.operate("TRANSPOSE", sketch.operate("RESHAPE", given, source), target, axes))
+
+
 NOT_INT8 = "the weights of a FULLY_CONNECTED are not a constant matrix of symmetric int8"
 NO_SCALE = "the weights of a FULLY_CONNECTED do not have one finite scale, or one for each output"
 NO_SOFTMAX = "the output of its SOFTMAX has another scale than 1/256"
@@ -100,6 +107,10 @@ REFUSED = {
         replace(dense(), operators=(replace(dense().operators[0], inputs=(0, -1, 3)),)),
         r"^its FULLY_CONNECTED leaves out an input \(operator 0, which makes 'tensor 1'\)$",
     ),
+    "transposed inputs": (transposed((1, 0, 2), (3, 4), (3, 4)), r"its TRANSPOSE moves whole inputs \(operator 1"),
+    "an axis twice": (transposed((0, 1, 1), (3, 4), (3, 3)), "its TRANSPOSE moves whole inputs"),
+    "transposed otherwise": (transposed((0, 2, 1), (3, 4), (3, 4)), r"its TRANSPOSE leads to an array of \[1, 3, 4\]"),
+    "transposed millions": (transposed((0, 2, 1), (8, 2**18), (2**18, 8)), "its TRANSPOSE leads to an array of"),
     "unconnected": (replace(dense(), operators=dense().operators[1:]), "SOFTMAX does not follow the operator before"),
     "no way out": (with_operators("FULLY_CONNECTED"), "its last operator does not lead to the output"),
     "two inputs": (replace(dense(), inputs=(0, 0)), "it has more than one input or output"),
@@ -113,6 +124,12 @@ def test_a_graph_is_refused_by_name(case: str) -> None:
     for take in (read_network, lambda graph: IntegerClassifier(graph, Path("x.tflite"))):
         with pytest.raises(ValueError, match=words):
             take(graph)
+
+
+def test_the_engine_transposes_as_many_numbers_as_its_fields_hold() -> None:
+    for rows, words in ((32_767, "and makes 12 numbers"), (32_768, r"its TRANSPOSE is of an array of \[1, 2, 32768\]")):
+        with pytest.raises(ValueError, match=words):
+            read_network(transposed((0, 2, 1), (2, rows), (rows, 2)))
 
 
 def test_the_same_graph_is_taken_as_it_was() -> None:

@@ -39,7 +39,7 @@ from edgemnist.model.runtimes.integer import (
     sum_terms,
 )
 from edgemnist.model.runtimes.interface import infer_spec
-from edgemnist.model.runtimes.moves import MOVING, check_same_scale, joined_axis, selection_of
+from edgemnist.model.runtimes.moves import MOVING, Selection, check_same_scale, joined_axis, selection_of
 from edgemnist.model.runtimes.pixels import Numbers, quantize_pixels
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, window_of
@@ -220,14 +220,17 @@ class _Building:
         """Add an operator. Raises ValueError where the engine does not take it."""
         graph, operator = self._graph, one.operator
         source, target = self._made[one.reads[0]], operator.outputs[0]
-        if operator.kind in RESHAPING or (operator.kind == "CONCATENATION" and len(operator.inputs) == 1):
+        selected = self._selected(operator, source.number) if operator.kind in MOVING else None
+        found = None if selected is None else (selected.kind, selected.total_outputs)
+        stays = found == (Kind.PICK, self._size(source.number))
+        if operator.kind in RESHAPING or stays or (operator.kind == "CONCATENATION" and len(operator.inputs) == 1):
             check_same_scale(operator, graph.tensors[operator.inputs[0]], graph.tensors[target])
             self._made[target] = replace(source, alone=source.alone and self._readers[target] == 1)
             return
         if operator.kind == "FULLY_CONNECTED":
-            number = self._append(self._dense(operator, source.number))
-        elif operator.kind in MOVING:
-            number = self._append(self._selected(operator, source.number))
+            number = self._append(self._dense(operator, source))
+        elif selected is not None:
+            number = self._append(selected)
         elif operator.kind == "CONCATENATION":
             number = self._concatenated(operator)
         elif operator.kind in WINDOWED:
@@ -300,14 +303,29 @@ class _Building:
         made = Layer(kind=Kind.PICK, name=held.name, window=_still(image), source=source.number, **_range(held, "none"))
         return self._append(made)
 
-    def _dense(self, operator: Operator, number: int) -> Layer:
+    def _dense(self, operator: Operator, source: _Made) -> Layer:
         """Return a dense layer. Raises ValueError where it does not take as many numbers as there are."""
         summed = _summed(self._graph, operator, rounds_twice=self._rounding.in_double)
-        made, size = replace(summed, source=number), self._size(number)
+        made, size = replace(summed, source=source.number), self._size(source.number)
         taken = self._graph.tensors[operator.inputs[1]].shape[1]
         if not taken or not size or size % taken:
             raise ValueError(f"its layer {made.name!r} has {taken} inputs, and there are {size}")
-        return made if size == taken else replace(made, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
+        if size != taken:
+            return replace(made, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
+        return self._before_order(made) if source.alone and 0 < source.number == len(self.layers) else made
+
+    def _before_order(self, dense: Layer) -> Layer:
+        """Return a dense layer that takes what the last layer takes, if that only orders it; so do its weights then."""
+        last, sums = self.layers[-1], dense.sums
+        if last.places is None or last.window is None or (last.map, last.exponentials) != (None, None) or sums is None:
+            return dense
+        shape = (last.window.height, last.window.width, last.window.channels)
+        numbers = np.arange(math.prod(shape))
+        order = Selection(shape=shape, places=last.places, fill=-1).take(numbers[None]).reshape(-1)
+        if sums.weights is None or not np.array_equal(np.sort(order), numbers):
+            return dense
+        self.layers.pop()
+        return replace(dense, source=last.source, sums=replace(sums, weights=sums.weights[:, np.argsort(order)]))
 
     def _windowed(self, operator: Operator, number: int) -> Layer:
         window = window_of(self._graph, operator)
@@ -322,7 +340,8 @@ class _Building:
         """Return the layer of what only moves numbers: a crop, or any other selection by rows, columns and channels."""
         source, target = self._graph.tensors[operator.inputs[0]], self._graph.tensors[operator.outputs[0]]
         selection = selection_of(self._graph, operator)
-        if len(selection.shape) > 3 or max(selection.shape) >= NOWHERE:  # noqa: PLR2004 - height, width and channels
+        most = max(*selection.shape, *(int(axis.max()) for axis in selection.places))
+        if len(selection.shape) > 3 or most >= NOWHERE:  # noqa: PLR2004 - height, width and channels
             raise ValueError(f"its {operator.kind} is of an array of {list(source.shape)}")
         image = _image_of(selection.shape)
         places = (*[np.zeros(1, np.int64)] * (3 - len(selection.places)), *selection.places)

@@ -124,10 +124,14 @@ class Scheduling:
         )
 
     def _seen_otherwise(self, index: int) -> int:
-        """Return the bits of what has other rows, columns and channels where it is made than where it is taken."""
+        """Return the bits of what has other rows, columns and channels where it is made than where it is taken.
+
+        So has a row of which more is taken than there is.
+        """
         layer, bits = self.layers[index], 0
         for bit, number in self.taken(index):
-            if number and self.layers[number - 1].shape != _seen(layer, bit):
+            beyond = any(axis.max() >= size for axis, size in zip(layer.places or (), _seen(layer, bit), strict=False))
+            if number and (self.layers[number - 1].shape != _seen(layer, bit) or beyond):
                 bits |= bit
         return bits
 

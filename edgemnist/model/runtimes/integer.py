@@ -33,7 +33,7 @@ from edgemnist.model.runtimes.fixedpoint import (
     sums_of,
 )
 from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, infer_spec, not_a_classifier
-from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved, only_names_axes
+from edgemnist.model.runtimes.moves import MOVING, check_same_scale, moved
 from edgemnist.model.runtimes.pixels import Numbers, decoder, encoder
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor, read_graph_file
 from edgemnist.model.runtimes.windows import CONVOLUTIONS, REDUCING, window_of, windowed
@@ -72,7 +72,7 @@ REFERENCE: Final = Rounding()
 _SHAPE_ARITHMETIC = frozenset({"SHAPE", "STRIDED_SLICE", "PACK"})
 """They compute the batch size for RESHAPE, which is always the number of images here; a STRIDED_SLICE of images crops
 them."""
-RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE"})
+RESHAPING = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 WINDOWED: Final = (*CONVOLUTIONS, "MAX_POOL_2D", "AVERAGE_POOL_2D", *REDUCING)
 """What slides a window over an image; see `runtimes.windows`."""
 SCALING: Final = ("MUL", "ADD", "SUB")
@@ -218,8 +218,6 @@ def _computing(graph: Graph) -> Iterator[Operator]:
             raise placed(graph, operator, _unknown(operator))
         if min(operator.inputs[: 2 if operator.kind in _WITH_BIAS else None], default=0) < 0:
             raise placed(graph, operator, ValueError(f"its {operator.kind} leaves out an input"))
-        if operator.kind == "TRANSPOSE" and not only_names_axes(graph, operator):
-            raise placed(graph, operator, ValueError("its TRANSPOSE moves axes of more than one place"))
         computed.add(operator.outputs[0])
         yield operator
 
@@ -283,7 +281,7 @@ def needed(graph: Graph) -> list[Needed]:
 def last_kind(plan: Sequence[Needed]) -> str:
     """Return the kind of the last operator that computes something; empty if there is none."""
     kinds = (one.operator.kind for one in reversed(plan))
-    return next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING}), "")
+    return next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING, "TRANSPOSE"}), "")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

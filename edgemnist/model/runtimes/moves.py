@@ -1,7 +1,8 @@
-"""Operators of the NumPy reference that only move numbers: padding, slices, resizing to the nearest, and joining."""
+"""Operators of the NumPy reference that only move numbers: padding, slices, the nearest, other orders, and joining."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,11 +14,11 @@ import numpy.typing as npt
 from edgemnist.model.runtimes.fixedpoint import Quantized, affine
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 
-MOVING: Final = ("PAD", "PADV2", "STRIDED_SLICE", "RESIZE_NEAREST_NEIGHBOR")
+MOVING: Final = ("PAD", "PADV2", "STRIDED_SLICE", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE")
 """What a `Selection` does."""
 
 _MOST_PLACES: Final = 1 << 20
-"""Of one axis, so that a small file takes little memory."""
+"""Of one axis, and of all that a TRANSPOSE moves, so that a small file takes little memory."""
 _IMAGE_DIMENSIONS: Final = 4
 
 
@@ -27,15 +28,17 @@ class Selection:
 
     shape: tuple[int, ...]
     places: tuple[npt.NDArray[np.int64], ...]
-    """Of each axis of `shape`, which index is taken for each of the result; -1 for `fill`."""
+    """Of each axis of `shape`, which index is taken for each of the result; -1 for `fill`. Beyond the end of an axis
+    lies the next row, or column."""
     fill: int
 
     def take(self, values: Quantized) -> Quantized:
         """Return what is taken of values, [N, ...]; one index for each of `places` follows the first."""
-        taken = values.reshape(len(values), *self.shape)[np.ix_(np.arange(len(values)), *self.places)]
-        for axis, places in enumerate(self.places, start=1):
-            np.moveaxis(taken, axis, 0)[places < 0] = self.fill
-        return taken
+        size = math.prod(self.shape)
+        steps = [math.prod(self.shape[axis:]) for axis in range(1, len(self.shape) + 1)]
+        axes = [np.where(axis < 0, -size, axis * step) for axis, step in zip(self.places, steps, strict=True)]
+        flat = np.pad(values.reshape(-1, size), ((0, 0), (0, 1)), constant_values=self.fill)
+        return flat[:, np.maximum(functools.reduce(np.add.outer, axes), -1)]
 
 
 def selection_of(graph: Graph, operator: Operator) -> Selection:
@@ -48,6 +51,8 @@ def selection_of(graph: Graph, operator: Operator) -> Selection:
     check_same_scale(operator, source, target)
     if max(target.shape, default=0) > _MOST_PLACES:
         raise ValueError(f"its {operator.kind} leads to an array of {list(target.shape)}")
+    if operator.kind == "TRANSPOSE":
+        return _transposed(graph, operator)
     fill, sizes = affine(target)[1], source.shape[1:]
     taken: Sequence[Sequence[int]]
     if operator.kind == "STRIDED_SLICE":
@@ -127,6 +132,22 @@ def _resized(graph: Graph, operator: Operator) -> list[Sequence[int]]:
     return [*taken, range(source.shape[3])]
 
 
+def _transposed(graph: Graph, operator: Operator) -> Selection:
+    (_, *sizes), (_, *made) = (graph.tensors[index].shape for index in (operator.inputs[0], *operator.outputs))
+    order, size = constant_integers(graph, operator, 1, len(sizes) + 1), math.prod(sizes)
+    if sorted(order) != list(range(len(order))) or any((1, *sizes)[axis] > 1 for axis in order[: order.index(0)]):
+        raise ValueError("its TRANSPOSE moves whole inputs")
+    if not 0 < size <= _MOST_PLACES or [(1, *sizes)[axis] for axis in order[1:]] != made:
+        raise ValueError(f"its TRANSPOSE leads to an array of {[1, *made]}")
+    taken = np.arange(size).reshape(1, *sizes).transpose(order).reshape(-1, *(1, *made)[-2:])
+    # Steps of any axis are multiples of those of a shorter one, so any place is a sum of one of each.
+    rows, columns, channels = taken[:, 0, 0], taken[0, :, 0], taken[0, 0]
+    row = int(np.gcd.reduce(rows)) or size
+    column = math.gcd(row, *columns.tolist())
+    places = (rows // row, columns // column, channels)
+    return Selection(shape=(size // row, row // column, column), places=places, fill=0)
+
+
 def joined_axis(graph: Graph, operator: Operator) -> int:
     """Return along which axis a CONCATENATION joins arrays, [N, ...] each; 1 is the first of an input.
 
@@ -163,11 +184,3 @@ def moved(graph: Graph, operator: Operator) -> Callable[..., Quantized]:
         return np.concatenate(parts, axis=axis)
 
     return run
-
-
-def only_names_axes(graph: Graph, operator: Operator) -> bool:
-    """Return whether a TRANSPOSE leaves the numbers of an input where they are: it moves axes of size 1 alone."""
-    source = graph.tensors[operator.inputs[0]]
-    order = constant_integers(graph, operator, 1, len(source.shape))
-    longer = [axis for axis in order if axis == 0 or source.shape[axis] > 1]
-    return sorted(order) == list(range(len(order))) and longer == sorted(longer)
