@@ -49,11 +49,11 @@ def predict(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Read a digit from each picture: digit, confidence, and a bar for each class.
+    """Classify pictures, or rows of numbers: the class, its confidence, and a bar for each class.
 
-    Any picture of one digit will do: a photograph, a scan, a drawing. If it shows no digit, or several,
-    the answer says so; to read several, see `edgemnist read`. A model of other things answers with its own classes or
-    numbers; for a model that reads numbers, name a .npy, .npz or .csv file with one row or many.
+    The packaged model reads digits, and any picture of one will do: a photograph, a scan, a drawing. If it shows no
+    digit, or several, the answer says so; to read several, see `edgemnist read`. A model of other things answers with
+    its own classes or numbers; for one that reads numbers, name a .npy, .npz or .csv file with one row or many.
     """
     options.limit_numpy_threads()
     from edgemnist.model.exports import open_for_answers
