@@ -245,8 +245,9 @@ class Assembled:
 
     def _refuse_words(self, numbers: Sequence[Sequence[int]]) -> None:
         for number in numbers:
-            counts = np.array([self._counts[index] for index in number])
-            if is_word([self._readings[index] for index in number], counts):
+            readings, counts = [self._readings[index] for index in number], [self._counts[index] for index in number]
+            # What is in a window has passed for a number before.
+            if not readings[0].piece.opened and is_word(readings, np.array(counts)):
                 self._refuse(number, "word")
 
     def _counting(self, indices: Sequence[int]) -> list[Reading]:

@@ -52,11 +52,10 @@ MAX_PIECES: Final = 2000
 """Pieces looked at, those with the most ink: a full A4 sheet of the smallest digits has no more, noise has."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
-WINDOW_SIDE: Final = 24
-"""Height of a window, in pixels, at least."""
+WINDOW_SIDE: Final = 32
+"""Height of a window, in pixels, at least: letters of a bright word of 24 pixels on a dark key were a 31."""
 MAX_WINDOWS: Final = 8
-MAX_IN_WINDOW: Final = 100
-"""Windows that are opened, the largest ones, and pieces that are looked at in each."""
+"""Windows that are opened, the largest ones."""
 
 
 def find_sheet(grey: Grey) -> Sheet:
@@ -86,7 +85,7 @@ def find_sheet(grey: Grey) -> Sheet:
     ink = without_grids(ink, frames)
     if not found:
         pieces = _pieces(ink, rulings, light)
-        return Sheet([pieces], [], _opened(grey, pieces.windows), ink)
+        return Sheet([pieces], [], ink, grey)
     grids = [grid for grid in grids if grid in found]
     parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]
     ink = without_grids(ink, grids)
@@ -94,29 +93,7 @@ def find_sheet(grey: Grey) -> Sheet:
     for grid in grids:
         blank_out(bare, grid)
     pieces = _pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left)
-    return Sheet([pieces, *parts], grids, _opened(grey, pieces.windows), ink)
-
-
-def _opened(grey: Grey, windows: Sequence[Box]) -> list[tuple[Pieces, Pieces]]:
-    """Return what is in windows: displays and the wheels of a counter, once as dark ink and once as light ink."""
-    return [(_within(grey, window, dark=True), _within(grey, window, dark=False)) for window in windows]
-
-
-def _within(grey: Grey, window: Box, *, dark: bool) -> Pieces:
-    x, y, w, h = window
-    part = np.ascontiguousarray(grey[y : y + h, x : x + w])
-    found = _pieces(extract_ink(part, dark=dark), Rulings([], []), part if dark else 255 - part, MAX_IN_WINDOW)
-
-    def placed(pieces: Sequence[Piece]) -> list[Piece]:
-        return [replace(one, box=(one.box[0] + x, one.box[1] + y, *one.box[2:]), opened=True) for one in pieces]
-
-    return Pieces(placed(found.candidates), placed(found.fragments), found.height)
-
-
-def find_pieces(grey: Grey) -> Pieces:
-    """Return what may be a digit, or part of one, in the grey levels of a page without tables, uint8 [h, w]."""
-    dark = is_dark_on_light(grey)
-    return _pieces(*_ink_and_rulings(grey, dark=dark), grey if dark else 255 - grey)
+    return Sheet([pieces, *parts], grids, ink, grey)
 
 
 def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> Pieces:

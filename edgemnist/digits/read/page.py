@@ -16,6 +16,7 @@ from edgemnist.digits.read.assemble import SLENDER, Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
+from edgemnist.digits.read.windows import with_opened
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
 from edgemnist.ground.registry import Entry, Package
@@ -86,6 +87,8 @@ def read_page(
         found = find_sheet(grey)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
+    if found.grey is not None:
+        readings = with_opened(found.grey, found.parts[0].windows, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 
 from edgemnist.digits.images.find import bounds
+from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.task import Box
@@ -87,10 +88,10 @@ class Sheet:
     """What is outside of all tables, and then what is in each of them."""
     grids: list[Grid]
     """The tables, from top to bottom."""
-    windows: Sequence[tuple[Pieces, Pieces]] = ()
-    """What is in each window, as dark ink and as light ink."""
     ink: Ink | None = None
     """uint8 [h, w]: that of the page, without the lines of tables. None where nobody is to look for signs."""
+    grey: Grey | None = None
+    """uint8 [h, w]: the page. None where nobody is to look into windows."""
 
     @property
     def complete(self) -> bool:

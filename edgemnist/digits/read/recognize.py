@@ -11,7 +11,7 @@ from PIL import Image
 
 from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_digit
 from edgemnist.digits.read.grid import Floats
-from edgemnist.digits.read.layout import around, overlap
+from edgemnist.digits.read.layout import around
 from edgemnist.digits.read.likeness import verdicts_of
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed
 from edgemnist.ground.arrays import Images
@@ -43,11 +43,6 @@ BAR: Final = 1
 """Index of the digit that any bare stroke is."""
 MAX_TRIED: Final = 2000
 """Images that are tried beside the pieces: a page of a hundred digits takes 270 where they touch, noise any number."""
-
-
-FEWEST_IN_WINDOW: Final = 2
-"""Sure digits that a window has, at least."""
-
 
 Boxes = npt.NDArray[np.int64]
 """int64 [N, 4]: x, y, width, height of each box."""
@@ -81,14 +76,8 @@ class Recognizer:
         self.classify_ms = 0.0
 
     def recognize_all(self, found: Sheet) -> list[Reading]:
-        """Return what all of a page is read as, in no order: windows as what reads better, dark ink or light ink."""
-        readings = [reading for part in found.parts for reading in self.recognize(part)]
-        for window in found.windows:
-            inside = max(map(self.recognize, window), key=lambda some: sum(one.confidence**2 for one in some))
-            if sum(reading.confidence >= DOUBTFUL for reading in inside) >= FEWEST_IN_WINDOW:
-                place = around([one.piece.box for one in inside])
-                readings = [one for one in readings if not overlap(one.piece.box, place)] + inside
-        return readings
+        """Return what all pieces of a page are read as, in no order."""
+        return [reading for part in found.parts for reading in self.recognize(part)]
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""
