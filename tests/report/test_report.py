@@ -46,12 +46,14 @@ def test_where_no_gate_is_known_to_be_passed_nothing_else_is_said(known_exports:
     facts = read_report_data(Exports.open(known_exports))
     assert facts.verified is not None
     assert facts.benched is not None
-    doubted = Verdict(outcome=UNKNOWN, reasons=["On 10 images nobody can tell."])
-    artifacts = [msgspec.structs.replace(one, passed=False, verdict=doubted) for one in facts.verified.artifacts]
+    artifacts = [
+        msgspec.structs.replace(one, **Verdict(outcome=UNKNOWN, reasons=["nobody can tell", one.name]).said)
+        for one in facts.verified.artifacts
+    ]
     verified = msgspec.structs.replace(facts.verified, artifacts=artifacts)
     page = html_page(dataclasses.replace(facts, verified=verified, advice=weigh(verified, facts.benched, {})))
     assert "<h1>Not known what to ship</h1>" in page
-    assert "No artifact is known to have passed its gate: On 10 images nobody can tell." in page
+    assert "No artifact is known to have passed its gate: nobody can tell." in page
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.interface import softmax
@@ -107,3 +108,23 @@ def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
         answers = classifier.predict_proba(images[:count])
         assert answers.shape == (count, 10)
         assert np.allclose(answers, expected[:count], atol=1e-5)
+
+
+def test_a_model_that_keeps_what_earlier_inputs_left_is_refused_by_its_operator(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    class Sum(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.all = tf.Variable(tf.zeros((1, 13)))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 13))])  # type: ignore[untyped-decorator]
+        def __call__(self, values: Any) -> Any:
+            self.all.assign_add(values)
+            return self.all + 0.0
+
+    keeping = Sum()
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([keeping.__call__.get_concrete_function()], keeping)
+    converter.experimental_enable_resource_variables = True
+    (tmp_path / "foreign.tflite").write_bytes(converter.convert())
+    with pytest.raises(ArtifactError, match="its operator VAR_HANDLE keeps what earlier inputs left"):
+        load(tmp_path / "foreign.tflite")

@@ -319,9 +319,10 @@ def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tu
         lost = "; ".join(f"{parity.name} is {parity.loss}" for parity in eligible)
         return None, f"What passed its gate lost accuracy: {lost}."
     if not passed:
-        open_ones = {reason for one in verified if one.verdict.outcome == UNKNOWN for reason in one.verdict.reasons}
-        why = f"No artifact is known to have passed its gate: {' '.join(sorted(open_ones))}"
-        return None, why if open_ones else "No artifact passed its gate."
+        open_ones = [set(one.verdict.reasons) for one in verified if one.verdict.outcome == UNKNOWN]
+        # What holds for all of them says it shortest.
+        said = "; ".join(sorted(set.intersection(*open_ones) or set.union(*open_ones))) if open_ones else ""
+        return None, f"No artifact {f'is known to have passed its gate: {said}' if said else 'passed its gate'}."
     latencies = {(latency.name, latency.sha256): latency for latency in benched}
     candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
     if not candidates:

@@ -20,6 +20,7 @@ from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import COLOURS, UNIT, InputSpec
 from edgemnist.model.runtimes import TFLITE, identify, read_model
 from edgemnist.model.runtimes.pixels import Numbers, can_express, covered_range, decoder, encoder
+from edgemnist.model.runtimes.tflite import state_of
 from edgemnist.model.task import default_input, default_labels, default_task
 
 if TYPE_CHECKING:
@@ -500,6 +501,8 @@ class TensorClassifier(ChunkedClassifier):
         with self._told("loaded"):
             signature = self._open(source, self._threads)
         self._input, self._output = signature.ends(self._file, spec)
+        if TFLITE in self.formats and (kind := state_of(source)):
+            raise not_a_classifier(self._file, f"its operator {kind} keeps what earlier inputs left", spec)
         shape = self._input.shape[1:]
         try:
             if spec is None:
@@ -525,7 +528,7 @@ class TensorClassifier(ChunkedClassifier):
 
     def _words(self, error: Exception) -> str:
         """Return the line of a runtime's message that says what is wrong."""
-        return str(error).strip().split("\n", 1)[0]
+        return str(error).strip().split("\n", 1)[0].rstrip(".")
 
     @contextlib.contextmanager
     def _told(self, done: str) -> Iterator[None]:

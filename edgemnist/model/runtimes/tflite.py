@@ -144,6 +144,10 @@ STABLEHLO_SHIFT_LEFT STABLEHLO_CBRT STABLEHLO_CASE
 )
 """BuiltinOperator by number."""
 
+_SEQUENCES = ("UNIDIRECTIONAL_SEQUENCE_", "BIDIRECTIONAL_SEQUENCE_", "")
+STATEFUL = {"SVDF", "VAR_HANDLE", *(f"{way}{kind}" for way in _SEQUENCES for kind in ("LSTM", "RNN"))}
+"""Operators that keep what earlier inputs left."""
+
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """ActivationFunctionType: what an operator does to its own output."""
 
@@ -263,6 +267,11 @@ def read_graph(data: bytes) -> Graph:
     except (IndexError, UnicodeDecodeError) as error:
         raise ValueError(f"it refers to what is not there ({error})") from error
     return graph
+
+
+def state_of(data: bytes) -> str:
+    """Return the operator by which a `.tflite` file keeps what earlier inputs left, or nothing. Raises ValueError."""
+    return next(filter(STATEFUL.__contains__, map(_operator_name, Table.root(data, IDENTIFIER).tables(1))), "")
 
 
 def read_graph_file(path: Path) -> Graph:

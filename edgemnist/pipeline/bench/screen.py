@@ -67,7 +67,7 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     parts += [*disturbed(marked), host_line(result.host), *quality([*result.warnings, *_warnings(result.results)])]
     if result.baseline is None:
         p50 = microseconds(ordered[0].p50_us, tainted=ordered[0].tainted)
-        said = f"{ordered[0].key} is the fastest: {p50} a call (p50)."
+        said = f"{ordered[0].key} {'is the fastest:' if len(ordered) > 1 else 'takes'} {p50} a call (p50)."
         if len(ordered) > 1 and any(marked):
             said = "Which one is the fastest is unknown: the machine was disturbed."
         last = closing(said, step)

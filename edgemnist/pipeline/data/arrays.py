@@ -102,7 +102,7 @@ def read_table(path: Path, reporter: Reporter = SILENT, *, width: int | None = N
         if len(row) != len(columns):
             raise DataError(
                 f"{where} has {count(len(row), 'column')}, and {len(columns):,} were before",
-                hint="Every line has as many; a field with a delimiter in it stands in quotes.",
+                hint=f"Every line has as many, with {DELIMITERS[delimiter]} between; quote a field that has some.",
             )
         numbers.extend(_numbers(row, at, columns, where))
         if labelled:

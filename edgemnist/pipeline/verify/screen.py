@@ -167,7 +167,7 @@ def _missed(result: VerifyResult) -> Text:
     for reasons, names in list(groups.items())[:_REASONS]:
         line.append(f"{', '.join(names)}: ", "bold red").append(f"{reasons}. ")
     if more := [name for names in list(groups.values())[_REASONS:] for name in names]:
-        line.append(f"So did {', '.join(more)}; --json has the reasons.")
+        line.append(f"Of {', '.join(more)}, --json has the reasons.")
     line.rstrip()
     return line
 
