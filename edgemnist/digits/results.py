@@ -101,6 +101,8 @@ class ReadResult(Result, frozen=True, kw_only=True):
     """From top to bottom."""
     complete: bool = True
     """False where there was more ink than on any page of digits, so that not all of it was tried."""
+    sharp: bool = True
+    """False where most was refused and is out of focus, so that nothing is reported."""
     milliseconds: StageTimes
 
 

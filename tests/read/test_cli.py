@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from benchmarks.vision.refuse import print_page
 from edgemnist.digits.images import open_image
@@ -74,6 +74,7 @@ def test_boxes_are_drawn_into_a_copy_of_the_page(edgemnist_json: Callable[..., d
 
 BLANK = Image.new("L", (300, 200), 255)
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800), dtype=np.uint8))
+SOFT = Image.open(PAGES / "photo.jpg").filter(ImageFilter.GaussianBlur(9))
 
 
 @pytest.mark.parametrize(
@@ -82,10 +83,11 @@ NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800), dt
         (BLANK, (), 0, "No digits were found on page.png.", {"digits": [], "complete": True}),
         # What was read is told all the same.
         (BLANK, ("--csv", "out.csv"), 2, "page.png shows no table, so out.csv was not written.", {"digits": []}),
-        (NOISE, (), 0, "There is more ink on page.png than on any page of digits", {"complete": False}),
+        (NOISE, (), 0, "There is more ink on page.png than on any page of digits", {"complete": False, "sharp": True}),
         (Image.open(PAGES / "photo.jpg").rotate(180), (), 0, "turned 180° clockwise", {"turned": 180}),
+        (SOFT, (), 0, "page.png is out of focus", {"sharp": False, "digits": []}),
     ],
-    ids=["blank", "without a table", "noise", "upside down"],
+    ids=["blank", "without a table", "noise", "upside down", "soft"],
 )
 def test_what_is_odd_about_a_page_is_told(
     page: Image.Image,

@@ -106,6 +106,16 @@ def test_a_display_is_read_and_so_are_wheels(
     assert total["false"] <= 1
 
 
+def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, classifier: Classifier) -> None:
+    page = write(quarter(STYLES["photo"]))
+    height = float(np.median([truth.box[3] for truth in page.truths]))
+    blurred = [np.asarray(cv2.GaussianBlur(page.picture, (0, 0), share * height), np.uint8) for share in (0.15, 0.04)]
+    soft, sharp = (read_page(picture, classifier) for picture in blurred)
+    assert (soft.sharp, soft.digits, soft.numbers) == (False, [], [])
+    assert sharp.sharp
+    assert sum(digit.digit is not None for digit in sharp.digits) >= 0.9 * len(page.truths)
+
+
 def test_the_threshold_decides_between_an_answer_and_a_question_mark(write: Write, classifier: Classifier) -> None:
     page = write(quarter(STYLES["photo"]))
     daring = read_page(page.picture, classifier, ReadConfig(min_confidence=0))

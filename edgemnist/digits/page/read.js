@@ -87,7 +87,8 @@ export class ReadPanel {
       `${result.digits.length} digits, ${refused} of them not sure enough · ` +
       `read in ${times.toFixed(0)} ms by ${result.artifact} · round trip ${milliseconds.toFixed(0)} ms` +
       (result.turned ? ` · turned by ${result.turned}° to be read` : "") +
-      (result.complete ? "" : " · more ink than on any page of digits: not all of it was tried");
+      (result.complete ? "" : " · more ink than on any page of digits: not all of it was tried") +
+      (result.sharp ? "" : " · out of focus: photograph it again, sharp");
     element("tables").replaceChildren(...result.tables.map(table));
     element("lines").replaceChildren(...lines(result));
     element("page").hidden = false;

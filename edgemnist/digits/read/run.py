@@ -65,7 +65,9 @@ def read_file(
             result = read_page(picture, classifier, config, source=name, publish=publish)
     except ImageError as error:
         raise ImageError(f"{name} cannot be read: {error.message}", hint=error.hint) from error
-    if not result.digits:
+    if not result.sharp:
+        reporter.notice(f"{name} is out of focus, so nothing on it is reported. Photograph it again, sharp.")
+    elif not result.digits:
         reporter.notice(f"No digits were found on {name}.")
     if result.turned:
         reporter.notice(f"{name} was turned {result.turned}° clockwise to be read.")
