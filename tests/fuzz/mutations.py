@@ -106,18 +106,18 @@ def broken_json(whole: bytes, rng: random.Random) -> bytes:
         return rng.choice((b"[", b'{"a":')) * depth
     document = json.loads(whole)
     for _ in range(1 + rng.randrange(MOST)):
-        _change(document, rng)
+        change(document, rng)
     return json.dumps(document).encode()
 
 
-def _change(node: Any, rng: random.Random) -> None:
+def change(node: Any, rng: random.Random) -> None:
     """Replace, remove or add a value somewhere in a document."""
     places = list(node.keys() if isinstance(node, dict) else range(len(node)))
     if not places:
         return
     place = rng.choice(places)
     if isinstance(node[place], dict | list) and node[place] and rng.random() < 0.8:
-        _change(node[place], rng)
+        change(node[place], rng)
     elif rng.random() < 0.2:
         del node[place]
     elif isinstance(node, dict) and rng.random() < 0.1:
