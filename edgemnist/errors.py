@@ -9,6 +9,7 @@ import difflib
 import errno
 import math
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -162,7 +163,9 @@ def reason_of(error: OSError) -> str:
         return f"{next((place for place in (path, *path.parents) if place.is_file()), path)} is a file, not a directory"
     if isinstance(error, IsADirectoryError) and error.filename is not None:
         return f"{error.filename} is a directory"
-    return error.strerror or str(error)
+    trust = " (SSL_CERT_FILE names a CA that is trusted)" if hasattr(error, "verify_message") else ""
+    # OpenSSL adds where it is written in C.
+    return re.sub(r"^\[SSL.*?\] | \(_ssl\.c:\d+\)$", "", error.strerror or str(error)) + trust
 
 
 def explained(error: OSError | ImportError) -> EdgemnistError | None:

@@ -1,9 +1,16 @@
 """Whatever a server, a thief, a clock, a disk or a power cut does, the board serves a whole release, and goes on."""
 
 import itertools
+import os
+import re
 import shutil
+import signal
+import socket
+import ssl
+import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,15 +18,19 @@ from typing import Any
 import pytest
 from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile
+from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
 from edgemnist.errors import DeployError
 from edgemnist.fleet.channel import run as channel
 from tests.channel.conftest import Site, serves
 from tests.deploy.loopback import copy_state
+from tests.deploy.test_faults import fill
 from tests.deploy.test_kills import service_settings
 from tests.killing import Program
 
-SERVERS = itertools.product(["endless", "truncated", "altered"], ["timestamp", "snapshot", "targets", "bundles"])
+SERVERS = itertools.product(
+    ["endless", "truncated", "altered", "slow"], ["timestamp", "snapshot", "targets", "bundles"]
+)
 
 
 @pytest.mark.parametrize(
@@ -34,10 +45,15 @@ def test_in_trouble_the_board_serves_what_it_served_says_so_and_then_goes_on(
         assert site.pull(board).board.fault is None
         old = old or (site.folder / "timestamp.json").read_bytes()
 
+    def waited(data: bytes) -> Iterator[bytes]:
+        yield data[:1]
+        if signal.getitimer(signal.ITIMER_REAL)[0] > 3.9 * 3600:
+            os.kill(os.getpid(), signal.SIGALRM)
+
     def send(path: str, data: bytes) -> Iterable[bytes]:
         half = len(data) // 2
         altered = data[:half] + bytes([data[half] ^ 1]) + data[half + 1 :]
-        pieces = {"older": [old], "truncated": [data[:-1]], "altered": [altered]}
+        pieces = {"older": [old], "truncated": [data[:-1]], "altered": [altered], "slow": waited(data)}
         return pieces.get(trouble, itertools.repeat(data)) if part and part in path else [data]
 
     with monkeypatch.context() as patch:
@@ -51,12 +67,57 @@ def test_in_trouble_the_board_serves_what_it_served_says_so_and_then_goes_on(
         patch.setattr(site, "wicked", send)
         fault = site.pull(board).board.fault
         assert fault is not None
-        told = {"1970": "signed yet", "expired": "expired", "full": "MB free", "older": "version"}
+        told = {"1970": "signed yet", "expired": "expired", "full": "MB free", "older": "version", "slow": "4 hours"}
         assert told.get(trouble, "cannot be") in fault.message, fault
         assert (fault.exit_code, serves(board), list(board.incoming.iterdir())) == (2, "old", [])
     site.publish()
     assert site.pull(board).board.fault is None
     assert serves(board) == "new"
+
+
+@pytest.mark.needs("root")
+def test_on_a_disk_that_fills_up_meanwhile_the_board_serves_what_it_served(site: Site) -> None:
+    (root := site.home / "board").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", root], check=True)
+    try:
+        board = site.board()
+        for name in ("old", "new"):
+            site.publish(name)
+            for pages in itertools.count():
+                filling = fill(root, leave=4096 * pages)
+                fault = site.pull(board).board.fault
+                filling.unlink()
+                if fault is None:
+                    break
+                assert fault.message == f"{root} cannot be changed: the disk of the board is full"
+                assert serves(board) == (None if name == "old" else "old")
+            assert (serves(board), pages > 3) == (name, True)
+    finally:
+        subprocess.run(["umount", "--lazy", root], check=True)
+
+
+@pytest.mark.needs("openssl")
+def test_what_cannot_be_reached_is_said_in_words(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channel, "Urllib3Fetcher", partial(Urllib3Fetcher, socket_timeout=1))
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -keyout it.pem -out it.pem -subj /CN=me"
+    subprocess.run(command.split(), cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "it.pem")
+    with socket.create_server(("127.0.0.1", 0)) as silent, Site(tmp_path / "tls") as secret:
+        secret.socket = context.wrap_socket(secret.socket, server_side=True)
+        for url, reason in {
+            "http://127.0.0.1:1": "Connection refused",
+            "http://nowhere.invalid": "[A-Z][a-z ]+",
+            f"http://127.0.0.1:{silent.getsockname()[1]}": "timed out",
+            f"http://127.0.0.1:{site.server_port}/nothing": "HTTP error occurred with status 404",
+            f"https://127.0.0.1:{secret.server_port}": r"certificate verify failed: self-signed certificate \(.*\)",
+        }.items():
+            said: list[str] = []
+            report = None if reason == "timed out" else url
+            found = channel.pull(f"{url}#{'0' * 64}", tmp_path, "any", report, said.append).board.fault
+            assert re.fullmatch(f"{url} cannot be fetched: {reason}", found.message if found else ""), found
+            assert report is None or re.search(f"put, .*: {reason}$", said[-1]) or "404" in reason, said
+        secret.shutdown()
 
 
 def test_who_stole_the_online_key_gives_boards_nothing_and_is_locked_out_by_a_new_one(

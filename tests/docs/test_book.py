@@ -12,7 +12,7 @@ import sys
 import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,10 +20,12 @@ import edgemnist
 from edgemnist.app import COMMANDS
 from edgemnist.ground import results
 from edgemnist.ground.results import Result
+from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.formats import artifact_names
 from edgemnist.model.runtimes import RUNTIMES
+from edgemnist.pipeline.verify.claims import statement
 from edgemnist.pipeline.verify.gate import GATES, LIMITS
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.docs.blocks import PAGES, read_page
@@ -135,6 +137,22 @@ def test_every_field_of_a_document_is_there_with_what_it_means() -> None:
     assert "| `replay` | [Replay](#replay) or null |" in artifact
     verify = page.partition("## VerifyResult")[2].partition("\n##")[0]
     assert "| `artifacts` | array of [ArtifactParity](#artifactparity) |" in verify
+
+
+def fields(value: Any, said: set[str], path: str = "") -> set[str]:
+    if path in said or not isinstance(value, dict | list):
+        return {path}
+    parts = [("[]", one) for one in value] if isinstance(value, list) else [(f".{name}", value[name]) for name in value]
+    return set().union(*(fields(one, said, (path + name).strip(".")) for name, one in parts))
+
+
+def test_every_field_of_a_statement_is_there_with_what_it_means() -> None:
+    table = read_page(DOCS / "reference" / "artifacts.md").partition("## The statement of a bundle")[2]
+    said = set(re.findall(r"`([\w.\[\]]+)`", "".join(re.findall(r"^\|([^|]+)", table, re.MULTILINE))))
+    reference = Exports.open("reference")
+    statements = (statement(reference, reference.manifest.artifacts, names) for names in (RUNTIMES, ()))
+    written = set().union(*(fields(one["predicate"], said) for one in statements))
+    assert said == written | {"artifacts[].models[].values"}
 
 
 def test_every_exit_code_is_explained() -> None:

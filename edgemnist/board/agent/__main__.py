@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import errno
 import json
 import os
 import re
@@ -16,7 +15,7 @@ from typing import Any
 
 from edgemnist.board.agent import Apply, Responder, SelfTestLimits
 from edgemnist.board.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback
-from edgemnist.board.agent.durable import holder
+from edgemnist.board.agent.durable import cannot_change, holder
 from edgemnist.board.agent.facts import collect_facts, exposed, probe_all
 from edgemnist.board.agent.install import end_with_the_line, finish, start
 from edgemnist.board.agent.store import Store
@@ -123,12 +122,6 @@ COMMANDS = {
     "doctor": doctor, "run": run,
 }  # fmt: skip
 
-_REFUSED = {
-    errno.ENOSPC: ("the disk of the board is full", "Free some space there: sudo apt clean"),
-    errno.EROFS: ("the file system of the board is read-only", "Make it writable there: sudo mount -o remount,rw /"),
-    errno.EACCES: ("Permission denied", "Choose a directory that this user may write, with --root."),
-}
-
 
 def _end(*_: object) -> None:
     sys.exit(EXIT_INTERRUPTED)
@@ -161,8 +154,7 @@ def main() -> int:
         responder.error(StoppedError("It was stopped, and the previous release is still serving"))
         return EXIT_INTERRUPTED
     except OSError as error:
-        reason, hint = _REFUSED.get(error.errno or 0, (error.strerror or str(error), ""))
-        responder.error(DeployError(f"{store.root} cannot be changed: {reason}", hint=hint))
+        responder.error(cannot_change(store.root, error))
         return DeployError.exit_code
     return 0
 

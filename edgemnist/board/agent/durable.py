@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 
 _CHUNK = 1 << 20
+_REFUSED = {
+    errno.ENOSPC: ("the disk of the board is full", "Free some space there: sudo apt clean"),
+    errno.EROFS: ("the file system of the board is read-only", "Make it writable there: sudo mount -o remount,rw /"),
+    errno.EACCES: ("Permission denied", "Choose a directory that this user may write, with --root."),
+}
 
 
 def hash_file(path: Path) -> str:
@@ -132,3 +138,9 @@ def holder(path: Path) -> str | None:
 
 def _holder(path: Path) -> str:
     return path.read_text(encoding="utf-8").strip() or "unknown"
+
+
+def cannot_change(root: Path, error: OSError) -> DeployError:
+    """Return why the directory of a board cannot be changed, as a sentence."""
+    reason, hint = _REFUSED.get(error.errno or 0, (error.strerror or str(error), ""))
+    return DeployError(f"{root} cannot be changed: {reason}", hint=hint)

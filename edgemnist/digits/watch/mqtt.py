@@ -24,7 +24,7 @@ from edgemnist import __version__
 from edgemnist.digits.results import MeterReading
 from edgemnist.digits.watch.meter import KINDS, Meter
 from edgemnist.digits.watch.sources import read_source
-from edgemnist.errors import SourceError, UsageError, check_range
+from edgemnist.errors import SourceError, UsageError, check_range, reason_of
 from edgemnist.ground.formatting import count
 from edgemnist.ground.progress import Reporter
 from edgemnist.ground.storage import sha256
@@ -170,8 +170,7 @@ class Publisher(AbstractContextManager["Publisher"]):
 
     def _on_connect_fail(self, *_: object) -> None:
         error = sys.exception()  # This is called where it is handled.
-        trust = " (SSL_CERT_FILE names a CA that is trusted)" * isinstance(error, ssl.SSLCertVerificationError)
-        self._set(f"cannot be reached: {getattr(error, 'strerror', None) or error}{trust}")
+        self._set(f"cannot be reached: {reason_of(error) if isinstance(error, OSError) else error}")
 
     def _on_disconnect(self, _client: paho.Client, _data: object, _flags: object, why: ReasonCode, *_: object) -> None:
         ended = "has ended the connection" if self._online else self._trouble or "does not answer as a broker does"

@@ -12,6 +12,7 @@ A board knows a channel by the SHA-256 of its first root. Who publishes has all 
 
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urldefrag
@@ -33,10 +35,10 @@ from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
 from edgemnist.board.agent import Apply, Responder, SelfTestLimits
 from edgemnist.board.agent.apply import apply, find_release
-from edgemnist.board.agent.durable import exclusive, replace_file
+from edgemnist.board.agent.durable import cannot_change, exclusive, replace_file
 from edgemnist.board.agent.facts import read_text
 from edgemnist.board.agent.store import Store
-from edgemnist.errors import BundleError, DeployError, GateMissedError, MissingDependencyError, UsageError
+from edgemnist.errors import BundleError, DeployError, GateMissedError, MissingDependencyError, UsageError, reason_of
 from edgemnist.fleet.deploy.answers import convert, decode
 from edgemnist.fleet.deploy.run import LocalBundle, OnStep, open_bundle
 from edgemnist.ground.registry import Registry
@@ -53,6 +55,8 @@ ALL: Final = 1_000_000
 HALTED, ISSUED = "x-edgemnist-halted", "x-edgemnist-issued"
 """What a timestamp says beside TUF's own: the bundle that no further board is to take, and the time, in seconds."""
 MOST_REPORT_BYTES, SKEW_S = 1 << 16, 3_600.0
+MOST_HOURS: Final = 4
+"""For all that one pull fetches: python-tuf limits its size, and how long it waits for the next byte."""
 
 
 def publish(
@@ -233,7 +237,7 @@ def pull(address: str, root: Path, name: str, report: str | None, on_step: OnSte
         raise UsageError(f"--name must be letters, figures, and . _ - (got {name!r})")
     known = root / "channel" / fingerprint[:16]
     known.mkdir(parents=True, exist_ok=True)
-    with exclusive(known / "lock", wait_s=60.0, waiting=on_step):
+    with exclusive(known / "lock", wait_s=60.0, waiting=on_step), _in_time():
         result = PullResult(board=BoardResult(host=name, root=str(root), status="unchanged"))
         with suppress(OSError, *UNREADABLE):
             result = read_result(PullResult, (known / f"{name}.report").read_bytes())
@@ -241,16 +245,31 @@ def pull(address: str, root: Path, name: str, report: str | None, on_step: OnSte
             result = _take(url.rstrip("/"), fingerprint, known, result, on_step)
             replace_file(known / f"{name}.report", result.to_json().encode())
         except Exception as error:  # noqa: BLE001 - whatever it is, the board goes on, and says so
-            board = msgspec.structs.replace(result.board, status=FAILED, fault=Fault.of(_plain(url, error)))
+            board = msgspec.structs.replace(result.board, status=FAILED, fault=Fault.of(_plain(url, root, error)))
             result = msgspec.structs.replace(result, board=board)
     if report is not None:
+        place = f"{report.rstrip('/')}/{name}.json"
         try:
-            done = urllib3.request("PUT", f"{report.rstrip('/')}/{name}.json", body=result.to_json(), timeout=30.0)
+            with _in_time():
+                done = urllib3.request("PUT", place, body=result.to_json(), timeout=30.0, preload_content=False)
             why = f"{done.status} {done.reason}" if done.status >= 300 else ""  # noqa: PLR2004 - no success
-        except urllib3.exceptions.HTTPError as error:
-            why = str(error)
+        except (urllib3.exceptions.HTTPError, refused.DownloadError) as error:
+            why = _why(error)
         on_step(f"the report was not put, which the next pull does: {why}" if why else "report")
     return result
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    def stop(*_: object) -> None:
+        raise refused.SlowRetrievalError(f"it takes more than {MOST_HOURS} hours")
+
+    before, left = signal.signal(signal.SIGALRM, stop), signal.alarm(MOST_HOURS * 3600)
+    try:
+        yield
+    finally:
+        signal.alarm(left)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _take(url: str, fingerprint: str, known: Path, before: PullResult, on_step: OnStep) -> PullResult:
@@ -285,6 +304,7 @@ def _take(url: str, fingerprint: str, known: Path, before: PullResult, on_step: 
         on_step("transfer")
         tempfile.tempdir = str(store.incoming)  # /tmp may be in memory.
         updater.download_target(newest, str(store.part(digest)), f"{url}/bundles")
+    signal.alarm(0)  # What was fetched is applied in whatever time that takes.
     responder = Responder()
     responder.step = on_step  # type: ignore[assignment]  # a method
     try:
@@ -298,10 +318,22 @@ def _take(url: str, fingerprint: str, known: Path, before: PullResult, on_step: 
     return PullResult(sequence=newest.custom["sequence"], board=board)
 
 
-def _plain(url: str, error: Exception) -> Exception:
-    """Return what python-tuf refuses as one sentence."""
+def _plain(url: str, root: Path, error: Exception) -> Exception:
+    """Return what python-tuf refuses, or the board's disk, as one sentence."""
+    if isinstance(error, OSError):
+        return cannot_change(root, error)
     if not isinstance(error, refused.RepositoryError | refused.DownloadError | urllib3.exceptions.HTTPError):
         return error
     why = "cannot be trusted" if isinstance(error, refused.RepositoryError) else "cannot be fetched"
     hint = f"The board goes on with what it has. Its clock says {time.strftime('%Y-%m-%d %H:%M')}."
-    return DeployError(f"{url} {why}: {getattr(error.__cause__, 'reason', error)}", hint=hint)
+    return DeployError(f"{url} {why}: {_why(error)}", hint=hint)
+
+
+def _why(error: BaseException) -> str:
+    """Return in words for what reason something was not fetched: urllib3 wraps it in up to four errors."""
+    inner = next((one for one in (error.__cause__, *error.args) if isinstance(one, Exception)), None)
+    if inner is not None and not isinstance(error, refused.RepositoryError):
+        return _why(inner)
+    if isinstance(error, HTTPException) and not isinstance(error, OSError):
+        return "it ends early, or does not answer as a web server does"
+    return reason_of(error) if isinstance(error, OSError) else str(error)
