@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -85,8 +86,9 @@ def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
 
 
 def _short(label: str) -> str:
-    """Return a class name as it fits into a heading."""
-    words = " ".join(label.split())
+    """Return a class name as it fits into a heading, without the accents that Pillow's font lacks."""
+    letters = unicodedata.normalize("NFKD", label.replace("ß", "ss"))
+    words = " ".join("".join(one for one in letters if not unicodedata.combining(one)).split())
     return words if len(words) <= _LONGEST_HEADING else f"{words[: _LONGEST_HEADING - 1]}…"
 
 

@@ -158,6 +158,12 @@ def test_any_label_fits_on_a_sheet(labels: list[str]) -> None:
     assert opened(class_sheet_png(split.images, split.labels, labels)).width < 2000
 
 
+def test_a_class_is_named_without_the_accents_that_the_font_draws_as_boxes() -> None:
+    image, label = np.zeros((1, 9, 9), np.uint8), np.zeros(1, np.int64)
+    sheets = [class_sheet_png(image, label, [name]) for name in ("Größe", "Grosse", "Größen")]
+    assert sheets[0] == sheets[1] != sheets[2]
+
+
 def test_a_terminal_row_has_two_pixels_a_character_and_as_many_images_as_fit(embedded: Dataset) -> None:
     image = np.zeros((1, 28, 28), dtype=np.uint8)
     image[0, 10, 5] = image[0, 11, 6] = image[0, 10, 7] = image[0, 11, 7] = image[0, 13, 5] = 255

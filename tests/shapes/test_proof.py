@@ -181,7 +181,10 @@ def test_files_that_read_anything_are_compared_with_each_other(tmp_path: Path) -
     assert evaluation.labels is None
     assert any("200 random inputs" in one for one in notices.messages)
     assert verify_files(ours, [f"{ours}@openvino"], evaluation).passed
-    assert not verify_files(ours, [theirs], evaluation).passed
+    outcomes = [
+        verify_files(ours, [theirs], evaluation, quantization=one).verdict.outcome for one in ("float32", "int8")
+    ]
+    assert outcomes == [MISSED, UNKNOWN]
     with pytest.raises(UsageError, match=r"c\.onnx reads 13 numbers, and the inputs are of \[32, 32, 3\]"):
         verify_files(ours, [other], evaluation)
     np.save(tmp_path / "x.npy", SPECS["row"].random(250))
@@ -189,6 +192,13 @@ def test_files_that_read_anything_are_compared_with_each_other(tmp_path: Path) -
     assert verify_files(other, [other], found).images == 250
     with pytest.raises(UsageError, match="no full-int8 TFLite file, and nothing is named to compare it with"):
         verify_alone([ours])
+
+
+def test_agreement_on_answers_that_are_all_alike_proves_nothing(tmp_path: Path) -> None:
+    file = str(write(tmp_path / "a.onnx", (13,), 0 * weights(SPECS["row"])))
+    result = verify_files(file, [file], evaluation_for(file, tmp_path))
+    assert result.verdict.outcome == UNKNOWN
+    assert "answers all 200 evaluation rows alike" in result.artifacts[0].verdict.reasons[0]
 
 
 @pytest.mark.parametrize(("seen", "outcome"), [(20, PASSED), (21, UNKNOWN)])

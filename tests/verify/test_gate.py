@@ -220,7 +220,8 @@ def test_of_a_file_by_itself_a_rounding_rule_explains_no_more_labels_than_quanti
 
 
 def test_on_random_inputs_nothing_but_a_person_s_limit_and_that_of_integers_is_missed() -> None:
-    gate, found = GATES["int8"].on_random_inputs(), replace(PERFECT, images=200, labelled=False, mean_abs_diff=0.1)
+    gate = GATES["int8"].on_random_inputs("int8")
+    found = replace(PERFECT, images=200, labelled=False, mean_abs_diff=0.1)
     assert judge(measurements(GATES["int8"], found)).outcome == MISSED
     assert judge(measurements(gate, found)).outcome == UNKNOWN
     assert judge(measurements(gate.given({MEAN_DIFF: 0.05}, COMMAND_LINE), found)).outcome == MISSED

@@ -138,7 +138,9 @@ class Measurement:
         """Return the sentence for an outcome that is not `passed`, in as many figures as tell value and limit apart."""
         if self.value is None:
             return self.unknown or f"{self.name} was not measured"
-        pairs = ((f"{self.value:.{figures}g}", f"{limit:.{figures}g}") for figures in range(2, 18))
+        # From as many figures on as the value has before its point, lest it is 1e+02.
+        first = max(2, min(17, len(f"{abs(self.value):.0f}")))
+        pairs = ((f"{self.value:.{figures}g}", f"{limit:.{figures}g}") for figures in range(first, 18))
         value, shown = next((pair for pair in pairs if pair[0] != pair[1]), (f"{self.value:g}", f"{limit:g}"))
         return self.reason.replace("{}", value, 1).replace("{}", shown, 1)
 

@@ -82,7 +82,8 @@ def source_name(manifest: Manifest) -> str:
 def golden_questions(manifest: Manifest, golden: GoldenPack) -> list[str]:
     """Return a sentence for each reason to question what is measured against a golden pack."""
     if golden.truth is None:
-        return [f"The figures come from {golden.data.source} without labels: nothing is said about accuracy."]
+        found = [f"The figures come from {golden.data.source} without labels: nothing is said about accuracy."]
+        return found + reference_question(golden, reference=source_name(manifest))
     noun = golden.task.input.noun
     taken = manifest.model.input_range if manifest.model is not None else None
     found = reference_question(golden, input_range=taken, reference=source_name(manifest))
@@ -105,13 +106,15 @@ def reference_question(
     """Return a sentence if a golden pack does not show that its Keras model knows its classes; else none.
 
     Where most images are of one class, a model that always answers with it is far from chance. Nor do copies of a few
-    images, or images of one class, show what a model knows.
+    images, or images of one class, show what a model knows. Without labels, answers that are all alike show nothing.
     """
-    if golden.truth is None or golden.task.numbers:
-        return []
     labels = golden.class_labels
     noun = golden.task.input.noun
     images = count(len(golden), f"evaluation {noun}")
+    if golden.truth is None or golden.task.numbers:
+        alike = len(golden) > 1 and np.ptp(golden.probabilities, axis=0).max() <= (not golden.task.numbers) / 256
+        said = f"The {reference} answers all {images} alike, as a broken model might. Name other {noun}s: --data FILE."
+        return [said] if alike else []
     if len(golden.labels) >= FEWEST_IMAGES:
         if (shown := len({image.tobytes() for image in golden.images})) < FEWEST_IMAGES:
             copies = count(shown, "picture" if noun == "image" else noun)

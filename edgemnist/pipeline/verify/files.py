@@ -21,7 +21,7 @@ from edgemnist.ground.results.verdict import FEWEST_IMAGES, Basis
 from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports, basis_of
-from edgemnist.model.exports.golden import GoldenPack, check_finite
+from edgemnist.model.exports.golden import RANDOM_INPUTS, GoldenPack, check_finite
 from edgemnist.model.exports.manifest import MANIFEST_FILE, Artifact
 from edgemnist.model.exports.models import (
     Model,
@@ -89,10 +89,6 @@ def evaluation_for(
     return Evaluation(dataset.test.images, dataset.test.truth, dataset.labels, dataset.identity)
 
 
-RANDOM_INPUTS: Final = FEWEST_IMAGES
-"""As many as a gate needs: the integer reference takes 30 ms for one of MobileNet at 96×96."""
-
-
 def inputs_for(model: Model, data: Path | None, reporter: Reporter = SILENT) -> Evaluation:
     """Return inputs for a model that is understood: those of a file or directory, or random ones, which is told.
 
@@ -104,8 +100,10 @@ def inputs_for(model: Model, data: Path | None, reporter: Reporter = SILENT) -> 
         images, labels = read_inputs(data, spec, reporter, classes=model.labels or ())
         source = f"inputs in {data.name}"
     else:
-        images, source = random_inputs(model, RANDOM_INPUTS), f"{RANDOM_INPUTS} random inputs"
-        reporter.notice(f"{model.artifact} is given {source}, which have no labels. Name others with --data.")
+        # As many as a gate needs: the integer reference takes 30 ms for one of MobileNet at 96×96.
+        images, source = random_inputs(model, FEWEST_IMAGES), RANDOM_INPUTS
+        drawn = f"{FEWEST_IMAGES} {source}"
+        reporter.notice(f"{model.artifact} is given {drawn}, which have no labels. Name others with --data.")
     found = sha256(np.ascontiguousarray(images).tobytes())
     identity = DataIdentity(source=source, train=0, test=len(images), sha256=found, reduced=False)
     return Evaluation(images, labels, None, identity)
@@ -232,6 +230,8 @@ def verify_files(
     limited = [
         table.of(model.path.stem, name, numbers=task.numbers) for model, name in zip(models, quantizations, strict=True)
     ]
+    if evaluation.identity.source == RANDOM_INPUTS:
+        limited = [gate.on_random_inputs(name) for gate, name in zip(limited, quantizations, strict=True)]
     seen = {}
     for model in (yardstick_model, *models):
         spec = model.spec or default_input()

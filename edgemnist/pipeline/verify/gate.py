@@ -201,12 +201,14 @@ class Gate:
         kept = {limit: most for limit, most in self.limits.items() if limit in names}
         return replace(self, limits=kept, undecided=apart)
 
-    def on_random_inputs(self) -> "Gate":
+    def on_random_inputs(self, quantization: str) -> "Gate":
         """Return the limits on inputs that a model may never meet: beyond a built-in one nothing is known.
 
         They were measured on what models had learnt. To noise, MLPerf Tiny's ResNet-8 is so unsure that its float16
-        probabilities are off by 14 times the limit, with no label changed.
+        probabilities are off by 14 times the limit, with no label changed. Those of float32 hold.
         """
+        if quantization == "float32":
+            return self
         return replace(self, undecided=self.undecided | (self.limits.keys() - {INTEGER_DIFF}))
 
     def measure(self, name: str, value: float | None, reason: str, most: float | None = None) -> list[Measurement]:

@@ -99,8 +99,8 @@ def verify(
         try:
             subject = exports.subject(model, golden)
             gate = table.of(model.artifact, subject.arithmetic, numbers=golden.task.numbers)
-            if golden.data.source == RANDOM_INPUTS and subject.arithmetic != "float32":
-                gate = gate.on_random_inputs()
+            if golden.data.source == RANDOM_INPUTS:
+                gate = gate.on_random_inputs(subject.arithmetic)
             examined.append(examine(subject, golden, gate, reporter, rounding=rounding, why=explain))
         except ArtifactError as error:
             if names:
