@@ -11,16 +11,22 @@
  *   KERNEL(take)                     loads a group of inputs for each of LANES outputs, of 4 bytes each
  *   KERNEL(line_of), KERNEL(follow)  load the lines of SCALED outputs, and rescale their sums by them
  *
- * The rows that a window covers are copied side by side, with what stands for 0 beyond the edges, so that each place finds
+ * The rows that a window covers have what stands for 0 beyond the edges, where they are or copied, so that each place finds
  * its inputs in the same way. Of a depthwise convolution a group is what one column has in several rows.
  */
 #define SMALL_VECTORS (16U / LANES < VECTORS ? 16U / LANES : VECTORS) /* of a block of 16 */
+#ifndef TUNED
+#define TUNED TARGET /* of what has the innermost loop */
+#endif
 #define EACH_INLINE TARGET static inline __attribute__((always_inline))
+/* Bytes of a table of rows, at the beginning of a patch. */
+#define TABLE_BYTES(rows) ROUND_UP((rows) * sizeof(const uint8_t *), ALIGNMENT)
 
-/* Where the inputs of a row of places are, in bytes: how far it is from one row that a window covers to the next, from one
+/* Where the inputs of a row of places are: where each row that a window covers begins, and how many bytes it is from one
  * run of a row to the next, and from one place to the next. */
 typedef struct {
-    size_t rows, row_bytes;
+    const uint8_t **row;
+    size_t rows;
     size_t runs, run_bytes;
     size_t groups; /* in a run */
     size_t step;
@@ -50,25 +56,31 @@ TARGET static inline void KERNEL(fill)(uint32_t zero, size_t bytes, uint8_t *to)
     }
 }
 
-/* Copies the rows that the window covers into `to`, and what stands for 0 around them; returns the length of a row. */
-TARGET static size_t KERNEL(copy_rows)(const edgemnist_window *window, const KERNEL(rows) * image, KERNEL(span) down,
-                                       uint8_t *to)
+/* Finds the rows that the window covers, with what stands for 0 around them: where they are, if that is there, as it is in
+ * whole groups; or copied into `to`, as are those above and below the image. */
+TARGET static void KERNEL(find_rows)(const edgemnist_window *window, const KERNEL(rows) * image, const KERNEL(span) * down,
+                                     int whole, const uint8_t **row, uint8_t *to)
 {
     const KERNEL(covering) covering = KERNEL(covering_of)(window);
+    const size_t end = covering.before + covering.inside, after = covering.row_bytes - end;
     const uint32_t zero = window->zero * 0x01010101U;
-    size_t slot = down.at % image->kept;
+    size_t slot = down->at % image->kept;
     for (size_t y = 0; y < window->kernel_height; ++y, to += covering.row_bytes) {
-        const size_t end = covering.before + covering.inside;
-        if (y < down.begin || y >= down.end) {
+        row[y] = to;
+        if (y < down->begin || y >= down->end) {
             KERNEL(fill)(zero, covering.row_bytes, to);
             continue;
         }
-        KERNEL(fill)(zero, covering.before, to);
-        __builtin_memcpy(to + covering.before, image->first + slot * image->row_bytes, covering.inside);
-        KERNEL(fill)(zero, covering.row_bytes - end, to + end);
+        const uint8_t *const from = image->first + slot * image->row_bytes;
         slot = KERNEL(next)(slot, window, image->kept);
+        if (whole && covering.before <= image->edge && after <= image->edge) {
+            row[y] = from - covering.before;
+            continue;
+        }
+        KERNEL(fill)(zero, covering.before, to);
+        __builtin_memcpy(to + covering.before, from, covering.inside);
+        KERNEL(fill)(zero, after, to + end);
     }
-    return covering.row_bytes;
 }
 
 #ifdef LINES
@@ -115,8 +127,9 @@ EACH_INLINE void KERNEL(follow_places)(const KERNEL(target) * target, const kern
 #endif /* LINES */
 
 /* `vectors` times LANES outputs at some places; both are constants where this is inlined, as are `each`, whether an output has
- * inputs of its own, and `how`. `stride` is from the weights of one group to those of the next. */
-EACH_INLINE void KERNEL(some_places)(const KERNEL(strip) * strip, const uint8_t *first, unsigned places, unsigned vectors,
+ * inputs of its own, and `how`. `first` is where the first place begins in each row, and `stride` from the weights of one
+ * group to those of the next. */
+EACH_INLINE void KERNEL(some_places)(const KERNEL(strip) * strip, size_t first, unsigned places, unsigned vectors,
                                      int each, int how, const int8_t *weights, size_t stride, const KERNEL(target) * target)
 {
     kernel_sum sum[PLACES * VECTORS];
@@ -124,13 +137,14 @@ EACH_INLINE void KERNEL(some_places)(const KERNEL(strip) * strip, const uint8_t 
     for (unsigned i = 0; i < places * vectors; ++i) {
         sum[i] = KERNEL(begin)(target->layer->bias + target->output + i % vectors * LANES);
     }
-    const size_t step = strip->step, groups = strip->groups;
-    for (size_t y = 0; y < strip->rows; ++y, first += strip->row_bytes) {
-        const uint8_t *run = first;
+    const size_t step = strip->step, run_weights = strip->groups * stride;
+    for (size_t y = 0; y < strip->rows; ++y) {
+        const uint8_t *run = strip->row[y] + first;
         for (size_t x = 0; x < strip->runs; ++x, run += strip->run_bytes) {
             /* Three places from each: no more registers than there are, and no address that takes a calculation. */
             const uint8_t *a = run, *b = run + 3U * step, *c = run + 6U * step;
-            for (size_t group = 0; group < groups; ++group, a += GROUP, b += GROUP, c += GROUP, weights += stride) {
+            for (const int8_t *const end = weights + run_weights; weights != end;
+                 a += GROUP, b += GROUP, c += GROUP, weights += stride) {
                 kernel_weights some[VECTORS];
 #pragma GCC unroll 4
                 for (unsigned v = 0; v < vectors; ++v) {
@@ -168,7 +182,7 @@ EACH_INLINE void KERNEL(some_places)(const KERNEL(strip) * strip, const uint8_t 
 }
 
 /* The same for as many places as there are. */
-EACH_INLINE void KERNEL(all_places)(const KERNEL(strip) * strip, const uint8_t *first, size_t places, unsigned vectors,
+EACH_INLINE void KERNEL(all_places)(const KERNEL(strip) * strip, size_t first, size_t places, unsigned vectors,
                                     int each, int how, const int8_t *weights, size_t stride, const KERNEL(target) * target)
 {
 #define SOME(places) \
@@ -197,8 +211,8 @@ EACH_INLINE void KERNEL(all_places)(const KERNEL(strip) * strip, const uint8_t *
 
 /* Outputs of all places of a row; `each` and `vectors` are constants where this is inlined. The last outputs come first: whole
  * blocks are written, and what lies beyond the outputs of a place is written again. */
-EACH_INLINE void KERNEL(sweep)(const edgemnist_layer *layer, const KERNEL(strip) * strip, const uint8_t *inputs, size_t columns,
-                               size_t count, unsigned vectors, int each, uint8_t *outputs)
+EACH_INLINE void KERNEL(sweep)(const edgemnist_layer *layer, const KERNEL(strip) * strip, size_t columns, size_t count,
+                               unsigned vectors, int each, uint8_t *outputs)
 {
     const size_t width = vectors * LANES, stride = (size_t)layer->block * GROUP;
     const size_t block_bytes = strip->rows * strip->runs * strip->groups * stride;
@@ -206,7 +220,7 @@ EACH_INLINE void KERNEL(sweep)(const edgemnist_layer *layer, const KERNEL(strip)
         first -= width;
         const int8_t *const weights =
             layer->weights + first / layer->block * block_bytes + first % layer->block * GROUP;
-        const uint8_t *from = inputs + (each ? first * 4U : 0U);
+        size_t from = each ? first * 4U : 0U;
 #ifdef LINES
         int how = KERNEL(lines)(layer, first);
         for (size_t i = SCALED; i < width; i += SCALED) {
@@ -243,33 +257,30 @@ EACH_INLINE void KERNEL(sweep)(const edgemnist_layer *layer, const KERNEL(strip)
     }
 }
 
-/* A row of a convolution; `patch` has room for the rows that the window covers. */
-TARGET static void KERNEL(convolve)(const edgemnist_layer *layer, const edgemnist_window *window,
-                                    const KERNEL(rows) * image, KERNEL(span) down, uint8_t *patch, uint8_t *outputs)
+/* A row of a convolution; `patch` has room for a table of the rows that the window covers, and for them. */
+TUNED static void KERNEL(convolve)(const edgemnist_layer *layer, const edgemnist_window *window,
+                                    const KERNEL(rows) * image, const KERNEL(span) * down, uint8_t *patch,
+                                    uint8_t *outputs)
 {
     const size_t channels = window->channels, columns = window->out_width;
     const int apart = window->dilation_width != 1U;
     const size_t run = apart ? channels : window->kernel_width * channels;
-    KERNEL(strip) strip = {
+    const KERNEL(strip) strip = {
+        .row = (const uint8_t **)(void *)patch,
         .rows = window->kernel_height,
         .runs = apart ? window->kernel_width : 1U,
         .run_bytes = window->dilation_width * channels,
         .groups = (run + GROUP - 1U) / GROUP,
         .step = window->stride_width * channels,
     };
-    const uint8_t *inputs = image->first + down.at % image->kept * image->row_bytes;
-    if (window->kernel_height != 1U || window->left != 0U || down.end == down.begin || run % GROUP != 0U ||
-        (columns - 1U) * strip.step + strip.runs * run > window->width * channels) {
-        strip.row_bytes = KERNEL(copy_rows)(window, image, down, patch);
-        inputs = patch;
-    }
+    KERNEL(find_rows)(window, image, down, run % GROUP == 0U, strip.row, patch + TABLE_BYTES(strip.rows));
 #if VECTORS * LANES > 16
     if (layer->block < VECTORS * LANES) {
-        KERNEL(sweep)(layer, &strip, inputs, columns, layer->outputs, SMALL_VECTORS, 0, outputs);
+        KERNEL(sweep)(layer, &strip, columns, layer->outputs, SMALL_VECTORS, 0, outputs);
         return;
     }
 #endif
-    KERNEL(sweep)(layer, &strip, inputs, columns, layer->outputs, VECTORS, 0, outputs);
+    KERNEL(sweep)(layer, &strip, columns, layer->outputs, VECTORS, 0, outputs);
 }
 
 #ifndef INTERLEAVES
@@ -288,34 +299,38 @@ TARGET static void KERNEL(interleave)(const uint8_t *const *rows, size_t count, 
 }
 #endif
 
-/* A row of a depthwise convolution. In `patch` there is room for a row of the image, and for the groups of all columns: of
- * the first GROUP rows that the window covers, then of the next. */
+/* A row of a depthwise convolution. In `patch` there is room for a table of rows of groups, for a row of the image, and for
+ * the groups of all columns: of the first GROUP rows that the window covers, then of the next. */
 TARGET static void KERNEL(convolve_each)(const edgemnist_layer *layer, const edgemnist_window *window,
-                                         const KERNEL(rows) * image, KERNEL(span) down, uint8_t *patch, uint8_t *outputs)
+                                         const KERNEL(rows) * image, const KERNEL(span) * down, uint8_t *patch,
+                                         uint8_t *outputs)
 {
     const KERNEL(covering) covering = KERNEL(covering_of)(window);
+    const size_t rows_of_groups = (window->kernel_height + GROUP - 1U) / GROUP;
+    const int alone = window->kernel_width == 1U; /* one run in each row */
     KERNEL(strip) strip = {
-        .rows = (window->kernel_height + GROUP - 1U) / GROUP,
-        .row_bytes = covering.row_bytes * 4U,
-        .runs = window->kernel_width,
-        .run_bytes = (size_t)window->dilation_width * window->channels * 4U,
+        .row = (const uint8_t **)(void *)patch,
+        .rows = alone ? 1U : rows_of_groups,
+        .runs = alone ? rows_of_groups : window->kernel_width,
+        .run_bytes = alone ? covering.row_bytes * 4U : (size_t)window->dilation_width * window->channels * 4U,
         .groups = 1U,
         .step = (size_t)window->stride_width * window->channels * 4U,
     };
-    uint8_t *const groups = patch + ROUND_UP((size_t)window->width * window->channels, ALIGNMENT);
-    uint8_t *to = groups;
+    uint8_t *const blank = patch + TABLE_BYTES(rows_of_groups);
+    uint8_t *to = blank + ROUND_UP((size_t)window->width * window->channels, ALIGNMENT);
     const uint32_t zero = window->zero * (GROUP == 2U ? 0x00010001U : 0x01010101U);
-    size_t slot = down.at % image->kept;
-    if (down.end - down.begin != window->kernel_height) {
-        __builtin_memset(patch, window->zero, covering.inside);
+    size_t slot = down->at % image->kept;
+    if (down->end - down->begin != window->kernel_height) {
+        __builtin_memset(blank, window->zero, covering.inside);
     }
-    for (size_t y = 0; y < window->kernel_height; y += GROUP, to += strip.row_bytes) {
+    for (size_t y = 0; y < window->kernel_height; y += GROUP, to += covering.row_bytes * 4U) {
         const size_t after = covering.row_bytes - covering.before - covering.inside;
         const uint8_t *rows[GROUP];
+        strip.row[y / GROUP] = to;
         for (size_t i = 0; i < GROUP; ++i) {
             /* Any row in the place of one that is not there: its weights are 0. */
-            rows[i] = y + i < window->kernel_height ? patch : rows[0];
-            if (y + i >= down.begin && y + i < down.end) {
+            rows[i] = y + i < window->kernel_height ? blank : rows[0];
+            if (y + i >= down->begin && y + i < down->end) {
                 rows[i] = image->first + slot * image->row_bytes;
                 slot = KERNEL(next)(slot, window, image->kept);
             }
@@ -331,19 +346,19 @@ TARGET static void KERNEL(convolve_each)(const edgemnist_layer *layer, const edg
         count = 16U;
         strip.step = 16U * 4U;
     }
-    KERNEL(sweep)(layer, &strip, groups, columns, count, SMALL_VECTORS, 1, outputs);
+    KERNEL(sweep)(layer, &strip, columns, count, SMALL_VECTORS, 1, outputs);
 }
 
 /* A row of maxima. In `patch` there is room for a row with what the window covers beyond the edges, where 0 is the least. */
-TARGET static void KERNEL(maximum_row)(const edgemnist_layer *layer, const edgemnist_window *window,
-                                       const KERNEL(rows) * image, KERNEL(span) down, uint8_t *patch, uint8_t *outputs)
+TARGET static void KERNEL(maximum_row)(const edgemnist_window *window, const KERNEL(rows) * image,
+                                       const KERNEL(span) * down, uint8_t *patch, uint8_t *outputs)
 {
     const KERNEL(covering) covering = KERNEL(covering_of)(window);
     const size_t channels = window->channels, step = window->stride_width * channels;
     uint8_t *const inside = patch + covering.before;
-    size_t slot = down.at % image->kept, length = covering.row_bytes;
+    size_t slot = down->at % image->kept, length = covering.row_bytes;
     __builtin_memset(patch, 0, length);
-    for (size_t y = down.begin; y < down.end; ++y) {
+    for (size_t y = down->begin; y < down->end; ++y) {
         const uint8_t *const row = image->first + slot * image->row_bytes;
         for (size_t i = 0; i < covering.inside; ++i) {
             inside[i] = row[i] > inside[i] ? row[i] : inside[i];
@@ -359,17 +374,11 @@ TARGET static void KERNEL(maximum_row)(const edgemnist_layer *layer, const edgem
     for (size_t column = 0; column < window->out_width; ++column) {
         KERNEL(copy)(patch + column * step, outputs + column * channels, channels, (window->out_width - column) * channels);
     }
-    if (layer->low != 0U || layer->high != 255U) {
-        for (size_t i = 0; i < window->out_width * channels; ++i) {
-            const uint8_t value = outputs[i] < layer->low ? layer->low : outputs[i];
-            outputs[i] = value > layer->high ? layer->high : value;
-        }
-    }
 }
 
 /* A row of means, or of sums that are rescaled. In `patch` there is room for the sums of all columns. */
 TARGET static void KERNEL(mean_row)(const edgemnist_layer *layer, const edgemnist_window *window, const KERNEL(rows) * image,
-                                    KERNEL(span) down, uint8_t *patch, uint8_t *outputs)
+                                    const KERNEL(span) * down, uint8_t *patch, uint8_t *outputs)
 {
     const size_t channels = window->channels;
     /* Columns that no place looks at are not made. */
@@ -377,11 +386,11 @@ TARGET static void KERNEL(mean_row)(const edgemnist_layer *layer, const edgemnis
                                               window->kernel_width, window->width);
     const size_t length = (last.at + (last.end - last.begin)) * channels;
     int32_t *const totals = (int32_t *)(void *)patch;
-    size_t slot = down.at % image->kept;
+    size_t slot = down->at % image->kept;
     for (size_t i = 0; i < length; ++i) {
         totals[i] = 0;
     }
-    for (size_t y = down.begin; y < down.end; ++y) {
+    for (size_t y = down->begin; y < down->end; ++y) {
         const uint8_t *const row = image->first + slot * image->row_bytes;
         for (size_t i = 0; i < length; ++i) {
             totals[i] += row[i];
@@ -392,7 +401,7 @@ TARGET static void KERNEL(mean_row)(const edgemnist_layer *layer, const edgemnis
         const KERNEL(span) across =
             KERNEL(covered)(column, window->stride_width, 1U, window->left, window->kernel_width, window->width);
         const size_t places = across.end - across.begin;
-        const int32_t count = (int32_t)((down.end - down.begin) * places), zero = window->zero;
+        const int32_t count = (int32_t)((down->end - down->begin) * places), zero = window->zero;
         const int32_t *const from = totals + across.at * channels;
         for (size_t first = 0; first < channels; first += 16U) {
             const size_t some = channels - first < 16U ? channels - first : 16U;

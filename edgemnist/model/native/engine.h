@@ -80,6 +80,7 @@ typedef struct {
     uint16_t kernel_width;
     uint16_t source;             /* the layer whose outputs the image is, from 1 on; 0 is the input */
     uint16_t other;              /* the layer that is joined to it */
+    uint16_t edge;               /* bytes of its zero point before and after each row of outputs, for kernels of ROWS */
     uint8_t stride_height;
     uint8_t stride_width;
     uint8_t dilation_height;     /* from one row that the window covers to the next */

@@ -29,6 +29,7 @@ _NARROW: Final = 15
 _MOST_AT_ONCE: Final = 1 << 15
 """Columns of an image, and bytes of it, whose rows are not worth while one by one: two are in the first cache."""
 _OF_CHANNELS: Final = {Kind.DEPTHWISE, Kind.AVERAGE}
+_TERMS: Final = 6  # of a sum of two tensors
 _GROUP: Final = 4  # inputs that a C file takes at a time on some processors
 _TOGETHER: Final = 16
 """Outputs of several columns, as `KERNEL(convolve_each)` has it."""
@@ -92,7 +93,9 @@ class Layout:
     @property
     def room(self) -> int:
         """Its outputs at one place, in whole blocks if they are rescaled, which begin anywhere where two are joined."""
-        if self.tables["multiplier"] is None:
+        terms = self.tables["terms"]
+        # A sum in one step is written as it is.
+        if self.tables["multiplier"] is None or (terms is not None and len(terms) == _TERMS and terms[0] != 0):
             return self.numbers["outputs"]
         beyond = 0 if self.tables["bias"] is not None else self.numbers["outputs"] - 1
         return self.numbers["block"] * self.numbers["blocks"] + beyond
@@ -172,6 +175,7 @@ def lay_out(
         rooms=[layer.room for layer in layers],
         input_bytes=0 if pixel_map is None else network.inputs,
         alignment=alignment,
+        edged=bool(rows),
     )
     schedule = scheduling.least() if small else scheduling.schedule([0] * scheduling.count)
     if small:
@@ -246,21 +250,23 @@ def _times(layer: Layer) -> int:
 
 
 def _row_bytes(layer: Layer, columns: int, *, group: int, block: int, alignment: int) -> int:
-    """Return the bytes of the rows that a window covers for a row of this many outputs."""
+    """Return the bytes of the rows that a window covers for a row of this many outputs, and of their addresses."""
     window = window_in(layer)
     if layer.joined is not None or layer.kind not in {Kind.CONVOLUTION, Kind.DEPTHWISE, Kind.MAXIMUM, Kind.AVERAGE}:
         return 0
     columns = (columns - 1) * window.stride_width + (window.kernel_width - 1) * window.dilation_width + 1
     row_bytes = columns * window.channels
     # A kernel reads whole groups of inputs, or those of a block of outputs.
+    height = window.kernel_height
     if layer.kind is Kind.CONVOLUTION:
-        return window.kernel_height * row_bytes + group
+        return -(-8 * height // alignment) * alignment + height * row_bytes + group
     if layer.kind is Kind.MAXIMUM:
         return row_bytes
     if layer.sums is None or layer.sums.weights is None:
         return 4 * window.width * window.channels
-    row = -(-window.width * window.channels // alignment) * alignment
-    return row + 4 * (-(-window.kernel_height // group) * row_bytes + block)
+    rows = -(-height // group)
+    before = sum(-(-part // alignment) * alignment for part in (8 * rows, window.width * window.channels))
+    return before + 4 * (rows * row_bytes + block)
 
 
 def _of_squares(layer: Layer, row: int) -> Layer:
@@ -513,6 +519,7 @@ def _window(scheduling: Scheduling, schedule: Schedule, index: int) -> dict[str,
         "kernel_width": window.kernel_width,
         "source": scheduling.source(index),
         "other": 0 if joined is None else joined.number,
+        "edge": schedule.edges[index],
         "stride_height": window.stride_height,
         "stride_width": window.stride_width,
         "dilation_height": window.dilation_height,

@@ -14,7 +14,7 @@
 
 /* Changes with the structures below and in engine.h, so that a library of another version is told apart. */
 #ifndef EDGEMNIST_ABI
-#define EDGEMNIST_ABI 16
+#define EDGEMNIST_ABI 17
 #endif
 
 typedef struct python_object python_object;

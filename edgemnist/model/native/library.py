@@ -139,7 +139,7 @@ class PreparedModel:
         return int(copy.ctypes.data)
 
 
-ABI: Final = 16
+ABI: Final = 17
 """As in `library.c`."""
 _METH_O: Final = 0x8
 """Of Python's stable ABI: a built-in function of one argument."""

@@ -40,15 +40,14 @@ EIGHT KERNEL(eight)(const int32_t *sums, const int32_t *multiplier, __m256i less
     return _mm256_srai_epi32(_mm256_add_epi32(_mm256_srav_epi32(value, less), plus), 1);
 }
 
-/* Stores 16 outputs within their range. */
-TARGET static inline void KERNEL(narrow)(__m256i one, __m256i other, __m128i low, __m128i high, uint8_t *to)
+/* Returns 16 outputs in order. */
+TARGET static inline __m128i KERNEL(narrow)(__m256i one, __m256i other)
 {
     /* Saturating all the way to 0..255, which cuts off nothing that the range below would keep. */
     const __m256i words = _mm256_packs_epi32(one, other);
     const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
     /* Packing keeps to halves of registers: 0 to 3, 8 to 11, 4 to 7 and 12 to 15. */
-    const __m128i ordered = _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0));
-    _mm_storeu_si128((__m128i *)(void *)to, _mm_min_epu8(_mm_max_epu8(ordered, low), high));
+    return _mm_shuffle_epi32(bytes, _MM_SHUFFLE(3, 1, 2, 0));
 }
 
 /* Sums are small; `twice` is a constant where this is inlined. */
@@ -66,20 +65,20 @@ TARGET static inline __attribute__((always_inline)) void KERNEL(rescale)(const e
         const __m256i one = KERNEL(eight)(sums + i, multiplier + i, _mm256_cvtepu8_epi32(less), plus, twice);
         const __m256i other = KERNEL(eight)(sums + i + 8U, multiplier + i + 8U,
                                             _mm256_cvtepu8_epi32(_mm_srli_si128(less, 8)), plus, twice);
-        KERNEL(narrow)(one, other, low, high, outputs + first + i);
+        __m128i *const to = (__m128i *)(void *)(outputs + first + i);
+        _mm_storeu_si128(to, _mm_min_epu8(_mm_max_epu8(KERNEL(narrow)(one, other), low), high));
     }
 }
 
 typedef struct {
     __m256 slope[2], offset[2], other[2], exception[2], added[2];
-    __m128i low, high;
 } kernel_line;
 
 /* The line of 16 outputs from `output` on. */
 TARGET static inline __attribute__((always_inline)) kernel_line KERNEL(line_of)(const edgemnist_layer *layer, size_t output)
 {
     const size_t all = (size_t)layer->blocks * layer->block;
-    kernel_line made = {.low = _mm_set1_epi8((char)layer->low), .high = _mm_set1_epi8((char)layer->high)};
+    kernel_line made;
     for (unsigned i = 0; i < 2U; ++i) {
         const float *const line = layer->line + output + 8U * i;
         made.slope[i] = _mm256_loadu_ps(line);
@@ -108,7 +107,7 @@ TARGET static inline __attribute__((always_inline)) void KERNEL(follow)(const ke
 {
     const __m256i one = KERNEL(along)(line, 0, sums[0], simple), other = KERNEL(along)(line, 1, sums[1], simple);
     const __m256i up = _mm256_set1_epi32(128);
-    KERNEL(narrow)(_mm256_add_epi32(one, up), _mm256_add_epi32(other, up), line->low, line->high, to);
+    _mm_storeu_si128((__m128i *)(void *)to, KERNEL(narrow)(_mm256_add_epi32(one, up), _mm256_add_epi32(other, up)));
 }
 
 #undef EIGHT

@@ -73,7 +73,6 @@ TARGET static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first
 #define LINES
 typedef struct {
     float32x4_t slope[SCALED / 4U], offset[SCALED / 4U], other[SCALED / 4U], exception[SCALED / 4U], added[SCALED / 4U];
-    uint8x8_t low, high;
 } kernel_line;
 
 /* The line of SCALED outputs from `output` on. */
@@ -89,8 +88,6 @@ TARGET static inline __attribute__((always_inline)) kernel_line KERNEL(line_of)(
         made.exception[i] = vld1q_f32(line + 3U * all);
         made.added[i] = vld1q_f32(line + 4U * all);
     }
-    made.low = vdup_n_u8(layer->low);
-    made.high = vdup_n_u8(layer->high);
     return made;
 }
 
@@ -114,8 +111,7 @@ TARGET static inline __attribute__((always_inline)) void KERNEL(follow)(const ke
     for (unsigned i = 0; i < SCALED / 4U; i += 2U) {
         const int16x8_t words = vcombine_s16(KERNEL(along)(line, i, KERNEL(total)(sums[i]), simple),
                                              KERNEL(along)(line, i + 1U, KERNEL(total)(sums[i + 1U]), simple));
-        const uint8x8_t bytes = veor_u8(vreinterpret_u8_s8(vqmovn_s16(words)), vdup_n_u8(0x80));
-        vst1_u8(to + 4U * i, vmin_u8(vmax_u8(bytes, line->low), line->high));
+        vst1_u8(to + 4U * i, veor_u8(vreinterpret_u8_s8(vqmovn_s16(words)), vdup_n_u8(0x80)));
     }
 }
 #endif

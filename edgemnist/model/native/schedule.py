@@ -20,6 +20,7 @@ OTHER: Final = 2
 """Bits of `whole`: what a layer takes is complete before its first row."""
 _MOST_STEPS: Final = 1 << 20
 """Rows that are made in all attempts: a second or two."""
+_MOST_EDGE: Final = 2**16 - 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Schedule:
     kept: tuple[int, ...]
     """Rows that are there at a time of each."""
     row_bytes: tuple[int, ...]
+    edges: tuple[int, ...]
+    """Bytes of its zero point around each row."""
     places: tuple[int, ...]
     """Of each layer's outputs in the arena, dense ones included."""
     input_place: int
@@ -61,6 +64,8 @@ class Scheduling:
     input_bytes: int
     """Of a copy of the input that is kept; or 0."""
     alignment: int
+    edged: bool = False
+    """Whether convolutions take rows where they are, with what stands for 0 around them."""
     takers: dict[int, list[Taken]] = field(default_factory=dict, init=False)
     """By the number of a layer."""
 
@@ -108,15 +113,20 @@ class Scheduling:
         whole = [bits | self._seen_otherwise(index) for index, bits in enumerate(whole)]
         sizes = self._sizes(whole)
         turns, kept = self._turns(whole, sizes)
-        row_bytes = [self._row_bytes(index, whole, sizes[index]) for index in range(self.count)]
+        edges = [self._edge(index, whole, sizes) for index in range(self.count)]
+        row_bytes = [self._row_bytes(index, whole, sizes[index]) + edges[index] for index in range(self.count)]
         intervals = self._intervals(turns)
         lengths = [self._bytes(index, kept, row_bytes) for index in range(len(self.layers))]
-        places, end = _placed([self.input_bytes, *lengths], intervals, self.alignment)
+        before = [0, *edges, *[0] * (len(lengths) - self.count)]  # the first row
+        rooms = [length + edge for length, edge in zip([self.input_bytes, *lengths], before, strict=True)]
+        begins, end = _placed(rooms, intervals, self.alignment)
+        places = [begin + edge for begin, edge in zip(begins, before, strict=True)]
         return Schedule(
             sizes=tuple(sizes),
             whole=tuple(whole),
             kept=tuple(kept),
             row_bytes=tuple(row_bytes),
+            edges=tuple(edges),
             places=tuple(places[1:]),
             input_place=places[0],
             arena_bytes=end,
@@ -194,6 +204,20 @@ class Scheduling:
         # The last place of a row is written in whole blocks, and complete images without a gap.
         gap = 0 if self._gapless(index, whole) or layer.kind is Kind.CONSTANT else self.rooms[index] - layer.outputs
         return size[1] * layer.outputs + gap
+
+    def _edge(self, index: int, whole: Sequence[int], sizes: Sequence[tuple[int, int]]) -> int:
+        """Return as many bytes as convolutions look at beyond either end of a layer's rows, where they can be there."""
+        layer, beyond, zeros = self.layers[index], [0], {self.layers[index].zero_point}
+        written = self._gapless(index, whole) or self.rooms[index] != layer.outputs
+        for number in (one.taker for one in self.takers.get(index + 1, [])):
+            if (taker := self.layers[number]).kind is Kind.CONVOLUTION:
+                stride, dilation, kernel, before = _along(window := window_in(taker), 1)
+                end = (sizes[number][1] - 1) * stride + (kernel - 1) * dilation + 1 - before
+                beyond += [before, end - window.width]
+                zeros.add(taker.zero)
+        edge = -(-max(beyond) * layer.outputs // self.alignment) * self.alignment
+        possible = self.edged and not written and layer.kind is not Kind.CONSTANT and len(zeros) == 1
+        return edge if possible and edge <= _MOST_EDGE else 0
 
     def _gapless(self, index: int, whole: Sequence[int]) -> bool:
         """Return whether all rows of a layer are there at once, one right after the other."""

@@ -25,6 +25,9 @@ typedef struct {
     const uint8_t *first;
     size_t row_bytes;
     size_t kept;
+#ifdef PLACES
+    size_t edge; /* bytes of what stands for 0 before and after each */
+#endif
 } KERNEL(rows);
 
 /* Part of a window that lies on the image, along one side: from `begin` to before `end`, at `at` of the image. */
@@ -372,14 +375,24 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
     }
 #endif /* EDGEMNIST_CHAIN */
 #ifdef PLACES
+    for (size_t i = 0; row == 0U && window->edge != 0U && i <= window->kept; ++i) {
+        __builtin_memset(outputs + i * window->row_bytes - window->edge, layer->zero_point, window->edge);
+    }
     if (kind == EDGEMNIST_CONVOLUTION) {
-        KERNEL(convolve)(layer, window, image, down, patch, outputs);
+        KERNEL(convolve)(layer, window, image, &down, patch, outputs);
     } else if (kind == EDGEMNIST_DEPTHWISE && layer->weights != NULL) {
-        KERNEL(convolve_each)(layer, window, image, down, patch, outputs);
+        KERNEL(convolve_each)(layer, window, image, &down, patch, outputs);
     } else if (kind == EDGEMNIST_MAXIMUM) {
-        KERNEL(maximum_row)(layer, window, image, down, patch, outputs);
+        KERNEL(maximum_row)(window, image, &down, patch, outputs);
     } else if (kind <= EDGEMNIST_AVERAGE) {
-        KERNEL(mean_row)(layer, window, image, down, patch, outputs);
+        KERNEL(mean_row)(layer, window, image, &down, patch, outputs);
+    }
+    const uint8_t low = layer->low, high = layer->high;
+    const size_t all = (size_t)window->out_width * layer->outputs;
+    /* What is nearly always the range of a byte is not looked at before. */
+    for (size_t i = 0; kind <= EDGEMNIST_MAXIMUM && (low != 0U || high != 255U) && i < all; ++i) {
+        const uint8_t value = outputs[i] < low ? low : outputs[i];
+        outputs[i] = value > high ? high : value;
     }
     if (layer->map == NULL && layer->exponentials == NULL && layer->softmax_map == NULL) {
         return;
@@ -408,20 +421,23 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
 #endif /* PLACES */
 }
 
-/* The rows of what a layer takes: of the input and of what it takes as a whole one after the other, as it sees them. */
-static KERNEL(rows) KERNEL(rows_of)(const edgemnist_model *model, size_t number, int whole, KERNEL(rows) seen,
-                                    const uint8_t *arena)
+/* Finds the rows of what a layer takes: of the input and of what it takes as a whole one after the other, as it sees
+ * them. */
+static void KERNEL(locate)(const edgemnist_model *model, size_t number, int whole, const uint8_t *arena,
+                           KERNEL(rows) * seen)
 {
     if (number != 0U) {
         const edgemnist_layer *const layer = &model->layers[number - 1U];
         const edgemnist_window *const window = &model->windows[number - 1U];
-        seen.first = window->kind == EDGEMNIST_CONSTANT ? (const uint8_t *)layer->weights : arena + layer->place;
+        seen->first = window->kind == EDGEMNIST_CONSTANT ? (const uint8_t *)layer->weights : arena + layer->place;
         if (!whole) {
-            seen.row_bytes = window->row_bytes;
-            seen.kept = window->kept;
+            seen->row_bytes = window->row_bytes;
+            seen->kept = window->kept;
+#ifdef PLACES
+            seen->edge = window->edge;
+#endif
         }
     }
-    return seen;
 }
 
 /* Rows that must be there of the image before one of the outputs can be made. */
@@ -459,7 +475,7 @@ TARGET static const uint8_t *KERNEL(slide)(const edgemnist_model *model, const u
                                                                           : KERNEL(needed)(layer, window, row))) {
             missing = source;
         }
-        KERNEL(rows) others = {image, 0, window->height};
+        KERNEL(rows) others = {.first = image, .kept = window->height};
 #ifndef EDGEMNIST_CHAIN
         const size_t other = window->kind >= EDGEMNIST_SUM ? window->other : 0U;
         if (missing == 0U && other != 0U &&
@@ -471,15 +487,16 @@ TARGET static const uint8_t *KERNEL(slide)(const edgemnist_model *model, const u
         others.row_bytes = window->other_step != 0U      ? (size_t)window->width * window->other_step
                            : window->other_channel != 0U ? window->channels
                                                          : 1U;
-        others = KERNEL(rows_of)(model, other, window->whole & 2U, others, arena);
+        KERNEL(locate)(model, other, window->whole & 2U, arena, &others);
 #endif /* EDGEMNIST_CHAIN */
         if (missing != 0U) {
             asker[missing - 1U] = (uint16_t)index;
             index = missing - 1U;
             continue;
         }
-        KERNEL(rows) rows = {image, (size_t)window->width * window->channels, window->height};
-        rows = KERNEL(rows_of)(model, source, window->whole & 1U, rows, arena);
+        KERNEL(rows) rows = {
+            .first = image, .row_bytes = (size_t)window->width * window->channels, .kept = window->height};
+        KERNEL(locate)(model, source, window->whole & 1U, arena, &rows);
         uint8_t *const outputs = arena + layer->place + row % window->kept * window->row_bytes;
         KERNEL(row)(layer, window, &rows, &others, row, scratch, scratch + PATCH_PLACE(model), sums, outputs);
         ++made[index];
