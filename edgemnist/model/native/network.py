@@ -317,7 +317,8 @@ class _Building:
     def _before_order(self, dense: Layer) -> Layer:
         """Return a dense layer that takes what the last layer takes, if that only orders it; so do its weights then."""
         last, sums = self.layers[-1], dense.sums
-        if last.places is None or last.window is None or (last.map, last.exponentials) != (None, None) or sums is None:
+        unlike = last.map is not None or last.exponentials is not None
+        if last.places is None or last.window is None or unlike or sums is None:
             return dense
         shape = (last.window.height, last.window.width, last.window.channels)
         numbers = np.arange(math.prod(shape))
