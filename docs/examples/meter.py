@@ -13,7 +13,7 @@ def draw(text: str) -> Image.Image:
     picture = Image.new("L", (640, 480), 150)
     pen = ImageDraw.Draw(picture)
     pen.text((320, 120), "m3", font=ImageFont.load_default(30), fill=60, anchor="mm")
-    pen.rounded_rectangle((78, 180, 96 + DIGIT * len(text), 270), 8, fill=20)
+    pen.rounded_rectangle((70, 180, 100 + DIGIT * len(text), 270), 8, fill=20)
     for number, digit in enumerate(text):
         pen.text((112 + DIGIT * number, 225), digit, font=ImageFont.load_default(58), fill=235, anchor="mm")
     return picture
