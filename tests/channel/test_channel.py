@@ -1,6 +1,9 @@
 """What a channel offers reaches the boards that it is for, and nothing else does."""
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,20 @@ def test_a_place_of_rclone_is_written_and_read_as_a_directory_is(site: Site, mon
     monkeypatch.setenv("PATH", "")
     with pytest.raises(MissingDependencyError, match="rclone"):
         site.publish(place=place)
+
+
+@pytest.mark.needs("systemd-analyze")
+def test_the_units_of_the_guide_are_systemds_and_pull(site: Site) -> None:
+    board, there = site.board(".local/share/edgemnist"), "https://updates.example.org/digits"
+    site.publish("new")
+    guide = (Path(__file__).parents[2] / "docs/guides/call-home.md").read_text()
+    guide = guide.replace(f"{there}#FINGERPRINT", site.address).replace(there, site.address.partition("/#")[0])
+    guide = guide.replace("/opt/updater/bin/", f"{sys.executable} -m ")
+    units = re.findall(r"```ini\n# /etc/systemd/system/(\S+)\n(.*?)```", guide, re.DOTALL)
+    for name, text in units:
+        (site.home / name).write_text(text)
+    verify = ["systemd-analyze", "verify", "--man=no", *(site.home / name for name, _ in units)]
+    verified = subprocess.run(verify, check=False, capture_output=True, text=True)
+    assert (verified.returncode, verified.stderr, len(units)) == (0, "", 2)
+    subprocess.run(["env", f"HOME={site.home}", "sh", "-c", *re.findall("ExecStart=(.*)", guide)], check=True)
+    assert (serves(board), len(list((site.folder / "reports").iterdir()))) == ("new", 1)
