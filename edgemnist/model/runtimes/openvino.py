@@ -44,8 +44,9 @@ class OpenVINOClassifier(TensorClassifier):
             return np.array(self._request.infer([tensor], share_inputs=True)[0])
 
     def _words(self, error: Exception) -> str:
-        # The lines before the last one say where in its own code.
-        return str(error).strip().split("\n")[-1]
+        # The lines before the last one say where in its own code, or which operators it lacks.
+        lines = str(error).strip().split("\n")
+        return next((line.strip("- ") for line in lines if "No conversion rule" in line), lines[-1])
 
 
 def _tensor(tensor: Any) -> Tensor:  # noqa: ANN401 - OpenVINO has no types
