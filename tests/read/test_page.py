@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from benchmarks.vision import strips
 from benchmarks.vision.scoring import Score, score
 from edgemnist.digits.read.assemble import AMONG_SURE
-from edgemnist.digits.read.find import MAX_PIECES
+from edgemnist.digits.read.find import MAX_PIECES, find_sheet
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.recognize import MAX_TRIED
@@ -104,6 +104,13 @@ def test_a_display_is_read_and_so_are_wheels(
     # Two of the displays are hardly darker than what is around them, so that they are no windows.
     assert total["right"] >= 0.7 * total["digits"]
     assert total["false"] <= 1
+
+
+def test_dark_wheels_side_by_side_are_one_window() -> None:
+    sheet = np.full((500, 700), 200, dtype=np.uint8)
+    for left in range(200, 440, 60):
+        sheet[150:250, left : left + 52] = 40
+    assert [window[2] > 220 for window in find_sheet(sheet).parts[0].windows] == [True]
 
 
 def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, classifier: Classifier) -> None:

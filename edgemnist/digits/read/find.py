@@ -13,6 +13,7 @@ from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
 from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.digits.read.grid import Grid
+from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed, without_rings
 from edgemnist.digits.read.tables import find_tables
@@ -54,8 +55,13 @@ WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
 """Height of a window, in pixels, at least: letters of a bright word of 24 pixels on a dark key were a 31."""
+WHEEL_WIDTH: Final = 0.3
+"""Width of a dark field by its height, at least: a wheel of a counter may be one of its own."""
+WHEEL_GAP: Final = 0.2
+"""Gap to the next wheel, in such heights, at most: those of `benchmarks.vision.strips` have up to 0.17."""
+MAX_FIELDS: Final = 64
 MAX_WINDOWS: Final = 8
-"""Windows that are opened, the largest ones."""
+"""Dark fields that are looked at, and windows that are opened, the largest ones."""
 
 
 def find_sheet(grey: Grey) -> Sheet:
@@ -85,7 +91,7 @@ def find_sheet(grey: Grey) -> Sheet:
     ink = without_grids(ink, frames)
     if not found:
         pieces = _pieces(ink, rulings, light)
-        return Sheet([pieces], [], ink, grey)
+        return Sheet([pieces], [], ink)
     grids = [grid for grid in grids if grid in found]
     parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]
     ink = without_grids(ink, grids)
@@ -93,7 +99,7 @@ def find_sheet(grey: Grey) -> Sheet:
     for grid in grids:
         blank_out(bare, grid)
     pieces = _pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left)
-    return Sheet([pieces, *parts], grids, ink, grey)
+    return Sheet([pieces, *parts], grids, ink)
 
 
 def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> Pieces:
@@ -117,9 +123,12 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
         left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
         chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
-    solid = (area >= WINDOW_INK * w * h) & (np.minimum(w, h) >= WINDOW_SIDE) & (w >= h)
-    largest = sorted(np.flatnonzero(large & solid).tolist(), key=lambda label: -int(area[label]))[:MAX_WINDOWS]
-    windows: list[Box] = [(left, top, wide, high) for left, top, wide, high in stats[largest, :4].tolist()]
+    solid = np.flatnonzero(large & (area >= WINDOW_INK * w * h) & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
+    largest = stats[solid[np.argsort(-area[solid], kind="stable")][:MAX_FIELDS], :4]
+    fields: list[Box] = [(left, top, wide, high) for left, top, wide, high in largest.tolist()]
+    lines = [row for line in arrange(fields) for row in numbers_in(line, fields, WHEEL_GAP)]
+    rows = [around([fields[index] for index in row]) for row in lines]
+    windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     if not kept:

@@ -90,8 +90,7 @@ def read_page(
         found = find_sheet(grey)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
-    if found.grey is not None:
-        readings = with_opened(found.grey, found.parts[0].windows, readings, classifier.labels)
+    readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]

@@ -10,7 +10,6 @@ from typing import Final
 import numpy as np
 
 from edgemnist.digits.images.find import bounds
-from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.task import Box
@@ -90,8 +89,6 @@ class Sheet:
     """The tables, from top to bottom."""
     ink: Ink | None = None
     """uint8 [h, w]: that of the page, without the lines of tables. None where nobody is to look for signs."""
-    grey: Grey | None = None
-    """uint8 [h, w]: the page. None where nobody is to look into windows."""
 
     @property
     def complete(self) -> bool:

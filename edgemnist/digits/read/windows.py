@@ -33,8 +33,9 @@ SURE: Final = 1.5
 """Sum of the probabilities that say the same, less those of others, from which on a digit counts."""
 AGREED: Final = 0.6
 """Share of such probabilities in all, at least."""
+SPOTS: Final = 3
 FEWEST: Final = 2
-"""Digits that count in a window, at least."""
+"""Digits that a window has, and that count, at least: empty frames have two false ones more often than displays do."""
 
 
 class _Spot(NamedTuple):
@@ -70,7 +71,7 @@ def with_opened(
         spots = next(spots for spots, value in zip(ways, worth, strict=True) if value >= NEARLY * max(worth))
         sure = [spot.digit for spot in spots if spot.sure]
         # Bars alone are its edges.
-        if len(sure) < FEWEST or {*sure} == {BAR}:
+        if len(spots) < SPOTS or len(sure) < FEWEST or {*sure} == {BAR}:
             continue
         result = [one for one in result if not overlap(one.piece.box, (x, y, w, h))]
         for spot in spots:
