@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
@@ -108,6 +109,9 @@ class RayWorkers(Workers):
 
         Raises UsageError if it cannot be reached.
         """
+        if not where.isdecimal() and (Path.home() / ".ray" / "auth_token").exists():
+            # `ray start` asks others for that token, which Ray sends only if told so before its import.
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
         import ray
 
         self._ray: Any = ray
