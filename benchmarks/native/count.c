@@ -54,6 +54,9 @@ void reset(void);
 void reset(void)
 {
     static uint8_t answer[1024];
+#ifdef __ARM_FP
+    *(volatile uint32_t *)0xE000ED88 |= 0xF00000U; /* CPACR: floating point, and vectors with it */
+#endif
     for (uint32_t *to = &data_start, *from = &data_load; to < &data_end;) {
         *to++ = *from++;
     }

@@ -56,6 +56,7 @@ MACHINES = {
     "cortex-m3": "mps2-an385",
     "cortex-m4": "mps2-an386",
     "cortex-m7": "mps2-an500",
+    "cortex-m55": "mps3-an547",
 }
 """QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
 ANSWERING = ("cortex-m0plus", "cortex-m4")
@@ -218,9 +219,14 @@ def logged(program: Path, calls: int) -> int:
         return sum(line.startswith(b"Trace") for line in log)
 
 
+def target(processor: str) -> tuple[str, ...]:
+    """Return the options for a processor; GCC uses Helium only where floating point is in registers."""
+    return ("-mthumb", f"-mcpu={processor}", "-ffreestanding", *["-mfloat-abi=hard"] * (processor == "cortex-m55"))
+
+
 def run(processor: str, program: Path, *arguments: str | Path, emulator: Sequence[str] = ()) -> str:
     """Compile sources to a program, execute it in its directory, and return what it prints."""
-    options = ("-std=gnu99", "-O2", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
+    options = ("-std=gnu99", "-O2", *target(processor), "-nostartfiles", "-nostdlib")
     places = ("-Wl,--defsym=FLASH=0", "-Wl,--defsym=RAM=0x20000000", "-T", SCRIPT)
     subprocess.run(["arm-none-eabi-gcc", *options, *places, *arguments, "-lgcc", "-o", program], check=True)  # noqa: S607 - the one on the path
     done = subprocess.run(

@@ -117,7 +117,7 @@ class GraphBuilder:
             return self.softmax(source, width), shape
         like = self.tensors[source]
         if kind < 0.62 and len(shape) == 3:
-            return self.selected(source, shape) if self.rng.random() < 0.75 else self.transposed(source, shape)
+            return self.selected(source, shape) if kind < 0.605 else self.transposed(source, shape)
         if kind < 0.66:
             target = self.add(like.dtype, (1, width), like.scales, int(like.zero_points[0]))
             curves = ["LEAKY_RELU", "RELU6", "HARD_SWISH", "TANH"]
@@ -176,8 +176,7 @@ class GraphBuilder:
         """Add what brings three axes, or four, into an order, by default any; return outputs and shape."""
         sides = (shape[0], 2, shape[1] // 2, shape[2]) if shape[1] % 2 == 0 else shape
         order = order or self.rng.permutation(len(sides)).tolist()
-        made = [sides[axis] for axis in order]
-        shapes = (sides, made, (math.prod(made[:-2]), *made[-2:]))
+        shapes = (sides, made := [sides[axis] for axis in order], (math.prod(made[:-2]), *made[-2:]))
         self.tensors += [replace(self.tensors[source], shape=(1, *each)) for each in shapes]
         parted, moved, target = range(len(self.tensors) - 3, len(self.tensors))
         axes = self.add("int32", (len(order) + 1,), [], 0, np.array([0, *(1 + axis for axis in order)], "<i4"))

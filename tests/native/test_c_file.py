@@ -61,6 +61,8 @@ MACHINES = {
 """By processor: QEMU's machine, where its flash lies, and its memory."""
 
 
+TARGETS: dict[str, tuple[str, ...]] = {one: ("-mthumb", f"-mcpu={one}", "-ffreestanding") for one in MACHINES}
+TARGETS["cortex-m55"] += ("-mfloat-abi=hard",)  # without which GCC has no Helium
 ARMED: Final = ("cortex-m0plus", "cortex-m4", "cortex-m55")
 """Of each kind of kernel one, and one with Helium."""
 
@@ -313,7 +315,7 @@ def on_machine(
     machine, flash, memory = MACHINES[processor]
     require("qemu-system-arm")
     program = directory / "classifier.elf"
-    options = ("-std=c99", option, "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-nostartfiles", "-nostdlib")
+    options = ("-std=c99", option, *TARGETS[processor], "-nostartfiles", "-nostdlib")
     symbols = f"-Wl,--defsym=FLASH={flash:#x},--defsym=RAM={memory:#x}"
     places = (symbols, "-T", BOARD / "memory.ld", f"-DINPUTS={images[0].size}")
     run_program(c_compiler("arm-none-eabi-gcc"), *options, *places, source, BOARD / "start.c", "-lgcc", "-o", program)
@@ -362,7 +364,7 @@ def test_models_that_others_made_get_every_bit_of_the_reference(processor: str, 
 def sizes_of(source: Path, processor: str, option: str, directory: Path) -> dict[str, int]:
     """Return the sections of a C file that GCC compiled, by name."""
     made = directory / f"{processor}.o"
-    options = ("-std=c99", option, "-mthumb", f"-mcpu={processor}", "-ffreestanding")
+    options = ("-std=c99", option, *TARGETS[processor])
     run_program(c_compiler("arm-none-eabi-gcc"), *options, "-c", source, "-o", made)
     done = subprocess.run(["arm-none-eabi-size", "-A", made], check=True, capture_output=True, text=True)
     rows = (row for row in map(str.split, done.stdout.splitlines()) if len(row) == 3 and row[1].isdigit())

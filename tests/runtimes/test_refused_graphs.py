@@ -108,7 +108,6 @@ REFUSED = {
         r"^its FULLY_CONNECTED leaves out an input \(operator 0, which makes 'tensor 1'\)$",
     ),
     "transposed inputs": (transposed((1, 0, 2), (3, 4), (3, 4)), r"its TRANSPOSE moves whole inputs \(operator 1"),
-    "an axis twice": (transposed((0, 1, 1), (3, 4), (3, 3)), "its TRANSPOSE moves whole inputs"),
     "transposed otherwise": (transposed((0, 2, 1), (3, 4), (3, 4)), r"its TRANSPOSE leads to an array of \[1, 3, 4\]"),
     "transposed millions": (transposed((0, 2, 1), (8, 2**18), (2**18, 8)), "its TRANSPOSE leads to an array of"),
     "unconnected": (replace(dense(), operators=dense().operators[1:]), "SOFTMAX does not follow the operator before"),

@@ -9,11 +9,20 @@
 #define TARGET
 #define ALIGNMENT 4U
 
-/* A C file without packed weights, for a processor that multiplies two pairs of 16 bits at once. */
+/* A C file without packed weights, for a processor that multiplies two pairs of 16 bits at once, and with Helium sixteen of
+ * 8 bits. */
 #if defined(EDGEMNIST_AMALGAMATION) && defined(__ARM_FEATURE_SIMD32) && defined(__thumb2__) && defined(__ARMEL__) && \
     !defined(__ARM_NEON) && !defined(EDGEMNIST_PACKED)
 #define EDGEMNIST_DSP
+#endif
+#if defined(EDGEMNIST_DSP) && defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 1)
+#define EDGEMNIST_HELIUM
+#include <arm_mve.h>
+#define AT_ONCE 2U
+#define CHANNELS 1U
+#elif defined(EDGEMNIST_DSP)
 #define AT_ONCE 4U
+#define CHANNELS 4U
 #else
 #define AT_ONCE 1U
 #endif
@@ -47,7 +56,7 @@ typedef uint32_t scalar_step;
 #else
 #define WHOLE(inputs) (inputs)
 #endif
-#if defined(EDGEMNIST_DSP) && defined(EDGEMNIST_DENSE_ONLY)
+#if defined(EDGEMNIST_DSP) && defined(EDGEMNIST_DENSE_ONLY) && !defined(EDGEMNIST_HELIUM)
 #define LIST_BYTES(groups) ((groups) / 4U + 4U)
 #elif defined(EDGEMNIST_DSP)
 #define LIST_BYTES(groups) ((groups) * 0U)
@@ -67,7 +76,88 @@ typedef int32_t scalar_sums __attribute__((vector_size(4 * BLOCK)));
 #define UNROLLED _Pragma("GCC unroll 16")
 #endif
 
-#ifdef EDGEMNIST_DSP
+/* A bias for inputs as they are, or as int8, which are 128 less: that is 128 times the sum of the weights more. */
+#ifdef EDGEMNIST_HELIUM
+#define EDGEMNIST_BIAS(bias, more) more
+#else
+#define EDGEMNIST_BIAS(bias, more) bias
+#endif
+
+#ifdef EDGEMNIST_HELIUM
+#define EDGEMNIST_ALIGNED __attribute__((aligned(4)))
+/* Weights of four inputs for eight outputs: in the file all outputs of an input, and here all inputs of an output. */
+#define EDGEMNIST_FOUR(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, y, z, A, B, C, D, E, F) \
+    a, i, q, y, b, j, r, z, c, k, s, A, d, l, t, B, e, m, u, C, f, n, v, D, g, o, w, E, h, p, x, F
+
+static size_t KERNEL(list)(const uint8_t *inputs, size_t count, void *list)
+{
+    (void)inputs;
+    (void)count;
+    (void)list;
+    return 0;
+}
+
+/* Four outputs at a time: of sixteen inputs, or what is left of them, each is a sum of products in an instruction. */
+static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t blocks, const uint8_t *inputs,
+                         const void *list, size_t count, int32_t *sums)
+{
+    const size_t whole = WHOLE(layer->inputs);
+    const int8_t *weights = layer->weights + whole * block * BLOCK;
+    const int32_t *const bias = layer->bias + block * BLOCK;
+    for (size_t o = 0; o < blocks * BLOCK; o += 4U) {
+        int32_t a = bias[o], b = bias[o + 1U], c = bias[o + 2U], d = bias[o + 3U];
+        const uint8_t *input = inputs;
+        /* Those of four inputs are four times as far apart as eight outputs. */
+        uint32x4_t from = vaddq_n_u32(vshlq_n_u32(vidupq_n_u32(0U, 8), 2), (uint32_t)(uintptr_t)weights - 128U);
+        uint8x16_t some, first, second;
+        __asm__ volatile("dlstp.8 lr, %[whole]\n"
+                         "1: vldrb.u8 %q[some], [%[input]], #16\n\t"
+                         "vldrw.u32 %q[first], [%q[from], #128]!\n\t"
+                         "vadd.i8 %q[some], %q[some], %[half]\n\t"
+                         "vmladava.s8 %[a], %q[some], %q[first]\n\t"
+                         "vldrw.u32 %q[second], [%q[from], #4]\n\t"
+                         "vmladava.s8 %[b], %q[some], %q[second]\n\t"
+                         "vldrw.u32 %q[first], [%q[from], #8]\n\t"
+                         "vmladava.s8 %[c], %q[some], %q[first]\n\t"
+                         "vldrw.u32 %q[second], [%q[from], #12]\n\t"
+                         "vmladava.s8 %[d], %q[some], %q[second]\n\t"
+                         "letp lr, 1b"
+                         : [a] "+Te"(a), [b] "+Te"(b), [c] "+Te"(c), [d] "+Te"(d), [input] "+r"(input),
+                           [from] "+w"(from), [some] "=&w"(some), [first] "=&w"(first), [second] "=&w"(second)
+                         : [whole] "r"(whole), [half] "r"(128)
+                         : "lr", "cc", "memory");
+        sums[o] = a;
+        sums[o + 1U] = b;
+        sums[o + 2U] = c;
+        sums[o + 3U] = d;
+        weights += o % BLOCK == 0U ? 16U : whole * BLOCK - 16U;
+    }
+    (void)list;
+    (void)count;
+}
+
+/* edgemnist_requantize of small sums, four at a time. */
+static void KERNEL(rescale)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums, uint8_t *outputs)
+{
+    const int32x4_t low = vdupq_n_s32(layer->low), high = vdupq_n_s32(layer->high);
+    const int32_t zero_point = layer->zero_point;
+    for (const size_t end = first + count; first < end; first += 4U, sums += 4) {
+        const int32x4_t twofold = vshlq_n_s32(vldrwq_s32(sums), 1), by = vldrwq_s32(layer->multiplier + first);
+        const int32x4_t shift = vreinterpretq_s32_u32(vldrbq_u32(layer->shift + first));
+        int32x4_t value = vmulhq_s32(twofold, by);
+#ifndef EDGEMNIST_ROUNDS_ONCE
+        if ((layer->rounding & EDGEMNIST_TWICE) != 0U) {
+            value = vrmulhq_s32(twofold, by);
+            value = vaddq_s32(value, vshrq_n_s32(value, 31));
+        }
+#endif
+        value = vaddq_n_s32(vrshlq_s32(value, vsubq_s32(vdupq_n_s32(31), shift)), zero_point);
+        value = vminq_s32(vmaxq_s32(value, low), high);
+        vstrbq_u32(outputs + first, vreinterpretq_u32_s32(value));
+    }
+}
+
+#elif defined(EDGEMNIST_DSP)
 #define EDGEMNIST_ALIGNED __attribute__((aligned(4)))
 /* Weights of four inputs for eight outputs: in the file all outputs of an input, and here of inputs 0 and 2 those for two
  * outputs, and so on, then of inputs 1 and 3. */
@@ -175,34 +265,6 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
     }
     (void)list;
     (void)count;
-}
-
-/* An input that a window covers, and the weight of its first channel. */
-typedef struct {
-    const uint8_t *input;
-    const int8_t *weight;
-} KERNEL(place);
-
-/* Adds the products of four channels from `first` on and their weights; to each of two inputs `less` is added before. */
-static inline const KERNEL(place) *KERNEL(add_four)(const KERNEL(place) *place, size_t first, uint32_t less, int32_t *total)
-{
-    uint32_t four, some, pair, two;
-    __asm__ volatile("ldrd %5, %6, [%4], #8\n\t"
-                     "ldr %5, [%5, %9]\n\t"
-                     "ldr %6, [%6, %9]\n\t"
-                     "uxtab16 %7, %10, %5\n\t"
-                     "sxtb16 %8, %6\n\t"
-                     "smlabb %0, %7, %8, %0\n\t"
-                     "smlatt %2, %7, %8, %2\n\t"
-                     "uxtab16 %7, %10, %5, ror #8\n\t"
-                     "sxtb16 %8, %6, ror #8\n\t"
-                     "smlabb %1, %7, %8, %1\n\t"
-                     "smlatt %3, %7, %8, %3"
-                     : "+r"(total[0]), "+r"(total[1]), "+r"(total[2]), "+r"(total[3]), "+r"(place), "=&r"(four),
-                       "=&r"(some), "=&r"(pair), "=&r"(two)
-                     : "r"(first), "r"(less)
-                     : "memory");
-    return place;
 }
 
 #else
@@ -343,11 +405,65 @@ static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size_t bloc
 }
 #endif /* EDGEMNIST_DSP */
 
+#if defined(EDGEMNIST_DSP) && !defined(EDGEMNIST_DENSE_ONLY)
+/* An input that a window covers, and the weight of its first channel. */
+typedef struct {
+    const uint8_t *input;
+    const int8_t *weight;
+} KERNEL(place);
+
+#ifdef EDGEMNIST_HELIUM
+/* Sums of eight channels from `first` on, of which `left` are there, over some places. */
+static inline void KERNEL(add_eight)(const KERNEL(place) *place, const KERNEL(place) *end, size_t first, size_t left,
+                                     uint8_t zero, const int32_t *bias, int32_t *sums)
+{
+    const mve_pred16_t there = vctp16q((uint32_t)left);
+    int32x4x2_t total = vld2q_s32(bias + first);
+    for (; place != end; ++place) {
+        const int16x8_t input = vsubq_n_s16(vreinterpretq_s16_u16(vldrbq_z_u16(place->input + first, there)), zero);
+        const int16x8_t weight = vldrbq_z_s16(place->weight + first, there);
+        total.val[0] = vaddq_s32(total.val[0], vmullbq_int_s16(input, weight));
+        total.val[1] = vaddq_s32(total.val[1], vmulltq_int_s16(input, weight));
+    }
+    vst2q_s32(sums, total);
+}
+
+#else
+/* Adds the products of four channels from `first` on and their weights; to each of two inputs `less` is added before. */
+static inline const KERNEL(place) *KERNEL(add_four)(const KERNEL(place) *place, size_t first, uint32_t less, int32_t *total)
+{
+    uint32_t four, some, pair, two;
+    __asm__ volatile("ldrd %5, %6, [%4], #8\n\t"
+                     "ldr %5, [%5, %9]\n\t"
+                     "ldr %6, [%6, %9]\n\t"
+                     "uxtab16 %7, %10, %5\n\t"
+                     "sxtb16 %8, %6\n\t"
+                     "smlabb %0, %7, %8, %0\n\t"
+                     "smlatt %2, %7, %8, %2\n\t"
+                     "uxtab16 %7, %10, %5, ror #8\n\t"
+                     "sxtb16 %8, %6, ror #8\n\t"
+                     "smlabb %1, %7, %8, %1\n\t"
+                     "smlatt %3, %7, %8, %3"
+                     : "+r"(total[0]), "+r"(total[1]), "+r"(total[2]), "+r"(total[3]), "+r"(place), "=&r"(four),
+                       "=&r"(some), "=&r"(pair), "=&r"(two)
+                     : "r"(first), "r"(less)
+                     : "memory");
+    return place;
+}
+#endif /* EDGEMNIST_HELIUM */
+#endif /* EDGEMNIST_DENSE_ONLY */
+
 #endif /* BLOCK */
 
 static void KERNEL(requantize)(const edgemnist_layer *layer, size_t first, size_t count, const int32_t *sums,
                                uint8_t *outputs)
 {
+#ifdef EDGEMNIST_HELIUM
+    if ((layer->rounding & EDGEMNIST_SMALL) != 0U) {
+        KERNEL(rescale)(layer, first, count, sums, outputs);
+        return;
+    }
+#endif
     edgemnist_requantize(layer, first, count, sums, outputs);
 }
 

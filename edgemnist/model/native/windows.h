@@ -150,13 +150,12 @@ TARGET static inline int32_t KERNEL(weight)(const edgemnist_layer *layer, size_t
 }
 
 #ifdef EDGEMNIST_DSP
-/* A depthwise convolution, four channels at a time; `places` has room for what the window covers. */
+/* A depthwise convolution, four channels at a time, or eight; `places` has room for what the window covers. */
 TARGET static void KERNEL(four_channels)(const edgemnist_layer *layer, const edgemnist_window *window,
                                          const KERNEL(rows) * image, KERNEL(span) down, KERNEL(span) across,
                                          KERNEL(place) * places, int32_t *sums, uint8_t *outputs)
 {
     const size_t channels = layer->outputs;
-    const uint32_t less = (0x10000U - window->zero) % 0x10000U * 0x00010001U;
     size_t slot = down.at % image->kept;
     KERNEL(place) *end = places;
     for (size_t y = down.begin; y < down.end; ++y) {
@@ -169,6 +168,13 @@ TARGET static void KERNEL(four_channels)(const edgemnist_layer *layer, const edg
         }
         slot = KERNEL(next)(slot, window, image->kept);
     }
+#ifdef EDGEMNIST_HELIUM
+    for (size_t first = 0, done = 0; first < channels; done = first) {
+        for (int32_t *sum = sums; sum != sums + AT_ONCE * BLOCK && first < channels; sum += 8, first += 8) {
+            KERNEL(add_eight)(places, end, first, channels - first, window->zero, layer->bias, sum);
+        }
+#else
+    const uint32_t less = (0x10000U - window->zero) % 0x10000U * 0x00010001U;
     for (size_t first = 0, done = 0; first < channels; done = first) {
         for (int32_t *sum = sums; sum != sums + AT_ONCE * BLOCK && first < channels; sum += 4, first += 4) {
             int32_t total[4] = {layer->bias[first], layer->bias[first + 1U], layer->bias[first + 2U], layer->bias[first + 3U]};
@@ -180,6 +186,7 @@ TARGET static void KERNEL(four_channels)(const edgemnist_layer *layer, const edg
             sum[2] = total[2];
             sum[3] = total[3];
         }
+#endif
         KERNEL(requantize)(layer, done, first - done, sums, outputs);
     }
 }
@@ -409,7 +416,7 @@ TARGET static void KERNEL(row)(const edgemnist_layer *layer, const edgemnist_win
             const uint8_t *const inputs = KERNEL(gather)(window, image, down, across, patch);
             KERNEL(dense)(layer, inputs, list, KERNEL(list)(inputs, layer->inputs, list), sums, outputs);
 #ifdef EDGEMNIST_DSP
-        } else if (kind == EDGEMNIST_DEPTHWISE && layer->weights != NULL && layer->outputs % 4U == 0U) {
+        } else if (kind == EDGEMNIST_DEPTHWISE && layer->weights != NULL && layer->outputs % CHANNELS == 0U) {
             KERNEL(four_channels)(layer, window, image, down, across, (KERNEL(place) *)(void *)patch, sums, outputs);
 #endif
         } else if (kind <= EDGEMNIST_AVERAGE) {
