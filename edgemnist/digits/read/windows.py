@@ -18,7 +18,7 @@ from edgemnist.digits.task import Box
 
 HEIGHTS: Final = (0.95, 0.8, 0.68, 0.57, 0.48, 0.4)
 """Heights that the digits are supposed to have, by the window's. All numbers here but these were chosen on 160 drawn
-windows of `benchmarks.vision.strips` and 30 with handwriting."""
+windows of `benchmarks.vision.strips` and 30 with handwriting; of equals there, by two photographs of meters."""
 TOGETHER: Final = 3
 """Such heights, one after another, by which a number is read."""
 NEARLY: Final = 0.8
