@@ -301,8 +301,12 @@ def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_ker
     path = write_tflite(graph, tmp_path / "model.tflite")
     inputs = np.random.default_rng(0).integers(-200, 200, (50, *spec.shape)).astype(np.float32) * np.float32(0.025)
     (expected,) = reference_kernels(path, inputs, [graph.outputs[0]])
-    found = load(path, runtime="integer", spec=spec).predict_proba(inputs)
-    np.testing.assert_array_equal(found, expected)
+    for runtime in ("integer", "native"):
+        classifier = load(path, runtime=runtime, spec=spec)
+        found = classifier.predict_proba(inputs)
+        np.testing.assert_array_equal(found, expected)
+        np.testing.assert_array_equal(np.concatenate([classifier.answer(one[None]) for one in inputs]), expected)
+        np.testing.assert_array_equal(classifier.run(inputs), expected)
     # Its kernels round halves to even, and a level at the entry is a few at the end.
     np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=0.02)
 

@@ -111,13 +111,14 @@ def with_ends(graph: Graph, source: str, target: str) -> Graph:
         if words != "int8":
             inner, index = graph.tensors[ends[place]], len(tensors)
             factor = np.float32(1.5 if "other" in words else 1)
+            zeros, real = inner.zero_points + 128, words == "float32"
+            outer = replace(inner, name=words, dtype="uint8", scales=inner.scales * factor, zero_points=zeros)
             tensors.append(
-                replace(
-                    inner, name=words, dtype="uint8", scales=inner.scales * factor, zero_points=inner.zero_points + 128
-                )
+                replace(outer, dtype=words, scales=outer.scales[:0], zero_points=zeros[:0]) if real else outer
             )
             pair = (index, ends[place]) if place == 0 else (ends[place], index)
-            made = Operator(kind="QUANTIZE", inputs=pair[:1], outputs=pair[1:], options=None)
+            kind = "DEQUANTIZE" if real and place else "QUANTIZE"
+            made = Operator(kind=kind, inputs=pair[:1], outputs=pair[1:], options=None)
             operators.insert(0 if place == 0 else len(operators), made)
             ends[place] = index
     return Graph(tensors=tuple(tensors), operators=tuple(operators), inputs=(ends[0],), outputs=(ends[1],))

@@ -165,6 +165,22 @@ def test_the_engine_has_every_bit_of_the_reference(name: str, kind: str) -> None
 
 
 @pytest.mark.needs("engine")
+@EACH
+def test_real_numbers_at_the_ends_are_those_of_the_reference(name: str) -> None:
+    spec, graph = SPECS[name], with_ends(graph_of(SPECS[name], "dense"), "float32", "float32")
+    assert check_engine(graph, spec, numbers=False) > 3
+
+
+def test_real_numbers_that_are_quantized_twice_are_refused() -> None:
+    sketch = Sketch(0)
+    source = sketch.add("float32", (1, 13), [], 0)
+    one, other = (sketch.operate("QUANTIZE", source, sketch.activation(13)) for _ in range(2))
+    joined = sketch.operate("ADD", one, sketch.activation(13), other, options=Options(0))
+    with pytest.raises(ValueError, match="its QUANTIZE takes real numbers that others take, or make"):
+        read_network(sketch.ending_in(sketch.dense(joined, 13, CLASSES)))
+
+
+@pytest.mark.needs("engine")
 def test_a_tensor_that_is_joined_to_nothing_is_still_read_by_others() -> None:
     spec = SPECS["row"]
     sketch = Sketch(0)

@@ -21,9 +21,9 @@ from edgemnist.model.native import WARNINGS, CompilerError, compile_c
 from edgemnist.model.native.library import MOST_DIMENSIONS, Call, PreparedModel, Single, aligned, open_library
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import C_SOURCE
-from edgemnist.model.runtimes.integer import REFERENCE, Rounding, not_in_integers
+from edgemnist.model.runtimes.integer import REFERENCE, Rounding, not_in_integers, quantized_reals
 from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, Steps, not_a_classifier
-from edgemnist.model.runtimes.pixels import Numbers, dequantize_scores, encoder
+from edgemnist.model.runtimes.pixels import Numbers, decoder, dequantize_scores, encoder
 from edgemnist.model.runtimes.tflite import read_graph_file
 
 if TYPE_CHECKING:
@@ -59,12 +59,15 @@ class NativeClassifier(ChunkedClassifier):
         except ValueError as error:
             raise not_in_integers(self._file, error, "native") from error
         self.spec, self.guesses, self._classes = network.spec, network.guesses, network.classes
-        self._tensor = self._reads = (network.held.dtype, network.shape)
+        self._real = network.held if network.real_input else None
+        self._tensor = self._reads = (np.dtype(np.float32) if self._real else network.held.dtype, network.shape)
+        self._decode = decoder(network.output) if network.real_output else None
         self._made, self._output = network.answer, network.output
         same = np.arange(256, dtype=np.uint8) if network.level_map is None else network.level_map
         self._level_map = same if network.maps_pixels else None
         self._shape = (network.classes,) if self._is_numbers is False else network.answer
-        self._write = encoder(network.held, network.spec) if network.takes_levels else None
+        held = Numbers(np.dtype(np.float32)) if self._real else network.held
+        self._write = encoder(held, network.spec) if network.takes_levels else None
         # From the lowest number of its type on, as the engine has all of them.
         self._from = np.uint8(_lowest(network.held) & 0xFF)
         self._pool = _pool(threads) if threads > 1 else None
@@ -74,7 +77,7 @@ class NativeClassifier(ChunkedClassifier):
         self._single = self._one_input(
             call, (np.dtype(self.spec.dtype), self.spec.shape), (np.dtype(np.float32), self._shape), super().answer
         )
-        if network.takes_levels:
+        if network.takes_levels and not self._real:
             self._quantize_in_place(network)
         return lambda: network.last
 
@@ -111,8 +114,9 @@ class NativeClassifier(ChunkedClassifier):
         if not self._library.is_direct or 1 + max(map(len, shapes)) > MOST_DIMENSIONS:
             return
         # What boards are asked for most, without a line of Python. mypy takes a method for no attribute.
-        self.run = self._library.single(self._one_tensor())  # type: ignore[assignment, method-assign]
-        if self._probabilities is None:
+        if not self._real and self._decode is None:
+            self.run = self._library.single(self._one_tensor())  # type: ignore[assignment, method-assign]
+        if self._probabilities is None and not (self._real and self._write):
             self.answer = self._library.single(self._single)  # type: ignore[assignment, method-assign]
             if not self.answers_numbers:
                 self.predict_proba = self.answer  # type: ignore[assignment, method-assign]
@@ -137,6 +141,8 @@ class NativeClassifier(ChunkedClassifier):
         return Steps(
             prepare=partial(image.__setitem__, ...)
             if self._write is None
+            else (lambda images: image.__setitem__(..., self._levels(images)[0]))
+            if self._real
             else lambda images: quantize(reference, images.ctypes.data),
             invoke=partial(self._library.answer, reference),
             finish=self._one_answer.copy,
@@ -163,9 +169,15 @@ class NativeClassifier(ChunkedClassifier):
         """Return inputs as the engine takes them, uint8 [N, ...]."""
         if self._write is None:
             return inputs
-        written = np.empty(inputs.shape, np.uint8)
+        written = np.empty(inputs.shape, np.float32 if self._real else np.uint8)
         self._write(inputs, written)
-        return written ^ self._from
+        return self._levels_of(written)
+
+    def _levels_of(self, tensor: npt.NDArray[Any]) -> Images:
+        """Return distances from the lowest number, of those of the file's input tensor, uint8 [N, ...]."""
+        if self._real:
+            return (quantized_reals(self._real, tensor) - _lowest(self._real)).astype(np.uint8)
+        return tensor.view(np.uint8) ^ self._from
 
     def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
         answers = np.empty((len(images), self._classes), dtype=np.float32)
@@ -188,12 +200,13 @@ class NativeClassifier(ChunkedClassifier):
         return self._model if self._level_map is None else self._model.with_map(self._level_map)
 
     def _run(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        levels = tensor.view(np.uint8) ^ self._from
+        levels = self._levels_of(tensor)
         answers = np.empty((len(levels), self._classes), dtype=np.float32)
         scores = np.empty(answers.shape, dtype=np.uint8)
         self._library.answer(ctypes.byref(self._prepare(self._level_model, levels, scores, answers)))
         scores ^= np.uint8(_lowest(self._output) & 0xFF)
-        return scores.view(self._output.dtype).reshape(-1, *self._made)
+        made = scores.view(self._output.dtype) if self._decode is None else self._decode(scores)
+        return made.reshape(-1, *self._made)
 
 
 def _lowest(numbers: Numbers) -> int:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias, TypedDict
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -29,18 +30,20 @@ from edgemnist.model.runtimes.integer import (
     Rounding,
     elementwise,
     held_at_once,
+    held_by,
     is_single,
     joined_shapes,
     last_kind,
     multipliers_of_two,
     needed,
     placed,
+    quantized_reals,
     softmax_exponentials,
     sum_terms,
 )
 from edgemnist.model.runtimes.interface import infer_spec
 from edgemnist.model.runtimes.moves import MOVING, Selection, check_same_scale, joined_axis, selection_of
-from edgemnist.model.runtimes.pixels import Numbers, quantize_pixels
+from edgemnist.model.runtimes.pixels import Numbers, encoder, quantize_pixels
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
 from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, window_of
 
@@ -84,6 +87,9 @@ class Network:
     """As `pixel_map`, [256], but of distances from the lowest number of `held`."""
     rounding: str = REFERENCE.rescaling
     """The rule by which it rounds, one of `RULES`."""
+    real_input: bool = False
+    real_output: bool = False
+    """Whether the file has real numbers there, next to the 8 bits of `held` and `output`."""
 
     @property
     def inputs(self) -> int:
@@ -139,13 +145,17 @@ def read_network(graph: Graph, spec: InputSpec | None = None, rounding: Rounding
     if len(graph.inputs) != 1 or len(graph.outputs) != 1:
         raise ValueError("it has more than one input or output")
     source, target = (graph.tensors[index] for index in (*graph.inputs, *graph.outputs))
-    held, output = numbers_of(source), numbers_of(target)
+    plan = needed(graph)
+    first, made = plan[0].operator if plan else None, plan[-1].operator if plan else None
+    real_input = first is not None and (first.kind, source.dtype) == ("QUANTIZE", "float32")
+    real_output = made is not None and made.kind == "DEQUANTIZE"
+    held = numbers_of(graph.tensors[first.outputs[0]] if first is not None and real_input else source)
+    output = numbers_of(graph.tensors[made.inputs[0]] if made is not None and real_output else target)
     guesses: tuple[str, ...] = ()
     if spec is None:
-        spec, guesses = infer_spec(source.shape[1:], held)
+        spec, guesses = infer_spec(source.shape[1:], held_by(source))
     _check_input(source, spec)
-    levels = quantize_pixels(held, spec).astype(np.int64) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
-    plan = needed(graph)
+    levels = _levels(held, spec, real=real_input) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
     building = _Building(graph, plan, spec.size, rounding)
     for one in plan:
         try:
@@ -173,7 +183,20 @@ def read_network(graph: Graph, spec: InputSpec | None = None, rounding: Rounding
         last=last_kind(plan),
         guesses=guesses,
         rounding=rounding.rescaling,
+        real_input=real_input,
+        real_output=real_output,
     )
+
+
+def _levels(held: Numbers, spec: InputSpec, *, real: bool) -> npt.NDArray[np.int64]:
+    """Return the number of the first quantized tensor for each byte, [256], or [channels, 256]."""
+    if not real:
+        return quantize_pixels(held, spec).astype(np.int64)
+    one = msgspec.structs.replace(spec, shape=(1, 1, *spec.shape[2:]))
+    pixels = np.broadcast_to(np.arange(256, dtype=np.uint8).reshape(-1, *[1] * len(one.shape)), (256, *one.shape))
+    encoder(Numbers(np.dtype(np.float32)), one)(pixels, reals := np.empty(pixels.shape, np.float32))
+    table = quantized_reals(held, reals.reshape(256, -1).T)
+    return table if len(spec.scale) > 1 else table[0]
 
 
 def _check_input(source: Tensor, spec: InputSpec) -> None:
@@ -220,6 +243,9 @@ class _Building:
         """Add an operator. Raises ValueError where the engine does not take it."""
         graph, operator = self._graph, one.operator
         source, target = self._made[one.reads[0]], operator.outputs[0]
+        if self._is_edge(operator, source):
+            self._made[target] = replace(source, alone=self._readers[target] == 1)
+            return
         selected = self._selected(operator, source.number) if operator.kind in MOVING else None
         found = None if selected is None else (selected.kind, selected.total_outputs)
         stays = found == (Kind.PICK, self._size(source.number))
@@ -243,6 +269,16 @@ class _Building:
             lowest = _lowest(numbers_of(graph.tensors[target]))
             number = self._map(operator, source, elementwise(graph, operator, self._rounding) - lowest)
         self._made[target] = _Made(number, self._readers[target] == 1)
+
+    def _is_edge(self, operator: Operator, source: _Made) -> bool:
+        """Return whether an operator only brings in real numbers, or leads out to them."""
+        if operator.kind == "DEQUANTIZE":
+            return True
+        if operator.kind != "QUANTIZE" or self._graph.tensors[operator.inputs[0]].dtype != "float32":
+            return False
+        if operator.inputs[0] != self._graph.inputs[0] or not source.alone:
+            raise ValueError("its QUANTIZE takes real numbers that others take, or make")
+        return True
 
     def finished(self, output: int) -> tuple[Layer, ...]:
         """Return the layers, of which dense ones follow those with windows; `output` is the last tensor."""

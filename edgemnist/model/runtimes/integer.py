@@ -81,7 +81,7 @@ OF_TWO: Final = (*SCALING, "PRELU")
 _ELEMENTWISE: Final = (*CUT, "LEAKY_RELU", "HARD_SWISH", "LOGISTIC", "TANH", "GELU", *OF_TWO)
 _WITH_BIAS: Final = ("FULLY_CONNECTED", *CONVOLUTIONS)
 """Which may leave it out."""
-_EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
+EDGES: Final = ("QUANTIZE", "DEQUANTIZE")
 """Where real numbers become quantized ones, or the other way round, as a converter leaves it at both ends."""
 _OTHERS: Final = ("FULLY_CONNECTED", "DEQUANTIZE", "CONCATENATION", "SOFTMAX", *sorted(RESHAPING))
 _KNOWN: Final = (*WINDOWED, *MOVING, *_ELEMENTWISE, *_OTHERS)
@@ -123,7 +123,7 @@ class IntegerClassifier(ChunkedClassifier):
             raise ValueError("it has more than one input or output")
         self._source, self._target = source.inputs[0], source.outputs[0]
         given, made = source.tensors[self._source], source.tensors[self._target]
-        self._numbers, self._output = _held_by(given), _held_by(made)
+        self._numbers, self._output = held_by(given), held_by(made)
         if spec is None:
             spec, self.guesses = infer_spec(given.shape[1:], self._numbers)
         self.spec, self._reads = spec, (self._numbers.dtype, given.shape[1:])
@@ -281,7 +281,7 @@ def needed(graph: Graph) -> list[Needed]:
 def last_kind(plan: Sequence[Needed]) -> str:
     """Return the kind of the last operator that computes something; empty if there is none."""
     kinds = (one.operator.kind for one in reversed(plan))
-    return next((kind for kind in kinds if kind not in {*_EDGES, *RESHAPING, "TRANSPOSE"}), "")
+    return next((kind for kind in kinds if kind not in {*EDGES, *RESHAPING, "TRANSPOSE"}), "")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -306,7 +306,7 @@ def plan(graph: Graph, rounding: Rounding = REFERENCE) -> tuple[list[Planned], i
 def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., Any]:
     source, target = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
     if operator.kind == "QUANTIZE" and source.dtype == "float32":
-        return partial(_quantized, *affine(target), BOUNDS[target.dtype])
+        return partial(quantized_reals, numbers_of(target))
     if operator.kind == "DEQUANTIZE":
         scale, zero_point = affine(source)
         return lambda values: np.float32(scale) * (values - zero_point).astype(np.float32)
@@ -316,14 +316,14 @@ def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
     return lambda values: values
 
 
-def _quantized(scale: float, zero_point: int, ends: tuple[int, int], reals: npt.NDArray[np.float32]) -> Quantized:
-    """Return the nearest numbers that stand for reals, halves away from zero, computed in float32."""
-    steps = (reals / np.float32(scale)).astype(np.float64)
-    rounded: Quantized = (np.copysign(np.floor(np.abs(steps) + 0.5), steps) + zero_point).clip(*ends).astype(np.int64)
-    return rounded
+def quantized_reals(held: Numbers, reals: npt.NDArray[np.float32]) -> Quantized:
+    """Return the nearest numbers that stand for reals, as QUANTIZE does: halves away from zero, computed in float32."""
+    steps, (low, high) = (reals / np.float32(held.scale)).astype(np.float64), BOUNDS[held.dtype.name]
+    rounded: Quantized = np.copysign(np.floor(np.abs(steps) + 0.5), steps).astype(np.int64) + held.zero_point
+    return rounded.clip(low, high)
 
 
-def _held_by(tensor: Tensor) -> Numbers:
+def held_by(tensor: Tensor) -> Numbers:
     """Return how an input or output stands for real numbers: as they are, or as any activation does."""
     return Numbers(np.dtype(np.float32)) if tensor.dtype == "float32" else numbers_of(tensor)
 

@@ -54,7 +54,7 @@ class NetworkExporter(TFLiteExporter):
         were asked for.
         """
         self._twin = tflite = self.source.tflite or super().convert(model, TWIN)
-        if departures := super().departures(tflite, TWIN):
+        if self.source.tflite is None and (departures := super().departures(tflite, TWIN)):
             raise ValueError(departures[0])
         if quantization != TWIN and (found := largest_weight(tflite)) > (most := LEVELS[quantization]):
             bits = quantization.removeprefix("int")

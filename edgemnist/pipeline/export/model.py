@@ -28,7 +28,7 @@ from edgemnist.model.exports.manifest import (
 )
 from edgemnist.model.exports.models import recorded_beside
 from edgemnist.model.runtimes import KERAS, KERAS_H5, ONNX, RUNTIMES, TFLITE, identify, read_model
-from edgemnist.model.runtimes.integer import IntegerClassifier
+from edgemnist.model.runtimes.integer import EDGES, IntegerClassifier
 from edgemnist.model.runtimes.interface import CHUNK, ChunkedClassifier, infer_spec
 from edgemnist.model.runtimes.keras import KerasClassifier, check_ends, decode_keras_model, in_float32, model_bytes
 from edgemnist.model.runtimes.onnxruntime import ONNXRuntimeClassifier
@@ -253,7 +253,11 @@ def _decode_tflite(data: bytes, path: Path) -> Source:
         graph = read_graph(data)
     except (ValueError, LookupError, ArithmeticError) as error:
         raise ModelError(f"{path} is damaged: {error}", hint="Convert or download it again.") from error
-    if floats := [tensor for tensor in graph.tensors if tensor.dtype.startswith("float")]:
+    edges = {
+        one.inputs[0] if one.kind == "QUANTIZE" else one.outputs[0] for one in graph.operators if one.kind in EDGES
+    }
+    of_floats = ((index, one) for index, one in enumerate(graph.tensors) if one.dtype.startswith("float"))
+    if floats := [tensor for index, tensor in of_floats if index not in edges]:
         raise ModelError(
             f"{path} is a TFLite file, but not full int8: its tensor {floats[0].name!r} is {floats[0].dtype}",
             hint="Export the Keras or ONNX model that it was made from.",
