@@ -200,6 +200,14 @@ def test_whole_numbers_that_float32_rounds_are_told(tmp_path: Path) -> None:
     assert "line 2, column time is 1,700,000,001: beyond 16,777,216" in listener.heard
 
 
+@pytest.mark.parametrize(("rows", "is_told"), [(9, False), (10, True), (11, True)])
+def test_a_column_that_counts_the_rows_is_told(rows: int, is_told: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    order = [*range(1, rows), 0]
+    lines = [f"{at + 7},{at // 2},{'ab'[at % 2]}" for at in order]
+    _, listener = read(table(tmp_path, "\n".join(["id,heat,kind", *lines])))
+    assert ("may tell the class: id." in listener.heard) == is_told
+
+
 Write = Callable[[Path], Path]
 
 
