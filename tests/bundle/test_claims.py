@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from edgemnist.pipeline.verify import claims
 from edgemnist.pipeline.verify.claims import STATEMENT_FILE, unseal, verify_bundle
 from edgemnist.pipeline.verify.run import verify
 from tests.conftest import run_edgemnist
-from tests.fuzz.mutations import change
 from tests.needs import require
 
 
@@ -132,22 +132,32 @@ def recorded(files: dict[str, bytes], key: Path | None = None) -> dict[str, byte
     return {**kept, RECORD_FILE: data, **({} if key is None else {SIGNATURE_FILE: sign(data, key)})}
 
 
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    yield from ([] if items else [path])
+    for name, one in items:
+        yield from leaves(one, (*path, name))
+
+
 SIGNER_ANSWERS = r"predicate\.(training\b.*|source\.file)|.*\.measured\.(machine|runtime_version|edgemnist)"
 
 
-def borne_out(value: Any, path: str = "") -> Any:
-    """Return what files can know of a document."""
-    if not isinstance(value, dict | list):
-        return repr(value)
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    named = {f"{path}.{name}".strip("."): one for name, one in parts}
-    return {name: borne_out(one, name) for name, one in named.items() if not re.fullmatch(SIGNER_ANSWERS, name)}
-
-
-def changed(document: Any, chance: random.Random) -> bytes:
-    before = borne_out(document)
-    while borne_out(document) == before:
-        change(document, chance)
+def changed(document: Any, chance: random.Random, spared: str = "") -> bytes:
+    paths = [path for path in leaves(document) if path and not re.fullmatch(spared, ".".join(map(str, path)))]
+    *way, last = chance.choice(paths)
+    part = document
+    for step in way:
+        part = part[step]
+    value, kind = part[last], chance.randrange(4)
+    if kind == 0:
+        part.pop(last)
+    elif isinstance(value, str) and value:
+        place = chance.randrange(len(value))
+        part[last] = value[:place] + ("0" if value[place] != "0" else "1") + value[place + 1 :]
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        part[last] = value + chance.choice([1, -1, 0.001, 10**6])
+    else:
+        part[last if isinstance(part, list) or kind > 1 else f"{last}s"] = ["another"]
     return json.dumps(document).encode()
 
 
@@ -173,7 +183,7 @@ def altered(files: dict[str, bytes], mine: Path, stranger: Path, chance: random.
         case "unsigned":
             signers = 0
         case "lie":
-            payload = changed(json.loads(payload), chance)
+            payload = changed(json.loads(payload), chance, SIGNER_ANSWERS)
     sealed = claims._envelope(payload, [sign(claims._pae(payload), keys[0])] * signers)
     return encode_archive(recorded({**files, STATEMENT_FILE: sealed}, keys[1]))
 

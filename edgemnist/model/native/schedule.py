@@ -158,7 +158,8 @@ class Scheduling:
                 else tuple(_needed(self.layers[one.taker], one.bit, sizes[one.taker][axis], axis) for axis in (0, 1))
                 for one in self.takers[index + 1]
             ]
-            sizes[index] = max(rows for rows, _ in needed), max(columns for _, columns in needed)
+            # Of what is cut off by all that take it, a place is made all the same: a row of none has no end.
+            sizes[index] = max(1, *(rows for rows, _ in needed)), max(1, *(columns for _, columns in needed))
         return sizes
 
     def _turns(self, whole: Sequence[int], sizes: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
