@@ -22,11 +22,13 @@ def cluster() -> Iterator[Any]:
     """A cluster of three machines, as far as Ray can tell."""
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    cluster.add_node(num_cpus=1)
-    cluster.wait_for_nodes()
     with pytest.MonkeyPatch.context() as patch:
+        # A token that an earlier Ray left in the home is not this cluster's.
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        cluster.add_node(num_cpus=1)
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
         patch.setenv("RAY_ADDRESS", cluster.address)
         yield cluster
     cluster.shutdown()  # type: ignore[no-untyped-call]  # Ray has no types for it
