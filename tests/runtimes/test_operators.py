@@ -291,7 +291,8 @@ def test_an_operator_has_the_bits_of_the_reference_kernels(kind: str, tmp_path: 
         assert_same_bits(sketch.ending_in(DRAWN[kind](sketch, kind)), tmp_path / "model.tflite", f"of seed {seed}")
 
 
-def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_kernels(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["integer", pytest.param("native", marks=pytest.mark.needs("engine"))])
+def test_real_numbers_at_both_ends_have_the_bits_of_the_reference_kernels(runtime: str, tmp_path: Path) -> None:
     """As a converter leaves them that is not told otherwise: inputs in steps of which half are between two numbers."""
     sketch, spec = Operators(3), InputSpec(shape=(13,), dtype="float32", scale=(1.0,))
     source = sketch.add("float32", (1, *spec.shape), [], 0)
@@ -301,12 +302,11 @@ def test_real_numbers_at_both_ends_are_answered_in_the_bits_of_the_reference_ker
     path = write_tflite(graph, tmp_path / "model.tflite")
     inputs = np.random.default_rng(0).integers(-200, 200, (50, *spec.shape)).astype(np.float32) * np.float32(0.025)
     (expected,) = reference_kernels(path, inputs, [graph.outputs[0]])
-    for runtime in ("integer", "native"):
-        classifier = load(path, runtime=runtime, spec=spec)
-        found = classifier.predict_proba(inputs)
-        np.testing.assert_array_equal(found, expected)
-        np.testing.assert_array_equal(np.concatenate([classifier.answer(one[None]) for one in inputs]), expected)
-        np.testing.assert_array_equal(classifier.run(inputs), expected)
+    classifier = load(path, runtime=runtime, spec=spec)
+    found = classifier.predict_proba(inputs)
+    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(np.concatenate([classifier.answer(one[None]) for one in inputs]), expected)
+    np.testing.assert_array_equal(classifier.run(inputs), expected)
     # Its kernels round halves to even, and a level at the entry is a few at the end.
     np.testing.assert_allclose(load(path, runtime="litert", spec=spec).predict_proba(inputs), found, atol=0.02)
 
