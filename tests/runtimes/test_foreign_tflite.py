@@ -113,11 +113,11 @@ def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
 def test_a_model_that_keeps_what_earlier_inputs_left_is_refused_by_its_operator(tmp_path: Path) -> None:
     import tensorflow as tf
 
-    class Sum(tf.Module):  # type: ignore[misc]
+    class Sum(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         def __init__(self) -> None:
             self.all = tf.Variable(tf.zeros((1, 13)))
 
-        @tf.function(input_signature=[tf.TensorSpec((1, 13))])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec((1, 13))])  # type: ignore[untyped-decorator]  # nor here
         def __call__(self, values: Any) -> Any:
             self.all.assign_add(values)
             return self.all + 0.0
