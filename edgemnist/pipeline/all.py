@@ -87,8 +87,7 @@ def run_pipeline(
 ) -> PipelineResult:
     """Run every stage on `dataset`, leaving its files in `exports`.
 
-    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise, and
-    KeyboardInterrupt after a training that was interrupted.
+    A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise.
     """
     from edgemnist.ground.results.pipeline import PipelineResult, PipelineRow
     from edgemnist.model.exports import Exports
@@ -99,9 +98,6 @@ def run_pipeline(
     from edgemnist.pipeline.verify.run import verify
 
     trained = train(dataset, train_config, exports, reporter)
-    if trained.interrupted:
-        # What was learned so far is saved; the user wants to stop, and not only the training.
-        raise KeyboardInterrupt
     exported = export_model(export_config, dataset, exports, reporter)
     opened = Exports.open(exports)
     verified = verify(opened, reporter=reporter)

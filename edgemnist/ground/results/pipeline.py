@@ -39,6 +39,7 @@ class TrainResult(Result, frozen=True, kw_only=True):
     batch_size: int
     seed: int
     interrupted: bool = False
+    """Only in a file of 0.1.0, which kept what Ctrl-C had ended."""
     data: DataIdentity
     labels: list[str]
     train_accuracy: float

@@ -65,14 +65,11 @@ def make_network(
 ) -> MadeNetwork:
     """Do everything that is not done yet for one network, in a directory of its own.
 
-    The artifact is verified and measured in every runtime that can execute it here. Raises what the stages raise, and
-    KeyboardInterrupt after a training that is interrupted.
+    The artifact is verified and measured in every runtime that can execute it here. Raises what the stages raise.
     """
     trained = finished_training(dataset, training, directory)
     if trained is None:
         trained = train(dataset, training, directory, reporter, teachers=teachers)
-        if trained.interrupted:
-            raise KeyboardInterrupt
     exported = [
         record
         for record in read_manifest(directory).artifacts

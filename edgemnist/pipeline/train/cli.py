@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from edgemnist.errors import EXIT_INTERRUPTED, UsageError
+from edgemnist.errors import UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
 from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, table
@@ -88,8 +87,6 @@ def train(
 
         result = run(dataset, config, directory, reporter)
     show(result, lambda: train_page(result, directory), json=json)
-    if result.interrupted:
-        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 def train_page(result: TrainResult, exports: Path) -> RenderableType:
@@ -101,9 +98,8 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     page = table("", " ", prose=[" "])
     page.show_header = False
     epochs = count(result.epochs, "epoch")
-    stopped = " (interrupted)" if result.interrupted else ""
     page.add_row("network", f"{short_name_of(result)}, {result.parameters:,} parameters")
-    page.add_row("recipe", f"{result.recipe}, {epochs}{stopped}, seed {result.seed}")
+    page.add_row("recipe", f"{result.recipe}, {epochs}, seed {result.seed}")
     if isinstance(result.input, InputSpec):
         page.add_row("inputs", result.input.words())
     page.add_row("data", f"{result.data.source}: {result.data.train:,} to train, {result.data.test:,} to test")
@@ -116,8 +112,6 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     for what, file in result.pictures.items():
         page.add_row(what, str(exports / file))
     kind = f"{noun_of(result.input)}s"
-    if result.interrupted:
-        last = closing(f"Stopped after {epochs}.", "", passed=False)
-    else:
-        last = closing(f"{percent(result.test_accuracy)} of the test {kind} are right.", command("export", exports))
-    return Group(page, last)
+    return Group(
+        page, closing(f"{percent(result.test_accuracy)} of the test {kind} are right.", command("export", exports))
+    )

@@ -28,7 +28,7 @@ from edgemnist.model.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_
 from edgemnist.pipeline.data.dataset import Split, split_sha256
 from edgemnist.pipeline.train.augment import distorted
 from edgemnist.pipeline.train.families import BATCH_SIZE, MOMENT_IMAGES, Forward, build_network, finished, first_weights
-from edgemnist.pipeline.train.loop import DataSchedule, EpochData, fit_interruptibly
+from edgemnist.pipeline.train.loop import DataSchedule, EpochData, fit_to_the_end
 from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.network import CNN, CONVOLUTION, Layer, Network
 from edgemnist.pipeline.train.recipes import Distillation, Plan, digest
@@ -107,8 +107,7 @@ class Teachers:
     ) -> tuple[Path, "AugmentedCopies"]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 
-        Raises TrainingError if the file is damaged or belongs to another training, what `fit` raises, and
-        KeyboardInterrupt if the teacher was not trained to its end, of which nothing is kept.
+        Raises TrainingError if the file is damaged or belongs to another training, and what `fit` raises.
         """
         path, record = self.file(distillation, train, classes=classes, seed=seed)
         if not path.exists():
@@ -122,7 +121,7 @@ class Teachers:
                 seed=seed,
                 spec=InputSpec(shape=train.images.shape[1:]),
             )
-            fitted = fit_interruptibly(
+            fitted = fit_to_the_end(
                 Forward(network, classes),
                 first_weights(network, classes, seed),
                 train,
@@ -130,8 +129,6 @@ class Teachers:
                 name="Training the teacher",
                 reporter=reporter,
             )
-            if fitted.interrupted:
-                raise KeyboardInterrupt
             write_file(path, _teacher_bytes(fitted.weights, train, plan, record))
         try:
             data = path.read_bytes()

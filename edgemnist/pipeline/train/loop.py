@@ -263,14 +263,13 @@ class FitResult:
     weights: Weights
     """The weights to keep."""
     history: tuple[Epoch, ...]
-    interrupted: bool
     seconds: float
     """Of all epochs and of compiling."""
     temperature: float | None = None
     """Temperature that the logits were divided by, once that is done."""
 
 
-def fit_interruptibly(
+def fit_to_the_end(
     forward: Forward,
     weights: Weights,
     train: Split,
@@ -282,26 +281,19 @@ def fit_interruptibly(
 ) -> FitResult:
     """Train, and show how far it is. `name` is shown in the progress; the rest is as for `fit`.
 
-    On KeyboardInterrupt the result holds the last full epoch; before the end of the first one there is nothing to keep,
-    and the interruption is passed on. Raises TrainingError if the loss is not a number.
+    Raises TrainingError if the loss is not a number.
     """
-    started, fitted, interrupted = time.perf_counter(), None, False
+    started, fitted = time.perf_counter(), None
     with reporter.task(name, total=plan.epochs) as task:
         task.update(0, "compiling")
-        try:
-            for fitted in fit(forward, weights, train, plan, schedule=schedule):
-                last = fitted.history[-1]
-                task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
-        except KeyboardInterrupt:
-            if fitted is None:
-                raise
-            interrupted = True
+        for fitted in fit(forward, weights, train, plan, schedule=schedule):
+            last = fitted.history[-1]
+            task.update(last.epoch, f"epoch {last.epoch}  loss {last.loss:.4f}  accuracy {percent(last.accuracy)}")
     if fitted is None:
         raise ValueError("a training has at least one epoch")
     return FitResult(
         weights=fitted.state.trained(),
         history=fitted.history,
-        interrupted=interrupted,
         seconds=time.perf_counter() - started,
     )
 

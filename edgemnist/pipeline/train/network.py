@@ -268,7 +268,7 @@ def short_name_of(trained: TrainResult) -> str:
 
 
 def training_command(training: TrainResult) -> str:
-    """Return the command that trains the same model from the same images; empty where Ctrl-C ended the training."""
+    """Return the command that trains the same model from the same images; empty where Ctrl-C ended it, in 0.1.0."""
     if training.interrupted:
         return ""
     plain = short_name_of(training) != training.network

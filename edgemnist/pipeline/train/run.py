@@ -87,12 +87,9 @@ def train(
     as `previous.keras`. `teachers` are those to learn from if the recipe has one; None for those of `exports`. The test
     images are looked at once, after the training.
 
-    On KeyboardInterrupt the model of the last full epoch is kept, and the result says so; but a finished model is never
-    replaced by an unfinished one. In that case, and before the end of the first epoch, the interruption is passed on.
-
     Raises TrainingError if the data cannot be learned from, the loss is not a number, or a teacher cannot be used;
     StorageError if `exports` cannot be written, ManifestError if its manifest cannot be used, and
-    MissingDependencyError without TensorFlow. In each case the files in `exports` stay as they were.
+    MissingDependencyError without TensorFlow. In each case, as after Ctrl-C, the files in `exports` stay as they were.
     """
     config = replace(config, task=dataset.task)
     network, classes = config.resolved_network, len(dataset.labels)
@@ -105,7 +102,7 @@ def train(
     _LOOP.load()
     from edgemnist.pipeline.train.calibration import calibrated
     from edgemnist.pipeline.train.families import student_of
-    from edgemnist.pipeline.train.loop import fit_interruptibly
+    from edgemnist.pipeline.train.loop import fit_to_the_end
 
     student = student_of(network, classes, config.seed, spec)
     teacher, schedule = None, None
@@ -120,7 +117,7 @@ def train(
             reporter=reporter,
         )
         teacher, schedule = path.name, copies.schedule(config.seed)
-    fitted = fit_interruptibly(
+    fitted = fit_to_the_end(
         student.forward,
         student.weights,
         dataset.train,
@@ -129,12 +126,6 @@ def train(
         schedule=schedule,
         reporter=reporter,
     )
-    if fitted.interrupted:
-        epochs = f"after epoch {len(fitted.history)} of {plan.epochs}"
-        if has_finished_model(exports):
-            reporter.notice(f"Interrupted {epochs}. {exports / MODEL_FILE} is still the earlier, finished model.")
-            raise KeyboardInterrupt
-        reporter.notice(f"Interrupted {epochs}: the model was saved as it is.")
     fitted = replace(fitted, weights=student.finished(fitted.weights, dataset.train.images))
     if (distortion := plan.recipe.calibration) is not None:
         weights, heat = calibrated(fitted.weights, dataset.train, distortion, config.seed, student.logits, spec=spec)
@@ -145,20 +136,18 @@ def train(
     files[SOURCE_FILE] = msgspec.json.encode(source) + b"\n"
     files[IMAGES_FILE] = encode_training_images(dataset.train.images)
     files[MANIFEST_FILE] = updated_manifest(exports, dataset, result, files).encode()
-    kept, earlier = kept_model(exports, files[MODEL_FILE]), _training_of(exports)
-    replaced, before = has_finished_model(exports), read_or_none(exports)
+    kept, earlier, before = kept_model(exports, files[MODEL_FILE]), _training_of(exports), read_or_none(exports)
     commit_files(exports, {**kept, **files})
-    if kept and replaced:
+    if kept:
         right = ""
         if earlier is not None and earlier.sha256 == sha256(kept[PREVIOUS_MODEL_FILE]):
             right = f" ({percent(earlier.test_accuracy)} of the test images right)"
         way = way_back(exports, (before.model.input_range if before and before.model else None) or UNIT)
         reporter.notice(f"The earlier model{right} is kept as {exports / PREVIOUS_MODEL_FILE}. To get it back: {way}")
-    if not fitted.interrupted:
-        for doubted in chance_question(
-            result.test_accuracy, len(dataset.labels), len(dataset.test.labels), noun=dataset.task.input.noun
-        ):
-            reporter.notice(doubted)
+    for doubted in chance_question(
+        result.test_accuracy, len(dataset.labels), len(dataset.test.labels), noun=dataset.task.input.noun
+    ):
+        reporter.notice(doubted)
     return result
 
 
@@ -189,14 +178,6 @@ def check_learnable(dataset: Dataset, batch_size: int) -> None:
         )
 
 
-def has_finished_model(exports: Path) -> bool:
-    """Return whether a directory has a Keras model that no interrupted training left there."""
-    manifest, trained = read_or_none(exports), _training_of(exports)
-    model = manifest.model if manifest else None
-    unfinished = trained is not None and trained.interrupted and model is not None and trained.sha256 == model.sha256
-    return (exports / MODEL_FILE).exists() and not unfinished
-
-
 def _training_of(exports: Path) -> TrainResult | None:
     """Return the record of the training that a directory has; None if it has none that can be read."""
     try:
@@ -219,7 +200,6 @@ def describe(
         epochs=len(fitted.history),
         batch_size=plan.batch_size,
         seed=config.seed,
-        interrupted=fitted.interrupted,
         data=dataset.identity,
         labels=list(dataset.labels),
         train_accuracy=accuracy(model, dataset.train, plan.spec),
