@@ -14,13 +14,12 @@ import pytest
 from edgemnist import __version__
 from edgemnist.field.drift import Record, Window
 from edgemnist.field.drift.monitor import Tally
-from edgemnist.field.health.cli import health_page
+from edgemnist.field.health.cli import evidence_of, health_page
 from edgemnist.field.health.learnt import learnt_by
 from edgemnist.field.health.run import (
     LEAST,
     Place,
     estimated,
-    evidence_of,
     judge_counts,
     labelled,
     mean_of,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edgemnist.errors import MissingDependencyError, UsageError
+from edgemnist.errors import MissingDependencyError
 from edgemnist.ground.results.pipeline import Candidate
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.model.exports import Exports
@@ -18,7 +18,6 @@ from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from tests.conftest import Run
-from tests.drift.making import add, after_a_week, bolder, images
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
 
@@ -136,33 +135,6 @@ def test_what_is_unknown_has_neither_passed_nor_missed(exports: Path, outcome: s
     assert f"**{first.name}** {said}: only 5 images" in text
     rows = [line for line in text.splitlines() if line.split("|")[1:2] == [f" {first.name} "]]
     assert rows[0].endswith(f"| {word} |")
-
-
-@pytest.fixture(scope="module")
-def reference() -> Exports:
-    return Exports.open("reference")
-
-
-def test_the_report_says_what_has_changed_in_the_field(reference: Exports, tmp_path: Path) -> None:
-    tally = after_a_week()
-    add(tally, bolder(images()[600:800]))
-    (tmp_path / "health.json").write_bytes(tally.record.encode())
-    for name, markdown in (("report.html", False), ("report.md", True)):
-        write_report(reference, tmp_path / name, markdown=markdown, samples=[tmp_path / "health.json"])
-        page = (tmp_path / name).read_text(encoding="utf-8")
-        assert "In the field" in page
-        assert "unknown. Changed: " in page
-        assert "lately, as its confidence says" in page
-        assert "stroke width" in page
-        write_report(reference, tmp_path / name, markdown=markdown)
-        assert "In the field" not in (tmp_path / name).read_text(encoding="utf-8")
-
-
-def test_counts_of_a_model_that_is_not_there_are_refused(reference: Exports, tmp_path: Path) -> None:
-    record = msgspec.structs.replace(after_a_week().record, sha256="0" * 64)
-    (tmp_path / "health.json").write_bytes(record.encode())
-    with pytest.raises(UsageError, match="The counts come from a model that is not in"):
-        write_report(reference, tmp_path / "report.md", markdown=True, samples=[tmp_path / "health.json"])
 
 
 @pytest.mark.parametrize("factor", [1, 1.0001, 1.05, 1.5, 3, 30])

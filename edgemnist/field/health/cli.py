@@ -23,7 +23,7 @@ from edgemnist.ground.results.verdict import UNKNOWN
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edgemnist.ground.results.samples import ChangedSample, HealthReport
+    from edgemnist.ground.results.samples import ChangedSample, HealthReport, Quantity
 
 app = command_app()
 
@@ -120,27 +120,42 @@ def health_page(result: HealthReport) -> RenderableType:
 
 
 def _accuracies(result: HealthReport) -> RenderableType:
-    from edgemnist.field.health.run import ACCURACY, accuracies
-
-    page = table(*ACCURACY, prose=["accuracy"])
-    for row in accuracies(result):
-        page.add_row(*row)
+    page = table("accuracy", "inputs", "share", "95 %", prose=["accuracy"])
+    for name, one in (
+        ("golden pack, with labels", result.golden),
+        ("first week, as its confidence says", result.first),
+        ("lately, as its confidence says", result.lately),
+        ("even draw, with labels", result.labelled),
+    ):
+        if one is not None:
+            ends = "" if one.interval is None else f"{one.interval.low * 100:.1f}–{one.interval.high * 100:.1f}"
+            page.add_row(name, f"{one.images:,}", percent(one.accuracy), ends)
     return page
 
 
 def _quantities(result: HealthReport) -> RenderableType:
-    from edgemnist.field.health.run import QUANTITIES, quantities
-
-    page = table(*QUANTITIES)
-    for one, (*cells, evidence) in zip(result.quantities, quantities(result), strict=True):
+    page = table("quantity", "golden pack", "first week", "lately", "evidence")
+    for one in result.quantities:
         loud = one.evidence is not None and one.evidence >= LOUD
-        page.add_row(*cells, Text(evidence, "bold red" if loud else ""))
+        values = (value_of(one, value) for value in (one.golden, one.first, one.lately))
+        page.add_row(one.name, *values, Text(evidence_of(one.evidence), "bold red" if loud else ""))
     return page
 
 
-def _boards(result: HealthReport) -> RenderableType:
-    from edgemnist.field.health.run import evidence_of
+def evidence_of(log10: float | None) -> str:
+    """Return evidence as a power of ten; empty for none."""
+    # What has hardly any is 10^0, not 10^-0.
+    return "" if log10 is None else f"10^{log10:z.0f}"
 
+
+def value_of(one: Quantity, value: float | None) -> str:
+    """Return a share in percent, or a mean with its unit."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)
+
+
+def _boards(result: HealthReport) -> RenderableType:
     page = table("board", "", "inputs", "promised", "evidence", left=[""])
     for one in result.boards:
         if one.fault is None:

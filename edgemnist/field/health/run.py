@@ -1,7 +1,4 @@
-"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards.
-
-Its tables are made cell by cell, for the terminal and for the report of an export directory.
-"""
+"""From counts, and samples with labels, to a judgement of the model: of directories and files here, or of boards."""
 
 from __future__ import annotations
 
@@ -41,7 +38,7 @@ from edgemnist.ground.results.samples import (
     Quantity,
 )
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Basis, Measurement, Verdict, fault, joint, judge
-from edgemnist.ground.results.verify import SIGNIFICANT, Interval
+from edgemnist.ground.results.verify import SIGNIFICANT
 from edgemnist.pipeline.verify.statistics import binomial_tail, wilson_interval
 
 if TYPE_CHECKING:
@@ -454,43 +451,3 @@ def places_on(boards: Sequence[Board], place: str) -> tuple[list[Place], list[Bo
     if not places:
         raise errors[0][1]
     return places, [BoardHealth(host=name, fault=Fault.of(error)) for name, error in errors]
-
-
-ACCURACY: Final = ("accuracy", "inputs", "share", "95 %")
-QUANTITIES: Final = ("quantity", "golden pack", "first week", "lately", "evidence")
-
-
-def accuracies(found: HealthReport) -> list[tuple[str, ...]]:
-    """Return the cells below `ACCURACY`."""
-    rows: dict[str, EstimatedAccuracy | LabelledAccuracy | None] = {
-        "golden pack, with labels": found.golden,
-        "first week, as its confidence says": found.first,
-        "lately, as its confidence says": found.lately,
-        "even draw, with labels": found.labelled,
-    }
-    return [(name, f"{one.images:,}", percent(one.accuracy), _ends(one.interval)) for name, one in rows.items() if one]
-
-
-def _ends(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.low * 100:.1f}–{interval.high * 100:.1f}"
-
-
-def quantities(found: HealthReport) -> list[tuple[str, ...]]:
-    """Return the cells below `QUANTITIES`."""
-    return [
-        (one.name, *(value_of(one, value) for value in (one.golden, one.first, one.lately)), evidence_of(one.evidence))
-        for one in found.quantities
-    ]
-
-
-def evidence_of(log10: float | None) -> str:
-    """Return evidence as a power of ten; empty for none."""
-    # What has hardly any is 10^0, not 10^-0.
-    return "" if log10 is None else f"10^{log10:z.0f}"
-
-
-def value_of(one: Quantity, value: float | None) -> str:
-    """Return a share in percent, or a mean with its unit."""
-    if value is None:
-        return ""
-    return f"{value:.2f} {one.unit}" if one.unit else percent(value, 1)

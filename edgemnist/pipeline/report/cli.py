@@ -25,9 +25,6 @@ def report(
     output: Path | None = option("--output FILE", "Where to write it.", shown="report.html in the export directory"),
     markdown: bool = flag("--markdown", "Write the summary as Markdown, for a pull request."),
     card: bool = flag("--card", "Write a model card for Hugging Face: README.md in the export directory."),
-    samples: list[Path] | None = option(
-        "--samples DIR|FILE", "Add what `edgemnist health` says about these counts; repeatable."
-    ),
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
@@ -38,7 +35,7 @@ def report(
 
     check_output("--output", output, CARD if card else MARKDOWN if markdown else HTML)
     opened = Exports.open(exports, TerminalReporter())
-    result = write_report(opened, output, markdown=markdown and not card, card=card, samples=samples or ())
+    result = write_report(opened, output, markdown=markdown and not card, card=card)
     show(result, lambda: report_page(result, opened.command("recommend")), json=json)
 
 

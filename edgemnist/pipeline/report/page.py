@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edgemnist.errors import MissingDependencyError, UsageError
-from edgemnist.field.health.run import ACCURACY, QUANTITIES, accuracies, places_here, quantities, report_on
+from edgemnist.errors import MissingDependencyError
 from edgemnist.ground.formatting import (
     DISTURBED,
     DISTURBED_LEGEND,
@@ -23,7 +22,6 @@ from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.registry import Package
 from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, ScenarioResult
 from edgemnist.ground.results.pipeline import RecommendResult, ReportResult, TrainResult
-from edgemnist.ground.results.samples import UNCHANGED, HealthReport
 from edgemnist.ground.results.verdict import UNKNOWN
 from edgemnist.ground.results.verify import ArtifactParity, FlipCause, VerifyResult
 from edgemnist.ground.storage import write_file
@@ -64,8 +62,6 @@ class ReportData:
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
     """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
-    field: HealthReport | None = None
-    """How a model does where it is used; None unless counts were named."""
     questions: Sequence[str] = ()
     """What speaks against relying on the figures, a sentence each."""
 
@@ -142,31 +138,7 @@ class ReportData:
         return [*unshippable, *self.questions, *([DISTURBED_LEGEND] if self.disturbed else [])]
 
 
-def read_field(exports: Exports, places: Sequence[Path]) -> HealthReport | None:
-    """Return what directories of samples, or files of counts, say of an artifact; None if none is named.
-
-    Raises UsageError if they are of a model that the export directory does not have, and what `places_here` raises.
-    """
-    if not places:
-        return None
-    found = report_on(places_here(places, exports.directory))
-    if found.sha256 not in {one.sha256 for one in exports.manifest.artifacts}:
-        raise UsageError(
-            f"The counts come from a model that is not in {exports.directory}: {found.artifact}",
-            hint="Name the export directory that the board has, with --exports DIR.",
-        )
-    return found
-
-
-def field_sentence(found: HealthReport) -> str:
-    """Return in one sentence whether a model does in the field as it did in the first week."""
-    where = f"{found.artifact} on {len(found.boards)} boards" if len(found.boards) > 1 else found.artifact
-    if found.state == UNCHANGED:
-        return f"{where}: nothing has changed beyond chance."
-    return f"{where}: {found.state}. {' '.join(found.reasons)}"
-
-
-def read_report_data(exports: Exports, field: HealthReport | None = None) -> ReportData:
+def read_report_data(exports: Exports) -> ReportData:
     """Return what is known about the files and the model that are in an export directory now.
 
     Raises ManifestError and ArtifactError where a result or the golden pack is broken.
@@ -187,7 +159,6 @@ def read_report_data(exports: Exports, field: HealthReport | None = None) -> Rep
         # What a board is worth is known where it was measured, which need not be where the report is written.
         advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
-        field=field,
         questions=questions(exports),
     )
 
@@ -252,7 +223,6 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
 CARD_FILE: Final = "README.md"
-Places = Sequence[Path]
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
 """Pictures of one artifact, at the most: the counts say how many more there are."""
@@ -304,7 +274,6 @@ def view(facts: ReportData) -> dict[str, Any]:
         "numbers": facts.numbers,
         "noun": noun,
         "labels": list(facts.manifest.labels),
-        "field": None if facts.field is None else _field(facts.field),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
         "quality": _quality(facts),
@@ -313,11 +282,6 @@ def view(facts: ReportData) -> dict[str, Any]:
         "missing": facts.missing(),
         "versions": _versions(facts),
     }
-
-
-def _field(health: HealthReport) -> dict[str, Any]:
-    tables = [(ACCURACY, accuracies(health)), (QUANTITIES, quantities(health))]
-    return {"sentence": field_sentence(health), "tables": tables}
 
 
 def _galleries(facts: ReportData) -> list[dict[str, Any]]:
@@ -369,15 +333,14 @@ def _versions(facts: ReportData) -> dict[str, str]:
 
 
 def write_report(
-    exports: Exports, output: Path | None = None, *, markdown: bool = False, card: bool = False, samples: Places = ()
+    exports: Exports, output: Path | None = None, *, markdown: bool = False, card: bool = False
 ) -> ReportResult:
     """Write the report of an export directory: to `output`, or into that directory; that of the reference, here.
 
-    `samples` are directories of samples, or files of counts, that say how a model does where it is used. Raises
-    ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what draws the
-    page is not installed, and StorageError where it cannot be written.
+    Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
+    draws the page is not installed, and StorageError where it cannot be written.
     """
-    facts = read_report_data(exports, read_field(exports, samples))
+    facts = read_report_data(exports)
     page = markdown_page(facts) if markdown else html_page(facts, *[CARD_FILE] * card)
     usual = Path() if exports.is_reference else exports.directory
     path = output or usual / (CARD_FILE if card else MARKDOWN_FILE if markdown else HTML_FILE)
@@ -413,9 +376,6 @@ def markdown_page(facts: ReportData) -> str:
         host = facts.benched.host
         named = [f"{name} {host[name]}" for name in ("machine", "cpu", "os", "governor") if host.get(name)]
         parts.append(f"Measured on {', '.join(named)}.")
-    if facts.field is not None:
-        field = _field(facts.field)
-        parts += ["### In the field", field["sentence"], *(table(*one) for one in field["tables"])]
     hashes = [(f"`{one.file}`", f"`{one.sha256}`") for one in facts.manifest.artifacts]
     parts.append(_folded("Hashes", table(("file", "SHA-256"), hashes)))
     if facts.training is not None and (again := training_command(facts.training)):
