@@ -407,6 +407,22 @@ def test_a_page_has_every_bit_of_the_reference(name: str, tmp_path: Path) -> Non
         assert classifier.answer(inputs[:0]).shape == (0, *expected.answer(inputs).shape[1:])
 
 
+@pytest.mark.needs("cc", "chromium")
+@pytest.mark.parametrize("write", [write_c, write_page])
+def test_a_real_end_rounds_halves_away_from_zero_in_c_and_in_a_page(write: Any, tmp_path: Path) -> None:
+    spec, sketch, step = InputSpec(shape=(2,), dtype="float32", scale=(1.0,)), Sketch(1), 1 / 32
+    inner = sketch.operate("QUANTIZE", sketch.add("float32", (1, 2), [], 0), sketch.activation(2, scale=step))
+    graph = sketch.ending_in(sketch.dense(inner, 2, 40))
+    # What is nearly half way is told from it, and what is far away is the last number.
+    ties = np.arange(-600, 600, dtype=np.float32) * np.float32(step / 2)
+    near = np.concatenate([np.nextafter(ties, np.float32(end)) for end in (-1e9, 1e9)])
+    inputs = np.random.default_rng(1).choice([*ties, *ties, *near, -1e30, 1e30], (8_000, 2)).astype(np.float32)
+    path = tmp_path / ("model.c" if write is write_c else "model.html")
+    classifier = load(write(graph, spec, path, numbers=True), trusted=True)
+    expected = IntegerClassifier(graph, path, spec=spec, numbers=True).answer(inputs)
+    np.testing.assert_array_equal(classifier.answer(inputs), expected)
+
+
 def answered(browser: Any, page: Path, given: Path | str) -> tuple[str, list[str]]:
     """Give a page a picture or numbers; return its answer, and the names and shares of its bars."""
     show(browser, page.as_uri())

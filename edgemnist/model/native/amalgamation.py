@@ -357,8 +357,9 @@ def _quantizing(network: Network) -> str:
         ", ".join(f"{np.float32(value):.9e}F" for value in values * (count // len(values)))
         for values in (spec.scale, spec.offset)
     )
+    real = "#define EDGEMNIST_REAL_INPUT\n" if network.real_input else ""
     return f"""\
-#define EDGEMNIST_INPUT_SCALES {count}U
+{real}#define EDGEMNIST_INPUT_SCALES {count}U
 static const float edgemnist_input_scale[EDGEMNIST_INPUT_SCALES] = {{{scales}}};
 static const float edgemnist_input_offset[EDGEMNIST_INPUT_SCALES] = {{{offsets}}};
 static const float edgemnist_input_step = {np.float32(held.scale or 1):.9e}F;

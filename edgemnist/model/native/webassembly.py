@@ -82,6 +82,8 @@ class About:
     step: float = 1.0
     zero: int = 0
     """The same of its input, where numbers become bytes first."""
+    away: bool = False
+    """Whether halves become bytes away from zero, as in QUANTIZE, and not up."""
     rounding: str = "single"
     """The rule of its network."""
 

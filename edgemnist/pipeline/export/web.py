@@ -66,6 +66,7 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
         task=origin.task,
         step=network.held.scale or 1.0,
         zero=network.held.zero_point - int(np.iinfo(network.held.dtype).min),
+        away=network.real_input,
         rounding=network.rounding,
     )
     # An ending of the element within it would end it.

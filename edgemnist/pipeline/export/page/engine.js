@@ -37,13 +37,14 @@ export class Engine {
   // Return inputs as the model takes them, a byte for each number: numbers become the nearest of 256 steps.
   levels(inputs) {
     if (!(inputs instanceof Float32Array)) return inputs;
-    const { step, zero, task } = this.about;
+    const { step, zero, away, task } = this.about;
     const [scales, offsets] = [task.input.scale, task.input.offset].map((values) => values.map(Math.fround));
     return Uint8Array.from(inputs, (number, index) => {
       // In float32, each operation rounded, as NumPy has it.
       const real = Math.fround(Math.fround(number * scales[index % scales.length]) + offsets[index % offsets.length]);
-      const steps = Math.floor(Math.fround(Math.fround(real / Math.fround(step)) + 0.5)) + zero;
-      return Math.min(Math.max(steps, 0), 255);
+      const steps = Math.fround(real / Math.fround(step));
+      const nearest = away ? Math.sign(steps) * Math.floor(Math.abs(steps) + 0.5) : Math.floor(Math.fround(steps + 0.5));
+      return Math.min(Math.max(nearest + zero, 0), 255);
     });
   }
 
