@@ -115,6 +115,8 @@ def test_verify_explains_flips_on_the_page_in_json_and_for_model_explorer(
     results = json.loads((tmp_path / "nodes.json").read_text())["main"]["results"]
     assert set(results) <= {tensor.name for tensor in read_graph_file(TFLITE).tensors}
     assert sum(one["value"] for one in results.values()) == len(artifact["why"])
+    # One operator alone has no place on a gradient.
+    assert [one["bgColor"] for one in results.values()] == ["#e5484d"]
     for words in (given, ("verify", "tflite-int8", "onnx-int8", *given[2:], "--why"), ("verify", *given[2:], "--why")):
         refused = edgemnist(*words)
         assert (refused.returncode, "Name one, and add --why." in refused.stderr) == (2, True)

@@ -379,5 +379,7 @@ def write_node_data(result: VerifyResult, path: Path) -> None:
         raise UsageError(f"--node-data is of the flips of one artifact, and here it is {names}", hint="Name one.")
     counts = Counter(one.tensor for artifact in explained for one in artifact.why if one.tensor)
     gradient = [{"stop": 0, "bgColor": "#fff3c4"}, {"stop": 1, "bgColor": "#e5484d"}]
-    results = {name: {"value": number} for name, number in counts.items()}
+    # Between ends that are equal, Model Explorer has no colour.
+    alone = {"bgColor": gradient[1]["bgColor"]} if len(set(counts.values())) == 1 else {}
+    results = {name: {"value": number, **alone} for name, number in counts.items()}
     write_file(path, json.dumps({"main": {"results": results, "gradient": gradient}}, indent=2).encode() + b"\n")
