@@ -68,6 +68,15 @@ TARGET static size_t KERNEL(list_squares)(const uint8_t *image, size_t pixels, s
     return found;
 }
 
+typedef __m512i kernel_sum, kernel_weights, kernel_inputs;
+
+INLINE kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
+{
+    /* GCC 14 moves sums from register to register, and some to memory, if it sees what this does. */
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
+    return sum;
+}
+
 /* Sums of `blocks` blocks of `vectors` times 16 outputs; both are constants where this is inlined. */
 INLINE void KERNEL(add)(const int8_t *weights, size_t block_bytes, unsigned blocks, unsigned vectors,
                         const uint32_t *numbers, const uint32_t *values, size_t count, const int32_t *bias,
@@ -105,15 +114,25 @@ INLINE void KERNEL(add_nibbles)(const int8_t *weights, size_t block_bytes, unsig
     for (unsigned i = 0; i < blocks; ++i) {
         both[i] = second[i] = _mm512_setzero_si512();
     }
+    for (size_t k = 0; k < count; k += LANES) {
+        const __mmask16 there = (__mmask16)(count - k < LANES ? (1U << (count - k)) - 1U : 0xFFFFU);
+        inputs = KERNEL(dot)(inputs, eight, _mm512_maskz_loadu_epi32(there, values + k));
+    }
+    inputs = _mm512_set1_epi32(_mm512_reduce_add_epi32(inputs));
     for (size_t k = 0; k < count; ++k) {
         const int8_t *const row = weights + (size_t)numbers[k] * (LANES * GROUP);
         const __m512i four = _mm512_set1_epi32((int32_t)values[k]);
-        inputs = _mm512_dpbusd_epi32(inputs, four, eight);
+        __m512i upper[LANES / 2U];
+        /* In two runs: a product that waits for what is unpacked just before it lets others wait. */
 #pragma GCC unroll 8
         for (unsigned i = 0; i < blocks; ++i) {
             const __m512i pair = _mm512_loadu_si512(row + i * block_bytes);
-            both[i] = _mm512_dpbusd_epi32(both[i], four, pair);
-            second[i] = _mm512_dpbusd_epi32(second[i], four, _mm512_and_si512(pair, high));
+            upper[i] = _mm512_and_si512(pair, high);
+            both[i] = KERNEL(dot)(both[i], pair, four);
+        }
+#pragma GCC unroll 8
+        for (unsigned i = 0; i < blocks; ++i) {
+            second[i] = KERNEL(dot)(second[i], upper[i], four);
         }
     }
 #pragma GCC unroll 8
@@ -219,7 +238,6 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
 #define INTERLEAVES
 #define PLACES 8U
 #define VECTORS 2U
-typedef __m512i kernel_sum, kernel_weights, kernel_inputs;
 
 INLINE kernel_sum KERNEL(begin)(const int32_t *bias)
 {
@@ -246,13 +264,6 @@ INLINE kernel_inputs KERNEL(spread)(const uint8_t *inputs)
 INLINE kernel_inputs KERNEL(take)(const uint8_t *inputs)
 {
     return _mm512_loadu_si512(inputs);
-}
-
-INLINE kernel_sum KERNEL(dot)(kernel_sum sum, kernel_weights weights, kernel_inputs inputs)
-{
-    /* GCC 14 moves sums from register to register, and some to memory, if it sees what this does. */
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(inputs), "v"(weights));
-    return sum;
 }
 
 #define LINES
