@@ -24,9 +24,8 @@ from edgemnist.pipeline.train.network import Network
 from tests.notices import Listener
 from tests.processes import begin_forking
 from tests.render.test_narrow import lines_of
-from tests.train.conftest import no_pictures, of
+from tests.train.conftest import of
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
 FIRST, SECOND = "mlp:28:8:8bit", "mlp:14:8:4bit"
 CONFIG = SearchConfig(
     limits=Limits(bytes=6_000),
@@ -37,8 +36,6 @@ CONFIG = SearchConfig(
 )
 
 PLACE = FIRST.replace(":", "-")
-
-__all__ = ["no_pictures"]
 
 Made = tuple[Path, SearchResult]
 

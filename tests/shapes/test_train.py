@@ -183,12 +183,6 @@ def made(spec: InputSpec, classes: int = 3) -> Dataset:
     return identified(train, test, ["low", "middle", "high"][:classes], source="a test")
 
 
-@pytest.fixture
-def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgemnist.pipeline.train.run.curves_png", lambda *_: b"a picture")
-
-
-@pytest.mark.usefixtures("no_pictures")
 @pytest.mark.parametrize("name", ["colour", "odd", "spectrogram", "row"])
 def test_a_training_fits_a_network_to_the_data_records_what_it_reads_and_goes_on_with_samples(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -1,6 +1,5 @@
 """Small data sets of real digits, and a recipe that takes seconds."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -32,14 +31,6 @@ def of(train: Split, test: Split) -> Dataset:
 def _evenly(split: Split, per_class: int) -> Split:
     chosen = np.concatenate([np.flatnonzero(split.labels == digit)[:per_class] for digit in range(10)])
     return Split(split.images[chosen], split.labels[chosen])
-
-
-@pytest.fixture(scope="module")
-def no_pictures() -> Iterator[None]:
-    """Let trainings draw nothing, which takes as long as to train with 2,000 images."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edgemnist.pipeline.train.run.curves_png", lambda *_: b"a picture")
-        yield
 
 
 @pytest.fixture

@@ -23,7 +23,6 @@ from edgemnist.pipeline.train.run import predict_proba, train
 from tests.notices import Listener
 from tests.train.conftest import quick
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
 CONFIG = TrainConfig(recipe="best", hidden=(48,), epochs=10, seed=2)
 
 Best = tuple[Path, TrainResult, Listener]

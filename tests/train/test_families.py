@@ -15,7 +15,6 @@ from edgemnist.pipeline.train.network import LEVELS, Network, short_name_of
 from edgemnist.pipeline.train.recipes import TrainConfig
 from edgemnist.pipeline.train.run import train
 
-pytestmark = pytest.mark.usefixtures("no_pictures")
 SPECS = (
     "mlp:14:24-12:4bit",
     "mlp:7::2bit",

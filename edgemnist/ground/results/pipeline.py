@@ -53,8 +53,8 @@ class TrainResult(Result, frozen=True, kw_only=True):
     """Hash of the Keras model file."""
     weights_sha256: str
     """Hash of the weights alone: the same seed on the same machine gives the same."""
-    pictures: dict[str, str]
-    """PNG files, by the name of what they show, such as `curves`."""
+    pictures: dict[str, str] = msgspec.field(default_factory=dict)
+    """PNG files, by the name of what they show, in a file of 0.1.0; otherwise empty."""
     versions: dict[str, str]
     planned_epochs: int | None = None
     """Epochs that were asked for, by an option or the recipe; None in a file that an earlier edgemnist wrote."""

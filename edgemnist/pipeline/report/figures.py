@@ -15,12 +15,13 @@ from msgspec import UnsetType
 
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.formatting import count, microseconds, percent
+from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import Latency
 from edgemnist.ground.results.pipeline import Candidate, TrainResult
 from edgemnist.ground.sheet import as_pictures, encoded
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.bench.quality import BINS_AN_OCTAVE
-from edgemnist.pipeline.figures import confusion_counts, draw_curves
+from edgemnist.pipeline.figures import confusion_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -249,13 +250,43 @@ def _draw_distribution(axes: Axes, row: int, one: Latency) -> None:
         axes.plot([one.p99_us] * 2, [row - 0.02, row + 0.3], color=INK, linewidth=1.4)
 
 
+FEW_EPOCHS: Final = 10
+"""Below this each epoch is marked by a dot."""
+
+
 def curves_svg(training: TrainResult) -> str:
-    """Draw loss and accuracy over the epochs."""
+    """Draw loss and accuracy over the epochs, and as lines the accuracies of the finished model."""
     with _figure(3.9) as figure:
-        draw_curves(figure, training, above=True, colors=SERIES)
+        _draw_curves(figure, training)
         first, last = training.history[0], training.history[-1]
         words = f"{count(len(training.history), 'epoch')}, loss {first.loss:.3f} to {last.loss:.3f}"
         return inline_svg(figure, "curves", f"Training: {words}, test accuracy {percent(training.test_accuracy)}")
+
+
+def _draw_curves(figure: Figure, result: TrainResult) -> None:
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    epochs = [epoch.epoch for epoch in result.history]
+    marker = "o" if len(epochs) < FEW_EPOCHS else ""
+    loss, accuracy = figure.subplots(2, 1, sharex=True)
+    loss.plot(epochs, [epoch.loss for epoch in result.history], color=SERIES[0], marker=marker, markersize=3)
+    loss.set(ylabel="loss while training", yscale="log")
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    loss.yaxis.set_major_formatter("{x:g}")
+    loss.yaxis.set_minor_formatter(NullFormatter())
+    shares = [100 * epoch.accuracy for epoch in result.history]
+    accuracy.plot(epochs, shares, color=SERIES[0], marker=marker, markersize=3, label="while training")
+    for share, name, color in (
+        (result.train_accuracy, "training", SERIES[2]),
+        (result.test_accuracy, "evaluation", SERIES[1]),
+    ):
+        label = f"finished, {name} {noun_of(result.input)}s: {100 * share:.2f} %"
+        accuracy.axhline(100 * share, color=color, linestyle="--", linewidth=1, label=label)
+    accuracy.set(xlabel="epoch", ylabel="accuracy (%)")
+    accuracy.legend(loc="lower right", fontsize=8.5)
+    for axes in (loss, accuracy):
+        axes.grid(axis="y", alpha=0.3)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def _p50(one: Candidate | Latency) -> str:

@@ -53,7 +53,7 @@ def train(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Train a Keras model, an MLP or a small CNN, and write model.keras, training.json and the curves."""
+    """Train a Keras model, an MLP or a small CNN, and write model.keras and training.json."""
     from edgemnist.model.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.model.task import default_task
     from edgemnist.pipeline.data.sources import find_dataset
@@ -109,8 +109,6 @@ def train_page(result: TrainResult, exports: Path) -> RenderableType:
     page.add_row("model", str(exports / result.model))
     if result.teacher:
         page.add_row("teacher", result.teacher)
-    for what, file in result.pictures.items():
-        page.add_row(what, str(exports / file))
     kind = f"{noun_of(result.input)}s"
     return Group(
         page, closing(f"{percent(result.test_accuracy)} of the test {kind} are right.", command("export", exports))

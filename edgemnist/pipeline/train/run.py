@@ -1,4 +1,4 @@
-"""`edgemnist train`: from a data set to `model.keras`, `training.json` and the curves."""
+"""`edgemnist train`: from a data set to `model.keras` and `training.json`."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ from edgemnist.model.exports.questions import (
 from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.model.task import default_input, is_usual
 from edgemnist.pipeline.data.dataset import Dataset, Split
-from edgemnist.pipeline.figures import draw_curves, new_figure, png
 from edgemnist.pipeline.train.model import weights_sha256
-from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.train.recipes import Plan, TrainConfig, plan_for, spec_of
 
 if TYPE_CHECKING:
@@ -56,19 +54,17 @@ if TYPE_CHECKING:
     from edgemnist.pipeline.train.distillation import Teachers
     from edgemnist.pipeline.train.loop import FitResult
 
-CURVES_FILE = "curves.png"
-
 BATCH_SIZE = 1_000
 """Images that the finished model is shown at a time."""
 COPIES = 2
 """Copies of the weights that a directory must have room for: the model, and the one it replaces."""
 OVERHEAD_BYTES = 2_000_000
-"""Room for everything beside the weights: file headers, history, pictures, teacher."""
+"""Room for everything beside the weights: file headers, history, teacher."""
 
 _LOOP = Entry(
     target="edgemnist.pipeline.train.loop:fit",
     summary="Training",
-    requires=(Package("tensorflow", "tensorflow"), Package("keras", "keras"), Package("matplotlib", "matplotlib")),
+    requires=(Package("tensorflow", "tensorflow"), Package("keras", "keras")),
     extra="train",
 )
 
@@ -209,7 +205,6 @@ def describe(
         model=MODEL_FILE,
         sha256=sha256(saved),
         weights_sha256=weights_sha256(fitted.weights),
-        pictures={"curves": CURVES_FILE},
         versions={
             "python": platform.python_version(),
             "numpy": np.__version__,
@@ -222,19 +217,7 @@ def describe(
         temperature=fitted.temperature,
         input=UNSET if plan.spec == default_input() else plan.spec,
     )
-    return result, {
-        MODEL_FILE: saved,
-        TRAINING_FILE: result.to_json().encode() + b"\n",
-        CURVES_FILE: curves_png(result),
-    }
-
-
-def curves_png(result: TrainResult) -> bytes:
-    """Return a PNG of loss and accuracy while training, with the accuracies of the finished model as lines."""
-    figure = new_figure(9, 3.6)
-    figure.suptitle(f"{result.recipe}, {short_name_of(result)}, seed {result.seed}")
-    draw_curves(figure, result)
-    return png(figure)
+    return result, {MODEL_FILE: saved, TRAINING_FILE: result.to_json().encode() + b"\n"}
 
 
 def predict_proba(model: keras.Model, inputs: Images, spec: InputSpec | None = None) -> Probabilities:
