@@ -41,6 +41,8 @@ REMOVED: Final = {
     "train --resume": "train again, the same seed gives the same weights; a teacher that is finished is kept",
     "predict --sheet": "use --show, which draws what the model was given; with --json it has each number",
     "health --sheet": "use edgemnist review, which shows the samples",
+    "report --samples": "use edgemnist health, which says it of boards, too",
+    "watch --source": "give the source without it: edgemnist watch SOURCE",
     "verify --sheet": "use edgemnist report, which draws the labels that changed",
     "verify --layers": "use --why, which names the operator behind each flip and what in it is too coarse",
     "review --idx": "leave it out, every command reads the folders of --export with --data",

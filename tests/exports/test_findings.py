@@ -331,24 +331,6 @@ def test_a_broken_result_is_told_with_the_command_that_makes_it_again(
     assert read_saved(old_exports / "manifest.json" / file, VerifyResult, hint="") is None
 
 
-@pytest.mark.parametrize(
-    ("before", "samples", "kept"), [(50, 25, True), (50, 26, False), (50, 24, True), (5_000, 2_000, True)]
-)
-def test_figures_of_twice_as_many_calls_are_kept(before: int, samples: int, *, kept: bool, old_exports: Path) -> None:
-    rows = [replaced(latencies()[INT8], samples=before)]
-    write(old_exports, BENCH_FILE, replaced(measurement(), results=rows))
-    notices = Notices()
-    row = replaced(latencies()[INT8], p50_us=99.0, samples=samples)
-    last = replaced(latencies()[ONNX], p50_us=98.0, samples=1_000)
-    opened(old_exports).findings.save_bench(replaced(measurement(), results=[row, last]), notices)
-    found = {one.name: one for one in measurement(old_exports).results}
-    assert (found[INT8].p50_us == latencies()[INT8].p50_us) == kept
-    assert found[ONNX].p50_us == 98.0, "what follows is measured all the same"
-    assert notices.messages == (
-        [f"{INT8} keeps its earlier figures, from {before:,} calls: this run had only {samples:,}."] if kept else []
-    )
-
-
 def test_figures_are_saved_without_their_samples_and_keep_those_of_other_models(old_exports: Path) -> None:
     samples, notices = {INT8: [[1.0]]}, Notices()
     row = replaced(latencies()[INT8], p50_us=1.5, samples=60)

@@ -20,9 +20,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.digits.results import ReadCell, ReadNumber, ReadTable
+from edgemnist.digits.results import ReadNumber
 from edgemnist.digits.task import Box
-from edgemnist.digits.watch.run import Steadier, TableSteadier, open_source
+from edgemnist.digits.watch.run import Steadier, open_source
 from edgemnist.digits.watch.sources import CREDENTIALS, WatchConfig, redacted
 from edgemnist.errors import SourceError
 from edgemnist.model.exports import reference_directory
@@ -319,25 +319,3 @@ def test_confidence_is_the_mean_of_the_frames_that_agree() -> None:
     steadier.add([number("6", 0.1)])
     (steady,) = steadier.add([number("5", 0.9)])
     assert steady.confidence == 0.8
-
-
-def table(*row: str, left: int = 0) -> ReadTable:
-    """Return a table with one row."""
-    cells = [
-        ReadCell(row=0, column=at, rows=1, columns=1, box=(left + 50 * at, 0, 50, 50), text=text, confidence=0.8)
-        for at, text in enumerate(row)
-    ]
-    return ReadTable(rows=1, columns=len(row), corners=4 * [(0, 0)], cells=cells)
-
-
-def test_a_table_counts_when_enough_frames_show_it_in_its_place_and_so_does_each_cell() -> None:
-    steadier = TableSteadier(2)
-    for shown, steady in (
-        ([table("3", "")], []),
-        ([table("3", "7")], [["3", "?"]]),
-        ([table("5", "7")], [["3", "7"]]),
-        ([table("5", "7", "5")], []),
-        ([table("5", "7", left=300)], []),
-        ([], []),
-    ):
-        assert [[cell.text for cell in one.cells] for one in steadier.add(shown)] == steady

@@ -41,7 +41,6 @@ def watch(
         ),
     ] = None,
     *,
-    source_option: str | None = option("--source SOURCE", "The same, as an option."),
     source_file: Path | None = option(
         "--source-file FILE", "The same, from a file: this keeps the password in a URL secret."
     ),
@@ -77,11 +76,11 @@ def watch(
     from edgemnist.digits.watch.meter import Meter, MeterConfig
     from edgemnist.digits.watch.sources import WatchConfig
 
-    given = [one for one in (source, source_option, source_file) if one is not None]
+    given = [one for one in (source, source_file) if one is not None]
     if not given:
         raise UsageError("No source was given", hint="Give a camera's number, a URL, a video or a directory.")
     if len(given) > 1:
-        raise UsageError("SOURCE, --source and --source-file mean the same: use only one of them")
+        raise UsageError("SOURCE and --source-file mean the same: use only one of them")
     config = WatchConfig(
         read=ReadConfig(min_confidence=DEFAULT_MIN_CONFIDENCE if min_confidence is None else min_confidence),
         steady=steady,
@@ -101,7 +100,7 @@ def watch(
         from edgemnist.digits.watch.sources import watch_unit
         from edgemnist.model.exports import find_exports
 
-        here = {"source", "source_option", "source_file", "systemd", "once", "artifact", "exports", "json"}
+        here = {"source", "source_file", "systemd", "once", "artifact", "exports", "json"}
         words = options.given_words(context, without=here | {"collect", "health", "meter_state", "mqtt_password"})
         found, state = find_exports(exports, reporter), None if counted is None else meter_state
         kept = {"collect": collect, "health": health, "state": state, "password": mqtt_password}

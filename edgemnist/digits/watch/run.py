@@ -5,7 +5,7 @@ import importlib.util
 import os
 import signal
 import time
-from collections import Counter, defaultdict, deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -20,10 +20,9 @@ import msgspec
 import numpy as np
 
 from edgemnist.digits.images.grey import Grey
-from edgemnist.digits.read.assemble import REFUSED
-from edgemnist.digits.read.layout import around, overlap
+from edgemnist.digits.read.layout import overlap
 from edgemnist.digits.read.page import FINDER, read_page
-from edgemnist.digits.results import ReadCell, ReadNumber, ReadResult, ReadTable, WatchNumber, WatchReading, WatchTimes
+from edgemnist.digits.results import ReadNumber, ReadResult, WatchNumber, WatchReading, WatchTimes
 from edgemnist.digits.task import Box
 from edgemnist.digits.watch.meter import Meter
 from edgemnist.digits.watch.sources import (
@@ -257,55 +256,6 @@ class Steadier:
         return text, sum(votes[text]) / len(votes[text])
 
 
-SAME_TABLE: Final = 0.5
-"""A table is the one of another frame if it has as many rows and columns, and they share this much of their union."""
-
-
-class TableSteadier:
-    """Takes the tables of frames in turn, and tells what is certain by now."""
-
-    def __init__(self, agreeing: int) -> None:
-        self._agreeing = agreeing
-        self._frames: deque[Sequence[ReadTable]] = deque(maxlen=2 * agreeing - 1)
-
-    def add(self, tables: Sequence[ReadTable]) -> list[ReadTable]:
-        """Add what one frame shows, and return those of its tables that enough of the latest frames have."""
-        self._frames.append(tables)
-        steady: list[ReadTable] = []
-        for table in tables:
-            sightings = [same for frame in self._frames if (same := _same(table, frame)) is not None]
-            if len(sightings) >= self._agreeing:
-                cells = [self._agreed(cell, sightings) for cell in table.cells]
-                steady.append(msgspec.structs.replace(table, cells=cells))
-        return steady
-
-    def _agreed(self, cell: ReadCell, sightings: Sequence[ReadTable]) -> ReadCell:
-        """Return a cell with the text that enough frames have in its place, and the mean of their confidences."""
-        others = [
-            other
-            for table in sightings
-            for other in table.cells
-            if (other.row, other.column, other.rows, other.columns) == (cell.row, cell.column, cell.rows, cell.columns)
-        ]
-        text, count = Counter(other.text for other in others).most_common(1)[0]
-        if count < self._agreeing:
-            return msgspec.structs.replace(cell, text=REFUSED, confidence=None)
-        sure = [other.confidence for other in others if other.text == text and other.confidence is not None]
-        return msgspec.structs.replace(cell, text=text, confidence=sum(sure) / len(sure) if sure else None)
-
-
-def _same(table: ReadTable, frame: Sequence[ReadTable]) -> ReadTable | None:
-    for other in frame:
-        alike = (other.rows, other.columns) == (table.rows, table.columns)
-        if alike and overlap(_box(table), _box(other)) >= SAME_TABLE:
-            return other
-    return None
-
-
-def _box(table: ReadTable) -> Box:
-    return around([cell.box for cell in table.cells])
-
-
 def watch(
     source: str,
     classifier: Classifier,
@@ -327,7 +277,7 @@ def watch(
     FINDER.load()
     frames = open_source(source, config)
     agreeing = config.steady if frames.connected else 1
-    steadier, tables = Steadier(agreeing), TableSteadier(agreeing)
+    steadier = Steadier(agreeing)
     detector, began = ChangeDetector(), time.time()
     to_settle = dropped = skipped = seen = 0
     for frame in frames.frames(stop, reporter):
@@ -351,7 +301,9 @@ def watch(
         except ImageError as error:
             reporter.notice(f"{frame.source} cannot be read: {error.message}.")
             continue
-        result = msgspec.structs.replace(result, tables=tables.add(result.tables) if meter is None else [])
+        if meter is not None or frames.connected:
+            # Frames agree on numbers alone.
+            result = msgspec.structs.replace(result, tables=[])
         numbers = steadier.add(result.numbers)
         shown = _reading(frame, result, numbers, taken_up=taken_up, dropped=dropped, skipped=skipped)
         if meter is not None and (numbers or to_settle == 0):

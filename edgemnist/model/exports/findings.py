@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
-BETTER: Final = 2
-"""An earlier measurement is the better one if it has at least this many times the calls of a later one."""
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
 SCENARIOS_FILE: Final = "scenarios.json"
@@ -164,15 +162,15 @@ class Findings:
         """Save a result, without raw samples, and return whether that was possible; if not, a notice says so.
 
         Models that were not measured this time keep their earlier figures, as long as they are of the same files and
-        the same machine; so do models that were measured much better before, with a notice.
+        the same machine.
         """
         result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
         earlier = self._earlier(BENCH_FILE, BenchResult, reporter)
         if earlier is not None and _machine(earlier.host) != _machine(result.host):
             reporter.notice(f"{BENCH_FILE} was measured on another machine, or with other versions, and is replaced.")
         elif earlier is not None:
-            rows = _merged_latencies(self._of_files(earlier.results), result.results, reporter)
-            result = msgspec.structs.replace(result, results=rows)
+            rows = {_key(row): row for row in [*self._of_files(earlier.results), *result.results]}
+            result = msgspec.structs.replace(result, results=with_speedups(list(rows.values())))
         return self._write(BENCH_FILE, result, reporter)
 
     def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
@@ -282,21 +280,6 @@ def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
 
 def _machine(host: dict[str, Any]) -> dict[str, Any]:
     return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
-
-
-def _merged_latencies(earlier: list[Latency], now: list[Latency], reporter: Reporter) -> list[Latency]:
-    """Return the figures of two runs, the better ones for each model and number of threads."""
-    merged = {_key(row): row for row in earlier}
-    for row in now:
-        before = merged.get(_key(row))
-        if before is not None and before.samples >= BETTER * row.samples:
-            reporter.notice(
-                f"{row.name} keeps its earlier figures, from {before.samples:,} calls: this run had only "
-                f"{row.samples:,}."
-            )
-        else:
-            merged[_key(row)] = row
-    return with_speedups(list(merged.values()))
 
 
 def _setting(result: ScenarioResult) -> tuple[str, float | None]:
