@@ -31,7 +31,6 @@ WATCH = Unit(
     network=False,
     devices=["char-video4linux"],
     groups=["video"],
-    nice=5,
 )
 
 

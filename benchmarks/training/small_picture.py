@@ -8,12 +8,12 @@ whose standard deviation is a vertical line.
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from edgemnist.ground.storage import write_file
-from edgemnist.pipeline.figures import new_figure, png
 from edgemnist.pipeline.search.networks import undominated
 from edgemnist.pipeline.train.network import Network
 
@@ -75,9 +75,10 @@ def _point(weight_bytes: int, reached: dict[str, float | None]) -> Point:
 
 def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Point, ...]]) -> bytes:
     """Return a PNG of accuracy against bytes."""
+    from matplotlib.figure import Figure
     from matplotlib.ticker import FixedLocator, NullFormatter, NullLocator
 
-    figure = new_figure(8, 4.5)
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
     for whose, points_of, color, size in (
         ("edgemnist", of_ours, "tab:blue", 44),
@@ -128,7 +129,9 @@ def drawn(of_ours: dict[str, tuple[Point, ...]], of_others: dict[str, tuple[Poin
     axes.margins(x=0.13, y=0.1)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=9)
-    return png(figure, dpi=DPI)
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()
 
 
 if __name__ == "__main__":

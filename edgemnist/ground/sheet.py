@@ -6,8 +6,7 @@ import io
 import math
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from edgemnist.ground.arrays import Labels
-
-Color: TypeAlias = tuple[int, int, int]
 
 GROUND: Final = (32, 36, 44)
 TEXT: Final = (240, 242, 245)
@@ -33,7 +30,7 @@ ROW: Final = TILE + GAP
 MARGIN: Final = TILE // 3
 HEADING: Final = 52
 HEADING_SIZE: Final = 20
-DETAIL_SIZE: Final = 12
+DETAIL_SIZE: Final = 14
 EACH: Final = 20
 """Images of each class on a sheet of classes."""
 MOST_CLASSES: Final = 100
@@ -43,46 +40,6 @@ FEW: Final = 32
 WIDTH: Final = 2 * MARGIN + COLUMNS * (TILE + GAP) - GAP
 _LONGEST_HEADING: Final = 40
 """Letters of a class name in a heading."""
-
-
-@dataclass(frozen=True, eq=False)
-class Section:
-    """A heading and the images below it."""
-
-    heading: tuple[tuple[str, Color], ...]
-    """Words and their color; the first are larger."""
-    images: Sequence[npt.NDArray[np.uint8]]
-    """Pictures, uint8 [H, W] or [H, W, C]."""
-
-    @property
-    def height(self) -> int:
-        """In pixels."""
-        return HEADING + math.ceil(len(self.images) / COLUMNS) * ROW
-
-
-def sheet_png(sections: Sequence[Section], legend: str = "") -> bytes:
-    """Return a PNG of sections below one another: the same sections give the same bytes."""
-    from PIL import Image, ImageDraw, ImageFont
-
-    top = MARGIN + (GAP if legend else 0)
-    sheet = Image.new("RGB", (WIDTH, top + sum(section.height for section in sections) + MARGIN), GROUND)
-    draw = ImageDraw.Draw(sheet)
-    small = ImageFont.load_default(DETAIL_SIZE + 2)
-    if legend:
-        draw.text((MARGIN, MARGIN), legend, fill=DETAIL, font=small, anchor="ls")
-    for section in sections:
-        x: float = MARGIN
-        for place, (words, color) in enumerate(section.heading):
-            font = small if place else ImageFont.load_default(HEADING_SIZE)
-            draw.text((x, top + HEADING_SIZE), words, fill=color, font=font, anchor="ls")
-            x += font.getlength(words) + GAP
-        for place, image in enumerate(section.images):
-            row, column = divmod(place, COLUMNS)
-            left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * ROW
-            shown = _shown(image)
-            sheet.paste(shown, (left + (TILE - shown.width) // 2, upper + (TILE - shown.height) // 2))
-        top += section.height
-    return encoded(sheet)
 
 
 def _short(label: str) -> str:
@@ -150,17 +107,32 @@ def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequ
     `inputs` are pictures or numbers, [N, …], `truth` int64 [N], indices into `labels`, or None. The inputs are spread
     evenly over the split, in its order, so the same split gives the same bytes.
     """
+    from PIL import Image, ImageDraw, ImageFont
+
     if truth is None:
         truth, labels = np.zeros(len(inputs), np.int64), ["all"]
     parts = [np.flatnonzero(truth == index) for index in range(min(len(labels), MOST_CLASSES))]
     chosen = [np.unique(one[np.linspace(0, len(one) - 1, EACH).astype(np.int64)] if one.size else one) for one in parts]
     pictures = iter(as_pictures(inputs[np.concatenate(chosen)], inputs))
-    sections = []
-    for label, all_of_it, some in zip(labels, parts, chosen, strict=False):
-        heading = (_short(label), TEXT), (f"{len(all_of_it):,}", DETAIL)
-        sections.append(Section(heading, [next(pictures) for _ in some]))
-    more = f"The first {MOST_CLASSES:,} of {len(labels):,} classes." if len(labels) > MOST_CLASSES else ""
-    return sheet_png(sections, more)
+    legend = f"The first {MOST_CLASSES:,} of {len(labels):,} classes." if len(labels) > MOST_CLASSES else ""
+    top = MARGIN + (GAP if legend else 0)
+    heights = [HEADING + math.ceil(len(some) / COLUMNS) * ROW for some in chosen]
+    sheet = Image.new("RGB", (WIDTH, top + sum(heights) + MARGIN), GROUND)
+    draw = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(HEADING_SIZE), ImageFont.load_default(DETAIL_SIZE)
+    draw.text((MARGIN, MARGIN), legend, fill=DETAIL, font=small, anchor="ls")
+    for label, all_of_it, some, height in zip(labels, parts, chosen, heights, strict=False):
+        name = _short(label)
+        draw.text((MARGIN, top + HEADING_SIZE), name, fill=TEXT, font=large, anchor="ls")
+        beside = MARGIN + large.getlength(name) + GAP
+        draw.text((beside, top + HEADING_SIZE), f"{len(all_of_it):,}", fill=DETAIL, font=small, anchor="ls")
+        for place in range(len(some)):
+            row, column = divmod(place, COLUMNS)
+            left, upper = MARGIN + column * (TILE + GAP), top + HEADING + row * ROW
+            shown = _shown(next(pictures))
+            sheet.paste(shown, (left + (TILE - shown.width) // 2, upper + (TILE - shown.height) // 2))
+        top += height
+    return encoded(sheet)
 
 
 _INK: Final = 96

@@ -37,9 +37,6 @@ class Unit:
     """Groups that may open them, such as `video`."""
     credentials: Sequence[tuple[str, PurePosixPath]] = ()
     """Secrets by name, and the files that root keeps them in."""
-    memory_max: str = "512M"
-    nice: int = 0
-    """Of the scheduler: positive for what gives way to everything else."""
 
 
 HARDENING: Final = (
@@ -98,9 +95,8 @@ def service_unit(service: Unit) -> str:
         "KillSignal=SIGTERM",
         # Each thread's own heap keeps what it once had: two are enough where only pictures are large.
         "Environment=PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 MALLOC_ARENA_MAX=2",
-        f"MemoryMax={service.memory_max}",
+        "MemoryMax=512M",
         "TasksMax=64",
-        *([f"Nice={service.nice}"] if service.nice else []),
     ]
     target = "multi-user.target" if service.user else "default.target"
     sections = [("Unit", unit), ("Service", [*body, "", *_confinement(service)]), ("Install", [f"WantedBy={target}"])]

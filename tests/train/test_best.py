@@ -1,6 +1,5 @@
 """The recipe `best`: a teacher that is kept, a student that is plain Keras, and what is wrong with a teacher's file."""
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -14,9 +13,8 @@ from edgemnist.digits.training import RECIPES
 from edgemnist.errors import TrainingError
 from edgemnist.ground.progress import SILENT
 from edgemnist.ground.results.pipeline import TrainResult
-from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.pipeline.data.dataset import Dataset
-from edgemnist.pipeline.train.distillation import RECORD, AugmentedCopies, Teachers
+from edgemnist.pipeline.train.distillation import AugmentedCopies, Teachers
 from edgemnist.pipeline.train.loop import draw_randomness
 from edgemnist.pipeline.train.recipes import Distillation, Recipe, TrainConfig, plan_for
 from edgemnist.pipeline.train.run import predict_proba, train
@@ -45,11 +43,6 @@ def distillation(recipe: Recipe) -> Distillation:
 def teacher_of(best: Best) -> Path:
     assert best[1].teacher is not None
     return best[0] / best[1].teacher
-
-
-def member(path: Path, name: str) -> bytes:
-    with zipfile.ZipFile(path) as file:
-        return file.read(name)
 
 
 def test_the_student_is_plain_keras_whose_kernels_reach_the_limits_that_they_were_trained_for(best: Best) -> None:
@@ -92,7 +85,7 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
     fewer = dataset.train.take(np.arange(len(dataset.train) - 1))
     longer = replace(taught, teacher=replace(taught.teacher, learning_rate=1e-3))
     names = {
-        teachers.file(recipe, split, classes=10, seed=seed)[0].name
+        teachers.file(recipe, split, classes=10, seed=seed).name
         for recipe, split, seed in (
             (taught, dataset.train, 2),
             (taught, dataset.train, 3),
@@ -109,7 +102,7 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
 
 
 @pytest.mark.usefixtures("quick_best")
-@pytest.mark.parametrize("damage", ["cut in half", "a directory", "foreign", "of another seed", "of another shape"])
+@pytest.mark.parametrize("damage", ["cut in half", "a directory"])
 def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     damage: str, best: Best, dataset: Dataset, tmp_path: Path
 ) -> None:
@@ -117,22 +110,10 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     path = tmp_path / name
     if damage == "a directory":
         path.mkdir()
-    elif damage == "cut in half":
-        path.write_bytes(data[: len(data) // 2])
-    elif damage == "of another seed":
-        record = member(teacher_of(best), RECORD).replace(b'"seed":"2"', b'"seed":"1"')
-        with zipfile.ZipFile(path, "w") as file:
-            for part in ("config.json", "metadata.json", "model.weights.h5"):
-                file.writestr(part, member(teacher_of(best), part))
-            file.writestr(RECORD, record)
     else:
-        foreign = keras.Sequential([keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)])
-        path.write_bytes(model_bytes(foreign))
-        if damage == "of another shape":
-            with zipfile.ZipFile(path, "a") as file:
-                file.writestr(RECORD, member(teacher_of(best), RECORD))
+        path.write_bytes(data[: len(data) // 2])
     before = path.is_file() and path.read_bytes()
-    with pytest.raises(TrainingError, match=r"cannot be read|is damaged, or not the teacher of this") as failure:
+    with pytest.raises(TrainingError, match=r"cannot be read|is damaged") as failure:
         train(dataset, CONFIG, tmp_path)
     assert failure.value.hint == "Delete it, and the teacher will be trained again."
     assert {found.name: found.is_file() and found.read_bytes() for found in tmp_path.iterdir()} == {name: before}

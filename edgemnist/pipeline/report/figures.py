@@ -11,9 +11,10 @@ from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from msgspec import UnsetType
 
-from edgemnist.ground.arrays import Images
+from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.formatting import count, microseconds, percent
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import Latency
@@ -21,7 +22,6 @@ from edgemnist.ground.results.pipeline import Candidate, TrainResult
 from edgemnist.ground.sheet import as_pictures, encoded
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.bench.quality import BINS_AN_OCTAVE
-from edgemnist.pipeline.figures import confusion_counts
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,8 +110,9 @@ def confusion(golden: GoldenPack) -> tuple[list[list[int]], int] | None:
     classes = len(golden.class_labels)
     if golden.truth is None or golden.task.numbers or classes > MOST_CLASSES:
         return None
-    counts, most = confusion_counts(golden.truth, golden.probabilities.argmax(axis=1), classes)
-    return counts.tolist(), int(most)
+    counts = _answers_of_each_class(golden.truth, golden.probabilities, classes)
+    # The mistakes are shaded by the most frequent one; the right answers are a hundred times as many.
+    return counts.tolist(), max(1, int((counts - np.diag(np.diag(counts))).max()))
 
 
 def mistakes(golden: GoldenPack) -> list[tuple[str, str, int]]:
@@ -119,11 +120,19 @@ def mistakes(golden: GoldenPack) -> list[tuple[str, str, int]]:
     classes = len(golden.class_labels)
     if golden.truth is None or golden.task.numbers or classes <= MOST_CLASSES:
         return []
-    counts, _ = confusion_counts(golden.truth, golden.probabilities.argmax(axis=1), classes)
+    counts = _answers_of_each_class(golden.truth, golden.probabilities, classes)
     np.fill_diagonal(counts, 0)
     found = np.argsort(-counts, axis=None, kind="stable")[:MISTAKES]
     pairs = [(int(place) // classes, int(place) % classes) for place in found if counts.flat[place]]
     return [(golden.class_labels[true], golden.class_labels[said], int(counts[true, said])) for true, said in pairs]
+
+
+def _answers_of_each_class(
+    truth: Labels, probabilities: npt.NDArray[np.float32], classes: int
+) -> npt.NDArray[np.int64]:
+    counts = np.zeros((classes, classes), np.int64)
+    np.add.at(counts, (truth, probabilities.argmax(axis=1)), 1)
+    return counts
 
 
 WIDTH: Final = 5.2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,6 @@ from edgemnist.pipeline.bench.run import bench
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.run import export_model
-from edgemnist.pipeline.figures import new_figure, png
 from edgemnist.pipeline.train.network import DENSE, DEPTHWISE, KERNEL, MAXIMUM, MEAN, POINTWISE, Network, Stage
 from edgemnist.pipeline.train.recipes import TrainConfig, plan_for
 from edgemnist.pipeline.train.run import train
@@ -136,7 +136,10 @@ LINE_POINTS: Final = 10.0
 def search_png(result: SearchResult) -> bytes:
     """Return a PNG of accuracy against bytes and against latency: what a search tried, in grey, and the best."""
     rows = [row for row in result.rows if row.passed] or result.rows
-    figure = new_figure(10, 4.4)
+    from matplotlib.figure import Figure
+
+    # The object interface draws without a display, and leaves pyplot's global state alone.
+    figure = Figure(figsize=(10, 4.4), layout="constrained")
     figure.suptitle(f"recipe {result.recipe}, seed {result.seed}, {result.images:,} test inputs")
     by_bytes, by_latency = figure.subplots(1, 2, sharey=True)
     _draw(by_bytes, result, rows, cost=lambda made: made.bytes / 1000, label=lambda row: row.network)
@@ -146,7 +149,10 @@ def search_png(result: SearchResult) -> bytes:
     disturbed = f"; {DISTURBED} on a disturbed machine" if any(row.tainted for row in rows) else ""
     by_latency.set(xlabel=f"one call, p50 (µs){disturbed}")
     by_bytes.legend(loc="lower right", fontsize=8.5)
-    return png(figure)
+    stream = io.BytesIO()
+    # Without the version of matplotlib in it.
+    figure.savefig(stream, format="png", dpi=120, metadata={"Software": None})
+    return stream.getvalue()
 
 
 def _draw(

@@ -5,15 +5,12 @@ is trained as those of `families` are, but not rounded, and what is left is a pl
 and Dense, which answers with logits.
 """
 
-import io
-import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import keras
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -22,9 +19,8 @@ from edgemnist.errors import ModelError, TrainingError
 from edgemnist.ground.arrays import Images, batches
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import Reporter
-from edgemnist.ground.results import UNREADABLE
 from edgemnist.ground.storage import sha256, write_file
-from edgemnist.model.runtimes.keras import ZIP_EPOCH, decode_keras_model, model_bytes
+from edgemnist.model.runtimes.keras import decode_keras_model, model_bytes
 from edgemnist.pipeline.data.dataset import Split, split_sha256
 from edgemnist.pipeline.train.augment import distorted
 from edgemnist.pipeline.train.families import BATCH_SIZE, MOMENT_IMAGES, Forward, build_network, finished, first_weights
@@ -73,8 +69,6 @@ def teacher_answers(model: keras.Model, images: Images) -> Iterator[npt.NDArray[
         yield np.asarray(forward(tf.constant(batch)), np.float16)
 
 
-RECORD = "edgemnist.json"
-"""Member of the file that says what the teacher was made from."""
 RETRAIN = "Delete it, and the teacher will be trained again."
 
 
@@ -85,16 +79,15 @@ class Teachers:
         self._directory = directory
         self._labelled: tuple[str, AugmentedCopies] | None = None
 
-    def file(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> tuple[Path, dict[str, str]]:
-        """Return the file of a teacher, whether or not it exists, and the record in it."""
-        # Everything that a teacher depends on, by its name in messages.
+    def file(self, distillation: Distillation, train: Split, *, classes: int, seed: int) -> Path:
+        """Return the file of a teacher, whether or not it exists; its name has everything that it depends on."""
         record = {
             "recipe": digest(distillation.teacher, CONVOLUTIONS),
             "data": split_sha256(train)[:16],
             "number of classes": str(classes),
             "seed": str(seed),
         }
-        return self._directory / f"teacher-{digest(record)[:8]}.keras", record
+        return self._directory / f"teacher-{digest(record)[:8]}.keras"
 
     def copies(
         self,
@@ -107,9 +100,9 @@ class Teachers:
     ) -> tuple[Path, "AugmentedCopies"]:
         """Return the file of the teacher, trained first if it does not exist, and the copies that it labels.
 
-        Raises TrainingError if the file is damaged or belongs to another training, and what `fit` raises.
+        Raises TrainingError if the file is damaged, and what `fit` raises.
         """
-        path, record = self.file(distillation, train, classes=classes, seed=seed)
+        path = self.file(distillation, train, classes=classes, seed=seed)
         if not path.exists():
             recipe = distillation.teacher
             network = teacher_network(train.images)
@@ -129,12 +122,14 @@ class Teachers:
                 name="Training the teacher",
                 reporter=reporter,
             )
-            write_file(path, _teacher_bytes(fitted.weights, train, plan, record))
+            write_file(path, _teacher_bytes(fitted.weights, train, plan, classes))
         try:
             data = path.read_bytes()
+            teacher = decode_keras_model(data, path)
         except OSError as error:
             raise TrainingError(f"{path} cannot be read: {error.strerror}", hint=RETRAIN) from error
-        teacher = read_teacher(data, path, record, train.images)
+        except ModelError as error:
+            raise TrainingError(f"{path} is damaged", hint=RETRAIN) from error
         key = digest(sha256(data), distillation, seed)
         if self._labelled is None or self._labelled[0] != key:
             # Let go of the old one first: the copies take a gigabyte.
@@ -143,40 +138,16 @@ class Teachers:
         return path, self._labelled[1]
 
 
-def _teacher_bytes(weights: Weights, train: Split, plan: Plan, record: Mapping[str, str]) -> bytes:
+def _teacher_bytes(weights: Weights, train: Split, plan: Plan, classes: int) -> bytes:
     # The moments are those of what it was trained on: distorted images, by half the strength on average.
     shown = train.images[:: max(1, len(train) // MOMENT_IMAGES)]
     if plan.distortion is not None:
         half = replace(plan.distortion.scaled(0.5), varied=False)
         shown = distorted(shown, half, np.random.default_rng([plan.seed, 1]))
     network = teacher_network(train.images)
-    model = build_teacher(network, int(record["number of classes"]))
+    model = build_teacher(network, classes)
     model.set_weights(finished(network, weights, shown, spec=plan.spec, rounded=False))
-    stream = io.BytesIO(model_bytes(model))
-    with zipfile.ZipFile(stream, "a") as file:
-        file.writestr(zipfile.ZipInfo(RECORD, ZIP_EPOCH), msgspec.json.encode(dict(record)))
-    return stream.getvalue()
-
-
-def read_teacher(data: bytes, path: Path, record: Mapping[str, str], images: Images) -> keras.Model:
-    """Return the teacher of a file's contents, for images, uint8 [N, *shape].
-
-    Raises TrainingError if it is damaged, or not what `record` says.
-    """
-    refusal = TrainingError(f"{path} is damaged, or not the teacher of this training", hint=RETRAIN)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as file:
-            found = msgspec.json.decode(file.read(RECORD), type=dict[str, str])
-        model = decode_keras_model(data, path)
-    except (KeyError, ModelError, zipfile.BadZipFile, *UNREADABLE) as error:
-        raise refusal from error
-    shapes, wanted = (
-        [weight.shape for weight in network.get_weights()]
-        for network in (model, build_teacher(teacher_network(images), int(record["number of classes"])))
-    )
-    if found != record or shapes != wanted:
-        raise refusal
-    return model
+    return model_bytes(model)
 
 
 class AugmentedCopies:
