@@ -21,19 +21,19 @@ _TABLE: Final = (
     ("Pictures", "", "serve"),
     ("Samples", "field", "review learn health"),
     ("Boards", "fleet", "bundle deploy release doctor"),
-    ("", "model", "runtimes"),
 )
 COMMANDS: Final = {
     name: (panel, ".".join(filter(None, (wing, name)))) for panel, wing, names in _TABLE for name in names.split()
 }
 """The commands in the order in which `--help` lists them, each with its panel and its place in the package: a folder
-with its options in `cli.py`, or one module. What has no panel is in the reference only."""
+with its options in `cli.py`, or one module."""
 EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollback", "publish": "publish"}
 """Names that commands of `release` answer to as well; no list shows them."""
 REMOVED: Final = {
     "compare": "use edgemnist bench A B --pair",
     "frontier": "use edgemnist search --network A --network B",
     "scenario": "use edgemnist bench --scenario NAME",
+    "runtimes": "edgemnist doctor says what is installed, verify how to get a runtime that an artifact lacks",
     "train-likeness": "run python -m tools.likeness in a clone of the repository",
     "bench --cold-cache": "empty the cache of the disk yourself, and read the cold start of --rounds 1",
     "deploy --allow-downgrade": "leave it out, a board takes every bundle that one of its allowed_signers signed",
@@ -105,7 +105,7 @@ class Commands(Subcommands):
             options.app.info.cls = Subcommands
             command = typer.main.get_command(options.app)
         command.name = cmd_name
-        command.rich_help_panel, command.hidden = panel, not panel
+        command.rich_help_panel = panel
         for one in (command, *getattr(command, "commands", {}).values()):
             for named in {"on", "to"} & {option.name for option in one.params}:
                 _hand_over_boards(one, named)
@@ -220,7 +220,7 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - Typer calls it
 
 @app.callback(
     epilog="Exit codes: 0 done · 1 a gate was missed · 2 wrong usage or input · 3 a dependency is missing · "
-    "130 interrupted. Options that few need, and the command runtimes, are in the reference of commands only."
+    "130 interrupted. Options that few need are in the reference of commands only."
 )
 def edgemnist(
     *,

@@ -273,7 +273,7 @@ def read_or_nothing(reader: int) -> bytes:
     ],
     ids=["a pipe that closes early", "a full disk", "closed"],
 )
-@pytest.mark.parametrize("words", ["runtimes", "bench --help"])
+@pytest.mark.parametrize("words", ["verify --show-gate", "bench --help"])
 def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
     words: str, command: str, said: str, tmp_path: Path
 ) -> None:
@@ -376,26 +376,6 @@ def test_progress_is_drawn_on_a_terminal_and_results_stay_on_stdout(exports: Pat
     os.close(terminal)
     assert json.loads(done.stdout)["passed"]
     assert os.read(reader, 1000)
-
-
-def test_runtimes_lists_what_is_registered_and_what_can_run_here(made_exports: Path, edgemnist: Run) -> None:
-    document = json.loads(edgemnist("runtimes", "--exports", made_exports, "--json").stdout)
-    assert [one["name"] for one in document["formats"]] == ["tflite", "onnx", "c", "web"]
-    assert all(one["installed"] and one["install"] is None for one in document["formats"])
-    assert {"litert", "onnxruntime", "keras"} <= {one["name"] for one in document["runtimes"]}
-    recorded = json.loads((made_exports / "manifest.json").read_text())["artifacts"]
-    assert {one["name"].partition("@")[0] for one in document["artifacts"]} == {one["name"] for one in recorded}
-    runtimes = {one["runtime"] for one in document["artifacts"]}
-    assert runtimes == {"litert", "native", "tflm", "integer", "onnxruntime", "openvino"}
-    assert all(one["installed"] or one["runtime"] in {"native", "tflm"} for one in document["artifacts"])
-
-
-def test_runtimes_answers_where_the_users_own_record_is_broken(edgemnist: Run, tmp_path: Path) -> None:
-    (tmp_path / "exports").mkdir()
-    (tmp_path / "exports" / "manifest.json").write_text("{")
-    done = edgemnist("runtimes")
-    assert (done.returncode, "onnxruntime" in done.stdout) == (0, True), done.stderr
-    assert "manifest.json is not a manifest" in done.stderr
 
 
 def test_data_tells_whether_a_directory_was_made_from_these_images(exports: Path, edgemnist: Run) -> None:

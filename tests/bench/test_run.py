@@ -159,14 +159,6 @@ def test_the_images_to_time_are_spread_over_all_classes() -> None:
     assert len(spread(sorted_by_class[:7], 250)) == 7
 
 
-def test_every_number_of_threads_has_its_own_figures(made_exports: Path) -> None:
-    config = BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=1, threads_to=2, keep_samples=True, repeats=0)
-    result = bench(Exports.open(made_exports), ["onnx-float32"], config)
-    assert [latency.threads for latency in result.results] == [1, 2]
-    assert result.samples_us is not None
-    assert list(result.samples_us) == ["onnx-float32", "onnx-float32@2"]
-
-
 @pytest.mark.parametrize("rounds", [1, 2, 3, 6, 10])
 def test_every_subject_has_its_turn_once_a_round_early_and_late(rounds: int) -> None:
     turns = list(interleave("abcdef", rounds))

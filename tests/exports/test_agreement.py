@@ -144,9 +144,6 @@ def test_commands_that_use_an_artifact_warn_of_an_outdated_one_and_refuse_a_dama
 def test_those_that_choose_or_list_say_it_as_the_others_do(
     state: State, directory: Path, edgemnist: Run, tmp_path: Path
 ) -> None:
-    listed = edgemnist("runtimes", "--exports", directory, "--json")
-    (row,) = [one for one in json.loads(listed.stdout)["artifacts"] if one["name"] == NAME]
-    assert row["status"] == state.status
     told = edgemnist("data", "--offline", "--exports", directory)
     assert told.returncode == 0, told.stderr
     assert (state.reason in words(told.stderr)) or not state.reason

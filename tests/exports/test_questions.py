@@ -49,7 +49,6 @@ def test_every_command_that_shows_a_figure_questions_a_reference_that_guesses(
         "bench": ("bench", "tflite-int8", "--no-keras", *quick),
         "recommend": ("recommend",),
         "report": ("report",),
-        "runtimes": ("runtimes",),
         "predict": ("predict", picture),
         "read": ("read", picture),
         "scenario": ("bench", "tflite-int8", "--scenario", "single-stream", *quick),

@@ -147,12 +147,6 @@ def test_a_missed_gate_leads_to_the_labels_that_changed_and_these_to_the_report(
     assert second.endswith(f"Next: edgemnist report --exports {exports}")
 
 
-def test_runtimes_leads_to_the_command_that_writes_a_damaged_file_again(exports: Path, edgemnist: Run) -> None:
-    (exports / "onnx-float32.onnx").write_bytes(b"damaged")
-    done = edgemnist("runtimes", "--exports", exports)
-    assert done.stdout.rstrip().endswith(f"can run here. Next: edgemnist export --exports {exports}")
-
-
 OFF = Fault(type="DeployError", message="It is off", hint="", exit_code=2)
 RUN = machine.run("tflite-int8", [[5.0]])
 

@@ -131,9 +131,6 @@ Epochs: TypeAlias = Annotated[int | None, shared("--epochs", "Passes over the da
 Seed: TypeAlias = Annotated[int, shared("--seed", "The same seed on the same machine gives the same weights.")]
 
 Threads: TypeAlias = Annotated[int, shared("--threads", "Threads a runtime may use for one call.")]
-ThreadRange: TypeAlias = Annotated[
-    str, shared("--threads N|N-M", "Threads a runtime may use for one call; 1-4 measures each.")
-]
 Samples: TypeAlias = Annotated[int, shared("--samples", "Minimum number of timed calls.")]
 Seconds: TypeAlias = Annotated[float, shared("--seconds", "Minimum number of timed seconds.")]
 Repeats: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""What `edgemnist data` and `edgemnist runtimes` print, and which images anything was made from."""
+"""What `edgemnist data` prints, which images anything was made from, and what a C file takes."""
 
 import msgspec
 
@@ -67,31 +67,6 @@ class DataResult(Result, frozen=True, kw_only=True):
     """Evaluation images of this data set that the model there was trained on; None if that is unknown."""
 
 
-class Support(Part, frozen=True, kw_only=True):
-    """A runtime or a format, and whether it can be used here."""
-
-    name: str
-    summary: str
-    installed: bool
-    versions: dict[str, str]
-    install: str | None
-    """The pip line that installs what is missing."""
-
-
-class RuntimeStatus(Support, frozen=True, kw_only=True):
-    """One runtime, and whether it can be used here."""
-
-    suffixes: list[str]
-
-
-class FormatStatus(Support, frozen=True, kw_only=True):
-    """One export format, and whether it can be written here."""
-
-    suffix: str
-    quantizations: list[str]
-    """The first is the default."""
-
-
 class Footprint(Part, frozen=True, kw_only=True):
     """What a C file takes of a microcontroller; None for other files."""
 
@@ -101,24 +76,3 @@ class Footprint(Part, frozen=True, kw_only=True):
     """With the stack where `stack_bytes` is known."""
     stack_bytes: int | None = None
     """What a call takes of the stack at the most; None in an earlier export."""
-
-
-class ArtifactSupport(Footprint, frozen=True, kw_only=True):
-    """One model of an export directory, and whether it can run here."""
-
-    name: str
-    runtime: str
-    installed: bool
-    """Whether its runtime is installed."""
-    status: str = "current"
-    """State of its file: `current`, `outdated` (of an earlier model), `damaged` or `missing`."""
-
-
-class RuntimesResult(Result, frozen=True, kw_only=True):
-    """`edgemnist runtimes`."""
-
-    formats: list[FormatStatus]
-    runtimes: list[RuntimeStatus]
-    exports: str | None = None
-    """The export directory that was examined; None where it cannot be read."""
-    artifacts: list[ArtifactSupport] = msgspec.field(default_factory=list)

@@ -33,7 +33,7 @@ def bench(
     context: typer.Context,
     artifacts: options.Models = None,
     *,
-    threads: options.ThreadRange = "1",
+    threads: options.Threads = 1,
     batch_size: int = option("--batch-size", "Images per call, for the throughput.", 1000, panel=options.ADVANCED),
     samples: options.Samples = 1000,
     seconds: options.Seconds = 1.0,
@@ -110,14 +110,12 @@ def bench(
         words = options.given_words(context, without=options.HERE)
         _measure_on(on, words, under_load=load is not None, save=save, json=json)
         return
-    first, last = BenchConfig.parse_threads(threads)
     compared = load is None and (save is not None or baseline is not None)
     if rounds is None:
         # To tell two runs apart takes more than to look at one.
         rounds = PAIR_ROUNDS if pair else baselines.ROUNDS if compared else BenchConfig().rounds
     config = BenchConfig(
-        threads=first,
-        threads_to=last,
+        threads=threads,
         batch_size=batch_size if not pair and load is None else 1,
         samples=samples,
         seconds=seconds,

@@ -16,8 +16,6 @@ class BenchConfig:
 
     threads: int = 1
     """Threads a runtime may use for one call, and CPUs that its process is pinned to where the system can do that."""
-    threads_to: int | None = None
-    """Measure with `threads` and every number up to this one, too."""
     batch_size: int = 1000
     """Images a call, for the throughput."""
     samples: int = 1000
@@ -44,29 +42,10 @@ class BenchConfig:
             ("--seconds", self.seconds, 0),
         ):
             check_range(option, value, least=least)
-        if self.threads_to is not None and self.threads_to < self.threads:
+        if self.threads > (cpus := len(usable_cpus())):
             raise UsageError(
-                f"--threads {self.threads}-{self.threads_to} runs backwards",
-                hint="Write the smaller number first: 1-4.",
+                f"--threads {self.threads} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
             )
-        if (most := self.thread_counts[-1]) > (cpus := len(usable_cpus())):
-            raise UsageError(
-                f"--threads {most} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
-            )
-
-    @staticmethod
-    def parse_threads(text: str) -> tuple[int, int | None]:
-        """Return `threads` and `threads_to` of a text such as `1` or `1-4`. Raises UsageError for any other."""
-        first, dash, last = text.partition("-")
-        try:
-            return int(first), int(last) if dash else None
-        except ValueError:
-            raise UsageError(f"--threads must be a number, or a range such as 1-4 (got {text})") from None
-
-    @property
-    def thread_counts(self) -> range:
-        """The numbers of threads to measure with."""
-        return range(self.threads, (self.threads_to or self.threads) + 1)
 
     @property
     def samples_a_round(self) -> int:

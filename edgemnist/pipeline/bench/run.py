@@ -268,7 +268,7 @@ def choose_subjects(
     try_files((model.path, model.runtime) for model in models if model.may_crash)
     fit: list[Subject] = []
     refused: dict[str, ArtifactError] = {}
-    for subject in (Subject(model=model) for model in models):
+    for subject in (Subject(model=model, threads=config.threads) for model in models):
         try:
             _most_at_once(subject.model)
             fit.append(subject)
@@ -278,7 +278,7 @@ def choose_subjects(
         raise next(iter(refused.values()))
     for name, reason in refused.items():
         reporter.notice(f"{name} is left out: {reason.message}.")
-    return [replace(subject, threads=count) for subject in fit for count in config.thread_counts]
+    return fit
 
 
 def _keras_model(opened: Exports) -> Model:
@@ -482,13 +482,11 @@ def compare_models(
     The first must not be slower than the second by more than `max_slowdown`, where that is given: where a side is
     tainted there is no ratio, and no limit is met. `save` gets the raw samples, which the returned result lacks.
 
-    Raises UsageError for another number of models, fewer than three rounds or a range of threads, and whatever
-    `Exports.model`, `measure_all` and `write_file` raise.
+    Raises UsageError for another number of models, or fewer than three rounds, and whatever `Exports.model`,
+    `measure_all` and `write_file` raise.
     """
     if len(names) != 2:  # noqa: PLR2004 - a pair
         raise UsageError(f"--pair times two models ({len(names)} named)", hint="Name two: edgemnist bench A B --pair")
-    if config.threads_to is not None:
-        raise UsageError("--pair takes one number of threads, not a range", hint="Such as --threads 2.")
     check_range("--rounds", config.rounds, least=FEWEST_ROUNDS)
     check_range("--max-slowdown", max_slowdown, least=1)
     models = [file_model(name) if exports is None else exports.model(name, reporter) for name in names]

@@ -55,7 +55,7 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
         )
     parts: list[RenderableType] = [
         Text(
-            f"One {noun}, {_threads(result.results)}, fresh processes, "
+            f"One {noun}, {count(result.results[0].threads, 'thread')}, fresh processes, "
             f"at least {min(one.samples for one in result.results):,} timed calls each."
         ),
         _latencies(ordered),
@@ -208,10 +208,3 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
 def _warnings(rows: Iterable[Latency | ScenarioRun]) -> list[str]:
     """Return what is to be said about the quality of the figures, a line for each model at most."""
     return [f"{one.key}: {'; '.join(one.warnings)}" for one in rows if one.warnings]
-
-
-def _threads(results: list[Latency]) -> str:
-    counts = sorted({one.threads for one in results})
-    if len(counts) > 1:
-        return f"{counts[0]} to {counts[-1]} threads"
-    return count(counts[0], "thread")

@@ -41,7 +41,7 @@ def next_words(result: VerifyResult, *, flips: bool, here: bool = True) -> str:
     cures = [one.cure for one in result.artifacts if one.cure and not one.passed]
     unusable = {one.status for one in result.unusable}
     if here and (cures or unusable):
-        return cures[0] if cures else "runtimes" if unusable == {NOT_RUN} else "export"
+        return cures[0] if cures else "doctor" if unusable == {NOT_RUN} else "export"
     changed = [one.name for one in result.artifacts if not one.passed and one.flipped]
     return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
 
