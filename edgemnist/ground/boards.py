@@ -109,13 +109,11 @@ class Board(Protocol):
         files: Mapping[str, bytes] | None = None,
         stop: Stop | None = None,
         *,
-        exports: str = EXPORTS,
         partial: bool = False,
     ) -> Answer:
         """Run `edgemnist WORDS --json` with the current release of a board, in a directory that holds `files`.
 
-        `exports` is the export directory there, by default the release's own. With `partial`, a command that failed
-        for a part of its input has an answer all the same.
+        With `partial`, a command that failed for a part of its input has an answer all the same.
         """
 
     def ask_module(self, words: Sequence[str], files: Mapping[str, bytes] | None = None) -> str:

@@ -493,18 +493,13 @@ def test_only_a_record_of_this_very_file_counts(exports: Path, tmp_path: Path) -
     assert learnt_by(exports, sha256) == frozenset()
 
 
-@pytest.mark.parametrize("named", [True, False])
-def test_what_the_model_has_learnt_from_does_not_judge_it_here(
-    named: bool,  # noqa: FBT001 - a case
-    exports: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.mark.usefixtures("exports")
+def test_what_the_model_has_learnt_from_does_not_judge_it_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     samples = tmp_path / "samples"
     with SampleStore.open(samples, create=True) as store:
         for one in images()[5:20]:
             store.add(drawn(3, "3", image=one))
     (samples / "health.json").write_bytes(after_a_week(520).record.encode())
-    (place,) = places_here([samples], exports if named else None)
+    (place,) = places_here([samples])
     assert len(labelled(place)) == 10

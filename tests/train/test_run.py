@@ -187,11 +187,8 @@ def cut(dataset: Dataset, *, train: slice | list[int] | None = None, test: slice
 @pytest.mark.parametrize(
     ("broken", "told"),
     [
-        (lambda data: cut(data, train=[3], test=[3]), "All 200 training images are of one class, '3'"),
         (lambda data: cut(data, train=[0, 1, 2, 3, 5, 6, 8, 9]), "The training images lack classes .*: 4, 7"),
         (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
-        (lambda data: cut(data, train=slice(0, 0)), "has no training images"),
-        (lambda data: cut(data, test=slice(0, 0)), "has no test images"),
     ],
 )
 def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(

@@ -407,13 +407,13 @@ PARALLEL = 20
 """Boards at the same time."""
 
 
-def places_here(paths: Sequence[Path], exports: Path | None = None) -> list[Place]:
+def places_here(paths: Sequence[Path]) -> list[Place]:
     """Return the counts of directories of samples, or of files. Raises what `read_place` raises.
 
-    What the model has learnt from is in its export directory: the one that is named, else `exports/`.
+    What the model has learnt from is in its export directory, `exports/`.
     """
     return [
-        Place(name=str(path), record=record, samples=samples_in(path), learnt=learnt_by(exports, record.sha256))
+        Place(name=str(path), record=record, samples=samples_in(path), learnt=learnt_by(None, record.sha256))
         for path, record in [(path, read_place(path)) for path in paths]
     ]
 

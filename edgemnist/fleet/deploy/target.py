@@ -122,11 +122,10 @@ class BoardAddress:
         files: Mapping[str, bytes] | None = None,
         stop: Stop | None = None,
         *,
-        exports: str = EXPORTS,
         partial: bool = False,
     ) -> Answer:
         """See `Board.answer`. Raises DeployError where no release serves there, or the command failed there."""
-        module = ["edgemnist", *words, "--exports", exports, "--json"]
+        module = ["edgemnist", *words, "--exports", EXPORTS, "--json"]
         answer, said = self._run(module, files or {}, stop, MEASURE_S if words[0] == "bench" else ANSWER_S)
         # A missed gate is an answer, too.
         half_done = partial and answer.exit_code == EXIT_BAD_INPUT and answer.stdout.strip()

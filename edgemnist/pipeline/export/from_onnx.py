@@ -62,7 +62,7 @@ _PASSING: Final = {"MaxPool", "AveragePool", "Reshape", "Transpose"}
 """What makes no negative numbers, and what makes none of positive ones."""
 
 
-def keras_model_of(path: Path, *, channels_last: bool = True) -> Foreign:
+def keras_model_of(path: Path) -> Foreign:
     """Return the Keras model of a float ONNX file, which a child process with limits has read and compared first.
 
     Raises UsageError as `read_onnx` does, and for what goes beyond the limits of time and memory, and
@@ -73,7 +73,7 @@ def keras_model_of(path: Path, *, channels_last: bool = True) -> Foreign:
         try_reader(path, f"{__name__}:read_onnx")
     except ArtifactError as error:
         raise UsageError(error.message, hint=error.hint) from error
-    return read_onnx(path, channels_last=channels_last)
+    return read_onnx(path)
 
 
 def plain_file(path: Path) -> bytes:
@@ -133,16 +133,16 @@ def read_onnx(path: Path, *, channels_last: bool = True) -> Foreign:
     return model
 
 
-def parity(path: Path, model: Foreign, rows: Array | None = None, *, channels_last: bool = True) -> float:
+def parity(path: Path, model: Foreign, *, channels_last: bool = True) -> float:
     """Return the largest absolute difference between the answers of an ONNX file and of a Keras model or function.
 
-    `rows` are float32 [N, ...] with the axes of the file, random ones by default. Raises UsageError where it is not
-    within `TOLERANCE` of the largest answer, or few answers are finite.
+    Both are given random rows. Raises UsageError where it is not within `TOLERANCE` of the largest answer, or few
+    answers are finite.
     """
     with _told(f"{path} cannot be read", DAMAGED):
         file = _open(path)
     file = replace(file, channels_first=file.channels_first and channels_last)
-    rows = _random(file) if rows is None else rows
+    rows = _random(file)
     answers = np.asarray(file.ask(model, rows))
     expected = np.concatenate([tensors[0] for tensors in file.run([file.output], rows, file.batch or len(rows))])
     if answers.size != expected.size:
