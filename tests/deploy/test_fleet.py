@@ -1,8 +1,6 @@
 """Many boards: canaries first, a stop where too many fail, one result for each."""
 
-import io
 import json
-import re
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,10 +8,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from edgemnist.errors import UsageError
-from edgemnist.fleet.deploy.cli import deploy_page, fleet_table
+from edgemnist.fleet.deploy.cli import deploy_page
 from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, deploy_fleet, read_inventory
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.ground.console.tables import fault_line
@@ -71,17 +68,6 @@ def test_canaries_come_first_and_too_many_failures_end_it(
     assert result.passed == (status == "dddd")
     if fleet == FleetConfig(canary=2):
         assert set(events[:4]) == {"begin 0", "end 0", "begin 1", "end 1"}
-
-
-def test_on_a_terminal_one_table_tells_what_each_board_is_doing(monkeypatch: pytest.MonkeyPatch) -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=60)
-    monkeypatch.setattr("edgemnist.fleet.deploy.cli.err", lambda: console)
-    with fleet_table(["kitchen", "door"]) as step:
-        step("door", "self-test")
-    assert isinstance(console.file, io.StringIO)
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", console.file.getvalue())
-    lines = {line.split()[0]: line.split()[1:] for line in shown.splitlines() if line.split()}
-    assert (lines["kitchen"], lines["door"]) == (["waiting"], ["self-test"])
 
 
 def test_two_directories_of_one_host_are_two_boards(boards: list[LoopbackBoard], new_bundle: LocalBundle) -> None:

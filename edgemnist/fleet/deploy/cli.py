@@ -1,8 +1,5 @@
-"""`edgemnist deploy`: its options, its page, and the live table of a deployment."""
+"""`edgemnist deploy`: its options and its page."""
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -60,8 +57,7 @@ def deploy(
     config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, shadow=shadow)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
-    with fleet_table(labels([(target.name, target.root) for target in targets])) as step:
-        result = deploy_fleet(targets, checked, config, fleet, step)
+    result = deploy_fleet(targets, checked, config, fleet, lambda board, step: err().print(f"{board}: {step}"))
     show(result, lambda: deploy_page(result), json=json)
     if result.interrupted:
         show_interrupted()
@@ -69,34 +65,6 @@ def deploy(
     codes = [board.fault.exit_code for board in result.boards if board.fault is not None]
     if codes:
         raise typer.Exit(max(codes))
-
-
-@contextlib.contextmanager
-def fleet_table(boards: Sequence[str]) -> Iterator[Callable[[str, str], None]]:
-    """Show what each board is doing: in a table on a terminal, in lines elsewhere.
-
-    Gives what is called, from several threads, with a board and the step that begins there.
-    """
-    from rich.live import Live
-
-    console = err()
-    steps = dict.fromkeys(boards, "waiting")
-    lock = threading.Lock()
-    live = Live(console=console, transient=True, auto_refresh=False) if console.is_terminal else None
-
-    def show(board: str, step: str) -> None:
-        with lock:
-            steps[board] = step
-            if live is None:
-                console.print(f"{board}: {step}")
-                return
-            page = table("board", "", left=[""])
-            for name, doing in steps.items():
-                page.add_row(name, Text(doing, _COLOURS.get(doing, "cyan")))
-            live.update(page, refresh=True)
-
-    with live or contextlib.nullcontext():
-        yield show
 
 
 def deploy_page(result: DeployResult) -> RenderableType:
