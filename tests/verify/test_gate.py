@@ -52,6 +52,7 @@ from edgemnist.pipeline.verify.parity import Parity, compare
 from edgemnist.pipeline.verify.reference import replay, replay_measurements
 from edgemnist.pipeline.verify.statistics import mcnemar_p
 from tests.bench.test_recommend import parity
+from tests.conftest import REPOSITORY
 from tests.verify.gates import missed, subject
 
 PERFECT = Parity(
@@ -219,6 +220,48 @@ def test_of_a_file_by_itself_a_rounding_rule_explains_no_more_labels_than_quanti
     assert judge(measurements(gate, found, unexplained)).outcome == MISSED
 
 
+def test_a_built_in_limit_grows_with_the_impurity_of_the_reference_and_a_person_s_does_not() -> None:
+    unsure = with_measure("impurity", 0.1)
+    assert GATES["int8"].for_reference("int8", PERFECT) == GATES["int8"]
+    gate = GATES["int8"].for_reference("int8", unsure)
+    assert gate.limits == {
+        **GATES["int8"].limits,
+        FLIPS: pytest.approx(0.3 + 10 * 0.1), ABS_DIFF: pytest.approx(0.2 + 0.02 * 0.1),
+        MEAN_DIFF: pytest.approx((0.02 + 0.16 * 0.1) / 10), BATCH_DIFF: pytest.approx(2 / 256 + 0.2 * 0.1),
+    }  # fmt: skip
+    two = GATES["int8"].for_reference("int8", replace(unsure, classes=2))
+    assert two[MEAN_DIFF] == pytest.approx((0.02 + 0.16 * 0.1) / 2)
+    mine = {FLIPS: 0.3, ABS_DIFF: 0.2, MEAN_DIFF: 0.002, BATCH_DIFF: 2 / 256}
+    assert GATES["int8"].given(mine, GATE_FILE).for_reference("int8", unsure).limits == GATES["int8"].limits
+    # Accuracy has no such allowance, and labels are what shows whether it is lost.
+    lossy = replace(unsure, broken=130, fixed=109, flips=130)
+    assert missed(gate, lossy) == ["accuracy fell by 0.21 points, 0.2 allowed"]
+    assert missed(gate, replace(unsure, broken=60, fixed=60, flips=130)) == []
+
+
+@pytest.mark.parametrize(("flips", "outcome"), [(30, PASSED), (31, UNKNOWN), (130, UNKNOWN), (131, MISSED)])
+def test_without_labels_nobody_knows_whether_more_flips_of_an_unsure_model_are_a_loss(flips: int, outcome: str) -> None:
+    found = replace(PERFECT, labelled=False, impurity=0.1, flips=flips)
+    assert judge(measurements(GATES["int8"].for_reference("int8", found), found)).outcome == outcome
+    mine = GATES["int8"].given({FLIPS: 0.3}, COMMAND_LINE).for_reference("int8", found)
+    assert judge(measurements(mine, found)).outcome == (PASSED if flips == 30 else MISSED)
+
+
+def test_sound_artifacts_of_other_tasks_than_mnist_pass_the_built_in_limits() -> None:
+    measured = msgspec.json.decode((REPOSITORY / "benchmarks/verify/classes.json").read_bytes())
+    found = {
+        (task, name): judge(measurements(GATES[one].for_reference(one, parity), parity)).reasons
+        for task, figures in measured.items()
+        for name, parity in (
+            (name, replace(PERFECT, **{key: one for key, one in figures.items() if key != "artifacts"}, **of))
+            for name, of in figures["artifacts"].items()
+        )
+        if (one := name.partition("@")[0].partition("-")[2]) != "int4"
+    }
+    assert len(found) == 21 * 11
+    assert {where: reasons for where, reasons in found.items() if reasons} == {}
+
+
 def test_on_random_inputs_nothing_but_a_person_s_limit_and_that_of_integers_is_missed() -> None:
     gate = GATES["int8"].on_random_inputs("int8")
     found = replace(PERFECT, images=200, labelled=False, mean_abs_diff=0.1)
@@ -237,12 +280,12 @@ def test_what_a_person_gave_holds_to_the_letter_and_the_rest_allows_for_few_imag
     assert (usual > 2, gate.allowed("max_flips_percent", 0)) == (True, 0)
     assert (gate.is_built_in("max_flips_percent"), gate.is_built_in("max_drop_points")) == (False, True)
     assert gate.sha256 not in {"", GATES["int8"].sha256}
-    limits = held_limits(gate.given({"max_drop_points": 0.2}, COMMAND_LINE), "int8", 1_000)
+    limits = held_limits(gate.given({"max_drop_points": 0.2}, COMMAND_LINE), GATES["int8"], 1_000)
     assert set(limits) == set(LIMITS)
     assert {limit.origin for limit in limits.values()} == {"built in", "gate file", "command line"}
     assert limits["max_flips_percent"] == Limit(limit=0.3, builtin=0.3, allowed=3, own=True, origin="gate file")
     assert limits["max_drop_points"] == Limit(limit=0.2, builtin=0.2, allowed=2, own=True, origin="command line")
-    usually = held_limits(GATES["float32"], "float32", 10_000)
+    usually = held_limits(GATES["float32"], GATES["float32"], 10_000)
     assert "max_integer_diff" not in usually
     assert not any(limit.own for limit in usually.values())
 

@@ -1,6 +1,7 @@
 """Good artifacts pass, and each kind of wrong one is caught: real files, real runtimes, all evaluation images."""
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -77,7 +78,8 @@ def permute_labels(data: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("name", "wrong", "said"),
     [
-        *((spec.name, damage.flip_bits_in_the_middle, "") for spec in ExportConfig.of().specs),
+        # One byte in fifty: the tests' model is so unsure that fewer do no more than int8 does.
+        *((spec.name, partial(damage.flip_bits_in_the_middle, count=8192), "") for spec in ExportConfig.of().specs),
         *((name, of_another_seed(name), "labels changed") for name in ("tflite-int8", "tflite-int4")),
         ("tflite-int8", damage.swap_tflite_outputs, "labels changed"),
         ("tflite-float32", damage.swap_tflite_outputs, "labels changed"),

@@ -152,6 +152,9 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Largest difference of a probability between a batch of 1 and a batch of N."""
     batch_flips: int
     """Labels that differ between a batch of 1 and a batch of N."""
+    reference_impurity: float | None = None
+    """Gini impurity of the Keras model's answers, on average: 0 where it is always sure, below 1. None for numbers. The
+    built-in limits grow with it."""
     ties: int = 0
     """Flips that are ties: the artifact finds the Keras model's label as likely as its own. The built-in limit of flips
     leaves them out where accuracy is not lost; everything else counts them."""

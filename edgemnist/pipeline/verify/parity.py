@@ -61,6 +61,8 @@ class Parity:
     values: ValueFigures | None = None
     """Of numbers; None for classes, of which alone all that follows is."""
     classes: int = 0
+    impurity: float = 0.0
+    """Gini impurity of the reference's answers on average: 0 where it is always sure, below 1."""
     labelled: bool = True
     """Whether the true classes are known; the next three are 0 where they are not."""
     correct: int = 0
@@ -89,6 +91,7 @@ class Parity:
         same = ("values", "flips", "ties", "max_abs_diff", "mean_abs_diff", "batch_flips", "max_batch_diff")
         found = {name: getattr(self, name) for name in same}
         found["answers"] = "classes" if self.values is None else "numbers"
+        found["reference_impurity"] = None if self.values is not None else self.impurity
         found["agreement"] = None if self.values is not None else (self.images - self.flips) / self.images
         if not self.labelled:
             return found | dict.fromkeys(("accuracy", "accuracy_drop_points"))
@@ -161,6 +164,7 @@ def compare(
     return replace(
         found,
         classes=reference.shape[1],
+        impurity=float(1.0 - np.square(reference, dtype=np.float64).sum(axis=1).mean()),
         correct=int(np.count_nonzero(right)),
         broken=int(np.count_nonzero(expected_right & ~right)),
         fixed=int(np.count_nonzero(right & ~expected_right)),

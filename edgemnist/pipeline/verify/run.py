@@ -35,6 +35,7 @@ from edgemnist.pipeline.verify.gate import (
     BATCH_FLIPS,
     DROP,
     FLIPS,
+    GATES,
     VALUE_DIFF,
     Gate,
     GateTable,
@@ -227,6 +228,9 @@ def parity_of(
         answers = Answers(single=nothing, batched=nothing)
     truth = None if numbers else golden.truth
     parity = compare(golden.probabilities, truth, answers.single, answers.batched, numbers=numbers)
+    usual = GATES[subject.arithmetic]
+    if comparable and not numbers:
+        usual, gate = (one.for_reference(subject.arithmetic, parity) for one in (usual, gate))
     step = subject.output_scale if numbers else None
     check = None if integer is None else reference.check_integer(answers.single, integer, numbers=numbers)
     # A step of numbers is to them what one of the softmax is to probabilities.
@@ -283,7 +287,7 @@ def parity_of(
         reference_ece=_calibration_error(golden.probabilities, golden),
         integer=check,
         replay=replayed,
-        gate=held_limits(gate, subject.arithmetic, parity.images),
+        gate=held_limits(gate, usual, parity.images),
     )
 
 
