@@ -110,9 +110,10 @@ def test_a_board_finds_the_engine_for_its_processor(
 
 @needs_zig
 def test_an_engine_that_is_there_is_taken_and_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shutil.copytree(SOURCES, tmp_path / "native")
-    (tmp_path / "native" / "engine-armv6l.so").write_bytes(b"from a bundle")
-    monkeypatch.setattr(edgemnist.model.native, "SOURCES", tmp_path / "native")
+    # With a wing's folder above it, as installed: pytest links to its own folders beside them.
+    sources = shutil.copytree(SOURCES, tmp_path / "model" / "native")
+    (sources / "engine-armv6l.so").write_bytes(b"from a bundle")
+    monkeypatch.setattr(edgemnist.model.native, "SOURCES", sources)
     place = SOURCES.relative_to(Path(edgemnist.__file__).parent)
     assert board_engines("x86_64")[f"{place}/engine-armv6l.so"] == b"from a bundle"
     assert set(board_engines("x86_64")) == {f"{place}/engine-{one}.so" for one in (*MACHINES, "x86_64")}
