@@ -83,7 +83,9 @@ def test_the_bundle_holds_what_was_chosen_and_nothing_else(made_exports: Path, t
     assert any(pin.startswith("ai-edge-litert==") for pin in record.constraints)
 
 
-def test_artifacts_of_an_earlier_model_are_told_of(made_exports: Path, tmp_path: Path) -> None:
+def test_an_earlier_models_file_is_refused_and_one_that_is_not_verified_told_of(
+    made_exports: Path, tmp_path: Path
+) -> None:
     exports = tmp_path / "exports"
     shutil.copytree(made_exports, exports)
     notices = Notices()
@@ -92,10 +94,10 @@ def test_artifacts_of_an_earlier_model_are_told_of(made_exports: Path, tmp_path:
     unknown = "Unknown until a board tests it whether tflite-int8 passes its gate; or run here: "
     assert notices.messages == [f"{unknown}edgemnist verify tflite-int8 --exports {exports}"]
     (exports / MODEL_FILE).write_bytes(b"another model")
-    make_bundle(Exports.open(exports), tmp_path / "later.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
-    message = notices.messages[1]
-    assert message.startswith("tflite-int8 in")
-    assert "run edgemnist export" in message
+    for artifacts in ((), ("tflite-int8",)):
+        with pytest.raises(ArtifactError, match=r"^tflite-int8 in .* is outdated: .*: run edgemnist export"):
+            make_bundle(Exports.open(exports), tmp_path / "later.zip", BundleConfig(artifacts=artifacts))
+    assert not (tmp_path / "later.zip").exists()
 
 
 @pytest.mark.all
@@ -169,4 +171,11 @@ def test_an_artifact_that_missed_its_gate_is_told_of(made_exports: Path, tmp_pat
     assert "deploy" not in drawn(bundle_page(result))
     assert "edgemnist deploy" in drawn(bundle_page(msgspec.structs.replace(result, refused=[])))
     (message,) = notices.messages
-    assert message.startswith("tflite-int8 missed its gate (")
+    assert message.startswith("tflite-int8 does not pass its gate (a probability is off by")
+    # What cannot be judged here cannot be judged on a board either, which has the same images.
+    (exports / "gate.toml").write_text("[tflite-int8]\nmin_images = 100000\n")
+    assert run_edgemnist("verify", "tflite-int8", cwd=tmp_path).returncode == 1
+    notices = Notices()
+    result = make_bundle(Exports.open(exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
+    assert (result.refused, len(notices.messages)) == (["tflite-int8"], 1)
+    assert "and 100,000 are needed to judge), so a board will refuse this bundle." in notices.messages[0]

@@ -124,7 +124,7 @@ def check_notice(state: State, stderr: str, command: str) -> None:
         ["predict", "--index", "0", "--artifact", NAME],
         ["read", "PAGE", "--artifact", NAME],
         ["watch", "FOLDER", "--once", "--artifact", NAME],
-        ["bundle", NAME, "--output", "bundle.zip"],
+        ["bundle", NAME, "--output", "bundle.zip"],  # No board could tell that it is outdated.
     ],
     ids=lambda command: command[0],
 )
@@ -133,7 +133,7 @@ def test_commands_that_use_an_artifact_warn_of_an_outdated_one_and_refuse_a_dama
 ) -> None:
     given = [{"PAGE": str(page), "FOLDER": str(page.parent)}.get(word, word) for word in command]
     done = edgemnist(*given, "--exports", directory)
-    if state.usable:
+    if state.usable and not (command[0] == "bundle" and state.status == "outdated"):
         assert done.returncode == 0, done.stderr
         check_notice(state, done.stderr, command[0])
     else:

@@ -77,7 +77,8 @@ def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
     for name, value in rows.items():
         page.add_row(name, value)
     if result.refused:
-        last = closing(f"A board will refuse it: {', '.join(result.refused)} missed the gate.", instead, passed=False)
+        it = f"A board will refuse it: {' and '.join(result.refused)} did not pass the gate."
+        last = closing(it, instead, passed=False)
     else:
         packed = count(len(result.artifacts), "artifact")
         last = closing(f"Packed {packed}.", f"edgemnist deploy {shlex.quote(result.bundle)} --to USER@BOARD")

@@ -32,7 +32,6 @@ from edgemnist.board.agent.install import with_extras
 from edgemnist.errors import ArtifactError, BundleError, MissingDependencyError, UsageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.boards import BundleResult
-from edgemnist.ground.results.verdict import MISSED
 from edgemnist.ground.storage import sha256, write_file
 from edgemnist.model.exports import LIMITS_FILE, Exports, gate_file, reference_directory
 from edgemnist.model.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
@@ -281,7 +280,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     BundleError where wheels or a signature cannot be obtained, UsageError for limits that cannot be used, and
     StorageError where `output` cannot be written.
     """
-    models = exports.select(config.artifacts, reporter) if config.artifacts else None
+    models = exports.select(config.artifacts) if config.artifacts else None
     chosen = [model.artifact for model in models] if models is not None else []
     manifest = narrow(exports.manifest, chosen)
     if manifest.golden is None:
@@ -289,7 +288,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
             f"{exports.directory} has no golden pack, without which a board cannot test itself",
             hint=f"Write one with: {exports.command('export')}",
         )
-    refused = _give_notice(exports, manifest, reporter, selected=models is not None)
+    refused = _give_notice(exports, manifest, reporter)
     directory = exports.directory
     files = {f"{EXPORTS}{part.file}": read_recorded(directory, part) for part in (manifest.golden, *manifest.artifacts)}
     if (limits := gate_file(directory)) is not None:
@@ -407,25 +406,28 @@ def _engine(machine: str) -> bytes:
         return made.read_bytes()
 
 
-def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter, *, selected: bool) -> list[str]:
-    """Tell what the board cannot know: artifacts of an earlier model, and, returned, those that missed a gate."""
+def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> list[str]:
+    """Tell which artifacts no gate has judged yet, and which have not passed one, which are returned.
+
+    Raises ArtifactError for one of an earlier model: a board could not know, and would serve it in place of the new.
+    """
     refused = []
     found = exports.findings.verify
     verified = {} if found is None else {row.name: row.verdict for row in found.result.artifacts}
     for artifact in manifest.artifacts:
-        # What was selected by name was told of then. The golden pack is of the earlier model, too.
-        if not selected and (notice := exports.notice(artifact.name)):
-            reporter.notice(notice)
+        if notice := exports.notice(artifact.name):
+            raise ArtifactError(notice.removesuffix("."))
         of_file = {name: one for name, one in verified.items() if split_name(name)[0] == artifact.name}
-        missed = {name: one for name, one in of_file.items() if one.outcome == MISSED}
-        for name, one in missed.items():
-            reporter.notice(f"{name} missed its gate ({one.reasons[0]}), so a board will refuse this bundle.")
-        if not missed and artifact.name not in {name for name, one in of_file.items() if one.passed}:
+        # A verdict that no longer holds says what to run. What else makes one unknown, such as few images, does there.
+        failed = {name: one for name, one in of_file.items() if not one.passed and ": run " not in one.reasons[0]}
+        for name, one in failed.items():
+            reporter.notice(f"{name} does not pass its gate ({one.reasons[0]}), so a board will refuse this bundle.")
+        if not failed and artifact.name not in {name for name, one in of_file.items() if one.passed}:
             check = exports.command(f"verify {artifact.name}")
             reporter.notice(
                 f"Unknown until a board tests it whether {artifact.name} passes its gate; or run here: {check}"
             )
-        refused += [artifact.name] * bool(missed)
+        refused += [artifact.name] * bool(failed)
     return refused
 
 

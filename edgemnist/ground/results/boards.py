@@ -33,7 +33,7 @@ class BundleResult(Result, frozen=True, kw_only=True):
     files: int
     signed: bool
     refused: list[str] = msgspec.field(default_factory=list)
-    """Artifacts that missed their gate, for which a board will refuse the bundle."""
+    """Artifacts that did not pass their gate, for which a board will refuse the bundle."""
 
 
 class Level(enum.Enum):
