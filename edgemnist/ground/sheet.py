@@ -14,7 +14,7 @@ import numpy.typing as npt
 from edgemnist.ground.arrays import Images
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL import Image, ImageFont
 
     from edgemnist.ground.arrays import Labels
 
@@ -42,10 +42,15 @@ _LONGEST_HEADING: Final = 40
 """Letters of a class name in a heading."""
 
 
-def _short(label: str) -> str:
-    """Return a class name as it fits into a heading, without the accents that Pillow's font lacks."""
+def _short(label: str, index: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """Return a class name as it fits into a heading, without the accents that Pillow's font lacks.
+
+    In place of other letters that would be boxes, the number of the class tells which one it is.
+    """
     letters = unicodedata.normalize("NFKD", label.replace("ß", "ss"))
     words = " ".join("".join(one for one in letters if not unicodedata.combining(one)).split())
+    known = "".join(one for one in words if bytes(font.getmask(one)) != bytes(font.getmask("\uffff")))
+    words = words if known == words else f"class {index}: {known.strip()}".rstrip(" :")
     return words if len(words) <= _LONGEST_HEADING else f"{words[: _LONGEST_HEADING - 1]}…"
 
 
@@ -121,8 +126,9 @@ def class_sheet_png(inputs: npt.NDArray[Any], truth: Labels | None, labels: Sequ
     draw = ImageDraw.Draw(sheet)
     large, small = ImageFont.load_default(HEADING_SIZE), ImageFont.load_default(DETAIL_SIZE)
     draw.text((MARGIN, MARGIN), legend, fill=DETAIL, font=small, anchor="ls")
-    for label, all_of_it, some, height in zip(labels, parts, chosen, heights, strict=False):
-        name = _short(label)
+    rows = zip(labels, parts, chosen, heights, strict=False)
+    for index, (label, all_of_it, some, height) in enumerate(rows):
+        name = _short(label, index, large)
         draw.text((MARGIN, top + HEADING_SIZE), name, fill=TEXT, font=large, anchor="ls")
         beside = MARGIN + large.getlength(name) + GAP
         draw.text((beside, top + HEADING_SIZE), f"{len(all_of_it):,}", fill=DETAIL, font=small, anchor="ls")

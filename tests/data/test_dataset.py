@@ -119,7 +119,7 @@ def test_copies_of_what_is_trained_on_are_not_evaluated_unless_they_are_numbers_
     train, test = Split(pictures[:8], np.arange(8) % 2), Split(pictures[8:], np.array([0, 1, 1, 0]))
     listener = Listener()
     more, fewer = without_copies(train, test, Path("here"), listener)
-    assert "2 pictures to evaluate in here are copies of others that serve to train, and do so, too." in listener.heard
+    assert "2 evaluation pictures in here are copies of training pictures, so they serve to train." in listener.heard
     np.testing.assert_array_equal(more.images, np.concatenate([pictures[[9, 11]], pictures[:8]]))
     assert (more.labels[:2].tolist(), fewer.labels.tolist()) == ([1, 0], [0, 1])
     np.testing.assert_array_equal(fewer.images, pictures[[8, 10]])
@@ -162,6 +162,15 @@ def test_a_class_is_named_without_the_accents_that_the_font_draws_as_boxes() -> 
     image, label = np.zeros((1, 9, 9), np.uint8), np.zeros(1, np.int64)
     sheets = [class_sheet_png(image, label, [name]) for name in ("Größe", "Grosse", "Größen")]
     assert sheets[0] == sheets[1] != sheets[2]
+
+
+def test_a_class_whose_name_the_font_lacks_has_its_number() -> None:
+    images, truth = np.zeros((2, 9, 9), np.uint8), np.array([0, 1])
+    for names, drawn in {
+        ("苹果", "🍋 lemon"): ("class 0", "class 1: lemon"),
+        ("a", "\N{CJK RADICAL BOLT OF CLOTH}"): ("a", "class 1"),
+    }.items():
+        assert class_sheet_png(images, truth, names) == class_sheet_png(images, truth, drawn)
 
 
 def test_a_terminal_row_has_two_pixels_a_character_and_as_many_images_as_fit(embedded: Dataset) -> None:

@@ -68,6 +68,9 @@ def test_a_picture_of_any_size_is_prepared_as_the_task_says(name: str, tmp_path:
     assert (right.image, right.digit) == (itself.image, itself.digit)
     assert all(np.array(one.image).shape == spec.shape for one in shown)
     assert ("Colours were turned into grey" in notices.heard) == (spec.channels == 1)
+    several = Notices()
+    predict_sources(exports, [*[tmp_path / "red.png"] * 4, tmp_path / "right.png"], [], reporter=several)
+    assert several.messages.count(f"4 of 5 pictures: {STRETCHED}.") == stretched[1]
     classifier = exports.load(NAME)
     with Image.open(tmp_path / "large.jpg") as opened:
         pixels = np.asarray(opened)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Group
 
 from edgemnist.ground.results.verdict import COMMAND_LINE
-from edgemnist.ground.results.verify import ArtifactParity, Unusable, VerifyResult
+from edgemnist.ground.results.verify import NOT_RUN, ArtifactParity, Unusable, VerifyResult
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.verify.gate import GATES
 from edgemnist.pipeline.verify.parity import Answers
@@ -123,3 +123,11 @@ def test_outdated_and_damaged_files_are_exported_again() -> None:
     )
     assert next_words(broken, flips=False) == "export"
     assert next_words(verified(parity("a-int8")), flips=False) == "bench"
+
+
+def test_a_bundle_is_judged_as_one_and_what_speaks_against_it_is_no_model() -> None:
+    doubt = Unusable(name="b.zip", status=NOT_RUN, reason="it is not signed")
+    for unusable, said in (([], "The bundle passes the gate."), ([doubt] * 9, "Whether the bundle passes the gate is")):
+        result = verified(parity("a-int8"), parity("b-int8"))
+        lines = below(msgspec.structs.replace(result, passed=not unusable, unusable=unusable, statement={"_type": ""}))
+        assert lines[-1].startswith(said)

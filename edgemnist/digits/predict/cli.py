@@ -67,6 +67,8 @@ def predict(
     else:
         from edgemnist.digits.predict.run import predict_sources
 
+        if index:
+            options.refuse(context, "collect", "collect_max", reason="Evaluation images are not kept as samples")
         observers: list[Observing] = []
         # What nobody asked for is not imported: it starts in a quarter of a second.
         if collect is not None or collect_max is not None:

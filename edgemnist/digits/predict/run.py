@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 10_000
 """Inputs of one file."""
+MOST_NAMED: Final = 3
+"""Pictures that a notice names; of more, it says how many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,10 @@ def predict_sources(
     tell_guesses(model, classifier, reporter)
     take = functools.partial(_open, classifier=classifier, reporter=reporter)
     sourced, unread = _each(pictures, take, reporter)
+    for what in dict.fromkeys(what for one in sourced for what in one.told):
+        names = [one.source for one in sourced if what in one.told]
+        few = len(names) <= MOST_NAMED
+        reporter.notice(f"{', '.join(names) if few else f'{len(names):,} of {len(sourced):,} pictures'}: {what}.")
     sourced += _golden_images(exports, indices)
     answers = classifier.answer(np.stack([one.image for one in sourced]))
     predictions = tell(classifier, sourced, answers, show=show)
@@ -275,8 +281,6 @@ def _open(path: Path, *, classifier: Classifier, reporter: Reporter) -> list[Sou
     with picture_file(path) as file:
         picture = decode_image(file, name, colours=not task.is_usual)
     fitted = task.fit(picture, name)
-    if fitted.told:
-        reporter.notice(f"{name}: {'; '.join(fitted.told)}.")
     assessment = task.assess(fitted)
     return [Sourced(source=name, image=fitted.image, inverted=fitted.inverted, assessment=assessment, told=fitted.told)]
 

@@ -155,8 +155,9 @@ def content_type(request: Request, *, batches: bool) -> str:
     kind = media_type(request)
     if kind.startswith("image/") or kind == ANY_BYTES or (batches and kind == JSON):
         return kind
+    wrong = f"A body of type {kind!r} is {'neither a picture nor JSON' if batches else 'not a picture'}"
     raise unsupported(
-        f"A body of type {kind!r} is not a picture" if kind else "The request has no Content-Type",
+        wrong if kind else "The request has no Content-Type",
         "Send the bytes of a picture file with Content-Type: image/png or image/jpeg"
-        + (f', or {JSON} such as {{"images": ["<Base64>"]}}.' if batches else "."),
+        + (f', or {JSON} such as {{"images": ["<Base64>"]}} or {{"inputs": [[0.5, 2]]}}.' if batches else "."),
     )

@@ -101,9 +101,9 @@ def without_copies(train: Split, test: Split, place: Path, reporter: Reporter) -
     copies, kept = (test.take(np.flatnonzero(which)) for which in (seen, ~seen))
     if not len(copies) or set(kept.labels.tolist()) != set(test.labels.tolist()):
         return train, test
-    are, do = ("is a copy", "does") if len(copies) == 1 else ("are copies", "do")
-    these = f"{count(len(copies), 'picture')} to evaluate in {place}"
-    reporter.notice(f"{these} {are} of others that serve to train, and {do} so, too.")
+    are, serves = ("is a copy", "serves") if len(copies) == 1 else ("are copies", "serve")
+    these = f"{count(len(copies), 'evaluation picture')} in {place}"
+    reporter.notice(f"{these} {are} of training pictures, so {'it' if len(copies) == 1 else 'they'} {serves} to train.")
     parts = (copies, train)
     images = np.concatenate([part.images for part in parts])
     return Split(images, np.concatenate([part.labels for part in parts])), kept

@@ -128,7 +128,7 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
             result = verify_files(
                 reference, artifacts, evaluation, gates=gates, quantization=quantization, why=why, reporter=reporter
             )
-            compared = {"--reference": reference, "--data": data, "--as": quantization, "--exports": exports}
+            compared = {"--reference": reference, "--data": named, "--as": quantization, "--exports": exports}
             step = files_step(result, compared, flips=flips)
     elif bundle:
         options.refuse(context, "rounding", "why", "quantization", reason="A bundle is named")

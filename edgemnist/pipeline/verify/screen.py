@@ -166,7 +166,7 @@ def _missed(result: VerifyResult) -> Text:
     line = Text()
     for reasons, names in list(groups.items())[:_REASONS]:
         line.append(f"{', '.join(names)}: ", "bold red").append(f"{reasons}. ")
-    if more := [name for names in list(groups.values())[_REASONS:] for name in names]:
+    if more := dict.fromkeys(name for names in list(groups.values())[_REASONS:] for name in names):
         line.append(f"Of {', '.join(more)}, --json has the reasons.")
     line.rstrip()
     return line
@@ -175,17 +175,19 @@ def _missed(result: VerifyResult) -> Text:
 def _closing(result: VerifyResult, step: str) -> Text:
     outcomes = [one.verdict.outcome for one in result.artifacts] + [one.outcome for one in result.unusable]
     total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
-    if total == 1 and (missed or unknown):
-        said = "It misses the gate." if missed else "Whether it passes the gate is unknown."
-        return closing(said, step, passed=False)
+    if result.statement or total == 1:
+        # What speaks against a bundle is among the outcomes, and no model.
+        one = "the bundle" if result.statement else "it"
+        said = f"{one} misses the gate" if missed else f"whether {one} passes the gate is unknown"
+        said = said if missed or unknown else f"{one} passes the gate"
+        return closing(f"{said[0].upper()}{said[1:]}.", step, passed=not (missed or unknown))
     if missed:
         others = f"; {unknown} {'is' if unknown == 1 else 'are'} unknown" * bool(unknown)
         return closing(f"{missed} of {count(total, 'model')} missed the gate{others}.", step, passed=False)
     if unknown:
         passes = "passes" if unknown == 1 else "pass"
         return closing(f"Unknown whether {unknown} of {count(total, 'model')} {passes} the gate.", step, passed=False)
-    passing = {1: "It passes", 2: "Both models pass"}.get(total, f"All {total} models pass")
-    return closing(f"{passing} the gate.", step)
+    return closing(f"{'Both' if total == 2 else f'All {total}'} models pass the gate.", step)  # noqa: PLR2004 - both
 
 
 def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
