@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgemnist.errors import ModelError
+from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.ground.results.pipeline import ExportResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.native.webassembly import find_browser
@@ -20,6 +20,7 @@ from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model
 from tests.native.conftest import STRICT, c_compiler
 from tests.shapes import SPECS
+from tests.shapes.graphs import graph_of, write_tflite
 from tests.shapes.made import task_for, weights, write
 
 pytestmark = pytest.mark.all
@@ -84,6 +85,18 @@ def test_without_inputs_what_needs_none_is_made_and_the_rest_is_refused_by_name(
     )
     golden = exports.read_golden()
     assert (golden.truth, golden.data.source, exports.manifest.labels) == (None, "random inputs", ["0", "1", "2"])
+
+
+def test_a_file_that_litert_refuses_becomes_c_where_the_integer_reference_takes_it(tmp_path: Path) -> None:
+    graph = graph_of(SPECS["row"], "ADD")
+    # As TFLM's person_detect.tflite has it: an axis that a bias does not have.
+    tensors = [dataclasses.replace(one, channel_axis=3 * (one.dtype == "int32")) for one in graph.tensors]
+    path = write_tflite(dataclasses.replace(graph, tensors=tuple(tensors)), tmp_path / "theirs.tflite")
+    with pytest.raises(ArtifactError, match="cannot be loaded by LiteRT: quantized_dimension") as refused:
+        load(path)
+    assert "another runtime may load it: name it as FILE@native" in refused.value.hint
+    result = export_model(ExportConfig.of(model=path, formats=["c"]), None, tmp_path / "e")
+    assert [one.name for one in result.artifacts] == ["c-int8"]
 
 
 @pytest.mark.parametrize("name", ["colour", "odd", "row", "spectrogram"])

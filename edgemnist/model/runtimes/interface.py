@@ -494,6 +494,8 @@ class TensorClassifier(ChunkedClassifier):
 
     title: ClassVar[str]
     """Name of the runtime in messages."""
+    cure: ClassVar[str] = ""
+    """What may help with a file that it does not load."""
     _steps: Steps | None = None
 
     def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
@@ -538,7 +540,8 @@ class TensorClassifier(ChunkedClassifier):
         except (EdgemnistError, ImportError):
             raise
         except Exception as error:
-            raise ArtifactError(f"{self._file} cannot be {done} by {self.title}: {self._words(error)}") from error
+            message = f"{self._file} cannot be {done} by {self.title}: {self._words(error)}"
+            raise ArtifactError(message, hint=self.cure if done == "loaded" else "") from error
 
     def _scores(self, images: Images) -> Probabilities:
         pixels = np.empty((len(images), *self._input.shape[1:]), dtype=self._input.numbers.storage)

@@ -181,14 +181,23 @@ def read_source(path: Path) -> Source:
         # It has been compared with what ONNX Runtime answers.
         keras_model_of(path)
         return decode_source(data, path)
-    runtime = "litert" if kind == TFLITE else "keras"
-    if RUNTIMES[runtime].missing() and kind == TFLITE:
-        return decode_source(data, path)
     try:
-        at_once = try_file(path, runtime)
+        at_once = _tried(path, kind)
     except ArtifactError as error:
         raise ModelError(error.message, hint=error.hint) from error
     return replace(decode_source(data, path), at_once=at_once)
+
+
+def _tried(path: Path, kind: str | None) -> int:
+    if kind != TFLITE:
+        return try_file(path, "keras")
+    try:
+        return try_file(path, "integer")
+    except ArtifactError:
+        # LiteRT knows more operators. It also refuses files that the integer reference and microcontrollers take.
+        if RUNTIMES["litert"].missing():
+            raise
+        return try_file(path, "litert")
 
 
 def read_source_file(path: Path) -> bytes:
