@@ -11,12 +11,14 @@ import msgspec
 import pytest
 
 from edgemnist.errors import MissingDependencyError
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.results.pipeline import Candidate
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
+from edgemnist.pipeline.train.network import training_command
 from tests.conftest import Run
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
@@ -85,6 +87,10 @@ def test_markdown_has_a_table_that_github_draws(known_exports: Path, tmp_path: P
     assert len({row.count("|") for row in rows}) == 1
     assert f"| **{facts.recommended}** |" in text
     assert "$ edgemnist train --recipe baseline --hidden 8 --epochs 3 --batch-size 128 --seed 1\n" in text
+    assert facts.training is not None
+    theirs = msgspec.structs.replace(facts.training.data, source="pictures in my signs/")
+    shown = msgspec.structs.replace(facts.training, data=theirs, input=InputSpec.of_range((32, 20, 3), "0..1"))
+    assert training_command(shown).endswith(" --seed 1 --data 'my signs' --input 32x20x3")
 
 
 def test_markdown_needs_neither_jinja_nor_matplotlib_and_the_page_says_how_to_get_them(

@@ -280,7 +280,8 @@ def _draw_curves(figure: Figure, result: TrainResult) -> None:
     loss, accuracy = figure.subplots(2, 1, sharex=True)
     loss.plot(epochs, [epoch.loss for epoch in result.history], color=SERIES[0], marker=marker, markersize=3)
     loss.set(ylabel="loss while training", yscale="log")
-    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    low, high = loss.get_ylim()
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _MANY_DECADES * low else (1,)))
     loss.yaxis.set_major_formatter("{x:g}")
     loss.yaxis.set_minor_formatter(NullFormatter())
     shares = [100 * epoch.accuracy for epoch in result.history]

@@ -8,6 +8,7 @@ weights end in a ReLU, and nothing is padded: a 3×3 kernel on 32×20 places lea
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -273,10 +274,15 @@ def training_command(training: TrainResult) -> str:
         return ""
     plain = short_name_of(training) != training.network
     network = " ".join(f"--hidden {units}" for units in training.hidden) if plain else f"--network {training.network}"
+    # Any copy of MNIST will do; other data are named as they were, and pictures are brought to the same size.
+    known = training.data.source.partition(" in ")[2].rstrip("/")
+    named = "" if training.data.source.startswith("MNIST") or not known else f" --data {shlex.quote(known)}"
+    if named and training.data.source.startswith("pictures") and isinstance(training.input, InputSpec):
+        named += f" --input {'x'.join(map(str, training.input.shape))}"
     teacher = f" --teacher-seed {training.teacher_seed}" if training.teacher_seed not in {None, training.seed} else ""
     return (
         f"edgemnist train --recipe {training.recipe} {network} --epochs {training.epochs} "
-        f"--batch-size {training.batch_size} --seed {training.seed}{teacher}"
+        f"--batch-size {training.batch_size} --seed {training.seed}{teacher}{named}"
     )
 
 
