@@ -419,7 +419,9 @@ def read_contents(
     except Exception as error:  # broken bytes lead zip's and NumPy's headers to whatever they raise
         raise DataError(f"{path} is damaged: {str(error) or type(error).__name__}", hint=_AGAIN) from error
     for part in filter(None, (contents.train, contents.test)):
-        reporter.notice(f"{path} holds {len(part.inputs):,} {_words(part.inputs)}.")
+        what = _words(part.inputs)
+        one = len(part.inputs) == 1
+        reporter.notice(f"{path} holds {len(part.inputs):,} {what.replace('s of', ' of', 1) if one else what}.")
     return contents if spec is None else _fitting(contents, spec, path)
 
 
