@@ -11,8 +11,8 @@ Further networks, such as convolutional ones, are counted without another kernel
 RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and M4, are compared with
 those of the integer reference. The figures of other networks stay.
 
-With --models the TFLite files of a directory are counted on the Cortex-M4 for one input of noise: instructions a
-multiplication, in all and by kind of layer, for which the C file is made to count its rows; the same if no zero were
+With --models the TFLite files of a directory are counted on the Cortex-M4 and M55 for one input of noise: instructions
+a multiplication, in all and by kind of layer, for which the C file is made to count its rows; the same if no zero were
 left out; and bytes of code at -Os, of static memory, and of the stack at -O2.
 
 With --cmsis-nn the two layers and the softmax are counted as CMSIS-NN has them, compiled with -Ofast, as its manual
@@ -61,6 +61,8 @@ MACHINES = {
 """QEMU has no machine with a Cortex-M0+: its instructions are executed by a Cortex-M3."""
 ANSWERING = ("cortex-m0plus", "cortex-m4")
 """Processors that answer test images."""
+MODELED = ("cortex-m4", "cortex-m55")
+"""Processors on which the models of others are counted: with the DSP extension, and with Helium."""
 CMSIS_NN_SOURCES = (
     "FullyConnectedFunctions/arm_fully_connected_per_channel_s8.c",
     "NNSupportFunctions/arm_nn_vec_mat_mult_t_per_ch_s8.c",
@@ -129,13 +131,17 @@ def cmsis_nn_source(network: Network, softmax: tuple[int, int, int]) -> str:
         parts += [
             constants("int8_t", f"{name}_weights", np.asarray(summing.weights)),
             constants("int32_t", f"{name}_bias", summing.bias),
+            # With Helium it takes these, which are made once.
+            constants(
+                "int32_t", f"{name}_sums", summing.bias + 128 * np.asarray(summing.weights).sum(axis=1, dtype=np.int32)
+            ),
             constants("int32_t", f"{name}_multiplier", summing.multiplier),
             constants("int32_t", f"{name}_shift", 31 - summing.shift.astype(np.int32)),
         ]
         # The bias already holds the zero point of inputs that are counted from the lowest.
         calls.append(f"""
     arm_fully_connected_per_channel_s8(
-        &(cmsis_nn_context){{0}},
+        &(cmsis_nn_context){{(void *){name}_sums, 0}},
         &(cmsis_nn_fc_params){{
             .input_offset = 128,
             .output_offset = {layer.zero_point - 128},
@@ -269,9 +275,9 @@ def kind_of(layer: Layer) -> int:
     return POINTWISE if layer.kind == 0 and sides == (1, 1) else int(layer.kind)
 
 
-def model_counted(path: Path, directory: Path) -> dict[str, object]:
-    """Return what an input of noise takes on a Cortex-M4, and how much memory."""
-    processor, graph = "cortex-m4", read_graph_file(path)
+def model_counted(path: Path, processor: str, directory: Path) -> dict[str, object]:
+    """Return what an input of noise takes on a processor, and how much memory."""
+    graph = read_graph_file(path)
     spec = InputSpec(shape=graph.tensors[graph.inputs[0]].shape[1:], dtype="float32")
     network = read_network(graph, spec)
     labels = [str(index) for index in range(network.classes)]
@@ -298,7 +304,7 @@ def model_counted(path: Path, directory: Path) -> dict[str, object]:
         found[name] = [round(tick * LOOP / loop) for tick in ticks]
     program.write_text(made.text)
     sized = directory / "size.o"
-    options = ("-std=c99", "-Os", "-mthumb", f"-mcpu={processor}", "-ffreestanding", "-c")
+    options = ("-std=c99", "-Os", *target(processor), "-c")
     subprocess.run(["arm-none-eabi-gcc", *options, program, "-o", sized], check=True)  # noqa: S607 - the one on the path
     listed = subprocess.run(["arm-none-eabi-size", "-A", sized], check=True, capture_output=True, text=True)  # noqa: S607 - the one on the path
     rows = [row for row in map(str.split, listed.stdout.splitlines()) if len(row) == 3 and row[1].isdigit()]
@@ -306,6 +312,7 @@ def model_counted(path: Path, directory: Path) -> dict[str, object]:
     answer(processor, image, directory, program, f"-DINPUTS={network.inputs}")
     return {
         "model": path.stem,
+        "processor": processor,
         "multiplications": total,
         "instructions": found["all"][0],
         "per_multiplication": found["all"][0] / total,
@@ -324,7 +331,7 @@ def main() -> None:
     parser.add_argument("networks", type=Path, nargs="*", help="full-int8 TFLite files to count as well")
     parser.add_argument("--data", type=Path, help="directory with MNIST")
     parser.add_argument("--images", type=int, default=10_000, help="test images to answer, from the first one on")
-    parser.add_argument("--models", type=Path, help="a directory of further TFLite files, to count on a Cortex-M4")
+    parser.add_argument("--models", type=Path, help="a directory of further TFLite files to count")
     parser.add_argument("--cmsis-nn", type=Path, help="a checkout of CMSIS-NN, v7 or later, to count as well")
     options = parser.parse_args()
     path = options.exports / "tflite-int8.tflite"
@@ -362,7 +369,7 @@ def main() -> None:
         write_images(images, directory)
         networks = [row for path in options.networks for row in counted(path, origin, test, directory)]
         paths = sorted(options.models.glob("*.tflite")) if options.models else ()
-        models = [model_counted(path, directory) for path in paths]
+        models = [model_counted(path, processor, directory) for path in paths for processor in MODELED]
     named = {row["network"] for row in networks}
     networks = [row for row in known["networks"] if row["network"] not in named] + networks
     results = {
