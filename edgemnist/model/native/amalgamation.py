@@ -53,7 +53,7 @@ _TWICE_BYTES: Final[Mapping[str, int]] = {"-Os": 0, "-O2": 0, "-O3": 256}
 """More where dense layers round twice: elsewhere that takes up to 80 bytes, for which there is room."""
 _QUANTIZE_BYTES: Final = 3_584
 """Of `edgemnist_quantize` and GCC's functions for floating point, where a processor has none: a Cortex-M0+ takes 3,452,
-and others half of it."""
+72 more where halves go away from zero, and others half of it."""
 _MAPPING_BYTES: Final = 192
 """Of `edgemnist_classify_levels`, and of code for a network that is known only when it is called."""
 STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
