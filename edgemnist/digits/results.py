@@ -20,8 +20,8 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     """The label that it has otherwise; None where it was refused."""
     refused: str | None = None
     """Why it was refused: its `confidence` is below the threshold, it is part of a `word`, of `print`, a `pattern` or
-    a `line`, one of many that are `doubtful`, where hardly anything is a digit (`unsure`), a `sign` of a number, or
-    `foreign`: a letter or an operator."""
+    a `line`, where hardly anything is surely a digit (`unsure`), a `sign` of a number, or `foreign`: a letter or an
+    operator."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None

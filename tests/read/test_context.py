@@ -22,7 +22,6 @@ from edgemnist.digits.read.assemble import (
     in_print,
     is_pattern,
     is_word,
-    speaks,
     specks,
 )
 from edgemnist.digits.read.likeness import ReadConfig
@@ -43,7 +42,7 @@ def row(confidences: Sequence[float], *, height: int = 40, width: int = 30, labe
 
 
 def boxed(box: Box, confidence: float = 0.99) -> Reading:
-    (one,) = row([confidence])
+    (one,) = row([confidence], label=7)
     return replace(one, piece=replace(one.piece, box=box))
 
 
@@ -89,12 +88,6 @@ def test_most_of_a_word_are_no_digits(readings: list[Reading], counts: list[int]
     assert is_word(readings, np.array(counts, dtype=bool)) == word
 
 
-def test_a_bare_stroke_speaks_for_its_line_only_if_it_is_surer_than_a_shape() -> None:
-    sizes = ((0.9, 40, 30, True), (0.7, 40, 30, False), (0.9, 60, 10, False), (0.99, 60, 10, True))
-    for confidence, height, width, surely in sizes:
-        assert speaks(row([confidence], height=height, width=width)[0]) == surely
-
-
 def counted(*readings: Reading) -> int:
     page = Assembled(readings, Sheet([Pieces([], [], 0)], []), DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
     return sum(digit.digit is not None for digit in page.digits)
@@ -123,13 +116,21 @@ def test_lines_without_a_sure_digit_count_only_if_little_there_is_no_digit() -> 
     assert counted(*number, *doubtful) == 4
     assert counted(*number, *doubtful, *apart(2, [0.01])) == 4
     assert counted(*number, *doubtful, *apart(2, [0.01, 0.01])) == 3
-    # A sure bar speaks for no line of which most is no digit.
-    for others, width, expected in ((3, 8, 0), (1, 8, 1), (3, 30, 1)):
-        assert counted(boxed((900, 100, width, 40), 0.98), *apart(0, others * [0.0])) == expected
-    # Nor does a digit among letters.
-    letters = [boxed((100 + 50 * at, 400, 30, 40), 0.0) for at in range(8)]
-    for among, expected in (([0.9], 4), ([0.01], 3), ([0.01, 0.01], 0)):
-        assert counted(*row([0.99, 0.99, 0.99, *among]), *letters) == expected
+    # A one speaks for its line only if it is surer than a shape.
+    for sure, expected in ((0.9, 3), (0.97, 4)):
+        one = replace(boxed((900, 300, 8, 40), sure), label=1)
+        assert counted(*number, one, *apart(2, [0.01, 0.01])) == expected
+
+
+def test_circles_and_strokes_are_no_digits_amid_what_is_none_or_on_lines_alone() -> None:
+    # A number of both, or with another digit, is one. Of strokes in a table, some may end at a line.
+    for labels, hanging, others, expected in (
+        *(([0], 0, 0, 1), ([1, 1], 0, 1, 2), ([1, 1], 0, 2, 0), ([1, 0], 0, 8, 2), ([1, 7], 0, 8, 2)),
+        *(([1, 1, 1], 1, 0, 3), ([1, 1], 1, 0, 0), ([1, 7], 2, 0, 2)),
+    ):
+        number = [replace(one, label=label) for one, label in zip(row(len(labels) * [0.99]), labels, strict=True)]
+        number[:hanging] = [replace(one, piece=replace(one.piece, hangs=True)) for one in number[:hanging]]
+        assert counted(*number, *apart(1, others * [0.0])) == expected
 
 
 def printed(letters: int) -> list[Reading]:
@@ -167,22 +168,21 @@ def test_the_same_shape_a_dozen_times_and_nothing_else_is_a_pattern() -> None:
     assert is_pattern(row(PATTERN * [0.9]))
     assert not is_pattern(row((PATTERN - 1) * [0.9]))
     assert not is_pattern([*row(PATTERN // 2 * [0.9]), *row(PATTERN // 2 * [0.9], label=0)])
-    written = [one for height in (36, 40, 44) for one in row(PATTERN * [0.9], height=height)]
+    written = [one for height in (36, 40, 44) for one in row(PATTERN * [0.9], height=height, label=7)]
     assert not is_pattern(written)
+    assert is_pattern([replace(one, label=1) for one in written])
     assert is_pattern(3 * written)
-    # One shape in all sizes is a drawing, though one of them looks different.
-    circles = [one for height in (30, 40, 70, 90) for one in row(4 * [0.9], height=height)]
+    circles = [one for height in (30, 40, 70, 90) for one in row(4 * [0.9], height=height, label=0)]
     assert is_pattern(circles)
-    assert is_pattern([*circles, *row([0.9], label=8)])
-    assert not is_pattern([*circles, *(replace(one, label=8) for one in circles)])
+    assert not is_pattern([*circles, replace(circles[0], label=8)])
 
 
 def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -> None:
     doubtful, speaking = PATTERN * [0.5], round(LEAST_SPEAKING * PATTERN)
     assert are_doubtful(row(doubtful))
     assert not are_doubtful(row(doubtful[1:]))
-    assert not are_doubtful(row([*speaking * [0.9], *doubtful[speaking:]]))
-    assert are_doubtful(row([*(speaking - 1) * [0.9], *doubtful[speaking - 1 :]]))
+    for surely, label, expected in ((speaking, 7, False), (speaking - 1, 7, True), (speaking, 1, True)):
+        assert are_doubtful(row([*surely * [0.9], *doubtful[surely:]], label=label)) == expected
 
 
 def test_specks_in_a_table_are_small_and_no_digits() -> None:

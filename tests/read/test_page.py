@@ -91,8 +91,8 @@ def test_a_window_is_opened(digits: Digits, classifier: Classifier, *, bright: b
     assert found[0] in {int(digits.labels[0]), None if bright else int(digits.labels[0])}
 
 
-@pytest.mark.parametrize("kind", [strips.display, strips.wheels])
-def test_a_display_is_read_and_so_are_wheels(
+@pytest.mark.parametrize("kind", [strips.display, strips.wheels, strips.nothing])
+def test_displays_and_wheels_are_read_and_dials_and_empty_frames_are_not(
     kind: Callable[..., list[strips.Field]], digits: Digits, classifier: Classifier
 ) -> None:
     total = Counter[str]()

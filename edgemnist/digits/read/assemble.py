@@ -5,6 +5,7 @@ does not.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -112,7 +113,8 @@ class Assembled:
     def _report(self) -> None:
         outside = [index for index, reading in enumerate(self._readings) if reading.piece.table is None]
         outer = list(self._lines(outside, self._config.join_gap))
-        self._settle([numbers for _, numbers in outer])
+        lines = [numbers for _, numbers in outer]
+        self._settle(lines)
         if self._ink is not None:
             tables = {number for number in range(len(self._grids)) if not self._is_comb(number)}
             inner = [number for place, numbers in self._texts.items() if place[0] in tables for number in numbers]
@@ -123,8 +125,9 @@ class Assembled:
             for place, numbers in self._texts.items():
                 kept = [[index for index in number if index not in self._parts] for number in numbers]
                 self._texts[place] = self._joined([number for number in kept if number])
-        lines: list[Line] = [*outer, *(row for number in range(len(self._grids)) for row in self._rows(number))]
-        for count, (_, row) in enumerate(sorted(lines, key=lambda line: line[0])):
+        self._refuse_unsure(lines)
+        rows: list[Line] = [*outer, *(row for number in range(len(self._grids)) for row in self._rows(number))]
+        for count, (_, row) in enumerate(sorted(rows, key=lambda line: line[0])):
             for members in row:
                 digits = [None if index is None else self._digit(index, count) for index in members]
                 read = [digit for digit in digits if digit is not None]
@@ -213,35 +216,37 @@ class Assembled:
                     counting_flags[index] = counts
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
-        counting = self._counting(outside)
-        if is_pattern(counting) or are_doubtful(counting):
-            self._refuse(outside, "pattern" if is_pattern(counting) else "doubtful")
+        if is_pattern(self._counting(outside)):
+            self._refuse(outside, "pattern")
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
         letters = in_print([self._readings[index] for index in outside], flags, self._unread)
         self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one], "print")
-        # Lines without a sure digit, all together, are digits or none; and so is a table without one.
-        unsure = [index for line in lines if not self._is_sure(line) for number in line for index in number]
+
+    def _refuse_unsure(self, lines: Sequence[Sequence[Sequence[int]]]) -> None:
+        """Refuse what is not surely digits: in `lines` of numbers outside of tables, and in tables."""
+        # Lines without a sure digit, all together, are digits or none.
+        unsure = [index for line in lines if not any(map(self._speaks, chain(*line))) for index in chain(*line)]
         counting = self._counting(unsure)
-        if len(unsure) - len(counting) > sum(not is_bar(reading) for reading in counting):
+        if len(unsure) - len(counting) > sum(reading.label != BAR for reading in counting):
             self._refuse(unsure, "unsure")
-        tables: dict[int, list[int]] = {}
-        for (table, _), some in self._members.items():
-            tables.setdefault(table, []).extend(some)
-        for these in tables.values():
+        parts: dict[int | None, list[list[int]]] = {None: [[*number] for line in lines for number in line]}
+        for (table, _), numbers in self._texts.items():
+            parts.setdefault(table, []).extend(numbers)
+        for numbers in parts.values():
+            these = [*chain(*numbers)]
             counting = self._counting(these)
-            if (2 * len(counting) < len(these) and not any(map(speaks, counting))) or are_doubtful(counting):
+            few = sum(not reading.piece.hangs for reading in counting) < FEW * len(these)
+            if (few and not any(map(self._is_number, numbers))) or are_doubtful(counting):
                 self._refuse(these, "unsure")
 
-    def _is_sure(self, line: Sequence[Sequence[int]]) -> bool:
-        """Return whether there is surely a digit in a line. A bar among strokes that are not digits belongs to them."""
-        whole = [index for members in line for index in members]
-        speaking = [
-            reading for members in line for reading in self._counting(members)
-            if speaks(reading) and not has_letters([self._readings[index] for index in members])
-        ]  # fmt: skip
-        if all(map(is_bar, speaking)) and 2 * len(self._counting(whole)) < len(whole):
-            return False
-        return bool(speaking)
+    def _is_number(self, number: Sequence[int]) -> bool:
+        """Return whether this is surely a number, and not what letters and dials look like."""
+        sure = {self._readings[index].label for index in number if self._speaks(index)}
+        counts = all(self._counts[index] for index in number)
+        return bool(sure.difference(ROUND_OR_STRAIGHT)) or (counts and len(sure) > 1)
+
+    def _speaks(self, index: int) -> bool:
+        return self._counts[index] and speaks(self._readings[index])
 
     def _refuse_words(self, numbers: Sequence[Sequence[int]]) -> None:
         for number in numbers:
@@ -388,8 +393,10 @@ NO_DIGIT: Final = 0.02
 """Confidence below which a piece is surely a letter."""
 ROUND_OR_STRAIGHT: Final = (0, 1)
 """Digits that letters look like."""
-SURE_BAR: Final = 0.96
-"""Confidence from which on a bar counts among what is no digit: ticks and scraps of lines are bars, too."""
+SURE_ONE: Final = 0.96
+"""Confidence from which on a one speaks: ticks and scraps of lines are ones, too."""
+FEW: Final = 2 / 3
+"""Share of what there is, outside of tables or in one, below which circles and strokes are no digits."""
 PATTERN: Final = 12
 """Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
 MANY: Final = 100
@@ -398,12 +405,8 @@ LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
 """Standard deviation of heights, as a share, from which on digits that are all the same were drawn, not written."""
-SLENDER: Final = 0.3
-"""Width of a bar by its height, at most."""
 EVEN: Final = 0.05
 """Standard deviation of heights, as a share, up to which digits that are all the same were printed."""
-SOFT: Final = 2
-"""Pixels of a box, across and down, that are the soft edges of its ink."""
 TEXT: Final = 100
 """Letters of a page of print, at least."""
 MOSTLY_TEXT: Final = 0.7
@@ -461,43 +464,27 @@ def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
     return 2 * others >= len(counts) and like_letters and bool((confidences < NO_DIGIT).any())
 
 
-def has_letters(readings: Sequence[Reading]) -> bool:
-    """Return whether there are letters in what may be a number, of which no digit speaks for its line.
-
-    Every o is a 0, and an n may be split into a 1 and a 7.
-    """
-    return sum(reading.confidence < NO_DIGIT for reading in readings) >= WORD
-
-
 def speaks(reading: Reading) -> bool:
-    """Return whether a reading is surely a digit, though most of a page is none: a bar has to be surer than a shape."""
-    return reading.confidence >= (SURE_BAR if is_bar(reading) else SURE)
+    """Return whether a reading is surely a digit: a one has to be surer than a shape."""
+    return reading.confidence >= (SURE_ONE if reading.label == BAR else SURE)
 
 
 def is_pattern(readings: Sequence[Reading]) -> bool:
     """Return whether digits are printed, woven or drawn all over a page: one shape, many times, and nothing else.
 
-    Whoever fills a page with the same digit writes it a little larger here than there, but not twice as large.
+    Whoever fills a page with the same digit writes it a little larger here than there, but not twice as large. Strokes
+    alone are hatching, ticks or tallies.
     """
-    if len(readings) < PATTERN:
+    if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
         return False
-    same = np.bincount([reading.label for reading in readings]).max() / len(readings)
     heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
-    spread = heights.std() / heights.mean()
-    if same < 1:
-        return bool(same >= NEARLY_ALL and spread >= UNEVEN)
-    return not EVEN < spread < UNEVEN or len(readings) >= MANY
+    written = readings[0].label != BAR and EVEN < heights.std() / heights.mean() < UNEVEN
+    return not written or len(readings) >= MANY
 
 
 def are_doubtful(readings: Sequence[Reading]) -> bool:
     """Return whether readings are arrows, or dots of a printed picture: of many, few are surely digits."""
     return len(readings) >= PATTERN and sum(map(speaks, readings)) < LEAST_SPEAKING * len(readings)
-
-
-def is_bar(reading: Reading) -> bool:
-    """Return whether a reading is a bare stroke."""
-    width, height = reading.piece.box[2:]
-    return width - SOFT <= SLENDER * (height - SOFT)
 
 
 def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) -> Bools:

@@ -94,8 +94,7 @@ def find_sheet(grey: Grey) -> Sheet:
         return Sheet([pieces], [], ink)
     grids = [grid for grid in grids if grid in found]
     parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]
-    ink = without_grids(ink, grids)
-    bare = ink.copy()
+    bare = without_grids(ink, grids)
     for grid in grids:
         blank_out(bare, grid)
     pieces = _pieces(bare, find_rulings(bare, FAINTEST_RULING), light, left)
@@ -399,4 +398,4 @@ def _placed(piece: Piece, grid: Grid) -> Piece | None:
     near = LEFTOVER_NEAR + max(thickness for _, thickness in (*grid.level, *grid.upright)) / 2
     if (w <= thin and min(left, right) <= near) or (h <= thin and min(above, below) <= near):
         return None
-    return replace(piece, cell=index)
+    return replace(piece, cell=index, hangs=min(above, below) <= near)

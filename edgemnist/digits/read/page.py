@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgemnist.digits.images.grey import Grey, to_grey
 from edgemnist.digits.images.mnist import fit_digit
-from edgemnist.digits.read.assemble import SLENDER, Assembled
+from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
@@ -34,6 +34,8 @@ UPRIGHT: Final = 0.75
 """Mean confidence from which on a page is not turned: upside down, only 0, 1 and 8 read so well."""
 FEWEST_TO_TURN: Final = 4
 """Pieces below which nobody knows how they lie: a 6 may be a 9."""
+SLENDER: Final = 0.3
+"""Width of a bar by its height, at most."""
 MOST_TO_TURN: Final = 48
 """Pieces that are tried: they tell it."""
 GAIN_OF_TURN: Final = 0.2

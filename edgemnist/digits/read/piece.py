@@ -26,6 +26,8 @@ class Piece:
     """Number of the table that it is in."""
     cell: int | None = None
     """Index of its cell."""
+    hangs: bool = False
+    """Whether it ends at a line of its cell, as dividers do that are no line of the table."""
     opened: bool = False
     """Whether it is ink in a window only, and not on the page."""
 
@@ -88,7 +90,7 @@ class Sheet:
     grids: list[Grid]
     """The tables, from top to bottom."""
     ink: Ink | None = None
-    """uint8 [h, w]: that of the page, without the lines of tables. None where nobody is to look for signs."""
+    """uint8 [h, w]: that of the page. None where nobody is to look for signs."""
 
     @property
     def complete(self) -> bool:
