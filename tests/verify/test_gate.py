@@ -262,6 +262,13 @@ def test_sound_artifacts_of_other_tasks_than_mnist_pass_the_built_in_limits() ->
     assert {where: reasons for where, reasons in found.items() if reasons} == {}
 
 
+@pytest.mark.parametrize(("broken", "outcome"), [(5, UNKNOWN), (6, MISSED)])
+def test_of_too_few_images_a_loss_that_chance_does_not_explain_is_missed(broken: int, outcome: str) -> None:
+    # McNemar's p is 0.0625 of 5 and 0.031 of 6.
+    found = replace(PERFECT, images=90, broken=broken, flips=broken)
+    assert judge(measurements(GATES["int8"], found)).outcome == outcome
+
+
 def test_on_random_inputs_nothing_but_a_person_s_limit_and_that_of_integers_is_missed() -> None:
     gate = GATES["int8"].on_random_inputs("int8")
     found = replace(PERFECT, images=200, labelled=False, mean_abs_diff=0.1)

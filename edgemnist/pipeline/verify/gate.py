@@ -517,8 +517,9 @@ def measurements(
         # Every other limit is exceeded as well, and none of that says anything.
         return [unanswered]
     if parity.images < gate[IMAGES]:
-        # Of too few, no limit but a person's is said to be missed; integers differ on however few.
-        gate = gate.unknown_beyond(gate.limits.keys() - {INTEGER_DIFF})
+        # Of too few, no limit but a person's is said to be missed, unless chance explains no such loss; integers differ
+        # on however few.
+        gate = gate.unknown_beyond(gate.limits.keys() - {INTEGER_DIFF} - ({DROP} if parity.significant_loss else set()))
     found = _of_classes(gate, parity) if parity.values is None else _of_numbers(gate, parity, parity.values)
     if integer is not None:
         off = integer.max_abs_diff
