@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from edgemnist.digits.read.assemble import (
     ALIKE,
-    AMONG_ALL,
     AMONG_SURE,
-    CERTAIN,
     LEAST_SPEAKING,
     PATTERN,
     TEXT,
@@ -31,7 +29,6 @@ from edgemnist.digits.task import DIGITS, Box
 
 THRESHOLD = 0.2
 AMONG = AMONG_SURE * THRESHOLD
-ODD = AMONG_ALL * THRESHOLD
 
 
 def row(confidences: Sequence[float], *, height: int = 40, width: int = 30, label: int = 1) -> list[Reading]:
@@ -46,10 +43,6 @@ def boxed(box: Box, confidence: float = 0.99) -> Reading:
     return replace(one, piece=replace(one.piece, box=box))
 
 
-def certain(confidence: float, probability: float) -> Reading:
-    return replace(row([confidence])[0], probability=probability)
-
-
 @pytest.mark.parametrize(
     ("readings", "counting"),
     [
@@ -58,11 +51,6 @@ def certain(confidence: float, probability: float) -> Reading:
         # Two are too few to speak, and three are among more doubtful ones.
         (row([0.99, 0.95, AMONG]), [0, 1]),
         (row([0.99, 0.9, 0.9, *4 * [AMONG]]), [0, 1, 2]),
-        # Where nearly all count, an odd digit does if the classifier is certain.
-        ([*row(7 * [0.95]), certain(ODD, CERTAIN)], list(range(8))),
-        ([*row(7 * [0.95]), certain(ODD, 0.8)], list(range(7))),
-        ([*row(7 * [0.95]), certain(0.9 * ODD, 1.0)], list(range(7))),
-        ([*row([*4 * [0.95], 0.0]), certain(ODD, CERTAIN)], list(range(4))),
         # Specks do not count against the digits around, and what is of another height is none of them.
         ([*row([0.99, 0.95, 0.9, AMONG]), *row(20 * [0.0], height=15)], [0, 1, 2, 3]),
         ([*row([0.99, 0.95, 0.9]), *row([AMONG], height=int(40 * ALIKE[0]) - 1)], [0, 1, 2]),

@@ -216,7 +216,8 @@ class Assembled:
                     counting_flags[index] = counts
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
-        if is_pattern(self._counting(outside)):
+        counting = self._counting(outside)
+        if is_pattern(counting) or are_doubtful(counting):
             self._refuse(outside, "pattern")
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
         letters = in_print([self._readings[index] for index in outside], flags, self._unread)
@@ -377,12 +378,6 @@ MOST: Final = 0.5
 """Share that they are, at least, of all there that is as high as they are."""
 AMONG_SURE: Final = 0.25
 """Share of the threshold from which on a digit counts among sure ones."""
-NEARLY_ALL: Final = 0.85
-"""Share of what is there from which on nearly all count."""
-CERTAIN: Final = 0.9
-"""Probability by the classifier alone from which on it is certain of a digit."""
-AMONG_ALL: Final = 0.1
-"""Share of the threshold from which on a digit of which it is certain counts, where nearly all do."""
 ALIKE: Final = (0.6, 1.6)
 """Least and largest height, as a share of the sure digits', of one that counts among them."""
 WORD: Final = 2
@@ -439,15 +434,9 @@ def answered(readings: Sequence[Reading], min_confidence: float) -> Bools:
         return counts
     alike = heights / np.median(heights[sure])
     fits = (alike >= ALIKE[0]) & (alike <= ALIKE[1])
-    around = int((fits | usual).sum())
-    if sure.sum() < MOST * around:
+    if sure.sum() < MOST * (fits | usual).sum():
         return counts
-    enough = confidences >= AMONG_SURE * min_confidence
-    if usual.sum() >= NEARLY_ALL * around:
-        certain = np.array([reading.probability for reading in readings]) >= CERTAIN
-        enough |= (confidences >= AMONG_ALL * min_confidence) & certain
-    counts |= enough & fits
-    return counts
+    return np.asarray(counts | ((confidences >= AMONG_SURE * min_confidence) & fits))
 
 
 def is_word(readings: Sequence[Reading], counts: Bools) -> bool:
