@@ -54,6 +54,7 @@ def test_an_exact_copy_differs_in_nothing() -> None:
     assert (parity.max_abs_diff, parity.mean_abs_diff, parity.max_batch_diff) == (0.0, 0.0, 0.0)
     assert (parity.figures["accuracy"], parity.figures["accuracy_drop_points"]) == (0.75, 0.0)
     assert parity.max_sum_error == pytest.approx(0.0, abs=1e-7)
+    assert compare(sure := answers([1.0000001, 0.0]), None, sure, None).impurity == 0.0
 
 
 RIGHT = [[0.1, 0.8, 0.1], [0.2, 0.2, 0.6]]

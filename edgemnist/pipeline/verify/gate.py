@@ -215,17 +215,15 @@ class Gate:
 
         The mean difference is of all probabilities, and the more classes there are, the more of them are next to 0:
         what counts is the difference of an image, which `SETTLED_CLASSES` share in `GATES`. Without labels nobody sees
-        whether flips are a loss: their limit does not grow, but leaves unknown what it would have allowed.
+        whether flips are a loss: their limits do not grow, but leave unknown what they would have allowed.
         """
         growing = {name: by * parity.impurity for name, by in BY_IMPURITY[quantization].items()}
         limits = {name: most + growing.get(name, 0.0) for name, most in self.limits.items() if self.is_built_in(name)}
-        undecided = self.undecided
         if MEAN_DIFF in limits:
             limits[MEAN_DIFF] = (SETTLED_CLASSES * self[MEAN_DIFF] + growing.get(MEAN_DIFF, 0.0)) / parity.classes
-        if FLIPS in limits and not parity.labelled:
-            undecided = {**undecided, FLIPS: max(limits[FLIPS], undecided.get(FLIPS, 0.0))}
-            limits[FLIPS] = self[FLIPS]
-        return replace(self, limits={**self.limits, **limits}, undecided=undecided)
+        unseen = {} if parity.labelled else {name: limits[name] for name in limits.keys() & {FLIPS, BATCH_FLIPS}}
+        limits |= {name: self[name] for name in unseen}
+        return replace(self, limits={**self.limits, **limits}, undecided={**unseen, **self.undecided})
 
     def on_random_inputs(self, quantization: str) -> "Gate":
         """Return the limits on inputs that a model may never meet: beyond a built-in one nothing is known.

@@ -164,7 +164,8 @@ def compare(
     return replace(
         found,
         classes=reference.shape[1],
-        impurity=float(1.0 - np.square(reference, dtype=np.float64).sum(axis=1).mean()),
+        # Probabilities may add up to a little more than 1.
+        impurity=max(0.0, float(1.0 - np.square(reference, dtype=np.float64).sum(axis=1).mean())),
         correct=int(np.count_nonzero(right)),
         broken=int(np.count_nonzero(expected_right & ~right)),
         fixed=int(np.count_nonzero(right & ~expected_right)),
