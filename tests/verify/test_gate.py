@@ -388,7 +388,7 @@ def test_a_budget_is_kept_to_the_letter_and_what_was_not_measured_is_unknown(
 def test_a_gate_file_explains_itself_and_each_limit_once() -> None:
     text = gate_toml(GateTable(changes={"tflite-int8": {"max_abs_diff": 0.5}}))
     assert text.startswith(
-        "# Limits behind a # are built in, and grow for an unsure model. Without the #, a limit is yours, to the letter.\n#"
+        "# Limits behind a # are built in, and grow for unsure models. Without the #, one is yours, to the letter.\n#"
     )
     assert all(f"\n#   {key}: {limit.meaning}\n" in text for key, limit in BUDGET.items())
     assert text.endswith("\n\n[tflite-int8]\nmax_abs_diff = 0.5\n")

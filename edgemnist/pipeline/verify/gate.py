@@ -454,7 +454,7 @@ def gate_toml(gates: GateTable) -> str:
     document = gates.document()
     del document[SETTLED_KEY]
     lines = [
-        "# Limits behind a # are built in, and grow for an unsure model. Without the #, a limit is yours, to the letter.",
+        "# Limits behind a # are built in, and grow for unsure models. Without the #, one is yours, to the letter.",
         f"# A table [{ALL}] is about every artifact. Nobody but you limits these:",
         *(f"#   {key}: {limit.meaning}" for key, limit in BUDGET.items()),
     ]
