@@ -97,7 +97,7 @@ class Board:
         data = encode_archive(files)
         digest = hashlib.sha256(data).hexdigest()
         self.store.create()
-        self.store.part(digest).write_bytes(data)
+        self.store.part(digest, options.get("token", "")).write_bytes(data)
         return Apply(**{"sha256": digest, "identity": record.identity(), "limits": LIMITS, "wait_s": 0.0, **options})
 
     def apply(self, *records: BundleRecord, **options: Any) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def test_all_of_a_release_is_on_disk_before_it_takes_its_place(board: Board, mon
 def test_a_first_bundle_is_unpacked_installed_tested_and_serves(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TZ", "UTC-9")
     time.tzset()
-    result = board.apply(A)
+    result = board.apply(A, token="t")
     monkeypatch.undo()
     time.tzset()
     assert result == {"status": "deployed", "release": A1, "previous": None, "removed": [], "selftest": REPORT}
@@ -534,8 +534,8 @@ def test_a_switch_to_a_release_that_is_gone_goes_back(board: Board) -> None:
 
 
 def test_what_arrives_damaged_is_removed_and_asked_for_again(board: Board) -> None:
-    request = board.send(A)
-    part = board.store.part(request.sha256)
+    request = board.send(A, token="t")
+    part = board.store.part(request.sha256, "t")
     part.write_bytes(part.read_bytes()[:-1])
     for _ in range(2):
         with pytest.raises(DamagedTransferError, match="The bundle was damaged on its way to the board"):
@@ -561,7 +561,7 @@ def test_what_does_not_fit_the_board_is_refused_and_not_kept(fields: dict[str, A
 
 
 def test_another_bundle_than_the_one_that_was_announced_is_refused(board: Board) -> None:
-    request = board.send(A)
+    request = board.send(A, token="t")
     with pytest.raises(BundleError, match="The bundle is not the one that was announced"):
         applying.apply(board.store, replace(request, identity=B.identity()), board.responder)
     assert board.is_clean()

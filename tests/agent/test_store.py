@@ -111,6 +111,24 @@ def test_a_release_is_whole_only_with_every_file_as_recorded(tmp_path: Path) -> 
     assert release.problems() == ["bundle.json is missing or damaged"]
 
 
+def test_a_second_sender_takes_over_what_a_silent_one_left_and_leaves_a_busy_one_alone(store: Store) -> None:
+    sha256 = "a" * 64
+    assert store.part(sha256) == store.incoming / sha256
+    # One of them is renamed between the listing and the look: the name is there, and nothing behind it.
+    (store.incoming / f"{sha256}.gone").symlink_to("nowhere")
+    for token, age in (("busy", 50), ("silent", 70), ("silent-too", 70)):
+        path = store.incoming / f"{sha256}.{token}"
+        path.write_text(token)
+        os.utime(path, (time.time() - age,) * 2)
+    own = store.part(sha256, "mine")
+    assert (own, own.read_text()) == (store.incoming / f"{sha256}.mine", "silent")
+    # What is here already is gone on with.
+    assert store.part(sha256, "mine").read_text() == "silent"
+    assert store.part("b" * 64, "mine") == store.incoming / f"{'b' * 64}.mine"
+    left = {path.name.rpartition(".")[2] for path in store.incoming.iterdir()}
+    assert left == {"busy", "gone", "mine", "silent-too"}
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"a": 1}', '{"from": "1-a", "to": 5}', '["a", 1]', "[" * 100_000, "null"])
 def test_a_damaged_pending_switch_is_none(text: str, store: Store) -> None:
     (store.root / "pending.json").write_text(text)

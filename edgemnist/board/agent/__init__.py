@@ -40,6 +40,8 @@ class Apply:
     identity: str
     """Of its contents."""
     limits: SelfTestLimits
+    token: str = ""
+    """Of the deployment that sent it, which may not be the only one of this bundle."""
     keep: int = 3
     """Releases to keep."""
     wait_s: float = 60.0

@@ -31,7 +31,7 @@ def prepare(store: Store, request: dict[str, Any], _: Responder) -> dict[str, An
     offset = 0
     if not known and facts["writable"]:
         store.create()
-        part = store.part(request["sha256"])
+        part = store.part(request["sha256"], request.get("token", ""))
         part.touch()
         offset = part.stat().st_size
         if offset > request["bytes"]:

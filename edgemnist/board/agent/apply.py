@@ -77,7 +77,7 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
                     raise
         responder.step("tidy")
         _tidy_shadow(store)
-        removed = store.prune(request.keep, store.part(request.sha256))
+        removed = store.prune(request.keep, store.part(request.sha256, request.token))
         return {"status": status, **_served(release, old), "removed": removed, "selftest": report}
 
 
@@ -95,7 +95,7 @@ def _fit_release(store: Store, request: Apply, responder: Responder) -> tuple[Re
         staged, report = _stage(store, request, responder)
     except BundleError:
         # A bundle that is refused is not kept.
-        store.part(request.sha256).unlink(missing_ok=True)
+        store.part(request.sha256, request.token).unlink(missing_ok=True)
         raise
     responder.stoppable = False
     return store.adopt(staged, store.next_name(request.identity)), True, report
@@ -240,7 +240,7 @@ def _tidy_shadow(store: Store) -> None:
 
 def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, dict[str, Any]]:
     """Unpack a bundle in `staging/`, install what it needs, and return its directory and what its self-test reports."""
-    path = store.part(request.sha256)
+    path = store.part(request.sha256, request.token)
     responder.step("check")
     if not path.exists() or hash_file(path) != request.sha256:
         # The next transfer starts afresh.

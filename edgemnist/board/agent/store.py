@@ -24,6 +24,8 @@ DEPLOYED_FILE = "deployed.json"
 COMPLETE_FILE = ".complete"
 """Marks a virtual environment whose installation came to its end."""
 
+_SILENT_S = 60
+"""A transfer that has not grown for so long has been cut: ssh notices after 15 s."""
 _ABANDONED_S = 86_400
 """A transfer that nobody took up again for a day."""
 
@@ -180,9 +182,20 @@ class Store:
         sync_directory(path.parent)
         return Release(target, int(name.partition("-")[0]))
 
-    def part(self, sha256: str) -> Path:
-        """Return where a bundle is sent to, by the hash of its file."""
-        return self.incoming / sha256
+    def part(self, sha256: str, token: str = "") -> Path:
+        """Return where a deployment, known by its token, sends a bundle: two that send one at once use two files.
+
+        What a deployment that is gone has sent of it already is taken over.
+        """
+        own = self.incoming / (f"{sha256}.{token}" if token else sha256)
+        if own.exists():
+            return own
+        for other in sorted(self.incoming.glob(f"{sha256}*")):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - other.stat().st_mtime > _SILENT_S:
+                    other.rename(own)
+                    break
+        return own
 
     def switch(self, name: str | None) -> None:
         """Let another release serve, by one rename; None for none at all."""

@@ -3,6 +3,7 @@
 docs/guides/fleet.md has a `fleet.toml`.
 """
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -148,8 +149,9 @@ def _attempt(
     deployment.step("connect")
     with open_board(target, deployment.stop) as board:
         deployment.step("preflight")
-        sent = {"identity": bundle.record.identity(), "sha256": bundle.sha256}
-        ready = board.ask("prepare", Prepared, {**sent, "bytes": bundle.bytes})
+        sent = {"identity": bundle.record.identity(), "sha256": bundle.sha256, "token": deployment.token}
+        wanted = {**sent, "bytes": bundle.bytes}
+        ready = board.ask("prepare", Prepared, wanted)
         facts = ready.facts
         findings = checks.check_board(facts, [])
         notable = [finding for finding in findings if finding.level is not Level.OK]
@@ -163,7 +165,12 @@ def _attempt(
                     hint="Sign it with: edgemnist bundle --sign KEY",
                 )
             deployment.step("transfer")
-            board.send(bundle.path, bundle.sha256)
+            try:
+                board.send(bundle.path, f"{bundle.sha256}.{deployment.token}")
+            except DeployError as error:
+                # Another deployment of the same bundle may have come to its end, and tidied up.
+                if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
+                    raise
         options = {"limits": asdict(config.limits), "keep": config.keep, "wait_s": config.wait_s}
         request = {**sent, **options, "shadow": config.shadow}
         limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
@@ -198,6 +205,8 @@ class _Deployment:
 
     def __init__(self, on_step: OnStep, stop: Stop) -> None:
         self.stop = stop
+        self.token = secrets.token_hex(8)
+        """Tells its transfer from that of another deployment of the same bundle."""
         self.handed_over = False
         """True once the board has been told to go to work, which it does without this side as well."""
         self._on_step = on_step
