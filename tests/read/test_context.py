@@ -114,7 +114,7 @@ def test_circles_and_strokes_are_no_digits_amid_what_is_none_or_on_lines_alone()
     # A number of both, or with another digit, is one. Of strokes in a table, some may end at a line.
     for labels, hanging, others, expected in (
         *(([0], 0, 0, 1), ([1, 1], 0, 1, 2), ([1, 1], 0, 2, 0), ([1, 0], 0, 8, 2), ([1, 7], 0, 8, 2)),
-        *(([1, 1, 1], 1, 0, 3), ([1, 1], 1, 0, 0), ([1, 7], 2, 0, 2)),
+        *(([1, 1, 1], 1, 0, 3), ([1, 1], 1, 0, 0), ([0, 0], 2, 0, 2), ([1, 7], 2, 0, 2)),
     ):
         number = [replace(one, label=label) for one, label in zip(row(len(labels) * [0.99]), labels, strict=True)]
         number[:hanging] = [replace(one, piece=replace(one.piece, hangs=True)) for one in number[:hanging]]

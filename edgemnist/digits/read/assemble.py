@@ -236,7 +236,7 @@ class Assembled:
         for numbers in parts.values():
             these = [*chain(*numbers)]
             counting = self._counting(these)
-            few = sum(not reading.piece.hangs for reading in counting) < FEW * len(these)
+            few = sum(not (one.piece.hangs and one.label == BAR) for one in counting) < FEW * len(these)
             if (few and not any(map(self._is_number, numbers))) or are_doubtful(counting):
                 self._refuse(these, "unsure")
 
