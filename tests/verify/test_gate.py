@@ -132,6 +132,8 @@ def test_what_may_change_never_shrinks_with_more_images() -> None:
         ({"flips": 40, "ties": 9}, "31 labels changed (0.31 %), 30 allowed (0.30 %)"),
         ({"broken": 20, "fixed": 5},
          "accuracy fell by 0.15 points, more than chance explains (p = 0.0041), 0.1 allowed"),
+        ({"batch_broken": 21},
+         "accuracy in batches fell by 0.21 points, more than chance explains (p = 9.5e-07), 0.1 allowed"),
         ({"flips": 1_234}, "1,234 labels changed (12.34 %), 30 allowed (0.30 %)"),
         ({"broken": 10_000, "fixed": 9_970}, "accuracy fell by 0.3 points, 0.2 allowed"),
         ({"max_abs_diff": 0.2001}, "a probability is off by 0.2001, 0.2 allowed"),
@@ -266,6 +268,16 @@ def test_of_too_few_images_a_loss_that_chance_does_not_explain_is_missed(broken:
     # McNemar's p is 0.0625 of 5 and 0.031 of 6.
     found = replace(PERFECT, images=90, broken=broken, flips=broken)
     assert judge(measurements(GATES["int8"], found)).outcome == outcome
+
+
+@pytest.mark.parametrize(
+    ("broken", "fixed", "passed"),
+    [(60, 40, True), (60, 39, False), (400, 380, True), (2_000, 1_900, True), (2_000, 1_899, False)],
+)
+def test_in_batches_a_loss_beyond_chance_or_one_per_cent_is_missed(broken: int, fixed: int, *, passed: bool) -> None:
+    found = replace(PERFECT, batch_broken=broken, batch_fixed=fixed)
+    assert (missed(GATES["int8"], found) == []) == passed
+    assert missed(GATES["int8"].given({DROP: 0.19}, GATE_FILE), found)
 
 
 def test_on_random_inputs_nothing_but_a_person_s_limit_and_that_of_integers_is_missed() -> None:

@@ -625,15 +625,23 @@ def _of_classes(gate: Gate, parity: Parity) -> list[Measurement]:
     ]
 
 
-def _drop(gate: Gate, one: Parity) -> list[Measurement]:
-    if not one.labelled:
+def _drop(gate: Gate, parity: Parity) -> list[Measurement]:
+    """Of one image a call, or of batches, where these lose more.
+
+    Under the built-in limit a loss of batches counts beyond what chance explains, and beyond `MOST_BY_CHANCE`.
+    """
+    if not parity.labelled:
         if gate.is_built_in(DROP):
             return []
         unknown = "the loss of accuracy is unknown: nobody has said the labels"
         return [Measurement(DROP, None, "", most=gate[DROP], origin=gate.origin(DROP), unknown=unknown)]
+    together = parity.in_batches
+    lossy = together.significant_loss or together.lost > MOST_BY_CHANCE * parity.images or not gate.is_built_in(DROP)
+    one = together if lossy and together.lost > parity.lost else parity
     chance = f", more than chance explains (p = {one.p_value:.2g})" if one.significant_loss else ""
+    fell = "accuracy fell" if one is parity else "accuracy in batches fell"
     most = 100 * most_lost(gate, one) / one.images
-    return gate.measure(DROP, 100 * one.lost / one.images, f"accuracy fell by {{}} points{chance}, {{}} allowed", most)
+    return gate.measure(DROP, 100 * one.lost / one.images, f"{fell} by {{}} points{chance}, {{}} allowed", most)
 
 
 def most_lost(gate: Gate, parity: Parity) -> int:

@@ -75,6 +75,9 @@ class Parity:
     """Images whose label is not the reference's."""
     ties: int = 0
     """Flips in which the artifact finds the reference's label as likely as its own, to the last bit."""
+    batch_broken: int = 0
+    batch_fixed: int = 0
+    """As `broken` and `fixed`, of its answers to batches."""
     batch_flips: int = 0
     """Images whose label depends on whether they come alone or in a batch."""
     max_sum_error: float = 0.0
@@ -84,6 +87,11 @@ class Parity:
     def lost(self) -> int:
         """How many more images the reference labels correctly; negative where the artifact is better."""
         return self.broken - self.fixed
+
+    @property
+    def in_batches(self) -> "Parity":
+        """The same with what is right of the answers to batches."""
+        return replace(self, broken=self.batch_broken, fixed=self.batch_fixed)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -154,8 +162,9 @@ def compare(
         )
         return replace(found, values=values)
     expected, label = reference.argmax(axis=1), _labels(alone, answered)
-    right, expected_right = (
-        np.zeros(len(one), np.bool_) if labels is None else one == labels for one in (label, expected)
+    label_together = _labels(together, answered_together)
+    right, right_together, expected_right = (
+        np.zeros(len(one), np.bool_) if labels is None else one == labels for one in (label, label_together, expected)
     )
     flipped = label != expected
     # In 8 bits two classes often are equally likely: the order of the classes decides which of them is then named.
@@ -171,7 +180,9 @@ def compare(
         fixed=int(np.count_nonzero(right & ~expected_right)),
         flips=int(np.count_nonzero(flipped)),
         ties=int(np.count_nonzero(flipped & tied)),
-        batch_flips=int(np.count_nonzero(label != _labels(together, answered_together))),
+        batch_broken=int(np.count_nonzero(expected_right & ~right_together)),
+        batch_fixed=int(np.count_nonzero(right_together & ~expected_right)),
+        batch_flips=int(np.count_nonzero(label != label_together)),
         max_sum_error=float(np.abs(sums - 1.0).max(initial=0.0)),
     )
 
