@@ -268,6 +268,8 @@ def test_of_too_few_images_a_loss_that_chance_does_not_explain_is_missed(broken:
     # McNemar's p is 0.0625 of 5 and 0.031 of 6.
     found = replace(PERFECT, images=90, broken=broken, flips=broken)
     assert judge(measurements(GATES["int8"], found)).outcome == outcome
+    found = replace(PERFECT, images=90, batch_broken=broken, batch_flips=broken)
+    assert judge(measurements(GATES["int8"], found)).outcome == outcome
 
 
 @pytest.mark.parametrize(

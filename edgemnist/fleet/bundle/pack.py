@@ -407,7 +407,7 @@ def _engine(machine: str) -> bytes:
 
 
 def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> list[str]:
-    """Tell which artifacts no gate has judged yet, and which have not passed one, which are returned.
+    """Tell which artifacts no gate has judged yet and which have not passed one; return the latter.
 
     Raises ArtifactError for one of an earlier model: a board could not know, and would serve it in place of the new.
     """

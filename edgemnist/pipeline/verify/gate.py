@@ -10,7 +10,7 @@ quantization does: that the manifest's hash shows.
 Most models are less sure than these. The same error of the logits moves a probability p by p (1 - p) times as much. So
 what the probabilities of an image are off by grows with the Gini impurity of the reference's answer, Σ p (1 - p), and
 with it the share of labels that are close to a tie. Built-in limits therefore grow with the average impurity of the
-reference, see `BY_IMPURITY`. It is 0.007 of MNIST's networks, which adds next to nothing, and up to 0.96 of 21 others,
+reference, see `BY_IMPURITY`. It is 0.007 of MNIST's networks, which adds next to nothing, and up to 0.82 of 21 others,
 which tell 2 to 100 classes apart and are right on 3 to 100 % (`benchmarks/verify/classes.py`). The limit of accuracy
 does not grow: in all artifacts of these but int4 the loss was within it.
 
@@ -517,7 +517,8 @@ def measurements(
     if parity.images < gate[IMAGES]:
         # Of too few, no limit but a person's is said to be missed, unless chance explains no such loss; integers differ
         # on however few.
-        gate = gate.unknown_beyond(gate.limits.keys() - {INTEGER_DIFF} - ({DROP} if parity.significant_loss else set()))
+        lossy = parity.significant_loss or parity.in_batches.significant_loss
+        gate = gate.unknown_beyond(gate.limits.keys() - {INTEGER_DIFF} - ({DROP} if lossy else set()))
     found = _of_classes(gate, parity) if parity.values is None else _of_numbers(gate, parity, parity.values)
     if integer is not None:
         off = integer.max_abs_diff

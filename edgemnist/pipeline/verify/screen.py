@@ -187,7 +187,8 @@ def _closing(result: VerifyResult, step: str) -> Text:
     if unknown:
         passes = "passes" if unknown == 1 else "pass"
         return closing(f"Unknown whether {unknown} of {count(total, 'model')} {passes} the gate.", step, passed=False)
-    return closing(f"{'Both' if total == 2 else f'All {total}'} models pass the gate.", step)  # noqa: PLR2004 - both
+    models = {2: "Both"}.get(total, f"All {total}")
+    return closing(f"{models} models pass the gate.", step)
 
 
 def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
