@@ -13,10 +13,11 @@ from edgemnist.ground.results.bench import Block, Latency
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Verdict
 from edgemnist.ground.results.verify import ArtifactParity, Limit
 from edgemnist.model.exports import LIMITS_FILE, Exports, reference_directory
+from edgemnist.model.exports.findings import choose
 from edgemnist.pipeline.bench.quality import host_warnings
 from edgemnist.pipeline.recommend.cli import next_words, recommend_page
 from edgemnist.pipeline.recommend.weigh import recommend, weigh
-from tests.bench.test_recommend import benched, latency, parity, verified
+from tests.bench.machine import benched, latency, parity, verified
 from tests.render.test_narrow import lines_of
 
 PI_5 = {"cpu": "Cortex-A76", "flags": ["asimd", "asimddp"]}
@@ -240,3 +241,87 @@ def test_the_packaged_artifact_leads_somewhere() -> None:
     assert "int8" in result.facts[0]
     assert (len(result.facts), result.candidates) == (1, [])
     assert result.warnings == host_warnings(result.host)
+
+
+ONE = (
+    "tflite-int8 is the only one that passed its gate and was measured: 6.1 µs a call (p50), 98.00 % accurate, 400 KB."
+)
+FASTEST = (
+    "tflite-int4 is the fastest that passed its gate: 5.1 µs a call (p50), 97.91 % accurate, 514 KB; "
+    "tflite-int8 follows with 6.1 µs."
+)
+ACCURATE = (
+    "onnx-int8 is as fast as tflite-int8 (10.0 µs) within 5 %, and the most accurate: "
+    "10.4 µs a call (p50), 98.00 % accurate, 400 KB."
+)
+SMALLEST = (
+    "tflite-int4 is as fast as tflite-int8 (10.0 µs) and onnx-int8 (10.2 µs) within 5 %, and the smallest of the "
+    "most accurate: 10.1 µs a call (p50), 98.00 % accurate, 200 KB."
+)
+NOISY = [parity("tflite-int8", 0.979), parity("onnx-int8", 0.980)]
+
+
+NONE = "None of the artifacts that passed their gate has been measured."
+
+
+def disturbed(name: str, p50: float) -> Latency:
+    return msgspec.structs.replace(latency(name, p50), blocks=[Block(p50_us=p50, samples=9, taints=["busy"])])
+
+
+TWO = [parity("a-int8"), parity("b-int8")]
+UNCLEAR = "Which one is the fastest is unknown: {} measured on a disturbed machine."
+
+
+@pytest.mark.parametrize(
+    ("rows", "times", "name", "reason"),
+    [
+        (
+            [parity("tflite-int4", 0.9791), parity("tflite-int8", 0.9796), parity("tflite-float32")],
+            [latency("tflite-float32", 21.0), latency("tflite-int8", 6.1), latency("tflite-int4", 5.1, 514_000)],
+            "tflite-int4",
+            FASTEST,
+        ),
+        # What missed its gate is never recommended, however fast.
+        (
+            [parity("tflite-int4", passed=False), parity("tflite-int8")],
+            [latency("tflite-int4", 0.1), latency("tflite-int8", 6.1)],
+            "tflite-int8", ONE,
+        ),
+        # Within the noise the more accurate is taken, and then the smaller.
+        (
+            NOISY, [latency("tflite-int8", 10.0), latency("onnx-int8", 10.4)], "onnx-int8",
+            ACCURATE,
+        ),
+        (NOISY, [latency("tflite-int8", 10.0), latency("onnx-int8", 10.5)], "onnx-int8", ""),
+        (NOISY, [latency("tflite-int8", 10.0), latency("onnx-int8", 10.6)], "tflite-int8", ""),
+        (
+            [parity("tflite-int8"), parity("tflite-int4"), parity("onnx-int8", 0.97)],
+            [
+                latency("onnx-int8", 10.2, 100_000), latency("tflite-int8", 10.0, 400_000),
+                latency("tflite-int4", 10.1, 200_000),
+            ],
+            "tflite-int4",
+            SMALLEST,
+        ),
+        # Figures of another file of that name, of Keras, and of a runtime that is asked for by name only.
+        ([parity("tflite-int8")], [latency("tflite-int8", 6.1, sha256="another")], None, NONE),
+        ([parity("tflite-int8")], [latency("keras", 1.0), latency("tflite-int8", 6.1)], "tflite-int8", ONE),
+        (
+            [msgspec.structs.replace(parity("tflite-int8@integer"), runtime="integer"), parity("tflite-int8")],
+            [latency("tflite-int8@integer", 0.1), latency("tflite-int8", 6.1)],
+            "tflite-int8", ONE,
+        ),
+        # No disturbed figure ships: whatever throttled the processor made every call slow.
+        (TWO, [disturbed("a-int8", 1.0), latency("b-int8", 9.0)], None, UNCLEAR.format("a-int8 was")),
+        (TWO, [disturbed("a-int8", 99.0), latency("b-int8", 9.0)], None, UNCLEAR.format("a-int8 was")),
+        (TWO, [disturbed("a-int8", 1.0), disturbed("b-int8", 9.0)], None, UNCLEAR.format("all were")),
+        (TWO, [latency("a-int8", 99.0), latency("b-int8", 9.0)], "b-int8", ""),
+        # What may not ship anyway is in nobody's way.
+        (TWO[1:], [disturbed("a-int8", 1.0), latency("b-int8", 9.0)], "b-int8", ""),
+    ],
+)  # fmt: skip
+def test_the_fastest_that_passed_is_recommended(
+    rows: list[ArtifactParity], times: list[Latency], name: str | None, reason: str
+) -> None:
+    found = choose(rows, times)
+    assert found == (name, reason or found[1])

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edgemnist.board.agent.store import Release, Store, is_release_name
-from tests.agent.making import contents_of, record_of
-from tests.deploy.loopback import agent_file
+from edgemnist.board.agent.durable import exclusive
+from edgemnist.board.agent.install import find_venv, needs
+from edgemnist.board.agent.store import COMPLETE_FILE, Release, Store, is_release_name
+from tests.agent.making import PACKAGE, PASSING_PYTHON, contents_of, record_of
+from tests.deploy.loopback import agent_file, run_agent
 
 IDENTITY = "0123456789ab"
 
@@ -158,23 +160,9 @@ def test_a_sweep_removes_what_is_unfinished_and_nothing_else(store: Store) -> No
     assert kept(store) == [1, 2, 3, 4, 5]
 
 
-def test_signatures_are_asked_for_wherever_the_list_of_signers_was_meant_to_be(store: Store) -> None:
-    assert not store.signed_only
-    store.allowed_signers.symlink_to("nowhere")
-    assert store.signed_only
-
-
 def test_the_names_of_releases_are_a_number_and_twelve_digits() -> None:
     assert is_release_name(f"10-{IDENTITY}")
-    for name in (
-        "",
-        IDENTITY,
-        f"-{IDENTITY}",
-        f"1-{IDENTITY}0",
-        f"1-{IDENTITY[1:]}",
-        f"x-{IDENTITY}",
-        f"1-{IDENTITY}/",
-    ):
+    for name in ("", *(f"{sign}{IDENTITY}" for sign in ("", "-", "x-", "1-0")), f"1-{IDENTITY[1:]}", f"1-{IDENTITY}/"):
         assert not is_release_name(name)
 
 
@@ -206,3 +194,86 @@ def test_nobody_else_may_write_what_a_board_runs(tmp_path: Path) -> None:
     found = [root, *root.rglob("*")]
     assert len(found) > 4
     assert [path for path in found if stat.S_IMODE(path.stat().st_mode) & 0o022] == []
+
+
+def test_an_environment_is_taken_that_has_all_that_a_bundle_needs(store: Store) -> None:
+    record = record_of({PACKAGE: b"wheel"})
+    has = needs(record)
+
+    def taken(has: object) -> str | None:
+        (store.venvs / "venv1" / COMPLETE_FILE).write_text(json.dumps(has))
+        return find_venv(store, record)
+
+    lacking: list[dict[str, object]] = [
+        {"package": "1" * 64}, {"python": [3, 9, "armv7l"]}, {"extras": ["onnx"]}, {"constraints": ["numpy==1"]},
+        {"wheels": []},
+    ]  # fmt: skip
+    for lacks in lacking:
+        assert taken(has) == "venv1"
+        assert taken({**has, **lacks}) is None
+    assert [taken(json.loads(text)) for text in ('"nonsense"', "[]", "{}", "null")] == [None] * 4
+    more = {**has, "extras": ["serve", "tflite"], "constraints": ["numpy==2", "starlette==1"]}
+    assert taken(more) == "venv1"
+    # An unsigned bundle may have brought the rest, before the board asked for signatures.
+    store.allowed_signers.touch()
+    assert taken(more) is None
+    assert taken(has) == "venv1"
+
+
+@pytest.fixture
+def old_store(tmp_path: Path) -> Store:
+    """A board with a release of 0.1.0 that serves, and an older one of the same version."""
+    old_store = Store(tmp_path / "board")
+    old_store.create()
+    (old_store.root / "board.toml").touch()
+    venv = old_store.venvs / "0123456789ab"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "bin" / "python").write_text(PASSING_PYTHON)
+    (venv / "bin" / "python").chmod(0o755)
+    (venv / "lib" / "python3.11" / "site-packages" / "edgemnist" / "drift").mkdir(parents=True)
+    (venv / ".complete").write_text(json.dumps({"package": "0" * 64, "extras": ["tflite"]}))
+    for name in ("a", "b"):
+        contents = contents_of(name)
+        record = record_of(contents, edgemnist="0.1.0", artifacts=[name])
+        release = old_store.releases_directory / old_store.next_name(record.identity())
+        for path, data in {**contents, "bundle.json": record.encode()}.items():
+            if not path.startswith("wheels/"):
+                (release / path).parent.mkdir(parents=True, exist_ok=True)
+                (release / path).write_bytes(data)
+        (release / "deployed.json").write_text('{"deployed_at": "2026-01-01T00:00:00Z"}')
+        (release / "venv").symlink_to("../../venvs/0123456789ab")
+    old_store.switch(old_store.releases()[1].name)
+    return old_store
+
+
+def test_they_are_listed_and_gone_back_to(old_store: Store) -> None:
+    first, second = old_store.releases()
+    old_store.begin_switch(first.name, second.name)
+    with exclusive(old_store.lock, wait_s=0, waiting=print):
+        listed = run_agent(old_store.root, "releases")
+    assert (listed["busy"], listed["pending"]) == (str(os.getpid()), second.name)
+    assert [(row["release"], row["edgemnist"], row["problems"], row["current"]) for row in listed["releases"]] == [
+        (first.name, "0.1.0", [], False),
+        (second.name, "0.1.0", [], True),
+    ]
+    answer = run_agent(old_store.root, "rollback", {"release": None, "wait_s": 1.0})
+    assert answer == {"release": first.name, "previous": second.name}
+    wanted = {"identity": second.record().identity(), "sha256": "0" * 64, "bytes": 1}  # type: ignore[union-attr]  # it has one
+    assert run_agent(old_store.root, "prepare", wanted)["known"], "an update finds what it need not send"
+
+
+@pytest.mark.parametrize(
+    ("module", "there"),
+    [
+        ("edgemnist.fleet.doctor.artifacts", "edgemnist.doctor.artifacts"),
+        ("edgemnist.field.samples", "edgemnist.samples"),
+        ("edgemnist", "edgemnist"),
+    ],
+)
+def test_their_modules_are_asked_by_the_names_they_have(module: str, there: str, old_store: Store) -> None:
+    exports = old_store.link.resolve() / "exports"
+    request = {"module": [module, "{exports}", "--json"], "files": {}}
+    assert run_agent(old_store.root, "run", request)["stdout"] == f"-I -m {there} {exports} --json\n"
+    # What came later has its wings.
+    (old_store.link / "venv" / "lib" / "python3.11" / "site-packages" / "edgemnist" / "field").mkdir()
+    assert run_agent(old_store.root, "run", request)["stdout"] == f"-I -m {module} {exports} --json\n"

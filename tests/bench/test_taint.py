@@ -39,8 +39,7 @@ from edgemnist.pipeline.bench.timing import SCENARIOS, SERVER
 from edgemnist.pipeline.recommend.cli import recommend_page
 from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.page import html_page, markdown_page
-from tests.bench.machine import run
-from tests.bench.test_recommend import benched, latency, parity, verified
+from tests.bench.machine import benched, latency, parity, run, verified
 from tests.render.test_narrow import lines_of
 
 CLEAN, TAINTED = Block(samples=9, p50_us=6.0), Block(samples=9, p50_us=6.0, taints=["another process"])

@@ -19,6 +19,7 @@ from securesystemslib.signer import Signer
 from tuf.api.metadata import Metadata, MetaFile
 from tuf.ngclient.urllib3_fetcher import Urllib3Fetcher
 
+from benchmarks.deploy.altered import attack
 from edgemnist.errors import DeployError
 from edgemnist.fleet.channel import run as channel
 from tests.channel.conftest import Site, serves
@@ -169,3 +170,13 @@ def test_killed_at_any_step_the_board_serves_a_whole_release(
             found = ended["code"], serves(board), board.pending()
             assert found == (code, before if code else "new", None), f"{step}: {ended['said']}"
             assert not list(board.staging.iterdir()), step
+
+
+@pytest.mark.parametrize(
+    ("seed", "alterations"), [(0, 150), *(pytest.param(seed, 2_000, marks=pytest.mark.all) for seed in range(1, 6))]
+)
+def test_no_altered_metadata_signature_or_bundle_is_accepted(seed: int, alterations: int, site: Site) -> None:
+    found = attack(site, seed, alterations)
+    assert {outcome for outcomes in found.values() for outcome in outcomes} <= {"refused", "same"}, found
+    assert (found["order"]["refused"], found["order of the first root"]["same"]) == (0, 0), found
+    assert sum(outcomes["refused"] for outcomes in found.values()) > 0.8 * alterations

@@ -1,6 +1,12 @@
 """A transfer ends, and takes little memory, whatever the other side does."""
 
+import getpass
+import json
 import os
+import re
+import shlex
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 
@@ -8,7 +14,10 @@ import pytest
 
 from edgemnist.errors import DeployError
 from edgemnist.fleet.deploy import transport
-from edgemnist.fleet.deploy.transport import Connection, parse_host, plain_path, remote_path
+from edgemnist.fleet.deploy.answers import Applied, Line, Ran, clean, clean_result, cleaned, convert, decode, message
+from edgemnist.fleet.deploy.target import BoardAddress
+from edgemnist.fleet.deploy.transport import Connection, connect, parse_host, plain_path, remote_path
+from tests.deploy.loopback import Sshd, make_key
 
 
 def put_with(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,3 +53,128 @@ def test_a_directory_that_begins_with_a_dash_is_no_option() -> None:
     assert plain_path("-x", "incoming") == "./-x/incoming"
     assert remote_path("--help me") == "'./--help me'"
     assert plain_path("~/a", "b") == "a/b"
+
+
+@pytest.fixture(params=["user@address:port", "alias", "user@alias"])
+def board(request: pytest.FixtureRequest, sshd: Sshd) -> str:
+    """A board, as a user may name it."""
+    user = getpass.getuser()
+    return {"user@address:port": f"{user}@127.0.0.1:{sshd.port}", "alias": "board", "user@alias": f"{user}@board"}[
+        str(request.param)
+    ]
+
+
+def config_for(sshd: Sshd, path: Path, host_key: Path | None = None) -> Path:
+    """Write a client's configuration that also holds for the bare address."""
+    sshd.client_config(path, host_key=host_key)
+    own = path.read_text()
+    common = "\n".join(line for line in own.splitlines() if not re.match(r"Host |  (HostName|Port) ", line))
+    path.write_text(f"{own}Host 127.0.0.1\n{common}\n")
+    return path
+
+
+def hint_of(board: str, config: Path) -> str:
+    target = BoardAddress.of(board, ssh_config=config)
+    with pytest.raises(DeployError) as refused, connect(target.host, target.ssh_config):
+        pass
+    return refused.value.hint
+
+
+def run(command: str, *more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*shlex.split(command), *more], check=False, capture_output=True, text=True)
+
+
+def test_a_changed_host_key_is_forgotten_by_the_command_that_is_printed(board: str, sshd: Sshd, tmp_path: Path) -> None:
+    config = config_for(sshd, tmp_path / "ssh_config", make_key(tmp_path / "another"))
+    found = re.search(r"ssh-keygen .*?(?=   )", hint_of(board, config))
+    assert found is not None
+    done = run(found[0])
+    assert done.returncode == 0, done.stderr
+    assert config.with_suffix(".known").read_text() == ""
+
+
+def test_an_unknown_host_key_is_learnt_by_the_command_that_is_printed(board: str, sshd: Sshd, tmp_path: Path) -> None:
+    config = config_for(sshd, tmp_path / "ssh_config")
+    known = config.with_suffix(".known")
+    known.write_text("")
+    found = re.search(r"`(ssh .*?)`", hint_of(board, config))
+    assert found is not None
+    # In the place of somebody who compares the fingerprint, and says yes.
+    done = run(found[1], "-o", "StrictHostKeyChecking=accept-new", "true")
+    assert done.returncode == 0, done.stderr
+    target = BoardAddress.of(board, ssh_config=config)
+    with connect(target.host, target.ssh_config) as connection:
+        assert connection.run("true")[0] == 0
+
+
+def test_the_desk_may_be_a_windows_that_has_no_locks_of_unix() -> None:
+    code = "import sys; sys.modules['fcntl'] = None; import edgemnist.fleet.deploy.run"
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+RAN = {"exit_code": 0, "release": "1-a", "stdout": "\x1b[2J", "stderr": ""}
+SELFTEST: dict[str, object] = {"passed": True, "reasons": [], "images": 1, "artifacts": [], "latencies": []}
+APPLIED: dict[str, object] = {
+    "status": "deployed", "release": "2-a", "previous": None, "removed": [], "selftest": SELFTEST
+}  # fmt: skip
+
+
+def test_no_text_moves_the_cursor_or_reverses_a_line() -> None:
+    assert clean("\x1b[2Jred\x07 \u202etxt\ue000 café\t") == "\ufffd[2Jred\ufffd \ufffdtxt\ufffd café\ufffd"
+    assert clean("one\r\ntwo\nthree\r") == "one\ntwo\nthree\ufffd"
+    assert message("  one\r\n two\x1b ") == "one two\ufffd"
+    assert len(message("x" * 5000)) == 2000
+
+
+def test_every_text_of_a_document_is_cleaned_and_cut_however_deep_it_lies() -> None:
+    dirty = {"a\x1b": ["b\x1b", {"c": "d\x1b"}, 1, None, 2.5, True]}
+    assert cleaned(dirty) == {"a\ufffd": ["b\ufffd", {"c": "d\ufffd"}, 1, None, 2.5, True]}
+    assert cleaned({"a" * 5000: ["b" * 5000], 1: "one"}) == {"a" * 2000: ["b" * 2000], "1": "one"}
+    assert cleaned(["x" * 5000], 10) == ["x" * 10]
+    # What a command printed is read on its own.
+    assert len(convert("pi", {**RAN, "stdout": "x" * 5000}, Ran).stdout) == 5000
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"release": "x" * 100}, "`str` of length <= 64 - at `$.release`"),
+        ({"previous": "x" * 100}, "`str` of length <= 64 - at `$.previous`"),
+        ({"removed": ["x" * 100]}, "`str` of length <= 64 - at `$.removed"),
+        ({"selftest": {**SELFTEST, "passed": False}}, "deployed, with a self-test that failed"),
+        ({"status": "failed"}, "Invalid enum value 'failed'"),
+    ],
+)
+def test_a_deployment_that_cannot_have_been_is_not_told_as_one(change: dict[str, object], reason: str) -> None:
+    assert convert("pi", APPLIED, Applied).release == "2-a"
+    with pytest.raises(DeployError) as caught:
+        convert("pi", {**APPLIED, **change}, Applied)
+    assert reason in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"process": 1}', "Expected `int` >= 2 - at `$.process`"),
+        (b'{"process": 4294967296}', "Expected `int` <= 2147483648 - at `$.process`"),
+        (b'{"step": "\x1b"}', "JSON is malformed: invalid character (byte 10)"),
+        (b'{"step": \xff}', "JSON is malformed: invalid character (byte 9)"),
+        (b'{"result": {"a": ' + b"[" * 100_000, "maximum recursion depth exceeded"),
+    ],
+)
+def test_an_answer_of_another_kind_is_told_in_a_sentence(data: bytes, reason: str) -> None:
+    with pytest.raises(DeployError) as caught:
+        decode("pi", data, Line)
+    assert caught.value.message.startswith("pi sent an answer that this version cannot read: ")
+    assert reason in caught.value.message
+
+
+def test_an_answer_has_the_fields_of_its_kind_and_is_cleaned() -> None:
+    there = Ran(exit_code=0, release="1-a", stdout="\ufffd[2J", stderr="")
+    assert convert("pi", RAN, Ran) == there
+    assert clean_result("pi", Ran(**RAN)) == there  # type: ignore[arg-type]  # they fit
+    assert decode("pi", json.dumps({"step": "installing"}), Line) == Line(step="installing")
+    assert decode("pi", b'{"process": 4711}', Line).process == 4711
+    with pytest.raises(DeployError, match=r"pi sent an answer that this version cannot read: .*exit_code"):
+        convert("pi", {**RAN, "exit_code": "none"}, Ran)

@@ -4,16 +4,30 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import numpy.typing as npt
 import pytest
 import tensorflow as tf
 
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.model.exports.ranges import temperature
 from edgemnist.pipeline.data.dataset import Dataset
+from edgemnist.pipeline.train.augment import Distortion
+from edgemnist.pipeline.train.calibration import (
+    LEAST,
+    MOST,
+    calibrated,
+    clipped,
+    clipping_limits,
+    rounded_activations,
+    rounded_weights,
+)
 from edgemnist.pipeline.train.families import Finished, Forward, finished, first_weights, rounded_kernel, student_of
+from edgemnist.pipeline.train.model import logits
 from edgemnist.pipeline.train.network import LEVELS, Network, short_name_of
 from edgemnist.pipeline.train.recipes import TrainConfig
 from edgemnist.pipeline.train.run import train
+from edgemnist.pipeline.verify.statistics import expected_calibration_error as calibration_error
 
 SPECS = (
     "mlp:14:24-12:4bit",
@@ -96,3 +110,107 @@ def test_a_student_of_a_teacher_is_rounded_and_calibrated(dataset: Dataset, tmp_
     assert result.temperature is not None
     kernel = keras.saving.load_model(tmp_path / "model.keras").get_weights()[-2]
     assert all(len(np.unique(np.abs(output).round(6))) <= 2 for output in kernel.T)
+
+
+CLASSES = 10
+
+
+def drawn(*, scale: float = 1.0, images: int = 40_000) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Return logits, and labels drawn with the probabilities that `scale` times the logits have."""
+    random = np.random.default_rng(0)
+    values = random.normal(scale=2, size=(images, CLASSES)).astype(np.float32)
+    # The class with the largest logit plus Gumbel noise is drawn with the softmax's probability.
+    return values, (scale * values + random.gumbel(size=values.shape)).argmax(axis=1)
+
+
+def softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    odds = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("wanted", [0.3, 1.0, 2.5])
+def test_the_temperature_with_which_labels_were_drawn_is_found(wanted: float) -> None:
+    values, labels = drawn(scale=1 / wanted)
+    assert temperature(values, labels, LEAST, MOST) == pytest.approx(wanted, rel=0.03)
+
+
+def test_where_no_temperature_is_best_it_stays_within_its_bounds() -> None:
+    values, _ = drawn(images=500)
+    assert temperature(values, values.argmax(axis=1), LEAST, MOST) == pytest.approx(LEAST)
+    assert temperature(values, values.argmin(axis=1), LEAST, MOST) == pytest.approx(MOST)
+
+
+def test_calibrated_weights_answer_the_same_and_are_surer_where_they_were_too_unsure(dataset: Dataset) -> None:
+    # Nearest class mean: right on four of five digits, and hardly sure of any.
+    images, labels = dataset.train.images.reshape(-1, 784) / np.float32(255), dataset.train.labels
+    means = np.stack([images[labels == digit].mean(axis=0) for digit in range(CLASSES)])
+    weights = [means.T * np.float32(0.05), -(means**2).sum(axis=1) * np.float32(0.025)]
+    kept, found = calibrated(weights, dataset.train, Distortion(rotation=3, shift=0.5), 0, logits)
+    assert 0 < found < 1
+    shown = dataset.test.images.astype(np.float32) / 255
+    before, after = (np.asarray(logits(some, shown)) for some in (weights, kept))
+    np.testing.assert_array_equal(before.argmax(axis=1), after.argmax(axis=1))
+    np.testing.assert_allclose(after * found, before, rtol=1e-4, atol=1e-5)
+    errors = [calibration_error(softmax(values), dataset.test.labels) for values in (before, after)]
+    assert errors[1] < 0.25 * errors[0]
+
+
+@pytest.fixture
+def weights() -> list[npt.NDArray[np.float32]]:
+    """Return the weights of a network whose outputs differ a hundredfold in scale, one of them all zero."""
+    random = np.random.default_rng(0)
+    kernel = (random.standard_t(4, (400, 6)) * np.array([1, 0.1, 10, 0.5, 3, 0])).astype(np.float32)
+    return [kernel, np.ones(6, np.float32), random.normal(size=(6, 3)).astype(np.float32), np.zeros(3, np.float32)]
+
+
+def squared_error(kernel: npt.NDArray[np.float32], limit: npt.NDArray[np.float32], bits: int) -> float:
+    step = np.maximum(limit, 1e-9) / (2 ** (bits - 1) - 1)
+    steps = np.clip(np.rint(kernel / step), -(2 ** (bits - 1) - 1), 2 ** (bits - 1) - 1)
+    return float(((steps * step - kernel) ** 2).sum())
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_each_output_has_a_scale_of_its_own_and_as_many_steps_as_the_bits_allow(
+    weights: list[npt.NDArray[np.float32]], bits: int
+) -> None:
+    limits = clipping_limits(weights, bits)
+    rounded = [np.asarray(value) for value in rounded_weights(weights, limits, bits)]
+    for column, limit in enumerate(limits[0]):
+        steps = rounded[0][:, column] / (limit / (2 ** (bits - 1) - 1))
+        np.testing.assert_allclose(steps, np.rint(steps), atol=1e-3)
+        assert np.abs(steps).max() <= 2 ** (bits - 1) - 1 + 1e-3
+    np.testing.assert_array_equal(rounded[1], weights[1])
+    np.testing.assert_array_equal(rounded[0][:, 5], 0)
+
+
+def test_the_limits_round_with_less_error_than_the_largest_weights_do(weights: list[npt.NDArray[np.float32]]) -> None:
+    limits = clipping_limits(weights, 4)
+    largest = np.abs(weights[0]).max(axis=0)
+    assert squared_error(weights[0], limits[0], 4) < 0.7 * squared_error(weights[0], largest, 4)
+
+
+def test_clipped_weights_reach_their_limits_and_no_further(weights: list[npt.NDArray[np.float32]]) -> None:
+    limits = clipping_limits(weights, 4)
+    kept = clipped(weights, limits)
+    assert (np.abs(kept[0]) <= limits[0]).all()
+    some = limits[0] < np.abs(weights[0]).max(axis=0)
+    assert some.any()
+    np.testing.assert_array_equal(np.abs(kept[0]).max(axis=0)[some], limits[0][some])
+    np.testing.assert_array_equal(kept[1], weights[1])
+
+
+def test_the_gradient_passes_within_the_limits_and_stops_beyond() -> None:
+    kernel, limit = tf.constant([[0.3], [0.9], [2.0]]), tf.constant([1.0])
+    with tf.GradientTape() as tape:
+        tape.watch(kernel)
+        total = tf.reduce_sum(rounded_weights([kernel, tf.zeros(1)], [limit], 4)[0])
+    np.testing.assert_array_equal(tape.gradient(total, kernel), [[1], [1], [0]])
+
+
+def test_activations_are_rounded_to_255_steps_of_the_largest() -> None:
+    values = np.random.default_rng(1).uniform(0, 7, (20, 30)).astype(np.float32)
+    rounded = np.asarray(rounded_activations(tf.constant(values)))
+    steps = rounded / (values.max() / 255)
+    np.testing.assert_allclose(steps, np.rint(steps), atol=1e-2)
+    assert np.abs(rounded - values).max() <= 0.51 * values.max() / 255
+    assert not np.asarray(rounded_activations(tf.zeros((2, 3)))).any()

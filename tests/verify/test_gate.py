@@ -51,7 +51,7 @@ from edgemnist.pipeline.verify.gate import (
 from edgemnist.pipeline.verify.parity import Parity, compare
 from edgemnist.pipeline.verify.reference import replay, replay_measurements
 from edgemnist.pipeline.verify.statistics import mcnemar_p
-from tests.bench.test_recommend import parity
+from tests.bench.machine import parity
 from tests.conftest import REPOSITORY
 from tests.verify.gates import missed, subject
 
