@@ -42,10 +42,11 @@ def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
 
     @contextlib.contextmanager
     def expect() -> Iterator[None]:
-        with pytest.raises(EdgemnistError) as caught:
+        with pytest.raises((EdgemnistError, ValueError)) as caught:
             yield
-        error = caught.value
-        heard.append(f"{type(error).__name__}: {error.message}\n" + f"    {error.hint}\n" * bool(error.hint))
+        error, hint = caught.value, getattr(caught.value, "hint", "")
+        said = error.message if isinstance(error, EdgemnistError) else error
+        heard.append(f"{type(error).__name__}: {said}\n" + f"    {hint}\n" * bool(hint))
 
     yield expect
     said = "".join(heard).replace(str(tmp_path), "DIRECTORY").replace(str(FILE.parents[1]), "CHECKOUT")

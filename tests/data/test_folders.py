@@ -16,6 +16,7 @@ from edgemnist.model.runtimes.onnxruntime import decode_labels
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.data.folders import INVERTED, MOST_NAMED
 from edgemnist.pipeline.data.sources import read_dataset
+from tests.messages import Told
 from tests.notices import Listener
 
 HIDDEN = [
@@ -102,28 +103,19 @@ def test_dark_on_light_is_turned_round_and_what_is_no_picture_ignored_and_both_a
     assert "3 entries" in listener.heard
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "message"),
-    [
-        ({}, None, "train holds no class folders"),
-        ({"a": 3}, None, "train holds a single class, a"),
-        ({"a": 3, "b": 0}, None, r"b holds no PNG or JPEG files"),
-        ({"a": 3, "b": 1}, None, "Class b has a single image"),
-        ({"a": 3, "b": 3}, {"a": 1, "b": 0}, r"b holds no PNG or JPEG files"),
-        ({"a": 3, "b": 3}, {"a": 1, "c": 1}, "test has classes that train/ lacks: c"),
-        (None, {"a": 3, "b": 3}, r"has test/, but no train/"),
-    ],
-)
-def test_folders_that_make_no_data_set_are_refused(
-    tmp_path: Path, train: dict[str, int] | None, test: dict[str, int] | None, message: str
-) -> None:
-    for name, counts in (("train", train), ("test", test)):
-        if counts is not None:
-            (tmp_path / name).mkdir()
-            write_pictures(tmp_path / name, counts)
-    with pytest.raises(DataError, match=message) as caught:
-        read_dataset(tmp_path)
-    assert caught.value.hint
+def test_folders_that_make_no_data_set_are_refused(tmp_path: Path, told: Told) -> None:
+    several: list[tuple[dict[str, int] | None, dict[str, int] | None]] = [
+        *((train, None) for train in ({}, {"a": 3}, {"a": 3, "b": 0}, {"a": 3, "b": 1})),
+        *(({"a": 3, "b": 3}, test) for test in ({"a": 1, "b": 0}, {"a": 1, "c": 1})),
+        (None, {"a": 3, "b": 3}),
+    ]
+    for number, (train, test) in enumerate(several):
+        for name, counts in (("train", train), ("test", test)):
+            if counts is not None:
+                (tmp_path / str(number) / name).mkdir(parents=True)
+                write_pictures(tmp_path / str(number) / name, counts)
+        with told():
+            read_dataset(tmp_path / str(number))
 
 
 def shown(text: str) -> str:

@@ -18,6 +18,7 @@ from edgemnist.digits.images.mnist import fit_digit
 from edgemnist.errors import ImageError
 from edgemnist.ground.pictures import MAX_PIXELS, decode_image, webp_pixels
 from tests.images.drawing import digit, read, same
+from tests.messages import Told
 
 
 def png(width: int, height: int) -> bytes:
@@ -111,43 +112,21 @@ def test_the_frames_of_an_animation_are_not_counted() -> None:
     assert file.taken < 10_000
 
 
-@pytest.mark.parametrize(
-    ("data", "message"),
-    [
-        (b"", "is empty"),
-        (b"no picture", "is not a picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a picture"),
-        (png(0, 5), "is not a picture: it is damaged, has no pixels"),
-        (png(5, 5), "is a damaged picture"),
-        (png(20_000, 20_000), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
-        (png(MAX_PIXELS + 1, 1), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
-        (tile_bomb(), f"has more than {MAX_PIXELS:,} pixels, which is the limit"),
-    ],
-    ids=["empty", "text", "postscript", "no pixels", "too short", "20,000 square", "just too many", "a TIFF's tile"],
-)
-def test_what_is_wrong_with_a_picture_is_said_with_its_path_and_a_way_out(
-    data: bytes, message: str, tmp_path: Path
-) -> None:
+def test_what_is_wrong_with_a_picture_is_said_with_its_path_and_a_way_out(tmp_path: Path, told: Told) -> None:
     path = tmp_path / "my picture.png"
-    path.write_bytes(data)
-    with pytest.raises(ImageError, match=message) as caught:
-        open_image(path)
-    assert str(path) in caught.value.message
-    assert caught.value.hint
-
-
-def test_a_path_that_leads_nowhere_is_named_with_the_reason(tmp_path: Path) -> None:
+    for data in (
+        *(b"", b"no picture", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"),
+        *(png(*sides) for sides in ((0, 5), (5, 5), (20_000, 20_000), (MAX_PIXELS + 1, 1))),
+        tile_bomb(),
+    ):
+        path.write_bytes(data)
+        with told():
+            open_image(path)
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
-    for name, reason in (
-        ("missing.png", "does not exist"),
-        ("folder", "is a directory"),
-        ("loop.png", "cannot be read: Too many levels of symbolic links"),
-        ("n" * 300, "cannot be read: File name too long"),
-        ("file/picture.png", "cannot be read: Not a directory"),
-    ):
-        with pytest.raises(ImageError, match=f"{name} {reason}"):
+    for name in ("missing.png", "folder", "loop.png", "n" * 300, "file/picture.png"):
+        with told():
             open_image(tmp_path / name)
 
 

@@ -1,32 +1,16 @@
 """Where weights and outputs lie: as `engine.h` has it, and nowhere twice at a time."""
 
 import contextlib
-import itertools
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
 from edgemnist.model.native.layers import Kind
-from edgemnist.model.native.layout import Layout, ModelLayout, WeightForm, lay_out, narrow, pack
+from edgemnist.model.native.layout import Layout, ModelLayout, WeightForm, lay_out, narrow
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW, Structure
 from tests.native.networks import GraphBuilder, small_network, spec_of
-
-
-@pytest.mark.parametrize("form", WeightForm)
-def test_weights_lie_in_blocks_and_groups_and_what_is_missing_is_zero(form: WeightForm) -> None:
-    matrix = np.random.default_rng(0).integers(-128, 128, (5, 7), np.int8)
-    packed = iter(pack(matrix, group=2, block=4, form=form))
-    within = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1), (3, 0), (3, 1)]
-    if form is WeightForm.PAIRED:
-        within = [(0, 0), (1, 0), (0, 1), (1, 1), (2, 0), (3, 0), (2, 1), (3, 1)]
-    for block, group, (row, column) in itertools.product((0, 4), (0, 2, 4, 6), within):
-        output, place = block + row, group + column
-        weight = int(matrix[output, place]) if output < 5 and place < 7 else 0
-        unsigned = form is WeightForm.UNSIGNED or (form is WeightForm.PAIRED and row % 2 == 0)
-        assert int(np.uint8(next(packed))) == (weight + 128 * unsigned) % 256
-    assert not list(packed)
 
 
 @pytest.mark.parametrize(
@@ -44,17 +28,6 @@ def test_weights_take_the_fewest_bits_that_hold_all(least: int, most: int, bits:
         assert [word >> bits * place & 2**bits - 1 for place in range(8)] == list(weights + 2 ** (bits - 1))
 
 
-def test_a_first_dense_layer_takes_squares_of_pixels() -> None:
-    builder = GraphBuilder(0)
-    graph = builder.ending_in(builder.dense(builder.activation(784, scale=1 / 255, plain=True), 784, 16))
-    network = read_network(graph)
-    (layer,) = lay_out(network, group=4, block=32, small_block=16, squares=True, alignment=64).layers
-    matrix, weights = (np.asarray(one) for one in (network.layers[0].matrix, layer.tables["weights"]))
-    np.testing.assert_array_equal(weights[:4], matrix[0, [0, 1, 28, 29]])
-    np.testing.assert_array_equal(weights[4 * 16 :][:4], matrix[0, [2, 3, 30, 31]])
-    assert (layer.numbers["block"], layer.numbers["blocks"]) == (16, 1)
-
-
 @pytest.mark.parametrize(
     ("changed", "inputs", "outputs", "bits"),
     [(7, 9, 33, 4), (-8, 9, 33, 4), (8, 9, 33, 8), (-9, 9, 33, 8), (7, 9, 16, 8), (7, 65535, 32, 4), (7, 65536, 32, 8)],
@@ -64,15 +37,8 @@ def test_dense_weights_that_fit_take_four_bits(changed: int, inputs: int, output
     graph = builder.ending_in(builder.dense(builder.activation(inputs), inputs, outputs))
     graph.tensors[2].content.view(np.int8)[inputs - 1] = changed
     network = read_network(graph)
-    form, matrix = WeightForm.NIBBLES, network.layers[0].matrix
-    (layer,) = lay_out(network, group=4, block=32, small_block=16, form=form, alignment=64).layers
+    (layer,) = lay_out(network, group=4, block=32, small_block=16, form=WeightForm.NIBBLES, alignment=64).layers
     assert layer.numbers["weight_bits"] == bits
-    odd = 4 * (-(-inputs // 4) | 1) - inputs if outputs > 16 else 0
-    whole = pack(np.pad(np.asarray(matrix), ((0, 0), (0, odd))), group=4, block=32 if outputs > 16 else 16)
-    weights = np.asarray(layer.tables["weights"])
-    if bits == 4:
-        weights = np.stack([(weights & 15) - 8, weights >> 4]).reshape(2, -1, 64).swapaxes(0, 1)
-    np.testing.assert_array_equal(weights.reshape(-1), whole.reshape(-1))
 
 
 @pytest.fixture(scope="module")
@@ -86,25 +52,6 @@ def laid_out() -> list[tuple[Network, ModelLayout]]:
             network = read_network(graph, spec_of(graph))
             pairs.append((network, lay_out(network, group=4, block=32, small_block=16, alignment=16)))
     return pairs
-
-
-def test_tables_are_whole_blocks_and_numbers_are_the_layers(laid_out: list[tuple[Network, ModelLayout]]) -> None:
-    pairs = [pair for network, made in laid_out for pair in zip(network.layers, made.layers, strict=True)]
-    for layer, found in pairs:
-        assert found.numbers["exponential_count"] == (0 if layer.exponentials is None else len(layer.exponentials))
-        if layer.sums is None or layer.joined is not None:
-            continue
-        bias, shift, wide = (
-            np.asarray(found.tables["bias"]),
-            np.asarray(found.tables["shift"]),
-            found.tables["wide_bias"],
-        )
-        assert len(bias) == len(shift) == found.room == found.numbers["block"] * found.numbers["blocks"]
-        np.testing.assert_array_equal((bias + (0 if wide is None else wide))[: layer.outputs], layer.sums.bias)
-        assert wide is None or not bias.any()
-        # C knows no other shifts.
-        assert set(shift.tolist()) <= set(range(1, 63))
-        assert found.numbers["rounding"] % 2 == layer.sums.rounds_twice
 
 
 class Replay:

@@ -150,18 +150,6 @@ def swap_tflite_outputs(data: bytes) -> bytes:
     return _edit_tflite(data, edit)
 
 
-def transpose_hidden_weights(data: bytes) -> bytes:
-    """Store the weights of the first dense layer as [inputs, units], read as [units, inputs]."""
-
-    def edit(model: Any) -> None:
-        _, weights, *_ = _dense_layers(model)[0]
-        units, inputs = weights.shape
-        rows = np.frombuffer(bytes(model.buffers[weights.buffer].data), np.uint8).reshape(units, inputs)
-        model.buffers[weights.buffer].data = np.ascontiguousarray(rows.T).ravel()
-
-    return _edit_tflite(data, edit)
-
-
 def swapped(rows: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return the rows with 3 and 5 in each other's place."""
     order = np.arange(len(rows))

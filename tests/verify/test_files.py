@@ -148,16 +148,6 @@ def test_files_of_two_formats_are_compared_under_the_gates_of_what_they_are(
     assert result.artifacts[0].flips == len(result.artifacts[0].flipped)
 
 
-def test_a_file_is_the_same_as_itself(made_exports: Path, pack: GoldenPack) -> None:
-    file = made_exports / "onnx-dynamic.onnx"
-    (parity,) = compared(pack, file, file).artifacts
-    # Single answers against those of a batch, which ONNX Runtime quantizes as one.
-    assert parity.flips <= 5
-    file = made_exports / "tflite-int8.tflite"
-    (parity,) = compared(pack, file, file).artifacts
-    assert (parity.flips, parity.mcnemar_p) == (0, 1.0)
-
-
 def test_images_that_a_model_was_trained_on_are_refused_by_the_manifest_beside_it(
     exports: Path, tmp_path: Path, pack: GoldenPack
 ) -> None:
@@ -192,22 +182,12 @@ def test_the_limits_of_another_quantization_can_be_asked_for(made_exports: Path,
     assert not compared(pack, reference, file, quantization="float32").passed
 
 
-@pytest.mark.parametrize(
-    ("wrong", "name", "said"),
-    [
-        (damage.swap_tflite_outputs, "tflite-int8.tflite", "labels changed"),
-        (damage.transpose_hidden_weights, "tflite-int8.tflite", "labels changed"),
-        (damage.forget_a_class, "onnx-float32.onnx", "knows 9 classes"),
-    ],
-)
-def test_a_wrong_file_is_caught(
-    wrong: damage.Damage, name: str, said: str, made_exports: Path, tmp_path: Path, pack: GoldenPack
-) -> None:
-    file, reference = tmp_path / f"wrong-{name}", made_exports / "onnx-float32.onnx"
-    file.write_bytes(wrong((made_exports / name).read_bytes()))
-    result = compared(pack, reference, file)
-    assert not result.passed
-    assert any(said in reason for reason in result.artifacts[0].reasons)
-    if wrong is damage.forget_a_class:
-        with pytest.raises(ArtifactError, match=said):
-            compared(pack, file, reference)
+def test_a_wrong_file_is_caught(made_exports: Path, tmp_path: Path, pack: GoldenPack) -> None:
+    file, reference = tmp_path / "wrong.onnx", made_exports / "onnx-float32.onnx"
+    for wrong, said in ((damage.swap_onnx_outputs, "labels changed"), (damage.forget_a_class, "knows 9 classes")):
+        file.write_bytes(wrong(reference.read_bytes()))
+        result = compared(pack, reference, file)
+        assert not result.passed
+        assert any(said in reason for reason in result.artifacts[0].reasons)
+    with pytest.raises(ArtifactError, match=said):
+        compared(pack, file, reference)
