@@ -8,7 +8,7 @@ writes what the tests of these files hear into it, and the diff shows what has c
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,25 @@ from edgemnist.errors import EdgemnistError
 FILE = Path(__file__).with_name("messages.txt")
 WRITES = os.environ.get("EDGEMNIST_MESSAGES") == "write"
 
-Told = Callable[[], contextlib.AbstractContextManager[None]]
+
+class Told:
+    """Hears what is told, to compare it in the end with the sentences that tests/messages.txt has."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Expect an error."""
+        with pytest.raises((EdgemnistError, ValueError)) as caught:
+            yield
+        error, hint = caught.value, getattr(caught.value, "hint", "")
+        said = error.message if isinstance(error, EdgemnistError) else error
+        self.says(f"{type(error).__name__}: {said}", *[f"    {hint}"] * bool(hint))
+
+    def says(self, *lines: str) -> None:
+        """Hear something else."""
+        self.heard += lines or ["(nothing)"]
 
 
 def known() -> dict[str, str]:
@@ -37,17 +55,8 @@ def check(name: str, said: str) -> None:
 
 @pytest.fixture
 def told(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Told]:
-    """Expect errors, each in a block of its own, with the sentences that tests/messages.txt has for this test."""
-    heard: list[str] = []
-
-    @contextlib.contextmanager
-    def expect() -> Iterator[None]:
-        with pytest.raises((EdgemnistError, ValueError)) as caught:
-            yield
-        error, hint = caught.value, getattr(caught.value, "hint", "")
-        said = error.message if isinstance(error, EdgemnistError) else error
-        heard.append(f"{type(error).__name__}: {said}\n" + f"    {hint}\n" * bool(hint))
-
-    yield expect
-    said = "".join(heard).replace(str(tmp_path), "DIRECTORY").replace(str(FILE.parents[1]), "CHECKOUT")
+    """Hear what tests/messages.txt has for this test."""
+    yield (told := Told())
+    said = "".join(f"{line}\n" for line in told.heard)
+    said = said.replace(str(tmp_path), "DIRECTORY").replace(str(FILE.parents[1]), "CHECKOUT")
     check(request.node.nodeid, said)

@@ -124,8 +124,8 @@ def test_files_are_held_against_the_record(tmp_path: Path, told: Told) -> None:
         {"manifest": b"}{"},
         *({"record": data} for data in (None, RECORD.encode() + b" ")),
     ]
-    for package in ("wheels/none.whl", "", "exports/manifest.json"):
-        several.append({"record": replace(RECORD, package=package).encode()})
+    packages = ("wheels/none.whl", "", "exports/manifest.json")
+    several += [{"record": replace(RECORD, package=package).encode()} for package in packages]
     for changes in several:
         with told():
             read(written(tmp_path / "a.zip", **changes))

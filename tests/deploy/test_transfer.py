@@ -18,6 +18,7 @@ from edgemnist.fleet.deploy.answers import Applied, Line, Ran, clean, clean_resu
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.fleet.deploy.transport import Connection, connect, parse_host, plain_path, remote_path
 from tests.deploy.loopback import Sshd, make_key
+from tests.messages import Told
 
 
 def put_with(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,38 +137,25 @@ def test_every_text_of_a_document_is_cleaned_and_cut_however_deep_it_lies() -> N
     assert len(convert("pi", {**RAN, "stdout": "x" * 5000}, Ran).stdout) == 5000
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"release": "x" * 100}, "`str` of length <= 64 - at `$.release`"),
-        ({"previous": "x" * 100}, "`str` of length <= 64 - at `$.previous`"),
-        ({"removed": ["x" * 100]}, "`str` of length <= 64 - at `$.removed"),
-        ({"selftest": {**SELFTEST, "passed": False}}, "deployed, with a self-test that failed"),
-        ({"status": "failed"}, "Invalid enum value 'failed'"),
-    ],
-)
-def test_a_deployment_that_cannot_have_been_is_not_told_as_one(change: dict[str, object], reason: str) -> None:
+def test_a_deployment_that_cannot_have_been_is_not_told_as_one(told: Told) -> None:
     assert convert("pi", APPLIED, Applied).release == "2-a"
-    with pytest.raises(DeployError) as caught:
-        convert("pi", {**APPLIED, **change}, Applied)
-    assert reason in caught.value.message
+    changes: list[dict[str, object]] = [
+        {"release": "x" * 100},
+        {"previous": "x" * 100},
+        {"removed": ["x" * 100]},
+        {"selftest": {**SELFTEST, "passed": False}},
+        {"status": "failed"},
+    ]
+    for change in changes:
+        with told():
+            convert("pi", {**APPLIED, **change}, Applied)
 
 
-@pytest.mark.parametrize(
-    ("data", "reason"),
-    [
-        (b'{"process": 1}', "Expected `int` >= 2 - at `$.process`"),
-        (b'{"process": 4294967296}', "Expected `int` <= 2147483648 - at `$.process`"),
-        (b'{"step": "\x1b"}', "JSON is malformed: invalid character (byte 10)"),
-        (b'{"step": \xff}', "JSON is malformed: invalid character (byte 9)"),
-        (b'{"result": {"a": ' + b"[" * 100_000, "maximum recursion depth exceeded"),
-    ],
-)
-def test_an_answer_of_another_kind_is_told_in_a_sentence(data: bytes, reason: str) -> None:
-    with pytest.raises(DeployError) as caught:
-        decode("pi", data, Line)
-    assert caught.value.message.startswith("pi sent an answer that this version cannot read: ")
-    assert reason in caught.value.message
+def test_an_answer_of_another_kind_is_told_in_a_sentence(told: Told) -> None:
+    processes = (b'{"process": 1}', b'{"process": 4294967296}')
+    for data in (*processes, b'{"step": "\x1b"}', b'{"step": \xff}', b'{"result": {"a": ' + b"[" * 100_000):
+        with told():
+            decode("pi", data, Line)
 
 
 def test_an_answer_has_the_fields_of_its_kind_and_is_cleaned() -> None:

@@ -13,6 +13,7 @@ from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.interface import softmax
 from edgemnist.model.runtimes.onnxruntime import decode_labels
 from edgemnist.model.task import default_input
+from tests.messages import Told
 
 KERNEL = np.random.default_rng(0).normal(0, 0.1, (784, 10)).astype(np.float32)
 
@@ -132,27 +133,12 @@ def test_labels_of_another_kind_are_passed_over(text: str) -> None:
     assert decode_labels(text) is None
 
 
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        ({"shape": ("n", 28, 29)}, "29"),
-        ({"shape": ("n", 3, 28, 28)}, "3, 28, 28"),
-        ({"shape": ("n", "height", "width")}, "height"),
-        ({"dtype": "INT32"}, "int32"),
-        ({"outputs": 2}, "2 outputs"),
-        ({"shape": (0, 28, 28)}, "0 inputs at a time"),
-    ],
-    ids=str,
-)
-def test_a_model_of_something_else_is_refused_with_the_reason(
-    options: dict[str, Any], reason: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ArtifactError, match="does not map 28×28 images to class scores") as caught:
-        load(write(tmp_path / "other.onnx", **options), spec=default_input(), trusted=True)
-    assert reason in caught.value.message
-
-
-def test_a_file_without_a_record_is_refused_without_a_word_of_digits(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="does not map one input to one answer: it has 2 outputs") as caught:
+def test_a_model_of_something_else_is_refused_with_the_reason(tmp_path: Path, told: Told) -> None:
+    shapes = (("n", 28, 29), ("n", 3, 28, 28), ("n", "height", "width"), (0, 28, 28))
+    several: list[dict[str, Any]] = [*({"shape": shape} for shape in shapes), {"dtype": "INT32"}, {"outputs": 2}]
+    for options in several:
+        with told():
+            load(write(tmp_path / "other.onnx", **options), spec=default_input(), trusted=True)
+    # Without a record nothing is said of digits.
+    with told():
         load(write(tmp_path / "other.onnx", outputs=2), trusted=True)
-    assert "28×28" not in caught.value.message + caught.value.hint

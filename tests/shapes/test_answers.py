@@ -12,10 +12,11 @@ import edgemnist
 from edgemnist.digits.predict.cli import picture_rows
 from edgemnist.digits.predict.run import predict_sources
 from edgemnist.digits.recognize import require_digits
-from edgemnist.errors import DataError, ImageError, UsageError
+from edgemnist.errors import UsageError
 from edgemnist.model.prepare import STRETCHED, TO_GREY
 from edgemnist.model.task import task_of
 from tests.conftest import Run
+from tests.messages import Told
 from tests.notices import Notices
 from tests.shapes import SPECS
 from tests.shapes.made import LABELS, NAME, make_exports
@@ -87,42 +88,36 @@ def test_ten_classes_called_as_digits_are_no_digits_in_colour(tmp_path: Path) ->
         require_digits(classifier, "onnx", "read")
 
 
-BAD: dict[str, tuple[Any, str]] = {
-    "text.npy": (b"no array", "cannot be used"),
-    "empty.npy": (np.zeros((0, 13), np.float32), "empty one"),
-    "wide.npy": (np.zeros((2, 14), np.float32), r"must be \[N, 13\].*not \[2, 14\]"),
-    "nan.npy": (np.full((2, 13), np.nan, np.float32), "finite"),
-    "names.npy": (np.array(["a"] * 13), "must be numbers"),
-    "objects.npy": (np.array([{}] * 13), "cannot be used"),
-    "many.npy": (np.zeros((10_001, 13), np.float32), "more than 10,000 inputs"),
-    "picture.png": (b"", "takes 13 numbers, and .*picture.png is no .npy or .csv file"),
-    "short.csv": (b"1,2,3\n", r"not 13 numbers|13"),
-    "text.csv": (b"a;b\n1;x\n", "short|text"),
-    "missing.npy": (None, "does not exist"),
+BAD: dict[str, Any] = {
+    "text.npy": b"no array",
+    "empty.npy": np.zeros((0, 13), np.float32),
+    "wide.npy": np.zeros((2, 14), np.float32),
+    "nan.npy": np.full((2, 13), np.nan, np.float32),
+    "names.npy": np.array(["a"] * 13),
+    "objects.npy": np.array([{}] * 13),
+    "many.npy": np.zeros((10_001, 13), np.float32),
+    "picture.png": b"",
+    "short.csv": b"1,2,3\n",
+    "text.csv": b"a;b\n1;x\n",
+    "missing.npy": None,
 }
 
 
-@pytest.mark.parametrize("file", BAD)
-def test_what_does_not_fit_the_model_is_a_sentence(file: str, tmp_path: Path) -> None:
+def test_what_does_not_fit_the_model_is_a_sentence(tmp_path: Path, told: Told) -> None:
     exports = make_exports(tmp_path / "made", "row")
-    contents, expected = BAD[file]
-    if isinstance(contents, bytes):
-        (tmp_path / file).write_bytes(contents)
-    elif contents is not None:
-        np.save(tmp_path / file, contents, allow_pickle=True)
-    with pytest.raises(DataError, match=expected) as error:
-        predict_sources(exports, [tmp_path / file], [])
-    assert file in error.value.message
-
-
-def test_pixels_that_may_be_shares_of_white_are_asked_about(tmp_path: Path) -> None:
-    exports = make_exports(tmp_path / "made", "colour")
+    for file, contents in BAD.items():
+        if isinstance(contents, bytes):
+            (tmp_path / file).write_bytes(contents)
+        elif contents is not None:
+            np.save(tmp_path / file, contents, allow_pickle=True)
+        with told():
+            predict_sources(exports, [tmp_path / file], [])
+    colour = make_exports(tmp_path / "colour", "colour")
     np.save(tmp_path / "x.npy", np.full((32, 32, 3), 0.1))
-    with pytest.raises(DataError, match="a share of white, or of 0 to 255"):
-        predict_sources(exports, [tmp_path / "x.npy"], [])
     (tmp_path / "x.png").write_bytes(b"none")
-    with pytest.raises(ImageError, match="is not a picture"):
-        predict_sources(exports, [tmp_path / "x.png"], [])
+    for file in ("x.npy", "x.png"):
+        with told():
+            predict_sources(colour, [tmp_path / file], [])
 
 
 def test_the_command_shows_the_most_probable_of_many_classes_and_numbers_in_a_line(

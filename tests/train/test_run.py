@@ -4,7 +4,6 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from edgemnist.pipeline.train.network import short_name_of
 from edgemnist.pipeline.train.recipes import TrainConfig
 from edgemnist.pipeline.train.run import train
 from tests.conftest import REPOSITORY
+from tests.messages import Told
 from tests.notices import Listener
 from tests.train.conftest import of
 
@@ -184,21 +184,15 @@ def cut(dataset: Dataset, *, train: slice | list[int] | None = None, test: slice
     return of(part(dataset.train, train), part(dataset.test, test))
 
 
-@pytest.mark.parametrize(
-    ("broken", "told"),
-    [
-        (lambda data: cut(data, train=[0, 1, 2, 3, 5, 6, 8, 9]), "The training images lack classes .*: 4, 7"),
-        (lambda data: cut(data, test=[0, 1, 2, 3, 5, 6, 8, 9]), "The test images lack classes .*: 4, 7"),
-    ],
-)
 def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
-    broken: Callable[[Dataset], Dataset], told: str, dataset: Dataset, tmp_path: Path
+    dataset: Dataset, tmp_path: Path, told: Told
 ) -> None:
     commit_files(tmp_path, {"model.keras": b"the old one"})
-    with pytest.raises(TrainingError, match=told) as failure:
-        train(broken(dataset), SMALL, tmp_path)
-    assert failure.value.hint
-    assert contents(tmp_path) == {"model.keras": b"the old one"}
+    some = [0, 1, 2, 3, 5, 6, 8, 9]
+    for broken in (cut(dataset, train=some), cut(dataset, test=some)):
+        with told():
+            train(broken, SMALL, tmp_path)
+        assert contents(tmp_path) == {"model.keras": b"the old one"}
 
 
 def test_a_hundred_images_are_trained_in_batches_of_a_dozen_and_larger_ones_refused(
