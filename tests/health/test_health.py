@@ -39,6 +39,7 @@ from edgemnist.model.exports.manifest import MANIFEST_FILE, read_manifest
 from edgemnist.model.exports.questions import learnt_record
 from tests.conftest import run_edgemnist
 from tests.drift.making import FIRST_DAY, LAST_DAY, add, after_a_week, answering, bolder, images
+from tests.messages import Told
 from tests.render.test_narrow import lines_of
 from tests.samples.making import sample_of
 
@@ -211,50 +212,33 @@ EIGHTS = [8] * 19 + [3]
 OUTCOME = {"unchanged": PASSED, "harmless": PASSED, "harm": MISSED, "unknown": UNKNOWN}
 
 
-@pytest.mark.parametrize(
-    ("answers", "count", "right", "verdict", "said"),
-    [
-        (range(10), 1_000, [], "unchanged", ""),
-        (range(10), 1_000, [True] * 99 + [False], "unchanged", ""),
-        # Wrong from the first day on, so no change shows it.
-        (
-            range(10),
-            1_000,
-            [False] * 100,
-            "harm",
-            "Only 0 of 100 answers with a label are right, and 99.7 % on the golden pack",
+def test_what_is_bad_from_the_first_day_on_or_not_known_does_not_pass(told: Told) -> None:
+    even = range(10)
+    several: list[tuple[Sequence[int], int, list[bool], str]] = [
+        *(
+            (even, 1_000, right, "unchanged")
+            for right in ([], [True] * 99 + [False], [True] * 92 + [False] * 8, [False])
         ),
-        (range(10), 1_000, [True] * 87 + [False] * 13, "harm", "Only 87 of 100 answers"),
-        (range(10), 1_000, [True] * 92 + [False] * 8, "unchanged", ""),
-        (range(10), 1_000, [False], "unchanged", ""),
-        ([-1], 1_000, [], "harm", "1,000 of the 1,000 latest inputs were refused"),
-        ([-1, -1, 3], 1_000, [], "harm", "667 of the 1,000"),
-        ([-1, 3, 4], 1_000, [], "unchanged", ""),
-        ([8], 1_000, [], "unknown", "1,000 of 1,000 answers are 8: is it, or what it sees, stuck?"),
-        (EIGHTS, 1_000, [], "unknown", "950 of 1,000"),
-        ([8] * 9 + [3], 1_000, [], "unchanged", ""),
+        # Wrong from the first day on, so no change shows it.
+        *((even, 1_000, right, "harm") for right in ([False] * 100, [True] * 87 + [False] * 13)),
+        *((answers, 1_000, [], "harm") for answers in ([-1], [-1, -1, 3])),
+        *((answers, 1_000, [], "unchanged") for answers in ([-1, 3, 4], [8] * 9 + [3])),
+        *((answers, 1_000, [], "unknown") for answers in ([8], EIGHTS)),
         # Labels say that there are eights only.
-        ([8], 1_000, [True] * 100, "unchanged", ""),
-        ([8], 1_000, [True] * 10, "unknown", "stuck"),
-        (range(10), LEAST - 1, [], "unknown", "Only 99 inputs lately: 100 are needed"),
-        (range(10), LEAST, [], "unchanged", ""),
-    ],
-)
-def test_what_is_bad_from_the_first_day_on_or_not_known_does_not_pass(
-    answers: Sequence[int], count: int, right: list[bool], verdict: str, said: str
-) -> None:
-    found = judge_counts(quiet(answers, count), right, [])
-    assert found.state == verdict, found.reasons
-    assert found.verdict.outcome == OUTCOME[verdict]
-    assert said in " ".join(found.reasons)
-    assert bool(found.reasons) == (verdict != "unchanged")
+        *(([8], 1_000, [True] * right, verdict) for right, verdict in ((100, "unchanged"), (10, "unknown"))),
+        *((even, count, [], verdict) for count, verdict in ((LEAST - 1, "unknown"), (LEAST, "unchanged"))),
+    ]
+    for answers, count, right, verdict in several:
+        found = judge_counts(quiet(answers, count), right, [])
+        assert found.state == verdict, found.reasons
+        assert found.verdict.outcome == OUTCOME[verdict]
+        assert bool(found.reasons) == (verdict != "unchanged")
+        told.says(*found.reasons)
 
 
-def test_a_few_answers_alike_are_not_called_stuck() -> None:
-    for answered, stuck in ((1, False), (19, False), (20, True)):
-        found = judge_counts(quiet([8] * answered + [-1] * (1_000 - answered), 1_000), [], [])
-        assert found.reasons[0] == f"{1_000 - answered} of the 1,000 latest inputs were refused."
-        assert any("stuck" in reason for reason in found.reasons) is stuck
+def test_a_few_answers_alike_are_not_called_stuck(told: Told) -> None:
+    for answered in (1, 19, 20):
+        told.says(*judge_counts(quiet([8] * answered + [-1] * (1_000 - answered), 1_000), [], []).reasons)
 
 
 def test_without_a_golden_pack_what_is_mostly_wrong_does_not_pass() -> None:
@@ -281,32 +265,26 @@ def after_alarm(tally: Tally, confidence: float, count: int = 200, way: Callable
     return tally
 
 
-@pytest.mark.parametrize(
-    ("confidence", "right", "verdict", "said"),
-    [
+def test_a_change_is_harm_harmless_or_unknown(told: Told) -> None:
+    for confidence, right, verdict in (
         # No worse by its own word, which is none.
-        (0.99, [], "unknown", "Its confidence has not fallen (99.0 %), but it does not see every error"),
-        (0.981, [], "unknown", "has not fallen"),
-        (0.979, [], "harm", "promises 97.9 % right instead of 99.0 % (first week), and the true loss may be larger"),
-        (0.5, [], "harm", "50.0 %"),
+        *(
+            (confidence, [], verdict)
+            for confidence, verdict in ((0.99, "unknown"), (0.981, "unknown"), (0.979, "harm"))
+        ),
+        (0.5, [], "harm"),
         # Labels are surer than confidence, in both directions.
-        (0.99, [True] * 100, "harmless", "100 of 100 answers with a label since then are right"),
-        (0.99, [True] * 99 + [False], "harmless", "99 of 100 answers"),
+        *((0.99, right, "harmless") for right in ([True] * 100, [True] * 99 + [False])),
         # Where confidence has fallen, they have to outweigh it.
-        (0.9, [True] * 100, "harm", "promises 90.0 %"),
-        (0.9, [True] * 200, "harmless", "200 of 200 answers"),
-        (0.99, [True] * 40, "unknown", ""),
-        (0.99, [True] * 97 + [False] * 3, "unknown", ""),
-        (0.99, [True] * 980 + [False] * 20, "unknown", ""),
-        (0.9, [True] * 97 + [False] * 3, "harm", "promises 90.0 %"),
-        (0.99, [True] * 80 + [False] * 20, "harm", "Only 80 of 100 answers with a label are right"),
-    ],
-)
-def test_a_change_is_harm_harmless_or_unknown(confidence: float, right: list[bool], verdict: str, said: str) -> None:
-    found = judge_counts(after_alarm(after_a_week(), confidence).record, [], right)
-    assert (found.state, bool(found.changed)) == (verdict, True), found.reasons
-    assert found.verdict.outcome == OUTCOME[verdict]
-    assert said in " ".join(found.reasons)
+        *((0.9, [True] * right, verdict) for right, verdict in ((100, "harm"), (200, "harmless"))),
+        *((0.99, [True] * right + [False] * wrong, "unknown") for right, wrong in ((40, 0), (97, 3), (980, 20))),
+        (0.9, [True] * 97 + [False] * 3, "harm"),
+        (0.99, [True] * 80 + [False] * 20, "harm"),
+    ):
+        found = judge_counts(after_alarm(after_a_week(), confidence).record, [], right)
+        assert (found.state, bool(found.changed)) == (verdict, True), found.reasons
+        assert found.verdict.outcome == OUTCOME[verdict]
+        told.says(*found.reasons)
 
 
 def test_labels_say_nothing_about_refusals() -> None:
