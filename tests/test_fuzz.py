@@ -5,9 +5,11 @@ import pytest
 from tests.fuzz.run import fuzz
 
 
-@pytest.mark.parametrize("name", ["manifest", "answers", "bench.json"])
-def test_broken_input_ends_in_a_sentence(name: str) -> None:
-    tally = fuzz(name, seed=5, count=150)
+@pytest.mark.parametrize(
+    ("name", "count"), [("manifest", 150), ("answers", 150), ("bench.json", 150), ("tflite, LiteRT", 15), ("onnx", 15)]
+)
+def test_broken_input_ends_in_a_sentence(name: str, count: int) -> None:
+    tally = fuzz(name, seed=5, count=count)
     assert tally.faults == []
-    assert tally.inputs == 150
-    assert tally.refused > 100
+    assert tally.inputs == count
+    assert tally.refused > count // 3

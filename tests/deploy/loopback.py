@@ -16,6 +16,7 @@ from typing import Any
 
 from edgemnist.board.agent import MARK
 from edgemnist.board.agent.store import Store
+from edgemnist.fleet.deploy.run import DeployConfig, LocalBundle, deploy_to
 from edgemnist.fleet.deploy.target import BoardAddress, make_agent
 from tests.needs import require
 
@@ -215,3 +216,11 @@ def copy_state(source: Path, target: Path) -> Path:
     """Put a copy of a board's directory in the place of another, links as links."""
     shutil.rmtree(target, ignore_errors=True)
     return Path(shutil.copytree(source, target, symlinks=True))
+
+
+def the_next_try_succeeds(board: LoopbackBoard, bundle: LocalBundle) -> None:
+    """See that `releases` tells the truth, and that the same command, once the cause is gone, ends well."""
+    board.everything_is_whole()
+    assert deploy_to(board.target, bundle, DeployConfig(retries=0), lambda _: None).fault is None
+    assert board.serves() == bundle.record.identity()[:12]
+    board.everything_is_whole()

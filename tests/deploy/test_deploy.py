@@ -19,8 +19,7 @@ from edgemnist.ground.formatting import microseconds
 from edgemnist.ground.results.boards import BoardResult, FleetBenchResult, Level
 from edgemnist.pipeline.bench.screen import fleet_page
 from tests.conftest import run_edgemnist
-from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
-from tests.deploy.trying import the_next_try_succeeds
+from tests.deploy.loopback import LoopbackBoard, Sshd, make_key, the_next_try_succeeds
 from tests.render.test_narrow import drawn
 from tests.serve.service import png, seven
 

@@ -19,9 +19,8 @@ from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.ground.results.boards import BoardResult
 from tests.deploy.bundles import request_for
 from tests.deploy.conftest import put_bundle
-from tests.deploy.loopback import LoopbackBoard, Sshd, kill, run_agent
+from tests.deploy.loopback import LoopbackBoard, Sshd, kill, run_agent, the_next_try_succeeds
 from tests.deploy.proxy import CuttingProxy
-from tests.deploy.trying import the_next_try_succeeds
 from tests.needs import require
 from tests.sweeping import swept
 

@@ -18,8 +18,7 @@ from edgemnist.fleet.deploy.run import DeployConfig, FleetConfig, LocalBundle, d
 from edgemnist.fleet.deploy.target import agent_name, make_agent, open_board
 from edgemnist.ground.results.verify import VerifyResult
 from tests.conftest import run_edgemnist
-from tests.deploy.loopback import LoopbackBoard
-from tests.deploy.trying import the_next_try_succeeds
+from tests.deploy.loopback import LoopbackBoard, the_next_try_succeeds
 
 ONCE = DeployConfig(retries=0)
 

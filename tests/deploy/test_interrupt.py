@@ -13,8 +13,7 @@ import pytest
 
 from edgemnist.fleet.deploy.run import LocalBundle
 from tests.deploy.answering import wait_for
-from tests.deploy.loopback import LoopbackBoard, Sshd, descendants, processes_with
-from tests.deploy.trying import the_next_try_succeeds
+from tests.deploy.loopback import LoopbackBoard, Sshd, descendants, processes_with, the_next_try_succeeds
 from tests.patience import PATIENCE_S
 
 
