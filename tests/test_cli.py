@@ -169,7 +169,7 @@ INTERRUPTED = list(
 
 
 @pytest.mark.parametrize("interrupted", swept(INTERRUPTED, kept=INTERRUPTED[::5]), ids="-".join)
-def test_a_signal_during_the_imports_is_exit_130_without_a_traceback(
+def test_a_signal_during_imports_is_exit_130_and_no_traceback(
     interrupted: tuple[str, str, str], tmp_path: Path
 ) -> None:
     module, program, number = interrupted
@@ -274,9 +274,7 @@ def read_or_nothing(reader: int) -> bytes:
     ids=["a pipe that closes early", "a full disk", "closed"],
 )
 @pytest.mark.parametrize("words", ["verify --show-gate", "bench --help"])
-def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
-    words: str, command: str, said: str, tmp_path: Path
-) -> None:
+def test_what_cannot_be_written_is_told_as_no_missed_gate(words: str, command: str, said: str, tmp_path: Path) -> None:
     line = command.format(f"{sys.executable} -m edgemnist {words}")
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert done.stderr.splitlines()[0] == f"error: {said}"
@@ -286,9 +284,7 @@ def test_a_result_that_cannot_be_written_is_told_and_is_no_missed_gate(
 
 @pytest.mark.parametrize("closing", ["2>&-", "2>/dev/full", "2>&- <&-"])
 @pytest.mark.parametrize(("words", "code"), [("--index 0", 0), ("nothing.png", 2), ("-", 2)])
-def test_without_stderr_or_stdin_the_result_and_the_exit_code_are_the_same(
-    words: str, code: int, closing: str, tmp_path: Path
-) -> None:
+def test_without_stderr_or_stdin_all_is_the_same(words: str, code: int, closing: str, tmp_path: Path) -> None:
     line = f"{sys.executable} -m edgemnist predict {words} {closing}{' <&-' * (words == '-')}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stdout.startswith("evaluation image 0: ")) == (code, code == 0)
@@ -404,9 +400,7 @@ def no_room(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("words", ["export --format onnx", "bench tflite-int8", "releases --to board.invalid"])
-def test_no_room_for_temporary_files_ends_in_one_sentence(
-    words: str, no_room: dict[str, str], old_exports: Path, edgemnist: Run
-) -> None:
+def test_no_room_ends_in_one_sentence(words: str, no_room: dict[str, str], old_exports: Path, edgemnist: Run) -> None:
     where = [] if "board" in words else ["--exports", str(old_exports)]
     done = edgemnist(*words.split(), *where, env={"EDGEMNIST_OFFLINE": "1", **no_room})
     assert done.returncode == 2

@@ -44,9 +44,7 @@ def shape(document: Any) -> Any:
 
 
 @pytest.mark.all
-def test_the_commands_make_what_the_tests_share_and_exporting_again_gives_the_same_bytes(
-    edgemnist: Run, tmp_path: Path
-) -> None:
+def test_the_commands_make_what_the_tests_share_and_the_same_bytes_again(edgemnist: Run, tmp_path: Path) -> None:
     for command in MAKING_EXPORTS:
         done = edgemnist(*command.split())
         assert done.returncode == 0, done.stderr

@@ -110,9 +110,7 @@ def test_a_commit_killed_at_any_step_leaves_the_old_files_or_the_new_ones(tmp_pa
     assert max(left) > 1
 
 
-def test_ctrl_c_just_after_the_commit_stands_does_not_undo_half_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_just_after_the_commit_stands_undoes_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     commit_files(tmp_path, generation("old"))
     real = os.replace
 
@@ -204,7 +202,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are
 
 
 @linux_only
-def test_nothing_takes_effect_before_what_it_rests_on_is_on_the_disk(
+def test_nothing_takes_effect_before_what_it_rests_on_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Temporary files, their names, the journal, its name, the renames, their names: each is synced before the next."""
@@ -229,7 +227,7 @@ def test_nothing_takes_effect_before_what_it_rests_on_is_on_the_disk(
 
 
 @linux_only
-def test_a_commit_holds_the_lock_from_its_first_byte_to_its_last_rename(
+def test_a_commit_holds_the_lock_from_first_byte_to_last_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import fcntl
@@ -300,9 +298,7 @@ def test_commands_that_commit_at_once_take_turns(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
-def test_a_write_that_fails_leaves_the_old_files_and_says_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
-) -> None:
+def test_a_failed_write_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     commit_files(tmp_path, generation("old"))
 
     def refuse(number: int) -> Callable[..., None]:
@@ -346,7 +342,7 @@ def test_the_room_for_the_work_is_tried_out_and_given_back(tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("interrupted", [1, 2, 3, 4])
-def test_a_first_commit_that_fails_at_any_file_leaves_none(
+def test_a_failed_first_commit_leaves_no_file(
     interrupted: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fourth is the journal; what an interrupted write itself leaves is removed, too."""
@@ -383,9 +379,7 @@ def test_a_journal_whose_renames_are_all_made_is_removed(tmp_path: Path) -> None
         assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
 
 
-def test_a_commit_that_cannot_be_completed_is_told_with_who_can(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told
-) -> None:
+def test_who_can_complete_a_commit_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     (tmp_path / f"{TEMPORARY_PREFIX}a").write_bytes(b"new")
     (tmp_path / JOURNAL_FILE).write_text(json.dumps({f"{TEMPORARY_PREFIX}a": "a"}))
 

@@ -117,7 +117,7 @@ def test_a_unit_of_a_release_outlives_it(edgemnist: Run, made_exports: Path, tmp
         (".", "AF_UNIX", []),
     ],
 )
-def test_watching_may_use_its_source_and_nothing_else(
+def test_watching_uses_its_source(
     source: str, families: str, devices: list[str], edgemnist: Run, tmp_path: Path
 ) -> None:
     done = edgemnist("watch", source, "--systemd", "--steady", "2", "--every")

@@ -168,9 +168,7 @@ def test_keras_alone_is_no_artifact_in_common() -> None:
     check_in_common([keras], earlier, file=Path("b.json"))
 
 
-def test_a_name_that_the_earlier_run_lacks_ends_the_command_before_anything_is_measured(
-    made_exports: Path, tmp_path: Path
-) -> None:
+def test_a_name_that_the_earlier_run_lacks_is_refused_before_measuring(made_exports: Path, tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(run("tflite-int8", noisy(1, 6.0)).to_json())
     # An hour of measuring would not end in time.
     config = BenchConfig(seconds=3_600.0)

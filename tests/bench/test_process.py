@@ -89,9 +89,7 @@ def test_what_cannot_be_measured_is_told_with_its_reason(
     assert hint in caught.value.hint
 
 
-def test_what_libraries_write_never_reaches_the_terminal(
-    request_: WorkerRequest, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_what_libraries_write_reaches_no_terminal(request_: WorkerRequest, capfd: pytest.CaptureFixture[str]) -> None:
     measure("tflite-float32", msgspec.structs.replace(request_, path=request_.path.replace("int8", "float32")))
     assert capfd.readouterr() == ("", "")
 
@@ -101,7 +99,7 @@ PLAYED = [None, ScenarioConfig(name="offline"), SERVER, ScenarioConfig(name="dut
 
 
 @pytest.mark.parametrize("scenario", PLAYED, ids=lambda one: one.name if one else "round")
-def test_what_is_disturbed_is_measured_again_and_marked_in_the_end(
+def test_what_is_disturbed_is_measured_again_or_marked(
     scenario: ScenarioConfig | None, request_: WorkerRequest
 ) -> None:
     asked = msgspec.structs.replace(request_, scenario=scenario)

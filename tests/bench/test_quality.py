@@ -91,9 +91,7 @@ CLOCK = "the clock changed from 2,400 to {} MHz"
         (changed(firmware=0xD0000), {}, "soft temperature limit"),
     ],
 )
-def test_a_block_is_tainted_by_what_slowed_it_down_while_it_was_awake(
-    after: Conditions, block: dict[str, Any], said: str
-) -> None:
+def test_a_block_is_tainted_by_what_slowed_it_down_awake(after: Conditions, block: dict[str, Any], said: str) -> None:
     found = taints(watch(QUIET, after, **block))
     assert len(found) == bool(said)
     assert said in "".join(found)
@@ -112,9 +110,7 @@ def test_a_block_is_tainted_by_what_slowed_it_down_while_it_was_awake(
         (0, 0, False),
     ],
 )
-def test_what_the_firmware_did_before_during_and_after_a_block_taints_it(
-    bit: int, before: int, after: int, *, tainted: bool
-) -> None:
+def test_what_the_firmware_did_taints_a_block(bit: int, before: int, after: int, *, tainted: bool) -> None:
     """A bit of the present counts at either end; one of the past only where it was not there before."""
     ends = (Conditions(firmware=before << bit), Conditions(firmware=after << bit))
     assert bool(taints(watch(*ends))) == tainted

@@ -83,9 +83,7 @@ def test_a_rate_that_cannot_be_reached_ends_and_is_doubted(scenario: ScenarioCon
 
 
 @pytest.mark.all
-def test_the_command_line_plays_scenarios_keeps_them_and_the_report_shows_them(
-    exports: Path, edgemnist: Run, tmp_path: Path
-) -> None:
+def test_the_command_plays_and_keeps_scenarios_for_the_report(exports: Path, edgemnist: Run, tmp_path: Path) -> None:
     # Tests before this one may have played some with the directory that this is a copy of.
     (exports / "scenarios.json").unlink(missing_ok=True)
     common = ["tflite-int8", "--exports", exports, "--seconds", "0.1", "--repeats", "0", "--rounds", "1"]

@@ -187,9 +187,7 @@ def test_the_report_marks_them_too(exports: Path) -> None:
         assert not re.findall(r"[68]\.00 µs(?!\*)", page)
 
 
-def test_a_pair_forms_no_ratio_on_a_machine_that_is_never_quiet(
-    made_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_pair_forms_no_ratio_on_a_machine_never_quiet(made_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process, "taints", lambda _: ["another process"])
     config = BenchConfig(samples=9, seconds=0.0, rounds=3, batch_size=1, repeats=0)
     result = compare_models(Exports.open(made_exports), [NAME, "tflite-float32"], config, max_slowdown=99.0)

@@ -83,9 +83,7 @@ def test_the_bundle_holds_what_was_chosen_and_nothing_else(made_exports: Path, t
     assert any(pin.startswith("ai-edge-litert==") for pin in record.constraints)
 
 
-def test_an_earlier_models_file_is_refused_and_one_that_is_not_verified_told_of(
-    made_exports: Path, tmp_path: Path
-) -> None:
+def test_an_earlier_models_file_is_refused_and_an_unverified_one_told_of(made_exports: Path, tmp_path: Path) -> None:
     exports = tmp_path / "exports"
     shutil.copytree(made_exports, exports)
     notices = Notices()

@@ -46,9 +46,7 @@ def test_a_share_of_the_boards_goes_first_and_stays_among_those_of_a_larger_shar
     assert (site.pull(late := site.board("late")).sequence, serves(late)) == (2, "new")
 
 
-def test_what_fails_is_halted_by_the_online_key_alone_until_its_share_is_named_again(
-    site: Site, tmp_path: Path
-) -> None:
+def test_the_online_key_alone_halts_what_fails_until_its_share_is_named_again(site: Site, tmp_path: Path) -> None:
     boards = [site.board(name) for name in ("first", "second", "third")]
     site.publish("old")
     for board in boards[:2]:

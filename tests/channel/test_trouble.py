@@ -113,9 +113,7 @@ def test_what_cannot_be_reached_is_said_in_words(tmp_path: Path, monkeypatch: py
         secret.shutdown()
 
 
-def test_who_stole_the_online_key_gives_boards_nothing_and_is_locked_out_by_a_new_one(
-    site: Site, tmp_path: Path
-) -> None:
+def test_who_stole_the_online_key_gives_boards_nothing_and_a_new_one_locks_out(site: Site, tmp_path: Path) -> None:
     site.publish("old")
     boards = [site.board(name) for name in ("board", *channel.KEYS)]
     site.pull(boards[0])

@@ -68,7 +68,7 @@ def test_none_of_its_images_is_among_the_test_images_of_mnist(embedded: Dataset)
 
 
 @given(label_lists, st.data(), st.integers(0, 2**32))
-def test_a_draw_is_as_even_as_the_classes_allow_and_part_of_a_larger_one(
+def test_a_draw_is_as_even_as_can_be_and_part_of_a_larger_one(
     labels: list[int], data: st.DataObject, seed: int
 ) -> None:
     values = np.array(labels)

@@ -125,9 +125,7 @@ def test_the_identity_is_that_of_the_images_and_not_of_files_and_places(write_se
 @pytest.mark.parametrize(
     ("values", "names"), [([1, 2, 3], ("1", "2", "3")), ([0, 5, 250], ("0", "5", "250")), ([7, 9], ("7", "9"))]
 )
-def test_classes_come_from_the_labels_whatever_their_values(
-    write_set: WriteSet, values: list[int], names: tuple[str, ...]
-) -> None:
+def test_classes_come_from_any_labels(write_set: WriteSet, values: list[int], names: tuple[str, ...]) -> None:
     labels = {role: np.resize(np.array(values, dtype=np.uint8), n) for role, n in (("train", 40), ("test", 20))}
     dataset = read(write_set({f"{split}-labels": held for split, held in labels.items()}))
     assert dataset.labels == names

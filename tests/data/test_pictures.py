@@ -50,9 +50,7 @@ MODES["RGB, keyed"][0].info["transparency"] = (1, 2, 3)
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("way", [prepare.resize, prepare.crop, prepare.letterbox, prepare.as_it_is])
-def test_a_picture_of_any_mode_keeps_its_colour_and_what_it_loses_is_told(
-    mode: str, way: Callable[..., Fitted]
-) -> None:
+def test_a_picture_of_any_mode_keeps_its_colour_and_what_is_lost_is_told(mode: str, way: Callable[..., Fitted]) -> None:
     picture, colour, told = MODES[mode]
     before = picture.tobytes()
     colours = way(picture, InputSpec(shape=(6, 8, 3)))
@@ -201,7 +199,7 @@ def test_a_photograph_on_its_side_is_measured_and_read_upright(tmp_path: Path) -
         np.testing.assert_array_equal(prepare.as_it_is(tagged, InputSpec(shape=(32, 16, 3))).image, images[0])
 
 
-def test_folders_beyond_the_limits_are_refused_before_they_are_read(
+def test_folders_beyond_limits_are_refused_before_they_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = write(tmp_path, {"a": [plain("L", 9)] * 2, "b": [plain("L", 9)] * 2})

@@ -160,9 +160,7 @@ def test_mnist_is_downloaded_once_and_then_cached(mirror: Mirror, tmp_path: Path
 
 @needs_mnist
 @pytest.mark.parametrize("damage", ["cut", "other", "missing"])
-def test_a_damaged_cache_is_passed_over_said_and_replaced(
-    damage: str, mirror: Mirror, tmp_path: Path, listener: Listener
-) -> None:
+def test_a_damaged_cache_is_said_and_replaced(damage: str, mirror: Mirror, tmp_path: Path, listener: Listener) -> None:
     mirror.files = {path.name: path.read_bytes() for path in MNIST.glob("*.gz")}
     folder = tmp_path / "mnist"
     shutil.copytree(MNIST, folder)

@@ -30,9 +30,7 @@ def deploy(board: LoopbackBoard, bundle: LocalBundle, config: DeployConfig = FIR
     return deploy_to(board.target, bundle, config, lambda _: None)
 
 
-def test_a_fresh_board_serves_after_one_deployment(
-    new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str
-) -> None:
+def test_a_fresh_board_serves(new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str) -> None:
     board = new_board("board")
     assert board.serves() is None
     result = deploy(board, new_bundle)
@@ -126,9 +124,7 @@ def test_the_commands_answer_with_one_json_document(
     assert ask("release", "rollback", "--to", "board")["previous"] is not None
 
 
-def test_gate_and_junit_of_a_verification_on_the_board_are_files_of_this_machine(
-    board: LoopbackBoard, tmp_path: Path
-) -> None:
+def test_gate_and_junit_of_a_verification_on_a_board_are_files_here(board: LoopbackBoard, tmp_path: Path) -> None:
     (tmp_path / "gate.toml").write_text("[tflite-int8]\nmax_abs_diff = 0.0\n")
     options = ("--on", "board", "--gate", "gate.toml", "--junit", "report.xml")
     done = run_edgemnist("verify", *options, cwd=tmp_path, env=board.environment)

@@ -111,7 +111,7 @@ TOLD = {"a long line": "more than 32 MB", "no end": "more than 64 MB"}
 """What is said where the size is the only fault."""
 
 
-def test_hostile_boards_cost_their_own_rows_of_a_fleet(
+def test_hostile_boards_cost_their_rows(
     new_board: Callable[[str], LoopbackBoard], new_bundle: LocalBundle, new: str
 ) -> None:
     bad = {name: hostile(new_board(f"board{number}"), code) for number, (name, code) in enumerate(HOSTILE.items())}

@@ -80,9 +80,7 @@ def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle:
     the_next_try_succeeds(board, new_bundle)
 
 
-def test_an_installation_is_stopped_with_all_that_it_has_started(
-    board: LoopbackBoard, new_bundle: LocalBundle, old: str
-) -> None:
+def test_an_installation_stops_with_all_it_has_started(board: LoopbackBoard, new_bundle: LocalBundle, old: str) -> None:
     # It has its own packages now, of which none are there.
     installed = board.store.venvs.readlink()
     board.store.venvs.unlink()
@@ -121,9 +119,7 @@ def interrupted_at_the_service(board: LoopbackBoard, bundle: LocalBundle) -> Ite
     yield command, go
 
 
-def test_a_switch_that_has_begun_comes_to_its_end_and_is_told(
-    board: LoopbackBoard, new_bundle: LocalBundle, new: str
-) -> None:
+def test_a_begun_switch_comes_to_its_end_and_is_told(board: LoopbackBoard, new_bundle: LocalBundle, new: str) -> None:
     with interrupted_at_the_service(board, new_bundle) as (command, go):
         go.touch()
         code, output = command.end()
@@ -161,9 +157,7 @@ def test_no_further_board_is_begun(new_board: Callable[[str], LoopbackBoard], ne
 
 
 @pytest.mark.parametrize(("number", "boards"), [(signal.SIGINT, ["board", "board2"]), (signal.SIGKILL, ["board"])])
-def test_a_board_does_not_go_on_measuring_for_nobody(
-    number: signal.Signals, boards: list[str], board: LoopbackBoard
-) -> None:
+def test_no_board_goes_on_measuring_for_nobody(number: signal.Signals, boards: list[str], board: LoopbackBoard) -> None:
     def measuring() -> list[int]:
         return processes_with("edgemnist.pipeline.bench.worker", str(board.root))
 

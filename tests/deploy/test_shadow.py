@@ -72,7 +72,7 @@ def test_a_release_in_the_shadow_serves_only_after_its_promotion_and_rollback_go
         promote_on(board.target, at_once(board))
 
 
-def test_without_evidence_the_old_release_keeps_serving(
+def test_the_old_serves_without_evidence(
     board: LoopbackBoard, new_bundle: LocalBundle, old: str, tmp_path: Path
 ) -> None:
     samples = tmp_path / "samples"
@@ -99,7 +99,7 @@ def test_without_evidence_the_old_release_keeps_serving(
 
 
 @pytest.mark.parametrize("name", ["meter", "row", "numbers"])
-def test_a_board_of_digits_gets_a_model_of_another_shape_and_goes_back(
+def test_a_board_of_digits_gets_another_shape_and_back(
     name: str, board: LoopbackBoard, old: str, tmp_path: Path
 ) -> None:
     numbers = name == "numbers"

@@ -157,7 +157,7 @@ NOTHING = Tally(answering()).record.lately
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_counts_that_cannot_be_are_told_beside_those_of_the_other_boards(
+def test_impossible_counts_are_told_beside_those_of_others(
     changes: dict[str, object], reason: str, boards: Say
 ) -> None:
     boards(run=of_bad(**changes))

@@ -74,7 +74,7 @@ def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("block", list(BLOCKS), ids=list(BLOCKS.values()))
-def test_the_block_runs_as_written(
+def test_the_block_runs_as_is(
     block: Block, known_exports: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     assert block.needs <= NEEDS

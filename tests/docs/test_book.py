@@ -213,7 +213,7 @@ EXAMPLES = sorted(
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_python_example_runs_as_written(
+def test_the_python_example_runs(
     example: str, made_exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "exports").symlink_to(made_exports)

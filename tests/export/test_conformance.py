@@ -82,9 +82,7 @@ def test_only_what_is_asked_for_is_made_and_the_rest_stays(exports: Path, datase
     assert calibration.images == 77
 
 
-def test_where_nothing_is_named_what_else_is_there_is_made_again(
-    exports: Path, dataset: Dataset, save_model: Callable[..., Path]
-) -> None:
+def test_unnamed_what_is_there_is_made_again(exports: Path, dataset: Dataset, save_model: Callable[..., Path]) -> None:
     from keras import layers
 
     before = [one.name for one in Exports.open(exports).artifacts]
@@ -134,9 +132,7 @@ def branched(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Path
     return path
 
 
-def test_a_branched_and_nested_network_with_logits_becomes_every_artifact(
-    branched: Path, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_a_branched_nested_network_of_logits_becomes_all(branched: Path, dataset: Dataset, tmp_path: Path) -> None:
     export(branched, dataset, tmp_path / "exports", input_range="0..1")
     manifest = read_manifest(tmp_path / "exports")
     pack = read_golden(tmp_path / "exports", manifest)
@@ -181,9 +177,7 @@ def test_gelu_becomes_onnx_although_that_lacks_its_operation(dataset: Dataset, t
 
 
 @pytest.mark.parametrize("format_", ["onnx", "tflite"])
-def test_an_operation_that_a_format_lacks_is_named_within_a_nested_model(
-    format_: str, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_what_a_format_lacks_is_named_within_a_nested_model(format_: str, dataset: Dataset, tmp_path: Path) -> None:
     from keras import layers
 
     bent = layers.Resizing(14, 14, interpolation="lanczos3", name="bent")
@@ -192,9 +186,7 @@ def test_an_operation_that_a_format_lacks_is_named_within_a_nested_model(
         export(path, dataset, tmp_path / "exports", formats=[format_])
 
 
-def test_a_model_too_small_to_be_quantized_is_an_error(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_too_small_a_model_is_not_quantized(dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path) -> None:
     """The dynamic quantization leaves layers below 1,024 weights in float: here, all of them."""
     from keras import layers
 

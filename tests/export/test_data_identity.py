@@ -37,9 +37,7 @@ from tests.notices import Notices
 ONE = ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50)
 
 
-def test_evaluation_images_that_the_model_was_trained_on_are_refused_across_sources(
-    exports: Path, dataset: Dataset
-) -> None:
+def test_evaluation_images_that_a_model_has_seen_are_refused_across_sources(exports: Path, dataset: Dataset) -> None:
     before = (exports / "manifest.json").read_bytes()
     # Another data set by its identity, in which the training images of the model are there to evaluate on.
     swapped = identified(
@@ -132,9 +130,7 @@ def test_what_a_named_model_was_trained_on_goes_along(exports: Path, dataset: Da
         export_model(ONE, swapped, tmp_path / "other")
 
 
-def test_of_a_model_without_a_record_nobody_says_what_it_was_trained_on(
-    exports: Path, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_nobody_says_what_a_model_without_a_record_has_seen(exports: Path, dataset: Dataset, tmp_path: Path) -> None:
     shutil.copy(exports / MODEL_FILE, tmp_path / "stranger.keras")
     told = Notices()
     export_model(dataclasses.replace(ONE, model=tmp_path / "stranger.keras"), dataset, tmp_path / "other", told)
@@ -145,9 +141,7 @@ def test_of_a_model_without_a_record_nobody_says_what_it_was_trained_on(
     assert question in told.messages
 
 
-def test_what_a_model_has_learnt_from_is_known_by_its_pixels_and_travels_with_it(
-    made_exports: Path, dataset: Dataset
-) -> None:
+def test_what_a_model_has_learnt_from_is_known_by_pixels_and_goes_along(made_exports: Path, dataset: Dataset) -> None:
     images = dataset.test.images[:6]
     manifest = Exports.open(made_exports).manifest
     model = manifest.artifacts[0].model_sha256

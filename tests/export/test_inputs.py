@@ -48,9 +48,7 @@ def taking(unit: Any, tmp_path: Path) -> Callable[[str], Path]:
 
 # -0.5..0.5 is too close to -1..1 to be told from it after so short a training.
 @pytest.mark.parametrize("name", [name for name in INPUT_RANGES if name != "-0.5..0.5"])
-def test_each_range_is_found_and_told_with_the_next_best(
-    name: str, taking: Callable[[str], Path], dataset: Dataset
-) -> None:
+def test_each_range_is_found_and_told_with_another(name: str, taking: Callable[[str], Path], dataset: Dataset) -> None:
     found = find_input_range(read_source(taking(name)), dataset.train.images, dataset.train.labels)
     assert found.name == name
     assert found.told.startswith(f"Inputs are taken as {name}, by ")

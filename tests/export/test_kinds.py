@@ -112,9 +112,7 @@ def test_a_model_that_takes_pixels_up_to_255_is_found_out_by_its_layers_recorded
     check_all(scaled.exports)
 
 
-def test_a_file_named_by_its_path_keeps_range_and_class_names_and_some_say_it_alone(
-    scaled: Scaled, tmp_path: Path
-) -> None:
+def test_a_file_named_by_its_path_keeps_range_and_class_names_some_alone(scaled: Scaled, tmp_path: Path) -> None:
     golden = scaled.exports.read_golden()
     for name in ("tflite-float32.tflite", "tflite-int8.tflite", "model.keras"):
         classifier = file_model(str(scaled.exports.directory / name)).load()

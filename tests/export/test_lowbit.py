@@ -84,9 +84,7 @@ def test_an_int8_file_has_the_integers_that_were_trained_and_the_weights_of_the_
     assert with_trained_levels(data) == data
 
 
-def test_weights_of_many_levels_stay_as_the_converter_made_them(
-    dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_weights_of_many_levels_stay_as_made(dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path) -> None:
     from keras import layers
 
     path = save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))

@@ -34,9 +34,7 @@ def other_model(save_model: Callable[..., Path]) -> Path:
     return save_model(layers.Input((28, 28)), layers.Flatten(), layers.Dense(10, activation="softmax"))
 
 
-def test_a_model_that_was_named_becomes_the_model_of_the_directory(
-    exports: Path, dataset: Dataset, save_model: Callable[..., Path]
-) -> None:
+def test_a_named_model_becomes_the_directorys(exports: Path, dataset: Dataset, save_model: Callable[..., Path]) -> None:
     path, before = other_model(save_model), read_manifest(exports)
     export_model(dataclasses.replace(ONE, model=path), dataset, exports)
     after = read_manifest(exports)
@@ -73,9 +71,7 @@ def test_without_a_model_there_is_nothing_to_export(dataset: Dataset, tmp_path: 
     assert not (tmp_path / "exports").exists()
 
 
-def test_a_model_that_is_not_the_recorded_one_is_taken_only_by_name(
-    exports: Path, dataset: Dataset, save_model: Callable[..., Path]
-) -> None:
+def test_another_model_is_taken_only_by_name(exports: Path, dataset: Dataset, save_model: Callable[..., Path]) -> None:
     shutil.copy(other_model(save_model), exports / MODEL_FILE)
     with pytest.raises(ModelError, match="manifest") as caught:
         export_model(ONE, dataset, exports)
@@ -86,7 +82,7 @@ def test_a_model_that_is_not_the_recorded_one_is_taken_only_by_name(
     read_recorded(exports, manifest.model)
 
 
-def test_a_model_beside_no_manifest_or_a_broken_one_is_taken_as_it_is(
+def test_a_model_beside_no_whole_manifest_is_taken_as_it_is(
     made_exports: Path, dataset: Dataset, tmp_path: Path
 ) -> None:
     shutil.copy(made_exports / MODEL_FILE, tmp_path / MODEL_FILE)
@@ -137,7 +133,7 @@ def test_ctrl_c_leaves_the_old_files(done: int, exports: Path, dataset: Dataset)
     assert contents(exports) == before
 
 
-def test_a_place_that_cannot_be_written_is_found_out_before_the_work(
+def test_no_work_begins_at_an_unwritable_place(
     dataset: Dataset, save_model: Callable[..., Path], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_bytes(b"")

@@ -80,7 +80,7 @@ def test_verify_says_what_it_could_not_try_and_what_brings_it(
     assert [one["name"] for one in json.loads(done.stdout)["artifacts"]] == ["web-int8"]
 
 
-def test_a_format_that_the_model_cannot_become_costs_no_other(
+def test_what_a_model_cannot_become_costs_no_other(
     save_model: Callable[..., Path], edgemnist: Run, tmp_path: Path
 ) -> None:
     from keras import layers

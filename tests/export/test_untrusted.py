@@ -139,9 +139,7 @@ def test_an_image_that_takes_seconds_is_found_out(whole: Path) -> None:
 
 
 @on_linux
-def test_a_model_that_takes_megabytes_for_an_image_gets_fewer_at_once(
-    whole: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_takes_megabytes_an_image_gets_fewer_at_once(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from keras import layers
 
     path = _model(whole, layers.Reshape((28, 28, 1)), layers.UpSampling2D(40), layers.GlobalAveragePooling2D())

@@ -141,9 +141,7 @@ def test_commands_that_use_an_artifact_warn_of_an_outdated_one_and_refuse_a_dama
         assert state.reason in words(done.stderr)
 
 
-def test_those_that_choose_or_list_say_it_as_the_others_do(
-    state: State, directory: Path, edgemnist: Run, tmp_path: Path
-) -> None:
+def test_who_chooses_or_lists_says_the_same(state: State, directory: Path, edgemnist: Run, tmp_path: Path) -> None:
     told = edgemnist("data", "--offline", "--exports", directory)
     assert told.returncode == 0, told.stderr
     assert (state.reason in words(told.stderr)) or not state.reason

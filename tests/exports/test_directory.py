@@ -124,9 +124,7 @@ def test_everything_that_runs_here_is_selected(old_exports: Path) -> None:
     assert Exports.open(old_exports).select([], notices) == selected
 
 
-def test_a_partial_runtime_is_left_out_where_it_does_not_take_the_file(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_partial_runtime_is_left_out_where_it_cannot_run(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for takes in (True, False):
         monkeypatch.setattr(Model, "can_load", lambda model, takes=takes: takes and model.runtime == "native")
         names = [(one.artifact, one.runtime) for one in Exports.open(old_exports).select()]
@@ -183,7 +181,7 @@ def test_an_artifact_without_a_runtime_is_left_out_with_the_line_that_brings_it(
         Exports.open(old_exports).select()
 
 
-def test_what_has_to_be_named_is_not_said_to_need_what_is_installed(
+def test_what_must_be_named_is_not_said_to_need_what_is_here(
     old_exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a web page, which opens a browser."""
@@ -214,9 +212,7 @@ def rewrite_verify(directory: Path, *passed: str) -> None:
     (directory / VERIFY_FILE).write_text(replaced(saved, artifacts=rows).to_json())
 
 
-def test_the_fastest_that_is_verified_and_can_be_run_here_answers(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_fastest_that_is_verified_and_runs_here_answers(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notices = Notices()
     rewrite_bench(old_exports, tflite_int8=3.0, tflite_float32=2.0, onnx_float32=1.0)
     choice = Exports.open(old_exports).best()
@@ -247,9 +243,7 @@ def test_where_nothing_was_measured_the_first_that_is_verified_answers(old_expor
     assert (choice.model.name, choice.reason) == (FLOAT, "")
 
 
-def test_of_the_runtimes_of_one_artifact_the_exact_one_answers_unmeasured(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unmeasured_the_exact_runtime_answers(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (old_exports / BENCH_FILE).unlink()
     exports = Exports.open(old_exports)
     models = [

@@ -255,9 +255,7 @@ def test_a_verification_of_some_keeps_what_was_found_out_about_the_others(old_ex
 @pytest.mark.parametrize(
     ("change", "kept"), [("model", [INT8]), ("data", [INT8]), ("record of tflite-float32", [INT8, ONNX])]
 )
-def test_nothing_is_kept_that_was_held_against_another_pack_or_file(
-    change: str, kept: list[str], old_exports: Path
-) -> None:
+def test_nothing_is_kept_that_rests_on_another_pack_or_file(change: str, kept: list[str], old_exports: Path) -> None:
     earlier = verification()
     if change == "model":
         earlier = replaced(earlier, model_sha256="0" * 64)

@@ -44,9 +44,7 @@ def guessing(directory: Path) -> Path:
 
 
 @pytest.mark.all
-def test_every_command_that_shows_a_figure_questions_a_reference_that_guesses(
-    edgemnist: Run, old_exports: Path, tmp_path: Path
-) -> None:
+def test_every_command_questions_a_reference_that_guesses(edgemnist: Run, old_exports: Path, tmp_path: Path) -> None:
     picture = tmp_path / "seven.png"
     picture.write_bytes(png(seven()))
     quick = ("--samples", "30", "--seconds", "0", "--rounds", "1", "--repeats", "0")

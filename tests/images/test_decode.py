@@ -140,7 +140,7 @@ def test_a_picture_object_without_pixels_is_refused() -> None:
     [("RGB", {}), ("RGB", {"lossless": True}), ("RGBA", {"lossless": True}), ("RGB", {"exif": b"Exif\0\0"})],
 )
 @pytest.mark.parametrize("size", [(1, 1), (17, 900), (16_383, 2)])
-def test_the_size_of_a_webp_is_known_before_it_is_opened(
+def test_a_webp_has_a_known_size_before_it_is_open(
     mode: str, options: dict[str, object], size: tuple[int, int]
 ) -> None:
     stream = io.BytesIO()

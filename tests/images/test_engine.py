@@ -43,7 +43,7 @@ def outcome(drawing: Image.Image) -> Any:
     return found.image.tolist(), found.inverted, found.box, found.several
 
 
-def test_drawings_become_the_same_bytes_with_the_engine_and_without(
+def test_drawings_become_the_same_bytes_with_and_without_engine(
     engine: Fitter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawings, rng = [random_drawing(seed) for seed in range(600)], np.random.default_rng(4)

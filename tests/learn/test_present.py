@@ -55,7 +55,7 @@ def test_a_model_of_other_layers_cannot_learn(tmp_path: Path) -> None:
         read_present(Exports.open(exports))
 
 
-def test_the_new_directory_appears_whole_with_its_result_or_not_at_all(
+def test_the_new_directory_appears_whole_with_its_result_if_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, left = tmp_path / "new", tmp_path / ".tmp-learn-killed"

@@ -100,9 +100,7 @@ def test_every_kernel_is_exact_where_a_field_would_have_ended(cases: list[Case])
 
 
 @pytest.mark.all
-def test_every_kernel_keeps_to_its_memory_where_a_field_would_have_ended(
-    cases: list[Case], compile_driver: Compile
-) -> None:
+def test_every_kernel_keeps_to_its_memory_where_a_field_had_ended(cases: list[Case], compile_driver: Compile) -> None:
     found = drive(compile_driver(c_compiler("gcc"), *SANITIZERS), cases=cases)
     assert found == dict.fromkeys(found, (len(cases), 3 * len(cases), 0))
     assert "scalar" in found

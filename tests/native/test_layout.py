@@ -154,9 +154,7 @@ def test_what_a_layer_looks_at_is_where_it_looks(laid_out: list[tuple[Network, M
 
 
 @pytest.mark.parametrize(("structure", "field"), [(LAYER, "outputs"), (WINDOW, "height"), (MODEL, "classes")])
-def test_a_number_that_does_not_fit_its_field_is_refused(
-    structure: Structure, field: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_does_not_fit_is_refused(structure: Structure, field: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(structure.bits, field, 3)
     with pytest.raises(ValueError, match=f"the {field.replace('_', ' ')} of it.* 0 to 7 is possible"):
         lay_out(read_network(small_network(204)), group=1, block=8, alignment=4)

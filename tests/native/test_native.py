@@ -191,9 +191,7 @@ def test_single_rows_of_numbers_get_every_bit_of_the_reference(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("other", ["implementation", "threads", "version", "place"])
-def test_another_python_or_numpy_gets_the_same_answers(
-    other: str, golden: Images, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_python_or_numpy_answers_alike(other: str, golden: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load(SHIPPED, runtime="native").predict_proba(golden[:2])
     if other == "implementation":
         monkeypatch.setattr(sys, "implementation", SimpleNamespace(name="pypy"))

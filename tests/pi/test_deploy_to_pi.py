@@ -177,9 +177,7 @@ def test_the_doctor_knows_the_processor_and_finds_every_runtime_loading(deployed
 
 
 @pytest.mark.parametrize("deployed", ["4"], indirect=True)
-def test_a_picture_and_a_page_are_read_over_ssh_and_verify_answers(
-    deployed: Deployed, exports: Path, tmp_path: Path
-) -> None:
+def test_a_picture_and_a_page_are_read_and_verified_over_ssh(deployed: Deployed, exports: Path, tmp_path: Path) -> None:
     golden = read_golden(exports, read_manifest(exports))
     picture = tmp_path / "digit.png"
     Image.fromarray(golden.images[0]).save(picture)

@@ -127,9 +127,7 @@ def test_many_pictures_are_a_line_each_and_one_has_its_bars(edgemnist: Run, tmp_
     assert document["predictions"][1]["digit"] == 4
 
 
-def test_a_named_picture_that_cannot_be_read_does_not_keep_the_others_from_an_answer(
-    edgemnist: Run, tmp_path: Path
-) -> None:
+def test_a_named_picture_that_cannot_be_read_keeps_no_other_from_an_answer(edgemnist: Run, tmp_path: Path) -> None:
     (tmp_path / "seven.png").write_bytes(png(seven()))
     (tmp_path / "broken.png").write_bytes(b"no picture")
     done = edgemnist("predict", "missing.png", "seven.png", "broken.png", "--json")
@@ -203,7 +201,7 @@ def clothes(tmp_path: Path) -> tuple[Path, list[Path]]:
     ), pictures
 
 
-def test_a_model_of_clothes_names_its_classes_and_never_says_that_they_are_no_digit(
+def test_a_model_of_clothes_names_its_classes_and_never_calls_them_no_digit(
     clothes: tuple[Path, list[Path]],
 ) -> None:
     model, pictures = clothes

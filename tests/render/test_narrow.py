@@ -231,9 +231,7 @@ def test_a_page_ends_in_its_verdict_and_what_comes_next(page: RenderableType, la
     assert lines_of(page, 200)[-1].endswith(last)
 
 
-def test_a_report_asks_for_the_directory_as_it_was_named_and_for_no_training_of_a_foreign_model(
-    exports: Path, tmp_path: Path
-) -> None:
+def test_a_report_names_its_directory_and_asks_no_foreign_model_for_a_training(exports: Path, tmp_path: Path) -> None:
     of_reference = write_report(Exports.open("reference"), tmp_path / "r.html")
     assert of_reference.missing
     assert all(command.endswith(" --exports reference") for command in of_reference.missing)

@@ -32,9 +32,7 @@ def look(browser: Chrome, page: Path, window: str = "desktop", scheme: str = "li
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("window", WINDOWS)
-def test_it_opens_without_a_word_on_the_console_and_fits_the_window(
-    window: str, scheme: str, report: Path, browser: Chrome
-) -> None:
+def test_it_opens_without_a_word_and_fits_the_window(window: str, scheme: str, report: Path, browser: Chrome) -> None:
     look(browser, report, window, scheme)
     assert console(browser) == []
     assert browser.execute_script("return document.documentElement.scrollWidth") == WINDOWS[window][0]

@@ -63,9 +63,7 @@ def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) 
     assert (tmp_path / "one.html").read_bytes() == (tmp_path / "two.html").read_bytes()
 
 
-def test_the_page_is_written_beside_the_artifacts_and_a_broken_record_names_its_file(
-    exports: Path, edgemnist: Run
-) -> None:
+def test_the_page_lies_beside_the_artifacts_and_a_broken_record_names_its_file(exports: Path, edgemnist: Run) -> None:
     done = edgemnist("report", "--exports", exports, "--json")
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)

@@ -142,9 +142,7 @@ def ask(
         ({"sec_fetch_site": "same-site"}, 403),
     ],
 )
-def test_the_page_of_another_site_neither_sees_a_sample_nor_labels_one(
-    headers: dict[str, str], status: int, tmp_path: Path
-) -> None:
+def test_another_site_neither_sees_nor_labels_a_sample(headers: dict[str, str], status: int, tmp_path: Path) -> None:
     with SampleStore.open(tmp_path, create=True) as store:
         store.add(sample_of(1))
         for method, path in (("GET", "/v1/samples"), ("POST", "/v1/samples/1")):
@@ -170,7 +168,7 @@ NO_LABEL = {
 
 
 @pytest.mark.parametrize(("number", "body", "headers", "status"), NO_LABEL.values(), ids=NO_LABEL)
-def test_what_is_no_label_is_refused(
+def test_no_other_label_is_taken(
     number: str, body: bytes, headers: dict[str, str], status: int, tmp_path: Path
 ) -> None:
     with SampleStore.open(tmp_path, create=True) as store:

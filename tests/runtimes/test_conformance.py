@@ -59,9 +59,7 @@ def images(made_exports: Path) -> Images:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1000])
-def test_any_number_of_images_gives_as_many_rows_of_probabilities(
-    count: int, classifiers: list[Classifier], images: Images
-) -> None:
+def test_as_many_images_as_rows_of_probabilities(count: int, classifiers: list[Classifier], images: Images) -> None:
     for classifier in classifiers:
         answers = classifier.predict_proba(images[:count])
         assert answers.dtype == np.float32
@@ -103,9 +101,7 @@ def test_answers_are_new_arrays_that_a_later_call_leaves_alone(classifiers: list
         assert np.array_equal(classifier.predict_proba(images[:1]), kept)
 
 
-def test_labels_come_from_the_caller_or_are_numbers_whatever_the_number_of_threads(
-    made_exports: Path, images: Images
-) -> None:
+def test_labels_come_from_the_caller_or_are_numbers_with_any_threads(made_exports: Path, images: Images) -> None:
     names = [f"class {index}" for index in range(10)]
     for path in files(made_exports)[1:]:
         named, plain = load(path, labels=names, trusted=True), load(path, threads=2, trusted=True)
@@ -124,9 +120,7 @@ def test_load_picks_the_runtime_from_the_ending(made_exports: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("suffix", [".tflite", ".onnx", pytest.param(".keras", marks=pytest.mark.all)])
 @pytest.mark.parametrize("content", ["nothing", "garbage", "half", "other format", "missing"])
-def test_a_file_that_is_no_model_is_an_artifact_error(
-    suffix: str, content: str, made_exports: Path, tmp_path: Path
-) -> None:
+def test_what_is_no_model_is_an_artifact_error(suffix: str, content: str, made_exports: Path, tmp_path: Path) -> None:
     mine = next(path for path in files(made_exports) if path.suffix == suffix)
     other = next(path for path in files(made_exports) if path.suffix != suffix)
     data = mine.read_bytes()

@@ -57,9 +57,7 @@ def test_logits_come_out_as_probabilities(ending: str, tmp_path: Path) -> None:
     ],
     ids=["width", "no scores", "fixed batch", "one image", "two outputs"],
 )
-def test_a_model_of_something_else_is_refused_with_the_layer(
-    build: Callable[[], Any], reason: str, tmp_path: Path
-) -> None:
+def test_a_model_of_something_else_is_refused_by_layer(build: Callable[[], Any], reason: str, tmp_path: Path) -> None:
     build().save(tmp_path / "other.keras")
     with pytest.raises(ArtifactError, match=reason):
         load(tmp_path / "other.keras", spec=default_input(), numbers=False)

@@ -44,9 +44,7 @@ NATIVE = pytest.param("tflite-int8.tflite", "native", marks=pytest.mark.needs("e
     [("tflite-int8.tflite", "litert"), ("tflite-float32.tflite", "litert"), ("onnx-int8.onnx", None), NATIVE],
 )
 @pytest.mark.parametrize("inner", [1, 3])
-def test_threads_that_share_a_classifier_get_their_own_answers(
-    file: str, runtime: str | None, inner: int, made_exports: Path
-) -> None:
+def test_threads_get_their_own_answers(file: str, runtime: str | None, inner: int, made_exports: Path) -> None:
     classifier = load(made_exports / file, runtime=runtime, threads=inner)
     pictures = read_golden(made_exports, read_manifest(made_exports)).images[:400]
     alone = np.concatenate([classifier.predict_proba(picture[None]) for picture in pictures])

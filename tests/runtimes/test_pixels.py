@@ -90,7 +90,7 @@ def test_a_softmax_is_known_in_full_half_and_8_bit_precision(seed: int, classes:
 
 
 @given(seed=SEEDS, classes=st.integers(2, 400), spread=st.floats(1e-9, 30))
-def test_logits_are_taken_for_neither_probabilities_nor_sigmoids_however_small(
+def test_logits_are_taken_for_no_probabilities_or_sigmoids_however_small(
     seed: int, classes: int, spread: float
 ) -> None:
     scores = logits(seed, classes, spread)
@@ -130,7 +130,7 @@ class Answering(ChunkedClassifier):
     [([0.25, 0.75], [0.25, 0.75]), ([0.6, 0.9], [0.4, 0.6]), ([0.0, np.log(3)], [0.25, 0.75])],
     ids=["probabilities", "sigmoids", "logits"],
 )
-def test_a_picture_without_a_finite_answer_says_nothing_about_what_scores_mean(
+def test_a_picture_without_a_finite_answer_tells_no_meaning_of_scores(
     scores: list[float], answered: list[float]
 ) -> None:
     white = np.full((1, 28, 28), 255, np.uint8)

@@ -100,9 +100,7 @@ def test_several_processes_keep_the_limit_together(tmp_path: Path) -> None:
         assert len(store.samples()) <= 10
 
 
-def test_a_directory_that_cannot_be_written_costs_one_notice_and_no_answer(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unwritable_directory_costs_one_notice_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "samples"
     place.write_text("a file in its place")
     notices = Notices()
@@ -182,7 +180,7 @@ def slow_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return ready
 
 
-def test_answers_wait_for_no_disk_and_what_is_dropped_takes_no_place(
+def test_answers_wait_for_no_disk_and_what_is_lost_takes_no_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ready = slow_disk(monkeypatch)

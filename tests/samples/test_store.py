@@ -308,9 +308,7 @@ def test_a_file_that_cannot_be_used_is_told(spoil: str, tmp_path: Path, told: To
             assert store.samples() == []
 
 
-def test_what_cannot_be_done_is_told_with_what_to_do(
-    tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_done_comes_with_what_can(tmp_path: Path, told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edgemnist.field.samples.store.WAIT_S", 0.05)
     (tmp_path / "file").touch()
     with told():
@@ -394,9 +392,7 @@ def test_the_shares_of_a_limit_add_up_to_it() -> None:
         ("", 1, []),
     ],
 )
-def test_the_oldest_of_the_largest_group_goes_and_two_where_there_are_too_many(
-    groups: str, most: int, gone: list[int]
-) -> None:
+def test_the_oldest_of_the_largest_group_goes_and_two_of_too_many(groups: str, most: int, gone: list[int]) -> None:
     assert crowded_out(list(enumerate(groups, 1)), most) == gone
 
 

@@ -184,7 +184,7 @@ def test_a_training_below_its_bar_is_stopped_at_the_rung(dataset: Dataset) -> No
 
 
 @pytest.mark.needs("cc")
-def test_the_command_answers_in_json_and_with_its_exit_code(
+def test_the_command_answers_in_json_and_exit_code(
     edgemnist: Run, edgemnist_json: Callable[..., dict[str, Any]]
 ) -> None:
     options = ["search", "--trials", "1", "--recipe", "baseline", "--epochs", "1", "--offline", "--max-bytes", "3k"]

@@ -34,7 +34,7 @@ def bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def test_predict_gives_what_the_command_gives(
+def test_it_predicts_as_the_command(
     service: Service, drawing: bytes, made_exports: Path, edgemnist: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "body").write_bytes(drawing)
@@ -46,7 +46,7 @@ def test_predict_gives_what_the_command_gives(
     assert all(answer["microseconds"][stage] > 0 for stage in ("decode", "normalize", "classify"))
 
 
-def test_read_gives_what_the_command_gives(
+def test_read_is_as_the_command(
     service: Service, page: bytes, made_exports: Path, edgemnist: Run, tmp_path: Path
 ) -> None:
     (tmp_path / "body").write_bytes(page)

@@ -114,9 +114,7 @@ def test_answers_are_counted_for_health_and_prometheus(tmp_path: Path) -> None:
         assert "edgemnist_health" not in service.ask("/metrics").body.decode()
 
 
-def test_a_disk_that_takes_nothing_costs_no_answer_and_one_that_does_again_no_restart(
-    tmp_path: Path, image: Any
-) -> None:
+def test_a_full_disk_costs_no_answer_and_one_with_room_again_no_restart(tmp_path: Path, image: Any) -> None:
     place = tmp_path / "samples"
     place.write_text("a file in its place")
     with serving(reference_directory(), "--collect", str(place), "--rate", "0") as service:

@@ -165,9 +165,7 @@ RAW = {
 
 
 @pytest.mark.parametrize(("sent", "status", "error"), RAW.values(), ids=RAW)
-def test_what_is_no_proper_request_is_told_so_and_hung_up_on(
-    sent: bytes, status: int, error: str | None, small: Service
-) -> None:
+def test_improper_requests_are_told_and_cut_off(sent: bytes, status: int, error: str | None, small: Service) -> None:
     with small.connect() as connection:
         connection.sendall(sent)
         received = everything(connection)
@@ -216,9 +214,7 @@ def played(classifier: Classifier, play: Callable[[Lane, Callable[[], Any]], Any
     asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
 
 
-def test_an_idle_process_ends_and_comes_back_with_the_next_picture(
-    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_idle_process_ends_and_is_back_in_time(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers, "IDLE_S", 0.05)
 
     async def play(lane: Lane, read: Callable[[], Any]) -> None:

@@ -90,7 +90,7 @@ def hold_up(
         time.sleep(0.1)
 
 
-def test_where_all_places_are_taken_the_next_large_picture_is_refused_and_drawings_are_answered(
+def test_where_all_places_are_taken_large_pictures_are_refused_drawings_answered(
     drawings: list[tuple[bytes, int]],
 ) -> None:
     limits = {"concurrency": 2, "waiting": 1, "rate": 0, "wait_timeout_s": PATIENCE_S}

@@ -74,9 +74,7 @@ def test_what_is_drawn_is_read_at_once(window: str, scheme: str, known: Service,
     assert console(browser) == []
 
 
-def test_while_no_answer_has_come_the_page_says_so_and_keeps_none_of_an_earlier_drawing(
-    known: Service, browser: Chrome
-) -> None:
+def test_the_page_says_that_no_answer_has_come_and_keeps_no_earlier_one(known: Service, browser: Chrome) -> None:
     open_page(browser, known)
     browser.execute_script("window.fetch = () => new Promise(() => {})")
     draw(browser, SEVEN)

@@ -124,9 +124,7 @@ def test_what_does_not_fit_the_model_is_a_sentence(tmp_path: Path, told: Told) -
             predict_sources(colour, [tmp_path / file], [])
 
 
-def test_the_command_shows_the_most_probable_of_many_classes_and_numbers_in_a_line(
-    edgemnist: Run, tmp_path: Path
-) -> None:
+def test_the_command_shows_the_likeliest_of_many_classes_and_numbers_in_a_line(edgemnist: Run, tmp_path: Path) -> None:
     names = tuple(f"class {index}" for index in range(1000))
     exports = make_exports(tmp_path / "many", "row", labels=names)
     golden = exports.read_golden()

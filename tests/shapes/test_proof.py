@@ -202,9 +202,7 @@ def test_agreement_on_answers_that_are_all_alike_proves_nothing(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("seen", "outcome"), [(20, PASSED), (21, UNKNOWN)])
-def test_rows_that_the_model_was_trained_on_prove_nothing_beyond_honest_duplicates(
-    seen: int, outcome: str, tmp_path: Path
-) -> None:
+def test_seen_rows_prove_nothing_beyond_honest_duplicates(seen: int, outcome: str, tmp_path: Path) -> None:
     exports = make_exports(tmp_path, "row", images=200)
     pack = exports.read_golden()
     marks = encode_training_images(pack.images[:seen])

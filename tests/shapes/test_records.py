@@ -224,7 +224,7 @@ def pictures(*shape: int, name: str = UNIT) -> InputSpec:
         ((2, 3, 4, 5), REAL, numbers(2, 3, 4, 5), "2×3×4×5 numbers"),
     ],
 )
-def test_what_a_file_reads_is_guessed_from_its_tensor(
+def test_what_a_file_reads_is_guessed(
     shape: tuple[int, ...], held: Numbers, expected: InputSpec, guess: str | None
 ) -> None:
     spec, guesses = infer_spec(shape, held)
@@ -261,9 +261,7 @@ SCORES = np.random.default_rng(0).normal(size=(5, 2000)).astype(np.float32)
         (np.full((0, 10), np.nan, np.float32), SPECS["row"], ""),
     ],
 )
-def test_whether_answers_are_classes_is_guessed_from_their_number(
-    scores: np.ndarray, spec: InputSpec, expected: str
-) -> None:
+def test_whether_answers_are_classes_is_guessed_by_number(scores: np.ndarray, spec: InputSpec, expected: str) -> None:
     assert infer_numbers(scores, spec) == expected
 
 

@@ -156,7 +156,7 @@ def ask(browser: Chrome, name: str, inputs: list[object], picture: Path) -> None
 
 
 @pytest.mark.parametrize(("name", "window"), [("meter", "desktop"), ("row", "phone"), ("numbers", "desktop")])
-def test_a_picture_or_numbers_are_asked_corrected_and_reviewed(
+def test_pictures_and_numbers_are_corrected_and_reviewed(
     name: str, window: str, browser: Chrome, tmp_path: Path
 ) -> None:
     numbers = name == "numbers"

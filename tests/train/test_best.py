@@ -63,7 +63,7 @@ def test_the_teacher_is_a_plain_keras_model_and_knows_more_than_the_student(best
     assert np.mean(answers == dataset.test.labels) > 0.9
 
 
-def test_a_teacher_that_fits_is_reused(
+def test_a_fitting_teacher_is_reused(
     best: Best, dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RECIPES, "best", quick(RECIPES["best"]))
@@ -103,9 +103,7 @@ def test_other_seeds_recipes_and_data_have_teachers_of_their_own_and_seeds_can_s
 
 @pytest.mark.usefixtures("quick_best")
 @pytest.mark.parametrize("damage", ["cut in half", "a directory"])
-def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
-    damage: str, best: Best, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_an_unfit_teacher_is_told_and_left_alone(damage: str, best: Best, dataset: Dataset, tmp_path: Path) -> None:
     name, data = teacher_of(best).name, teacher_of(best).read_bytes()
     path = tmp_path / name
     if damage == "a directory":
@@ -119,7 +117,7 @@ def test_a_teacher_that_cannot_be_used_is_told_and_left_alone(
     assert {found.name: found.is_file() and found.read_bytes() for found in tmp_path.iterdir()} == {name: before}
 
 
-def test_the_copies_go_from_the_images_as_they_are_to_ever_stronger_distortions(
+def test_copies_go_from_the_images_to_ever_stronger_distortions(
     best: Best, dataset: Dataset, quick_best: Recipe
 ) -> None:
     _, copies = Teachers(best[0]).copies(distillation(quick_best), dataset.train, classes=10, seed=2, reporter=SILENT)

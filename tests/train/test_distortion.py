@@ -62,9 +62,7 @@ def contrast(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         ((0, -0.5, 0.3), (0.2, -0.3, -0.5)),
     ],
 )
-def test_every_pixel_is_read_where_its_displacement_points_to(
-    y: tuple[float, float, float], x: tuple[float, float, float]
-) -> None:
+def test_every_pixel_is_read_where_it_points(y: tuple[float, float, float], x: tuple[float, float, float]) -> None:
     image = noise(1)[0]
     expected = np.empty_like(image)
     for row in range(28):

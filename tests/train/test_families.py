@@ -48,9 +48,7 @@ def trained_weights(network: Network) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("spec", SPECS)
-def test_the_finished_network_answers_as_in_training_and_keras_as_the_finished_network(
-    spec: str, dataset: Dataset
-) -> None:
+def test_the_finished_network_answers_as_in_training_and_keras_as_it_does(spec: str, dataset: Dataset) -> None:
     network, images = Network.parse(spec), dataset.train.images[:500]
     weights, shown = trained_weights(network), tf.constant(images.astype(np.float32) / 255)
     in_training = np.asarray(Forward(network, 10)(weights, shown, network.bits))

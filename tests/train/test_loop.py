@@ -47,9 +47,7 @@ def test_the_baseline_is_keras_trained_on_the_same_batches(images: int, dataset:
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "standard"])
-def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_seed_others(
-    recipe: str, dataset: Dataset
-) -> None:
+def test_the_same_seed_gives_the_same_weights_bit_for_bit_and_another_others(recipe: str, dataset: Dataset) -> None:
     start = build_model((64,), 10, seed=0).get_weights()
     ends = []
     for seed in (1, 1, 2):
@@ -92,9 +90,7 @@ def test_the_standard_recipe_keeps_averages_that_follow_the_weights(dataset: Dat
 
 
 @pytest.mark.parametrize(("hidden", "classes"), [((), 2), ((1,), 10), ((64,), 47), ((20, 30, 40), 10)])
-def test_the_arithmetic_of_the_loop_is_that_of_the_model(
-    hidden: tuple[int, ...], classes: int, dataset: Dataset
-) -> None:
+def test_the_loop_computes_as_the_model_does(hidden: tuple[int, ...], classes: int, dataset: Dataset) -> None:
     model = build_model(hidden, classes, seed=1)
     images = dataset.test.images[:50].astype(np.float32) / 255
     answers = tf.nn.softmax(logits([tf.constant(weight) for weight in model.get_weights()], tf.constant(images)))

@@ -63,9 +63,7 @@ def test_the_manifest_records_the_model(trained: Trained, dataset: Dataset) -> N
     assert manifest.data == result.data == dataset.identity
 
 
-def test_the_model_is_plain_keras_without_optimizer_and_has_the_accuracy_that_is_told(
-    trained: Trained, dataset: Dataset
-) -> None:
+def test_the_model_is_plain_keras_and_has_the_accuracy_that_is_told(trained: Trained, dataset: Dataset) -> None:
     exports, result, _ = trained
     model = keras.saving.load_model(exports / "model.keras")
     assert [type(layer).__module__.split(".")[0] for layer in model.layers] == ["keras"] * 3
@@ -184,7 +182,7 @@ def cut(dataset: Dataset, *, train: slice | list[int] | None = None, test: slice
     return of(part(dataset.train, train), part(dataset.test, test))
 
 
-def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
+def test_what_cannot_be_learned_is_refused_and_the_old_model_stays(
     dataset: Dataset, tmp_path: Path, told: Told
 ) -> None:
     commit_files(tmp_path, {"model.keras": b"the old one"})
@@ -195,9 +193,7 @@ def test_data_that_cannot_be_learned_from_is_refused_and_the_old_model_stays(
         assert contents(tmp_path) == {"model.keras": b"the old one"}
 
 
-def test_a_hundred_images_are_trained_in_batches_of_a_dozen_and_larger_ones_refused(
-    dataset: Dataset, tmp_path: Path
-) -> None:
+def test_a_hundred_images_train_in_batches_of_a_dozen_and_no_larger_ones(dataset: Dataset, tmp_path: Path) -> None:
     few = cut(dataset, train=slice(None, None, 20))
     with pytest.raises(TrainingError, match="do not fill one batch: 100 of 128") as failure:
         train(few, replace(SMALL, batch_size=128), tmp_path)
@@ -208,9 +204,7 @@ def test_a_hundred_images_are_trained_in_batches_of_a_dozen_and_larger_ones_refu
 
 
 @pytest.mark.parametrize("manifest", [b"{half of", b'{"schema_version": 99, "labels": []}', None])
-def test_a_place_that_cannot_be_used_stops_the_training_before_it_starts(
-    manifest: bytes | None, dataset: Dataset, tmp_path: Path
-) -> None:
+def test_an_unfit_place_stops_a_training_early(manifest: bytes | None, dataset: Dataset, tmp_path: Path) -> None:
     listener, exports = Listener(), tmp_path / "exports"
     if manifest is None:
         exports.write_text("a file")

@@ -51,9 +51,7 @@ def test_junit_has_a_case_of_each_artifact_with_all_missed_gates(edgemnist: Run,
     assert ET.fromstring(junit_xml(odd)).findall(".//property")[0].get("value") == "a\ufffd[1m\ufffd\ufffd"
 
 
-def test_a_verdict_says_by_which_limits_it_was_reached(
-    edgemnist: Run, edgemnist_json: Json, exports: Path, tmp_path: Path
-) -> None:
+def test_a_verdict_says_its_limits(edgemnist: Run, edgemnist_json: Json, exports: Path, tmp_path: Path) -> None:
     words = ("verify", "tflite-float16", "onnx-float32", "--exports", exports)
     usual = edgemnist_json(*words)
     limit = usual["artifacts"][0]["gate"]["max_abs_diff"]["limit"]
@@ -100,9 +98,7 @@ def test_the_shown_gate_is_a_gate_file_with_what_holds(edgemnist: Run, edgemnist
         assert merged["tflite-int8"] == {"max_drop_points": 0.01}
 
 
-def test_files_are_compared_without_any_export_directory(
-    edgemnist: Run, made_exports: Path, digits: Path, tmp_path: Path
-) -> None:
+def test_files_need_no_export_directory(edgemnist: Run, made_exports: Path, digits: Path, tmp_path: Path) -> None:
     arguments = ("verify", "--reference", made_exports / "onnx-float32.onnx", made_exports / "tflite-int8.tflite")
     done = edgemnist(*arguments, "--exports", "none", "--data", digits, "--json")
     assert done.returncode in {0, 1}, done.stderr
@@ -126,9 +122,7 @@ def test_data_of_the_environment_is_for_other_commands_and_no_wrong_usage(export
         assert run_edgemnist(*asked, "--data", tmp_path, cwd=tmp_path).returncode == 2
 
 
-def test_another_runtime_has_a_verdict_of_its_own_beside_that_of_the_default(
-    edgemnist_json: Json, exports: Path
-) -> None:
+def test_another_runtime_has_a_verdict_beside_that_of_the_default(edgemnist_json: Json, exports: Path) -> None:
     edgemnist_json("verify", "tflite-int8", "--exports", exports)
     result = edgemnist_json("verify", "tflite-int8@integer", "--exports", exports)
     assert [(one["name"], one["runtime"]) for one in result["artifacts"]] == [("tflite-int8@integer", "integer")]
@@ -214,9 +208,7 @@ def tied(images: int, ties: int) -> tuple[GoldenPack, Answers]:
     ("scale", "off_grid", "cure"),
     [(1 / 256, 0.0, LOGITS), (0.02, 0.0, None), pytest.param(1 / 256, 1e-3, None, id="shares of sigmoids")],
 )
-def test_an_output_that_is_too_coarse_misses_the_gate_with_its_cure(
-    scale: float, off_grid: float, cure: str | None
-) -> None:
+def test_too_coarse_an_output_misses_the_gate_with_its_cure(scale: float, off_grid: float, cure: str | None) -> None:
     pack, answers = tied(1_000, 73)
     answers.single[73:, 1] += np.float32(off_grid)
     gate = GATES["int8"].given({"max_drop_points": 0.5, "max_flips_percent": 1}, COMMAND_LINE)

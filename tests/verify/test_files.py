@@ -130,7 +130,7 @@ def test_a_file_that_does_not_tell_is_held_to_the_strictest_limits_with_a_notice
     assert told.messages[0].endswith("so the limits of float32 hold. Name others with --as.")
 
 
-def test_files_of_two_formats_are_compared_under_the_gates_of_what_they_are(
+def test_files_of_two_formats_are_compared_each_by_its_gate(
     made_exports: Path, tmp_path: Path, pack: GoldenPack
 ) -> None:
     theirs, ours, half = (tmp_path / name for name in ("theirs.onnx", "ours.tflite", "half.tflite"))
@@ -148,7 +148,7 @@ def test_files_of_two_formats_are_compared_under_the_gates_of_what_they_are(
     assert result.artifacts[0].flips == len(result.artifacts[0].flipped)
 
 
-def test_images_that_a_model_was_trained_on_are_refused_by_the_manifest_beside_it(
+def test_images_that_a_model_has_seen_are_refused_by_its_manifest(
     exports: Path, tmp_path: Path, pack: GoldenPack
 ) -> None:
     stranger, ours = tmp_path / "stranger.onnx", exports / "onnx-float32.onnx"

@@ -89,9 +89,7 @@ def test_a_quantization_without_a_gate_is_an_error_and_no_pass() -> None:
         ("unanswered", lambda _: 0),
     ],
 )
-def test_each_limit_may_be_reached_and_not_exceeded(
-    quantization: str, measure: str, limit: Callable[[Gate], float]
-) -> None:
+def test_each_limit_may_be_just_reached(quantization: str, measure: str, limit: Callable[[Gate], float]) -> None:
     gate = GATES[quantization]
     allowed = limit(gate)
     beyond = allowed + 1 if isinstance(allowed, int) else math.nextafter(allowed, 1.0)
@@ -183,9 +181,7 @@ def test_the_integer_reference_is_a_limit_of_int8_alone() -> None:
 
 
 @pytest.mark.parametrize(("flips", "outcome"), [(3, PASSED), (4, UNKNOWN)])
-def test_of_a_file_by_itself_a_rounding_rule_explains_no_more_labels_than_quantization_may_change(
-    flips: int, outcome: str
-) -> None:
+def test_of_a_file_by_itself_a_rule_explains_no_more_than_quantization_changes(flips: int, outcome: str) -> None:
     gate = GATES["int8"].by_itself()
     explained = IntegerCheck(differing=500, max_abs_diff=0.2, flips=flips, rescaling="float")
     # Without labels nobody knows that accuracy is not lost, so ties count.
@@ -444,7 +440,7 @@ def test_a_tighter_limit_of_a_person_never_turns_missed_into_passed(
 
 
 @given(parities(least=FEWEST_IMAGES), SHARES, st.data())
-def test_what_passes_is_within_a_limit_of_a_person_to_the_letter(
+def test_what_passes_keeps_a_person_s_limit_to_the_letter(
     parity: Parity, difference: float, data: st.DataObject
 ) -> None:
     check = IntegerCheck(differing=1, max_abs_diff=difference, flips=0, rescaling="double")
@@ -461,9 +457,7 @@ def test_what_passes_is_within_a_limit_of_a_person_to_the_letter(
 
 
 @given(QUANTIZATIONS, st.integers(0, 5), st.integers(0, 9), st.sampled_from([math.nan, math.inf, -math.inf]))
-def test_an_answer_that_is_no_number_is_as_no_other_was(
-    quantization: str, image: int, place: int, value: float
-) -> None:
+def test_an_answer_that_is_no_number_is_like_no_other(quantization: str, image: int, place: int, value: float) -> None:
     reference = np.full((300, 10), 0.01, np.float32)
     reference[np.arange(300), np.arange(300) % 10] = 0.91
     odd = reference.copy()

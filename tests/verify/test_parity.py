@@ -246,9 +246,7 @@ def test_wilsons_interval_is_that_of_the_formula() -> None:
         ([[0.1, 0.9], [0.8, 0.2], [math.nan, 0.6]], [1, 0, 1], (0.1 + 0.2 + 0.4) / 3),
     ],
 )
-def test_the_calibration_error_is_how_far_confidence_is_from_accuracy(
-    rows: list[list[float]], labels: list[int], error: float
-) -> None:
+def test_calibration_error_is_confidence_off_accuracy(rows: list[list[float]], labels: list[int], error: float) -> None:
     found = expected_calibration_error(np.array(rows, np.float32), np.array(labels))
     assert found == pytest.approx(error, abs=1e-6)
 

@@ -228,9 +228,7 @@ def test_what_differs_is_counted_in_values_images_and_labels(model: Model, golde
 
 
 @pytest.mark.parametrize(("off", "explained"), [(0.0, True), (STEP, True), (1.01 * STEP, False), (8 * STEP, False)])
-def test_answers_are_explained_up_to_a_step_of_the_softmax(
-    off: float, *, explained: bool, model: Model, golden: GoldenPack
-) -> None:
+def test_a_step_of_the_softmax_is_explained(off: float, *, explained: bool, model: Model, golden: GoldenPack) -> None:
     answers = answers_of(model, golden, Rounding("single", "integer"))
     answers[0, 0] = np.float32(answers[0, 0] + np.float32(off))
     rescaling = reference.explaining_rescaling(model, answers, golden)
@@ -263,9 +261,7 @@ def test_a_rule_may_explain_what_differs_in_more_values_under_it_than_under_anot
     assert reference.explaining_rescaling(model, answers, golden) is None
 
 
-def test_verify_passes_what_a_rule_explains_up_to_the_rules_own_limit(
-    old_exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_verify_passes_what_a_rule_explains_up_to_its_limit(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """LiteRT rounds halves to even, the reference upwards: with many halves, probabilities are steps apart."""
     damage.damage_artifact(old_exports, "tflite-int8", damage.round_scales_to_powers_of_two)
     # Coarser scales cost a little, which is not the question here.

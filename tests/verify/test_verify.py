@@ -143,9 +143,7 @@ def test_an_artifact_of_another_model_is_caught_by_its_record(exports: Path) -> 
     assert reason.startswith("it was made from another model (abababababab…)")
 
 
-def test_an_artifact_that_no_installed_runtime_takes_is_not_passed_over(
-    exports: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_artifact_that_no_runtime_takes_is_not_passed_over(exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Python's own word for a package that cannot be found.
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     replace_artifact(exports, "tflite-int8", (exports / "tflite-float32.tflite").read_bytes())

@@ -103,9 +103,7 @@ def test_the_cause_that_was_put_into_a_file_is_found_at_its_place(cause: str) ->
     assert why._explained(*asked, np.full(np.count_nonzero(flipped), -1), None) == {}
 
 
-def test_verify_explains_flips_on_the_page_in_json_and_for_model_explorer(
-    edgemnist: Run, old_exports: Path, tmp_path: Path
-) -> None:
+def test_flips_are_explained_on_page_json_and_model_explorer(edgemnist: Run, old_exports: Path, tmp_path: Path) -> None:
     given = ("verify", "tflite-int8@integer", "--exports", old_exports, "--node-data", tmp_path / "nodes.json")
     page = edgemnist(*given, "--why").stdout
     saved = json.loads((old_exports / "verify.json").read_text())["artifacts"]

@@ -62,9 +62,7 @@ def started(*arguments: str | Path, cwd: Path) -> Iterator[subprocess.Popen[str]
         process.communicate()
 
 
-def test_a_video_is_read_one_line_a_reading_and_the_numbers_follow_it(
-    edgemnist: Run, tmp_path: Path, show: Show, film: Film
-) -> None:
+def test_a_video_is_read_and_its_numbers_are_followed(edgemnist: Run, tmp_path: Path, show: Show, film: Film) -> None:
     film(tmp_path / "meter.avi", [show("4096")] * 12 + [show("4097")] * 12)
     done = edgemnist("watch", "meter.avi", "--exports", REFERENCE, "--every")
     assert done.returncode == 0, done.stderr
@@ -197,9 +195,7 @@ def test_once_reads_what_is_there_oldest_first_and_ends(edgemnist: Run, tmp_path
     assert "[bold].png is not a picture" in " ".join(done.stderr.split())
 
 
-def test_a_directory_that_goes_away_is_waited_for_until_it_is_given_up(
-    classifier: Classifier, show: Show, tmp_path: Path
-) -> None:
+def test_a_directory_that_goes_is_waited_for_and_given_up(classifier: Classifier, show: Show, tmp_path: Path) -> None:
     scans, away = tmp_path / "scans", tmp_path / "away"
     scans.mkdir()
     cv2.imwrite(str(scans / "first.png"), show("10"))

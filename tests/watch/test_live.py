@@ -78,9 +78,7 @@ def test_a_stream_that_goes_away_or_hangs_is_told_of_and_opened_again(classifier
         watcher.wait(lambda: watcher.texts() == ["314", "2718", "66"])
 
 
-def test_a_picture_that_does_not_change_is_read_until_it_is_certain_and_then_skipped(
-    classifier: Classifier, show: Show
-) -> None:
+def test_a_picture_that_does_not_change_is_read_until_certain_then_skipped(classifier: Classifier, show: Show) -> None:
     with Camera() as camera:
         camera.frame = show("23")
         with Watcher(camera.url, classifier, WatchConfig(steady=2)) as watcher:

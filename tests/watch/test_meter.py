@@ -163,7 +163,7 @@ def send(publisher: Publisher, first: int, end: int) -> None:
 @pytest.mark.filterwarnings("ignore:unclosed <ssl.SSLSocket:ResourceWarning")
 @pytest.mark.all
 @pytest.mark.needs("mosquitto", "openssl")
-def test_a_broker_that_refuses_and_is_killed_again_and_again_misses_nothing_that_home_assistant_needs(
+def test_a_broker_that_refuses_or_is_killed_misses_nothing_that_home_assistant_needs(
     tmp_path: Path,
 ) -> None:
     broker = Broker(tmp_path)
