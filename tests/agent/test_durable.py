@@ -44,24 +44,22 @@ def events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def test_a_file_is_on_the_disk_before_it_takes_the_place_of_another(tmp_path: Path, events: list[str]) -> None:
+def test_files_links_and_directories_are_on_the_disk_before_anything_rests_on_them(
+    tmp_path: Path, events: list[str]
+) -> None:
     replace_file(tmp_path / "file", b"new")
     assert events == ["sync .file.new", "replace file", "sync ."]
     assert (tmp_path / "file").read_bytes() == b"new"
-
-
-def test_a_link_is_on_the_disk_once_it_points_elsewhere(tmp_path: Path, events: list[str]) -> None:
     (tmp_path / "link").symlink_to("old")
+    events.clear()
     replace_link(tmp_path / "link", "new")
     assert [event for event in events if not event.startswith("unlink")] == ["replace link", "sync ."]
     assert (tmp_path / "link").readlink() == Path("new")
-
-
-def test_every_directory_of_a_tree_is_synced(tmp_path: Path, events: list[str]) -> None:
-    (tmp_path / "a" / "b").mkdir(parents=True)
-    (tmp_path / "c").mkdir()
-    sync_tree(tmp_path)
-    assert sorted(events) == ["sync .", "sync a", "sync a/b", "sync c"]
+    (tmp_path / "tree" / "a" / "b").mkdir(parents=True)
+    (tmp_path / "tree" / "c").mkdir()
+    events.clear()
+    sync_tree(tmp_path / "tree")
+    assert sorted(events) == ["sync tree", "sync tree/a", "sync tree/a/b", "sync tree/c"]
 
 
 @pytest.fixture

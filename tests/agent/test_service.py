@@ -74,11 +74,10 @@ def healthy(release: str = RELEASE) -> tuple[int, bytes]:
     return 200, json.dumps({"release": release}).encode()
 
 
-def test_a_board_without_a_service_has_nothing_to_wait_for(tmp_path: Path) -> None:
+def test_a_service_is_asked_again_until_it_is_healthy_and_none_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     BoardService([], f"file://{tmp_path}/missing", 0.1).activate(RELEASE)
-
-
-def test_it_is_asked_again_until_it_is_healthy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_POLL_S", 0.01)
     with answering((503, b""), healthy("1-0123456789ab"), (200, b""), healthy()) as address:
         BoardService(["true"], address, 120.0).activate(RELEASE)

@@ -118,20 +118,12 @@ def test_a_setting_that_a_scenario_does_not_have_is_wrong_usage(told: Told) -> N
             ScenarioConfig(**options)
 
 
-@pytest.mark.parametrize(
-    ("queries", "discarded"),
+def test_as_many_queries_are_discarded_as_by_loadgen_and_few_bound_no_percentile() -> None:
     # What MLPerf's loadgen printed in published results: "Would discard N highest latency queries".
-    [(100, 2), (201, 9), (659, 47), (708, 51), (2048, 172), (2145, 181), (7469, 685), (79944, 7796)],
-)
-def test_as_many_queries_are_discarded_as_by_loadgen(queries: int, discarded: int) -> None:
-    assert tolerated_misses(queries) - 1 == discarded
-
-
-def test_fewer_than_64_queries_bound_no_90th_and_fewer_than_662_no_99th_percentile() -> None:
-    assert early_stopping_bound(list(range(63))) is None
-    assert early_stopping_bound(list(range(64))) == 63
-    assert tolerated_misses(661, percentile=0.99) == 0
-    assert tolerated_misses(662, percentile=0.99) == 1
+    discarded = {100: 2, 201: 9, 659: 47, 708: 51, 2048: 172, 2145: 181, 7469: 685, 79944: 7796}
+    assert {queries: tolerated_misses(queries) - 1 for queries in discarded} == discarded
+    assert (early_stopping_bound(list(range(63))), early_stopping_bound(list(range(64)))) == (None, 63)
+    assert [tolerated_misses(queries, percentile=0.99) for queries in (661, 662)] == [0, 1]
 
 
 def test_the_true_percentile_lies_below_the_bound_in_99_of_100_runs() -> None:

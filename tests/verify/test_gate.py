@@ -67,11 +67,8 @@ def with_measure(name: str, value: float) -> Parity:
     return replace(PERFECT, **measures)
 
 
-def test_every_quantization_that_can_be_exported_has_a_gate() -> None:
+def test_every_quantization_that_can_be_exported_has_a_gate_and_no_other_passes() -> None:
     assert {quantization for entry in FORMATS.values() for quantization in entry.quantizations} == set(GATES)
-
-
-def test_a_quantization_without_a_gate_is_an_error_and_no_pass() -> None:
     with pytest.raises(UnknownNameError, match=r"^There is no parity gate for the quantization 'int2'"):
         _ = GATES["int2"]
 
