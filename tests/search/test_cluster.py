@@ -1,17 +1,27 @@
 """Trials on a Ray cluster come out as they do here, whatever dies."""
 
+import os
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from edgemnist.errors import UsageError
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.search.run import search
 from edgemnist.pipeline.search.trials import Job, Outcome, TrialData, split_for_selection
 from edgemnist.pipeline.search.workers import RayWorkers
+from tests.deploy.loopback import free_port
+from tests.patience import comes_true
 from tests.search.conftest import Made, quick
 
 pytestmark = pytest.mark.all
@@ -79,3 +89,46 @@ def test_a_machine_that_dies_costs_its_trials_alone(
     assert losing.lost == 1
     assert result.trials == made[1].trials
     assert [(row.network, row.accuracy) for row in result.rows] == [(row.network, row.accuracy) for row in made[1].rows]
+
+
+def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_says(tmp_path: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/cluster.md").read_text()
+    (lines,) = re.findall(r"```sh\n(export RAY_AUTH_MODE.*?)```", guide, re.DOTALL)
+    port = free_port()
+    lines = lines.replace("192.168.1.10:8265", f"127.0.0.1:{port}").replace("--accuracy 99", "--accuracy 50")
+    mode, submit, logs = (line.partition(" #")[0] for line in lines.splitlines())
+    submit += " --recipe baseline --epochs 1 --offline --trials"
+    stop = re.findall(r"`(ray job stop \w+)`", guide)[0] + re.findall(" --address .*", logs)[0]
+
+    # The head asks for a token, as it does after a search with --workers 4.
+    here = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    here |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{here['PATH']}"}
+
+    def run(line: str) -> str:
+        command = ["sh", "-c", f"{mode}; {line}"]
+        done = subprocess.run(command, check=False, env=here, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    journal = tmp_path / "search" / "search.journal"
+
+    def tried() -> int:
+        study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
+        return len(study.get_trials(states=[TrialState.COMPLETE]))
+
+    run("ray get-auth-token --generate")
+    start = f"ray start --head --block --num-cpus=2 --port={free_port()} --ray-client-server-port={free_port()}"
+    start += f" --dashboard-port={port} --dashboard-agent-listen-port=0"
+    with subprocess.Popen(start.split(), cwd=tmp_path, env=here, stdout=subprocess.PIPE) as head:
+        try:
+            assert any(b"Ray runtime started" in line for line in head.stdout or ())
+            run(f"{submit} 1000")
+            assert comes_true(lambda: journal.exists() and tried())
+            assert "succeeded" not in run(stop)
+            assert "Search 0 %: 0 networks" in run(logs)
+            finished = tried()
+            run(f"{submit.replace('small', 'again')} 2")
+            assert f": {finished} networks" in run(f"{logs.replace('small', 'again')} --follow")
+        finally:
+            head.terminate()
+    assert (tried(), (journal.with_suffix(".json")).exists()) == (finished, True)

@@ -77,7 +77,6 @@ def test_other_tools_see_what_is_minimized(tmp_path: Path) -> None:
 
 @pytest.mark.all
 def test_optunas_dashboard_shows_the_names_of_what_is_minimized(tmp_path: Path) -> None:
-    pytest.importorskip("optuna_dashboard")
     tried = len(run(opened(tmp_path), 20))
 
     def answer(what: str) -> Any:

@@ -52,9 +52,6 @@ def test_a_missing_cluster_is_a_sentence(where: str, ended: list[bool], monkeypa
 def test_what_names_no_workers_is_wrong_usage(text: str) -> None:
     with pytest.raises(UsageError, match="--workers must be"):
         parse_workers(text)
-
-
-def test_one_worker_needs_no_ray() -> None:
     assert type(parse_workers("1")) is Workers
 
 
