@@ -95,7 +95,7 @@ NEEDS = {
     "root": Need(found=has_root, otherwise="sudo make test-all   (mounts small disks)"),
     "ssh-keygen": Need(found=programs("ssh-keygen"), packages=("openssh-client",)),
     "sshd": Need(found=programs("sshd", "ssh", "sftp", "ssh-keygen"), packages=("openssh-server", "openssh-client")),
-    "systemd-analyze": Need(found=programs("systemd-analyze"), packages=("systemd",)),
+    "systemd": Need(found=programs("systemctl", "systemd-analyze"), packages=("systemd", "dbus")),
 }
 
 

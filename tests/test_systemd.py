@@ -1,15 +1,19 @@
 """Units that systemd itself takes, and that leave a service with next to nothing to break."""
 
 import dataclasses
+import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path, PurePosixPath
 
 import pytest
 
 from edgemnist.ground.systemd import Unit, quote, service_unit, shown, socket_unit
+from tests.booted import booted
 from tests.conftest import Run
+from tests.deploy.loopback import free_port
 
 MOST_EXPOSED = 2.0
 """Of systemd-analyze's 10: nginx as Debian has it is at 9.6."""
@@ -34,7 +38,7 @@ WATCH = Unit(
 )
 
 
-@pytest.mark.needs("systemd-analyze")
+@pytest.mark.needs("systemd")
 @pytest.mark.parametrize("service", [SERVE, WATCH], ids=lambda service: service.name)
 def test_systemd_takes_the_units_and_finds_little_exposed(service: Unit, tmp_path: Path) -> None:
     unit = tmp_path / f"{service.name}.service"
@@ -69,7 +73,7 @@ def test_systemd_takes_the_units_and_finds_little_exposed(service: Unit, tmp_pat
         # A unit of a user asks for nothing that only the system can give.
         (
             dataclasses.replace(SERVE, user=None),
-            ("WantedBy=default.target", "PrivateUsers=yes"),
+            ("WantedBy=default.target", "PrivateUsers=yes", "BindReadOnlyPaths=%t/systemd/notify"),
             ("\nUser=", "\nCapabilityBoundingSet=", "\nProtectClock="),
         ),
     ],
@@ -167,3 +171,28 @@ def test_a_password_stays_out_of_the_unit(edgemnist: Run, tmp_path: Path) -> Non
     assert " -m edgemnist watch --source-file %d/source --exports " in done.stdout
     assert "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6\n" in done.stdout
     assert "PrivateDevices=yes\n" in done.stdout
+
+
+@pytest.mark.all
+@pytest.mark.needs("systemd", "root")
+def test_a_users_own_systemd_starts_the_service_with_all_that_it_may_need(
+    edgemnist: Run, made_exports: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "token").write_text("0123456789abcdef")
+    serve = ["serve", "--systemd", "--user", "--port", str(free_port()), "--exports", made_exports]
+    serve += ["--token-file", "token", "--collect", "samples"]
+    units = [tmp_path / "edgemnist.socket", tmp_path / "edgemnist.service"]
+    for unit, more in zip(units, (["--socket"], []), strict=True):
+        unit.write_text(edgemnist(*serve, *more).stdout)
+    with booted(tmp_path, made_exports) as systemd:
+        systemd.run("systemctl", "start", "user@0.service")
+        control = ["env", "XDG_RUNTIME_DIR=/run/user/0", "systemctl", "--user"]
+        systemd.run(*control, "link", *units)
+        # It says that it is ready, or this fails.
+        systemd.run(*control, "start", "edgemnist.service")
+        with urllib.request.urlopen(f"http://127.0.0.1:{serve[4]}/healthz") as answer:
+            assert json.load(answer)["collects"] is True
+        assert (tmp_path / "samples" / "samples.sqlite").exists()
+        said = systemd.run("journalctl", "--output=cat", "_COMM=python")
+        assert ("with your token" in said, "chmod" in said) == (True, False)

@@ -127,8 +127,10 @@ def _confinement(service: Unit) -> list[str]:
     lines += [f"RestrictAddressFamilies={families}", *([] if service.network else ["PrivateNetwork=yes"])]
     shown = [path for path in service.reads if str(path).startswith(_HIDDEN)]
     written = [path for path in service.writes if str(path).startswith(_HIDDEN)]
-    lines.append("ProtectHome=tmpfs" if [*shown, *written] else "ProtectHome=yes")
-    lines += [f"BindReadOnlyPaths={quote(str(path))}" for path in shown]
+    # A user's own manager is told through a socket in /run/user, which is hidden with the homes.
+    told = ["BindReadOnlyPaths=%t/systemd/notify"] if service.notify and service.user is None else []
+    lines.append("ProtectHome=tmpfs" if [*shown, *written, *told] else "ProtectHome=yes")
+    lines += [f"BindReadOnlyPaths={quote(str(path))}" for path in shown] + told
     lines += [f"BindPaths={quote(str(path))}" for path in written]
     lines += [f"ReadWritePaths={quote(str(path))}" for path in service.writes]
     return lines

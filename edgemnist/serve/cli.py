@@ -12,7 +12,6 @@ import typer
 from edgemnist.errors import UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, out, quiet_libraries, show_listening
 from edgemnist.ground.console.options import flag, option
-from edgemnist.ground.results import Result
 
 if TYPE_CHECKING:
     from edgemnist.ground.results.pictures import ServeResult
@@ -91,13 +90,14 @@ def serve(
         limits=limits,
     )
     if systemd:
+        from edgemnist.ground.systemd import service_unit, socket_unit
         from edgemnist.model.exports import find_exports
 
         # What `describe_service` knows, and what is for this machine.
         here = {"host", "port", "token", "token_file", "artifact", "exports", "collect", "health"}
         words = options.given_words(context, without=here | {"systemd", "socket", "user", "json"})
         unit = describe_service(find_exports(exports), config, token_file=token_file, user_unit=user, options=words)
-        show_unit(unit, socket=socket, json=json)
+        out().file.write(socket_unit(unit) if socket else service_unit(unit))
         return
     from edgemnist.model.exports import open_for_answers
     from edgemnist.serve.run import open_service
@@ -144,14 +144,6 @@ def describe_service(
     )
 
 
-class UnitResult(Result, frozen=True, kw_only=True):
-    """`edgemnist serve --systemd --json`."""
-
-    file: str
-    """Name of the unit."""
-    text: str
-
-
 def show_started(result: ServeResult, *, json: bool, token: str | None = None) -> None:
     """Say where the service answers; see `show_listening`."""
     release = f", release {result.release}" if result.release else ""
@@ -159,12 +151,3 @@ def show_started(result: ServeResult, *, json: bool, token: str | None = None) -
     where = result.address or result.url
     sentence = f"{result.artifact}{release} answers at {where}{secured}."
     show_listening(result, sentence, result.address, token, json=json)
-
-
-def show_unit(service: Unit, *, socket: bool, json: bool) -> None:
-    """Print a unit as a file that can be installed."""
-    from edgemnist.ground.systemd import service_unit, socket_unit
-
-    text = socket_unit(service) if socket else service_unit(service)
-    file = f"{service.name}.{'socket' if socket else 'service'}"
-    out().print(UnitResult(file=file, text=text).to_json() if json else text.rstrip("\n"), soft_wrap=True)

@@ -220,7 +220,8 @@ def unit_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> Boa
 def test_a_systemd_unit_is_found_without_settings(
     yes: str, restart: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
 ) -> None:
-    script = f'echo noise; echo noise >&2; [ "$*" = "{yes}" ]'
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    script = f'echo noise; echo noise >&2; [ "$XDG_RUNTIME_DIR: $*" = "/run/user/{os.getuid()}: {yes}" ]'
     assert unit_of(tmp_path, monkeypatch, script) == BoardService(restart)
     assert tuple(capfd.readouterr()) == ("", "")
 

@@ -1,44 +1,38 @@
-"""What answers from a board's current release, and clients that ask it without a pause."""
+"""What systemd runs from a board's current release, and clients that ask it without a pause."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import signal
 import subprocess
-import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.booted import booted
 from tests.deploy.loopback import free_port
 from tests.patience import PATIENCE_S
 
-HERE = Path(__file__).parent
-
 
 @contextlib.contextmanager
-def answering(root: Path, *, timeout_s: float) -> Iterator[str]:
-    """Run the service of a board, whose directory is `root`, for as long as the body runs; yield its address."""
-    port, pid = free_port(), root.parent / "pid"
+def answering(root: Path, *shared: Path) -> Iterator[str]:
+    """Let systemd run the service of a board whose directory is `root`, for as long as the body runs; its address."""
+    current, port = root / "current", free_port()
     address = f"http://127.0.0.1:{port}"
-    (root / "board.toml").write_text(
-        f"[service]\nrestart = ['sh', '-c', 'kill -HUP $(cat {pid})']\n"
-        f"health = '{address}/healthz'\ntimeout = {timeout_s:g}\n"
-    )
-    process = subprocess.Popen([sys.executable, HERE / "supervisor.py", root, str(port), pid])
-    wait_for(pid.exists)
-    try:
+    serve = f"{current}/venv/bin/python -I -m edgemnist serve --exports {current}/exports --systemd --rate 0".split()
+    units = [root / "edgemnist.service", root / "edgemnist.socket"]
+    for unit, more in zip(units, ([], ["--socket"]), strict=True):
+        text = subprocess.run([*serve, "--port", str(port), *more], check=True, capture_output=True, text=True).stdout
+        unit.write_text(text.replace("BindReadOnlyPaths=", f"BindReadOnlyPaths={' '.join(map(str, shared))} ", 1))
+    with booted(root, *shared) as systemd:
+        systemd.run("systemctl", "link", *units)
+        systemd.run("systemctl", "start", "edgemnist.service")
+        restart = [*systemd.enter, "systemctl", "restart", "edgemnist"]
+        settings = f"[service]\nrestart = {restart}\nhealth = '{address}/healthz'\ntimeout = {PATIENCE_S}\n"
+        (root / "board.toml").write_text(settings)
         yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
-        # Whoever deploys next finds no service.
-        (root / "board.toml").unlink()
-        pid.unlink()
 
 
 def ask(address: str, body: bytes | None = None) -> dict[str, Any]:
@@ -72,11 +66,3 @@ def load(clients: int, one: Callable[[], object]) -> Iterator[tuple[list[Any], l
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def wait_for(condition: Callable[[], object], seconds: float = PATIENCE_S) -> None:
-    """Wait until something is the case."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.002)

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from edgemnist.fleet.deploy.run import LocalBundle
-from tests.deploy.answering import wait_for
 from tests.deploy.loopback import LoopbackBoard, Sshd, descendants, processes_with, the_next_try_succeeds
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, comes_true
 
 
 class Command:
@@ -59,7 +58,7 @@ def test_before_the_switch_it_stops(step: str, board: LoopbackBoard, new_bundle:
     command = Command(board, "deploy", new_bundle.path, "--to", board.name)
     command.wait_until(f"board: {step}")
     if step == "self-test":
-        wait_for(lambda: self_tests(board))
+        assert comes_true(lambda: self_tests(board))
         os.kill(self_tests(board)[0], signal.SIGSTOP)
     command.press()
     code, output = command.end()
@@ -86,7 +85,7 @@ def test_an_installation_stops_with_all_it_has_started(board: LoopbackBoard, new
     board.store.venvs.unlink()
     command = Command(board, "deploy", new_bundle.path, "--to", board.name)
     command.wait_until("board: install")
-    wait_for(lambda: processes_with("ensurepip", str(board.store.venvs)))
+    assert comes_true(lambda: processes_with("ensurepip", str(board.store.venvs)))
     command.press()
     assert command.end()[0] == 130
     assert not processes_with(str(board.store.venvs))
@@ -137,7 +136,7 @@ def test_pressed_again_it_waits_no_longer_and_says_that_the_board_goes_on(
         assert code == 130
         assert "will finish it by itself" in json.loads(output)["boards"][0]["fault"]["message"]
         go.touch()
-        wait_for(lambda: board.store.pending() is None)
+        assert comes_true(lambda: board.store.pending() is None)
     assert board.serves() == new
 
 
@@ -163,16 +162,16 @@ def test_no_board_goes_on_measuring_for_nobody(number: signal.Signals, boards: l
 
     on = [word for name in boards for word in ("--on", name)]
     command = Command(board, "bench", "tflite-int8", *on, "--seconds", "600")
-    wait_for(measuring)
+    assert comes_true(measuring)
     command.press(number)
     code, _ = command.end()
     assert code == (130 if number == signal.SIGINT else -number)
-    wait_for(lambda: not processes_with(str(board.root)))
+    assert comes_true(lambda: not processes_with(str(board.root)))
 
 
 def test_a_board_that_takes_no_notice_holds_nobody(board: LoopbackBoard, sshd: Sshd) -> None:
     command = Command(board, "bench", "tflite-int8", "--on", "board", "--seconds", "600")
-    wait_for(lambda: processes_with("edgemnist.pipeline.bench.worker", str(board.root)))
+    assert comes_true(lambda: processes_with("edgemnist.pipeline.bench.worker", str(board.root)))
     halted = descendants(sshd.pid)
     for process in halted:
         os.kill(process, signal.SIGSTOP)

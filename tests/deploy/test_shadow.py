@@ -30,6 +30,7 @@ from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.answering import answering, ask, load
 from tests.deploy.bundles import bundled, small_exports
 from tests.deploy.loopback import LoopbackBoard, make_key
+from tests.needs import require
 from tests.notices import Notices
 from tests.patience import PATIENCE_S
 from tests.samples.making import sample_of
@@ -185,9 +186,10 @@ DRAWING = png(seven())
 
 
 @pytest.fixture
-def address(board: LoopbackBoard) -> Iterator[str]:
+def address(board: LoopbackBoard, installed: Path) -> Iterator[str]:
     """Where the service answers from the board's current release."""
-    with answering(board.root, timeout_s=PATIENCE_S) as address:
+    require("systemd", "root")
+    with answering(board.root, installed) as address:
         yield address
 
 

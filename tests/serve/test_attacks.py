@@ -5,14 +5,11 @@ import contextlib
 import http.client
 import io
 import json
-import os
 import re
 import select
-import signal
 import socket
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -125,15 +122,3 @@ def test_one_client_cannot_hold_all_connections() -> None:
         with contextlib.closing(other):
             other.request("GET", "/healthz")
             assert other.getresponse().status == 200
-
-
-def test_processes_that_are_killed_are_started_again() -> None:
-    with limited(reference_directory(), rate=0) as service:
-        assert service.ask("/v1/predict", png(seven())).status == 200
-        for _ in range(3):
-            for pid in service.processes()[1:]:
-                if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.2)
-            for _ in range(2):
-                assert service.ask("/v1/predict", png(seven())).document["predictions"][0]["digit"] == 7

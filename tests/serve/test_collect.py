@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import random
 import shutil
 import stat
 import time
@@ -18,15 +19,18 @@ from selenium.webdriver.common.by import By
 
 from edgemnist.field.drift import read_record
 from edgemnist.field.samples import CORRECTION, NOT_A_DIGIT, UNIFORM
-from edgemnist.field.samples.store import FILE
+from edgemnist.field.samples.store import FILE, SampleStore
 from edgemnist.model.answers import command_unit
 from edgemnist.model.exports import Exports, reference_directory
 from tests.browser import WINDOWS, console, draw, text, until
 from tests.conftest import run_edgemnist
+from tests.deploy.loopback import free_port
+from tests.killing import Program, answered_until_it_is_gone
 from tests.patience import comes_true
 from tests.samples.making import stored
 from tests.serve.service import Answer, Service, png, serving, seven
 from tests.serve.test_page import SEVEN, open_page, wait_for_status
+from tests.sweeping import swept
 
 
 def correct(service: Service, image: Any, label: str, **headers: str) -> Answer:
@@ -181,3 +185,34 @@ def test_the_page_asks_for_no_correction_where_none_is_kept(service: Service, br
     draw(browser, SEVEN)
     wait_for_status(browser, "Read as")
     assert not browser.find_element(By.ID, "correct").is_displayed()
+
+
+KILLS = (4, 12)
+"""A few, and those of a sweep."""
+STARTED, CORRECTING = 25, 60
+"""Steps until it answers, and those after that at which it is killed: ten corrections or so."""
+
+
+@pytest.mark.all
+@pytest.mark.parametrize("kills", swept(KILLS, kept=KILLS[:1]))
+def test_what_a_killed_service_has_answered_is_stored(kills: int, tmp_path: Path, image: Any) -> None:
+    rng, pixels = random.Random(0), image.tolist()
+    samples = tmp_path / "samples"
+    given = 0
+    with Program(tmp_path, "-m", "tests.killing", "edgemnist.app", "edgemnist.serve.routes") as program:
+        for _ in range(kills):
+            shutil.rmtree(samples, ignore_errors=True)
+            port = free_port()
+            words = ["serve", "--exports", "reference", "--port", str(port), "--rate", "0", "--collect", str(samples)]
+            program.start(limit=STARTED + rng.randrange(CORRECTING), words=words)
+            asked = (("/v1/corrections", {"image": pixels, "label": str(number % 10)}) for number in itertools.count())
+            answered = [body["label"] for body in answered_until_it_is_gone(program, port, asked)]
+            killed = program.ended()
+            assert killed["code"] == -9, killed["said"]
+            with SampleStore.open(samples, create=True) as store:
+                found = [one.label for one in store.samples()]
+            # Perhaps one more, which it did not live to answer.
+            assert found[: len(answered)] == answered
+            assert len(found) <= len(answered) + 1
+            given += len(answered)
+    assert given > kills

@@ -12,7 +12,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +24,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edgemnist.model.exports import reference_directory
 from tests.patience import PATIENCE_S, comes_true
-from tests.serve.service import TOKEN, Service, everything, first_document, limited, png, serving, seven
+from tests.serve.service import TOKEN, Service, everything, limited, png, serving, seven
 
 
 @pytest.mark.all
@@ -64,69 +63,13 @@ def test_sigterm_ends_what_is_under_way_and_takes_nothing_new(drawing: bytes) ->
         assert service.process.wait(timeout=PATIENCE_S) == 0
 
 
-HAND_OVER = (
-    "import os, sys\n"
-    "os.dup2(int(sys.argv[1]), 3)\n"
-    "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1')\n"
-    "os.execv(sys.executable, [sys.executable, '-m', 'edgemnist', 'serve', *sys.argv[2:]])\n"
-)
-"""Becomes the service, and gives it a socket as systemd would."""
-
-
-def hand_over(listener: socket.socket, exports: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", HAND_OVER, str(listener.fileno()), "--exports", str(exports), "--json"]
-    pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, pass_fds=[listener.fileno()])
-
-
-def test_no_request_is_lost_while_a_service_with_a_socket_of_systemd_restarts(made_exports: Path) -> None:
-    def start() -> Service:
-        process = hand_over(listener, made_exports)
-        return Service(process, first_document(process))
-
-    def stop_it() -> None:
-        service.process.terminate()
-        _, errors = service.process.communicate()
-        assert service.process.returncode == 0, errors
-
-    def ask() -> None:
-        while not stop.is_set():
-            statuses.append(service.ask("/healthz").status)
-
-    statuses: list[int] = []
-    stop = threading.Event()
-    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
-        service = start()
-        assert service.address == listener.getsockname()
-        client = threading.Thread(target=ask)
-        client.start()
-        for answered in (10, 20):
-            assert comes_true(lambda: len(statuses) > answered)  # noqa: B023 - called at once
-            stop_it()
-            service = start()
-        assert comes_true(lambda: len(statuses) > 30)
-        stop.set()
-        client.join()
-        stop_it()
-    assert set(statuses) == {200}
-
-
 def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_exports: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as listener:
-        process = hand_over(listener, made_exports)
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2
-    assert b"--token" in errors
-
-
-def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports: Path, tmp_path: Path) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(PATIENCE_S)
-        with serving(made_exports, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}) as service:
-            assert systemd.recv(100) == b"READY=1"
-            assert service.ask("/healthz").status == 200
-        assert systemd.recv(100) == b"STOPPING=1"
+        serve = f"exec env LISTEN_PID=$$ LISTEN_FDS=1 {sys.executable} -m edgemnist serve --exports {made_exports} 3<&0"
+        done = subprocess.run(
+            ["sh", "-c", serve], check=False, stderr=subprocess.PIPE, stdin=listener.fileno(), timeout=PATIENCE_S
+        )
+    assert (done.returncode, b"--token" in done.stderr) == (2, True)
 
 
 def test_an_artifact_that_was_damaged_meanwhile_is_refused_and_the_others_answer(exports: Path, drawing: bytes) -> None:

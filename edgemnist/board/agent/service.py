@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 import urllib.error
@@ -53,14 +54,13 @@ class BoardService:
             return
         deadline = time.monotonic() + self.timeout_s
         try:
-            done = subprocess.run(
-                self.restart, check=False, capture_output=True, timeout=self.timeout_s, stdin=subprocess.DEVNULL
-            )
+            done = _run(self.restart, self.timeout_s)
         except (subprocess.SubprocessError, OSError, ValueError) as error:
             raise GateMissedError(f"The service cannot be restarted: {error}") from error
         if done.returncode != 0:
             lines = (done.stderr or done.stdout).decode(errors="replace").strip().splitlines()
-            raise GateMissedError(f"The service cannot be restarted: {lines[-1] if lines else done.returncode}")
+            reason = lines[-1].rstrip(".") if lines else done.returncode
+            raise GateMissedError(f"The service cannot be restarted: {reason}")
         while reason := self._why_unhealthy(release, max(_POLL_S, min(_REQUEST_S, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 raise GateMissedError(f"The service did not come up within {self.timeout_s:g} s: {reason}")
@@ -84,6 +84,14 @@ class BoardService:
         return "" if named == release else f"{self.health} still answers from release {named}"
 
 
+def _run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
+    # What a timer of the system started has no session, without which `systemctl --user` does not find its manager.
+    known = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
+    return subprocess.run(
+        command, check=False, env=known, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+    )
+
+
 def find_service(settings: Path) -> BoardService:
     """Return the service that `board.toml` describes, else the systemd unit `edgemnist`, the user's own first.
 
@@ -102,7 +110,7 @@ def find_service(settings: Path) -> BoardService:
 
 def _says_yes(question: list[str]) -> bool:
     try:
-        return subprocess.run(question, check=False, capture_output=True, timeout=_ANSWER_S).returncode == 0
+        return _run(question, _ANSWER_S).returncode == 0
     except subprocess.TimeoutExpired as error:
         raise DeployError(
             f"systemctl on the board did not answer within {_ANSWER_S:g} s, so nobody knows which service to restart",

@@ -118,7 +118,7 @@ def read_token(token: str | None, file: Path | None, reporter: Reporter = SILENT
         raise UsageError(
             f"The token file {file} cannot be read: {reason}", hint=f"Make it with: openssl rand -hex 16 > {file}"
         ) from error
-    if mode & (stat.S_IRGRP | stat.S_IROTH):
+    if mode & stat.S_IROTH:
         reporter.notice(f"Other users can read the token in {file}. Fix that with: chmod 600 {file}")
     return text.strip().partition("\n")[0].strip()
 
