@@ -148,6 +148,5 @@ def show_started(result: ServeResult, *, json: bool, token: str | None = None) -
     """Say where the service answers; see `show_listening`."""
     release = f", release {result.release}" if result.release else ""
     secured = ", with your token" if result.token else ""
-    where = result.address or result.url
-    sentence = f"{result.artifact}{release} answers at {where}{secured}."
+    sentence = f"{result.artifact}{release} answers at {result.address or result.url}{secured}."
     show_listening(result, sentence, result.address, token, json=json)

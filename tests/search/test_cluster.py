@@ -100,7 +100,6 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
     submit += " --recipe baseline --epochs 1 --offline --trials"
     stop = re.findall(r"`(ray job stop \w+)`", guide)[0] + re.findall(" --address .*", logs)[0]
 
-    # The head asks for a token, as it does after a search with --workers 4.
     here = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     here |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{here['PATH']}"}
 
@@ -116,7 +115,7 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
         study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
         return len(study.get_trials(states=[TrialState.COMPLETE]))
 
-    run("ray get-auth-token --generate")
+    run("ray get-auth-token --generate")  # As a search with --workers 4 does.
     start = f"ray start --head --block --num-cpus=2 --port={free_port()} --ray-client-server-port={free_port()}"
     start += f" --dashboard-port={port} --dashboard-agent-listen-port=0"
     with subprocess.Popen(start.split(), cwd=tmp_path, env=here, stdout=subprocess.PIPE) as head:

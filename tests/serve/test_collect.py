@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 import shutil
 import stat
 import time
@@ -23,7 +24,7 @@ from edgemnist.field.samples.store import FILE, SampleStore
 from edgemnist.model.answers import command_unit
 from edgemnist.model.exports import Exports, reference_directory
 from tests.browser import WINDOWS, console, draw, text, until
-from tests.conftest import run_edgemnist
+from tests.conftest import REPOSITORY, run_edgemnist
 from tests.deploy.loopback import free_port
 from tests.killing import Program, answered_until_it_is_gone
 from tests.patience import comes_true
@@ -111,6 +112,10 @@ def test_answers_are_counted_for_health_and_prometheus(tmp_path: Path) -> None:
         metrics = service.ask("/metrics").body.decode()
         assert "edgemnist_health_alarm 0.0" in metrics
         assert 'edgemnist_health_evidence{quantity="doubtful share, golden pack"}' in metrics
+        dashboard = (REPOSITORY / "docs/examples/grafana.json").read_text(encoding="utf-8")
+        asked = {f"\n{name}" for name in re.findall(r"\b(?:edgemnist|process)_\w+", dashboard)}
+        asked |= {f'{label}="' for labels in re.findall(r"by \((.*?)\)", dashboard) for label in labels.split(", ")}
+        assert (len(asked) > 15, [one for one in asked if one not in metrics]) == (True, [])
     record = read_record(tmp_path / "health.json")
     assert record.lately.classes[7] == 3
     assert record.lately.refused == 2
@@ -187,14 +192,12 @@ def test_the_page_asks_for_no_correction_where_none_is_kept(service: Service, br
     assert not browser.find_element(By.ID, "correct").is_displayed()
 
 
-KILLS = (4, 12)
-"""A few, and those of a sweep."""
 STARTED, CORRECTING = 25, 60
 """Steps until it answers, and those after that at which it is killed: ten corrections or so."""
 
 
 @pytest.mark.all
-@pytest.mark.parametrize("kills", swept(KILLS, kept=KILLS[:1]))
+@pytest.mark.parametrize("kills", swept((4, 12), kept=(4,)))
 def test_what_a_killed_service_has_answered_is_stored(kills: int, tmp_path: Path, image: Any) -> None:
     rng, pixels = random.Random(0), image.tolist()
     samples = tmp_path / "samples"

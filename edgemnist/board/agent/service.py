@@ -86,9 +86,9 @@ class BoardService:
 
 def _run(command: list[str], timeout_s: float) -> subprocess.CompletedProcess[bytes]:
     # What a timer of the system started has no session, without which `systemctl --user` does not find its manager.
-    known = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
+    env = {"XDG_RUNTIME_DIR": f"/run/user/{os.getuid()}", **os.environ}
     return subprocess.run(
-        command, check=False, env=known, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL
+        command, check=False, env=env, capture_output=True, timeout=timeout_s, stdin=subprocess.DEVNULL
     )
 
 

@@ -141,7 +141,8 @@ class _Signed:
                     new = self._of[role] = Metadata[Any].from_file(str(path))
                     self._of["root"].signed.verify_delegate(role, new.signed_bytes, new.signatures)
             except (refused.RepositoryError, KeyError) as error:
-                raise DeployError(f"{path} is damaged, or of somebody else: {error}") from error
+                hint = f"After a rotation, copy the new key and the *.root.json into {keys}."
+                raise DeployError(f"{path} is damaged, or of somebody else: {error}", hint=hint) from error
         self._fresh = ROLES.keys() - self._of.keys()
         self._of |= {role: Metadata(ROLES[role][0]()) for role in self._fresh}
         self.changed = {"snapshot", "timestamp", *self._fresh}
