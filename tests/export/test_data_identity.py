@@ -15,10 +15,11 @@ from edgemnist.errors import ArtifactError, DataError
 from edgemnist.fleet.bundle.pack import narrow
 from edgemnist.ground.arrays import image_hashes, image_marks, recognized
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.manifest import MODEL_FILE, Manifest, read_manifest
+from edgemnist.model.exports.manifest import MODEL_FILE, FileRecord, Manifest, read_manifest
 from edgemnist.model.exports.questions import (
     IMAGES_FILE,
     count_seen,
+    encode_training_images,
     has_learnt,
     learnt_record,
     questions,
@@ -52,6 +53,12 @@ def test_the_hashes_of_the_training_images_are_recorded_and_checked(exports: Pat
     opened = Exports.open(exports)
     assert count_seen(exports, opened.manifest, dataset.train.images) == len(dataset.train)
     assert count_seen(exports, opened.manifest, dataset.test.images) == 0
+    # A corner pixel does not hide one.
+    stamped, marks = dataset.train.images.copy(), encode_training_images(dataset.train.images)
+    stamped[:, 0, 0] = 255
+    (exports / IMAGES_FILE).write_bytes(marks)
+    record = msgspec.structs.replace(opened.manifest, training_images=FileRecord.of(IMAGES_FILE, marks))
+    assert count_seen(exports, record, stamped) == len(stamped)
     (exports / IMAGES_FILE).write_bytes(b"damaged")
     with pytest.raises(ArtifactError):
         count_seen(exports, opened.manifest, dataset.test.images)

@@ -69,7 +69,8 @@ def test_the_numbers_are_those_of_the_runtimes_own_answers(made_exports: Path) -
     assert parity.accuracy_drop_points == pytest.approx(100 * lost / len(pack.labels))
     assert parity.accuracy_interval is not None
     assert parity.accuracy_interval.low < parity.accuracy < parity.accuracy_interval.high
-    assert parity.ece == pytest.approx(expected_calibration_error(answers, pack.labels), abs=1e-3)
+    assert parity.ece == pytest.approx(expected_calibration_error(answers, pack.labels), abs=1e-5)
+    assert parity.reference_ece == pytest.approx(expected_calibration_error(pack.probabilities, pack.labels))
     assert parity.mcnemar_p == mcnemar_p(count_kind(parity.flipped, BROKEN), count_kind(parity.flipped, FIXED))
 
 
