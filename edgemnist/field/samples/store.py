@@ -122,32 +122,6 @@ _ARCHIVE: Final = """
 CREATE TABLE IF NOT EXISTS archive (sample INTEGER PRIMARY KEY REFERENCES samples ON DELETE CASCADE)"""
 """Samples that no quota counts: those with labels whose place in the even draw another one has taken, and the
 corrections that a store of 0.1.0 had."""
-_SCHEMA: Final = f"""
-CREATE TABLE samples (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    image BLOB NOT NULL CHECK (typeof(image) = 'blob' AND length(image) = {{bytes}}),
-    at TEXT NOT NULL,
-    source TEXT NOT NULL,
-    artifact TEXT NOT NULL,
-    release TEXT,
-    answer TEXT,
-    confidence REAL NOT NULL CHECK (confidence BETWEEN 0 AND 1),
-    reason TEXT NOT NULL CHECK (reason IN ({", ".join(map(repr, REASONS))}))
-);
-CREATE TABLE labels (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    sample INTEGER NOT NULL REFERENCES samples ON DELETE CASCADE,
-    label TEXT,
-    writer TEXT NOT NULL,
-    at TEXT NOT NULL,
-    settles INTEGER NOT NULL CHECK (settles IN (0, 1))
-);
-CREATE INDEX labels_of_sample ON labels (sample);
-CREATE TABLE counts (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
-{_ARCHIVE};
-PRAGMA application_id = {APPLICATION};
-PRAGMA user_version = {{version}};
-"""
 _FIELDS: Final = ("pixels", "at", "source", "artifact", "release", "answer", "confidence", "reason")
 _COLUMNS: Final = ", ".join(("image", *_FIELDS[1:]))
 _SAMPLES: Final = f"SELECT id, {_COLUMNS} FROM samples ORDER BY id"  # noqa: S608 - of constants
@@ -416,7 +390,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, *, create: bool, spec: 
         # Another process may have been faster.
         if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             usual = spec.takes_the_same(default_input())
-            schema = _SCHEMA.format(bytes=spec.nbytes, version=1 if usual else VERSION)
+            schema = Path(__file__).with_name("store.sql").read_text("utf-8").format(
+                bytes=spec.nbytes, reasons=REASONS, archive=_ARCHIVE, application=APPLICATION,
+                version=1 if usual else VERSION,
+            )  # fmt: skip
             for statement in filter(str.strip, schema.split(";")):
                 connection.execute(statement)
             if not usual:

@@ -44,7 +44,22 @@ from edgemnist.pipeline.verify.claims import CLAIMS, STATEMENT_FILE, seal, state
 from edgemnist.pipeline.verify.gate import read_gates
 
 NAME = "edgemnist"
-_DATA = (".py", ".c", ".h", ".typed", ".json", ".tflite", ".html", ".css", ".js", ".svg", ".webmanifest")
+_DATA = (
+    ".py",
+    ".c",
+    ".h",
+    ".typed",
+    ".json",
+    ".tflite",
+    ".sql",
+    ".txt",
+    ".in",
+    ".html",
+    ".css",
+    ".js",
+    ".svg",
+    ".webmanifest",
+)
 """Endings of what the package consists of, pages, the likeness network and the sources of the engine included."""
 
 
@@ -418,8 +433,8 @@ def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> li
         if notice := exports.notice(artifact.name):
             raise ArtifactError(notice.removesuffix("."))
         of_file = {name: one for name, one in verified.items() if split_name(name)[0] == artifact.name}
-        # A verdict that no longer holds says what to run. What else makes one unknown, such as few images, does there.
-        failed = {name: one for name, one in of_file.items() if not one.passed and ": run " not in one.reasons[0]}
+        # What makes one unknown that still holds, such as few images, does there, too.
+        failed = {name: one for name, one in of_file.items() if not (one.passed or one.ended)}
         for name, one in failed.items():
             reporter.notice(f"{name} does not pass its gate ({one.reasons[0]}), so a board will refuse this bundle.")
         if not failed and artifact.name not in {name for name, one in of_file.items() if one.passed}:

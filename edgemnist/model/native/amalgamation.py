@@ -70,6 +70,16 @@ _CHAIN: Final = "#define EDGEMNIST_CHAIN"
 _PACKED: Final = "#define EDGEMNIST_PACKED"
 _SETTINGS: Final = f"#define EDGEMNIST_AMALGAMATION\n#define EDGEMNIST_SCALAR_BLOCK {BLOCK}U\n"
 
+_QUANTIZES: Final = """
+/* Writes what numbers are to edgemnist_classify: the nearest of 256 steps of each. */
+void edgemnist_quantize(const float input[EDGEMNIST_INPUTS], uint8_t levels[EDGEMNIST_INPUTS]);
+"""
+_STANDS: Final = "/* What the numbers stand for: scale * (number - zero point). */\n"
+_NAMES: Final = """\
+/* How many classes there are, the name of each, and what the numbers stand for: scale * (number - zero point). */
+extern const int edgemnist_class_count;
+extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
+"""
 _SOURCES: Final = ("engine.h", "softmax.h", "requantize.h", "kernel_scalar.c")
 _LINE: Final = 116
 _C_TYPES: Final = {
@@ -156,59 +166,27 @@ def c_header(network: Network, origin: Origin) -> str:
         if both
         else "score of each class in steps of its scale"
     )
-    spec = network.spec
-    quantizes = """
-/* Writes what numbers are to edgemnist_classify: the nearest of 256 steps of each. */
-void edgemnist_quantize(const float input[EDGEMNIST_INPUTS], uint8_t levels[EDGEMNIST_INPUTS]);
-"""
-    names = """\
-/* How many classes there are, the name of each, and what the numbers stand for: scale * (number - zero point). */
-extern const int edgemnist_class_count;
-extern const char *const edgemnist_labels[EDGEMNIST_CLASSES];
-"""
-    count, chosen = ("2", "more probable one") if both else ("EDGEMNIST_OUTPUTS", "first of the highest")
-    classes = "" if numbers else f"#define EDGEMNIST_CLASSES {count}\n"
-    levels = "#define EDGEMNIST_QUANTIZES\n" if network.takes_levels else ""
-    maps = "#define EDGEMNIST_MAPS\n" if network.maps_pixels else ""
-    stand = "/* What the numbers stand for: scale * (number - zero point). */\n"
-    code = code_of(origin.task)
-    finder = f"""
-/* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */
-{_flat(code.read(code.declarations)) if code else ""}"""
-    return f"""\
-/* A {"model" if numbers else "classifier"} of {_inputs(spec)}, made by edgemnist {origin.version}. */
-#ifndef EDGEMNIST_CLASSIFIER_H
-#define EDGEMNIST_CLASSIFIER_H
-
-#include <stdint.h>
-
-#define EDGEMNIST_INPUTS {network.inputs}
-#define EDGEMNIST_OUTPUTS {network.classes}
-{classes}{levels}{maps}
-/* The tensors of the TFLite file: bytes, and the lowest number of their type, -128 of int8 and 0 of uint8. */
-#define EDGEMNIST_INPUT_BYTES EDGEMNIST_INPUTS
-#define EDGEMNIST_INPUT_LOWEST {np.iinfo(network.held.dtype).min}
-#define EDGEMNIST_OUTPUT_BYTES EDGEMNIST_OUTPUTS
-#define EDGEMNIST_OUTPUT_LOWEST {np.iinfo(network.output.dtype).min}
-
-#ifdef __cplusplus
-extern "C" {{
-#endif
-
-/* Writes the {meaning}, and returns the index of the
- * {chosen}. {_bytes_of(network, origin)} Not reentrant. */
-int edgemnist_classify(const uint8_t input[EDGEMNIST_INPUTS], uint8_t outputs[EDGEMNIST_OUTPUTS]);
-{quantizes if network.takes_levels else ""}
-{stand if numbers else names}extern const float edgemnist_score_scale;
-extern const int edgemnist_score_zero_point;
-
-{_inlined("run.h")}{finder if code else ""}
-#ifdef __cplusplus
-}}
-#endif
-
-#endif
-"""
+    code, spec = code_of(origin.task), network.spec
+    finder = "\n/* Pictures of any size; the C file is to be compiled with -DEDGEMNIST_FIT for these. */\n"
+    return _filled(
+        "declarations.in.h",
+        model="model" if numbers else "classifier",
+        reads=_inputs(spec),
+        origin=origin,
+        network=network,
+        classes="" if numbers else f"#define EDGEMNIST_CLASSES {'2' if both else 'EDGEMNIST_OUTPUTS'}\n",
+        levels="#define EDGEMNIST_QUANTIZES\n" * network.takes_levels,
+        maps="#define EDGEMNIST_MAPS\n" * network.maps_pixels,
+        input_lowest=np.iinfo(network.held.dtype).min,
+        output_lowest=np.iinfo(network.output.dtype).min,
+        meaning=meaning,
+        chosen="more probable one" if both else "first of the highest",
+        read=_bytes_of(network, origin),
+        quantizes=_QUANTIZES * network.takes_levels,
+        names=_STANDS if numbers else _NAMES,
+        run=_inlined("run.h"),
+        finder=finder + _flat(code.read(code.declarations)) if code else "",
+    )
 
 
 def _is_of_both(network: Network, origin: Origin) -> bool:
@@ -273,25 +251,21 @@ def c_file(network: Network, origin: Origin) -> CFile:
         f" *   cc {RECOMMENDED} -DEDGEMNIST_MAIN -o {name} THIS.c && ./{name} {example}"
     )
     task = "" if origin.task is None else f" * Task: {_commented(origin.task)}\n"
-    head = f"""\
-/* SPDX-License-Identifier: Apache-2.0
- *
- * {_named(network)} in int8
- * and the engine that executes it, in one C99 file without dependencies.{_bits(laid_out)}
- * Made by edgemnist {origin.version} from the {origin.source} with the SHA-256
- *   {origin.model_sha256}
- * It answers every bit of the TFLite file with the SHA-256
- *   {origin.tflite_sha256}
- * in {_KERNELS[network.rounding]}.
- * Rounding: {network.rounding}
- * Read-only data: {tables.bytes:,} bytes. Static memory: up to {memory_bytes:,} bytes.
- * On a {PROCESSORS}, with code and names, as GCC compiles it:
-{needs_text}
-{task} *
- * Compile it with your program and include the declarations, which also are in a header of their own. {RECOMMENDED} is
- * as fast as -O3, or faster. With -DEDGEMNIST_MAIN it {program}
- */
-"""
+    head = _filled(
+        "head.in.h",
+        network=_named(network),
+        bits=_bits(laid_out),
+        origin=origin,
+        kernels=_KERNELS[network.rounding],
+        rounding=network.rounding,
+        data=tables.bytes,
+        memory=memory_bytes,
+        processors=PROCESSORS,
+        needs=needs_text,
+        task=task,
+        recommended=RECOMMENDED,
+        program=program,
+    )
     names = f"""\
 const int edgemnist_class_count = EDGEMNIST_CLASSES;
 const char *const edgemnist_labels[EDGEMNIST_CLASSES] = {{{labels}}};
@@ -377,6 +351,11 @@ def _commented(task: Task) -> str:
     # As it is read again: whole numbers are numbers like any others.
     again = msgspec.json.decode(msgspec.json.encode(task), type=Task)
     return msgspec.json.encode(again).decode().replace("/", "\\/")
+
+
+def _filled(name: str, **values: object) -> str:
+    """Return a file of C with values in the place of their names in braces."""
+    return Path(__file__).with_name(name).read_text("utf-8").format(**values)
 
 
 def _inlined(name: str) -> str:
