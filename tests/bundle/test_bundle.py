@@ -165,6 +165,7 @@ def test_an_artifact_that_missed_its_gate_is_told_of(made_exports: Path, tmp_pat
     notices = Notices()
     result = make_bundle(Exports.open(exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
     assert result.refused == ["tflite-int8"]
+    assert run_edgemnist("bundle", "tflite-int8", cwd=tmp_path).returncode == 1
     # The next step is not to deploy it.
     assert "deploy" not in drawn(bundle_page(result))
     assert "edgemnist deploy" in drawn(bundle_page(msgspec.structs.replace(result, refused=[])))

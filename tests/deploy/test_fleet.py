@@ -78,7 +78,9 @@ def test_two_directories_of_one_host_are_two_boards(boards: list[LoopbackBoard],
     assert set(events) == set(names)
     assert [board.root for board in result.boards] == [str(board.root) for board in boards[:3]]
     short = [msgspec.structs.replace(board, root=f"/{n}") for n, board in enumerate(result.boards)]
-    page = drawn(deploy_page(msgspec.structs.replace(result, boards=short)))
+    words = [f"{board.host} --root {board.root}" for board in short]
+    page = drawn(deploy_page(msgspec.structs.replace(result, boards=short), words))
+    assert page.rstrip().endswith("Next: edgemnist bench --on board0 --root /0")
     assert [line.split("deployed")[0].split() for line in page.splitlines() if "deployed" in line] == [
         ["board0", "/0"],
         ["board0", "/1"],

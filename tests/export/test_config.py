@@ -4,23 +4,16 @@ from typing import Any
 
 import pytest
 
-from edgemnist.errors import UnknownNameError, UsageError
+from edgemnist.errors import UsageError
 from edgemnist.ground.inputs import MNIST_STANDARDIZED, InputSpec, range_ends, standardized
-from edgemnist.model.formats import FORMATS, artifact_names
+from edgemnist.model.formats import FORMATS
 from edgemnist.pipeline.export.inputs import option_of
-from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, artifact_specs
+from edgemnist.pipeline.export.interface import ExportConfig, artifact_specs
 from tests.messages import Told
 
 
 def names(*arguments: Any) -> list[str]:
     return [spec.name for spec in artifact_specs(*arguments)]
-
-
-def test_no_option_stands_for_everything() -> None:
-    # The C file and the web page have to be named: not every model can become one. Nor is every one good in 4 bits.
-    asked_for = {"tflite-int4", "c-int8", "c-int4", "c-int2", "web-int8"}
-    assert names() == [name for name in artifact_names() if name not in asked_for]
-    assert len(artifact_names()) == len(set(artifact_names())) == 12
 
 
 @pytest.mark.parametrize(
@@ -39,11 +32,6 @@ def test_formats_and_quantizations_stand_for(
     formats: list[str] | None, quantizations: list[str] | None, made: list[str]
 ) -> None:
     assert names(formats, quantizations) == made
-
-
-def test_a_target_knows_its_file() -> None:
-    assert ArtifactSpec("tflite", "int8").file == "tflite-int8.tflite"
-    assert ArtifactSpec("onnx", "float32").file == "onnx-float32.onnx"
 
 
 LOGITS = {"logits": True}
@@ -80,12 +68,6 @@ def test_what_makes_no_sense_is_refused_in_a_sentence(told: Told) -> None:
         *(MANY, LOGITS, {"quantizations": ["int8"], **LOGITS}, {"formats": ["web"], **LOGITS}),
     ]
     assert all(ExportConfig.of(**options).specs for options in taken)
-
-
-def test_known_names_are_those_of_the_format() -> None:
-    with pytest.raises(UnknownNameError) as caught:
-        artifact_specs(["onnx"], ["int4"])
-    assert caught.value.hint == "Known: float32, int8, dynamic."
 
 
 def test_a_range_has_one_name_from_which_its_ends_and_its_option_follow() -> None:

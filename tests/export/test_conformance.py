@@ -18,7 +18,7 @@ from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, read_man
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.data.dataset import Dataset
-from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, _first_words
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.model import read_source
 from edgemnist.pipeline.export.run import export_model
 from edgemnist.pipeline.verify.run import verify
@@ -221,12 +221,6 @@ def test_int8_scores_of_onnx_are_not_rounded(made_exports: Path) -> None:
     answers = load(made_exports / "onnx-int8.onnx").predict_proba(pack.images)
     assert np.abs(answers.sum(axis=1) - 1).max() <= 1e-5
     assert len(np.unique(answers)) > 1000
-
-
-def test_what_a_converter_says_is_passed_on_whole_or_cut_between_words() -> None:
-    known = ", ".join(f"OPERATOR_{number}" for number in range(20))
-    assert _first_words(ValueError(f"it has the operator TANH, and only {known} are known")).endswith("are known")
-    assert _first_words(ValueError("not " * 200)).endswith("not …")
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edgemnist.errors import UsageError
+from edgemnist.errors import ModelError, UsageError
 from edgemnist.ground.progress import SILENT
 from edgemnist.pipeline.export import from_onnx
-from edgemnist.pipeline.export.from_onnx import keras_model_of, parity, read_onnx
+from edgemnist.pipeline.export.from_onnx import parity, read_onnx
 from edgemnist.pipeline.export.from_saved import FILE, _opened, onnx_of
-from edgemnist.pipeline.export.model import find_origin
+from edgemnist.pipeline.export.model import find_origin, read_source
 
 Array = npt.NDArray[Any]
 RANDOM = np.random.default_rng(0)
@@ -259,7 +259,7 @@ def test_of_a_classifier_of_scikit_learn_the_probabilities_are_the_answer(tmp_pa
     scores = network.add("Softmax", network.add("Add", network.add("MatMul", network.last, some(8, 3)), some(3)))
     labels = network.add("ArgMax", scores, axis=1, keepdims=0)
     maps = network.add("ZipMap", scores, domain="ai.onnx.ml", classlabels_int64s=[0, 1, 2])
-    model = keras_model_of(network.save(tmp_path / "sklearn.onnx", outputs={labels: "INT64", maps: "UNDEFINED"}))
+    model = read_onnx(network.save(tmp_path / "sklearn.onnx", outputs={labels: "INT64", maps: "UNDEFINED"}))
     assert model.output_shape == (None, 3)
     assert np.abs(np.asarray(model(some(20, 13))).sum(axis=1) - 1).max() <= 1e-5
 
@@ -321,8 +321,8 @@ def test_what_takes_gigabytes_ends_in_a_child_process(tmp_path: Path) -> None:
     network.add("Resize", "x", None, np.array([1, 1, 10**4, 10**4], np.float32))
     network.add("GlobalMaxPool")
     path = network.save(tmp_path / "network.onnx")
-    with pytest.raises(UsageError, match="its layers take gigabytes of memory"):
-        keras_model_of(path)
+    with pytest.raises(ModelError, match="its layers take gigabytes of memory"):
+        read_source(path)
 
 
 def branching() -> Network:

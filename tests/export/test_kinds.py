@@ -23,7 +23,7 @@ from edgemnist.pipeline.export.inputs import find_input_range
 from edgemnist.pipeline.export.interface import ExportConfig, artifact_specs
 from edgemnist.pipeline.export.model import check_layers, read_source
 from edgemnist.pipeline.export.run import export_model
-from tests.conftest import REPOSITORY, Run
+from tests.conftest import REPOSITORY
 from tests.notices import Notices
 
 QUICK = {"quantizations": ["float32", "int8"]}
@@ -93,16 +93,6 @@ def check_all(exports: Exports, *, least: float = 0.8) -> None:
         assert np.mean(answers.argmax(axis=1) == golden.probabilities.argmax(axis=1)) >= 0.95, model.name
         if "float32" in model.name:
             assert np.abs(answers - golden.probabilities).max() <= 1e-4, model.name
-
-
-def test_an_adapted_normalization_is_exported_with_its_statistics(dataset: Dataset, tmp_path: Path) -> None:
-    from keras import layers
-
-    layer = layers.Normalization(axis=None)
-    layer.adapt(dataset.train.images / np.float32(255))
-    exports, result, _ = export(trained(dataset, [layer]), dataset, tmp_path, **QUICK, input_range="0..1")
-    assert result.input_range == "0..1"
-    check_all(exports)
 
 
 def test_a_model_that_takes_pixels_up_to_255_is_found_out_by_its_layers_recorded_and_fed_them(scaled: Scaled) -> None:
@@ -220,12 +210,6 @@ def test_a_model_that_keras_itself_cannot_execute_is_no_fault_of_a_layer_behind(
     with pytest.raises(ModelError, match=r"foreign\.keras cannot be executed by Keras: .*: .*576.*\[?[^\n]*$"):
         export_model(config, dataset, tmp_path / "exports")
     assert not (tmp_path / "exports" / "manifest.json").exists()
-
-
-def test_a_typing_error_is_told_before_images_are_looked_for(edgemnist: Run) -> None:
-    done = edgemnist("export", "--model", "modle.keras")
-    assert (done.returncode, "modle.keras does not exist" in done.stderr) == (2, True)
-    assert "images" not in done.stderr
 
 
 def test_a_range_that_was_named_is_taken_and_a_reference_near_chance_is_questioned(

@@ -143,12 +143,6 @@ def test_no_work_begins_at_an_unwritable_place(
     assert listener.updates == []
 
 
-def test_every_artifact_is_told_of_before_it_is_made(exports: Path, dataset: Dataset) -> None:
-    listener = Listener()
-    export_model(ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50), dataset, exports, listener)
-    assert [detail for _, detail in listener.updates if detail] == ["tflite-float32", "golden pack"]
-
-
 def test_the_record_of_a_calibration_tells_which_images_it_was(exports: Path, dataset: Dataset) -> None:
     few, more, again = (_calibration(exports, dataset, count) for count in (20, 30, 20))
     assert few == again

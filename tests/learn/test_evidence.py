@@ -59,6 +59,7 @@ def test_the_gate_is_missed_for_each_reason(told: Told) -> None:
         found = reasons_of(compared(100, 12, 2), compared(*golden), doubted)
         assert (found == []) == passed
         told.says(*found)
+    assert reasons_of(compared(100, 12, 2), compared(40, 0, 0), 0, None, 40) == []
     for fixed, broken in ((4, 3), (3, 3), (3, 4), (5, 0), (6, 0)):
         found = reasons_of(compared(100, fixed, broken), compared(1000, 0, 0), 0)
         assert (found == []) == (fixed == 6)

@@ -12,6 +12,7 @@ from edgemnist.model.runtimes import RUNTIMES, load, openvino
 from edgemnist.model.runtimes.integer import Rounding
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.pipeline.verify.run import verify
+from tests.notices import Notices
 from tests.runtimes.test_operators import DRAWN, Operators, computed, inputs_of
 from tests.shapes.graphs import write_tflite
 
@@ -26,7 +27,9 @@ def test_float32_is_what_is_compiled_with_and_what_verify_lets_pass(made_exports
     assert verify(Exports.open(made_exports), ["onnx-float32@openvino"]).passed
 
 
-def test_an_operator_that_openvino_lacks_is_named(tmp_path: Path) -> None:
+def test_an_operator_that_openvino_lacks_is_named_and_misses_no_gate(
+    made_exports: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     from onnx import TensorProto, helper, save
 
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 13]) for name in "xy"]
@@ -36,6 +39,10 @@ def test_an_operator_that_openvino_lacks_is_named(tmp_path: Path) -> None:
     save(model, tmp_path / "scaled.onnx")
     with pytest.raises(ArtifactError, match=r"No conversion rule found for operations: ai\.onnx\.ml\.Scaler"):
         load(tmp_path / "scaled.onnx", runtime="openvino")
+    notices, opened, data = Notices(), openvino.OpenVINOClassifier._open, (tmp_path / "scaled.onnx").read_bytes()
+    monkeypatch.setattr(openvino.OpenVINOClassifier, "_open", lambda self, _, threads: opened(self, data, threads))
+    assert verify(Exports.open(made_exports), reporter=notices).passed
+    assert any("onnx-float32@openvino is left out: " in words for words in notices.messages)
 
 
 pytestmark = pytest.mark.skipif(bool(RUNTIMES["tflm"].missing()), reason=RUNTIMES["tflm"].install_line())

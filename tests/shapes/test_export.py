@@ -75,6 +75,39 @@ def test_a_keras_model_of_any_shape_becomes_every_format(name: str, numbers: boo
         assert furthest <= FURTHEST[record.quantization], record.name
 
 
+@pytest.mark.parametrize("limited", [False, True])
+def test_int8_scales_each_number_as_a_model_does_first(limited: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+    from keras import Input, Sequential, layers, utils
+
+    data, widths = data_for("row", numbers=False), 10 ** np.linspace(-1, 3, 13, dtype=np.float32)
+    train, test = (Split(np.abs(part.images) * widths, part.labels) for part in (data.train, data.test))
+    data = identified(train, test, data.labels, source="random", task=task_for("row", numbers=False))
+    scaling = layers.Normalization()
+    scaling.adapt(data.train.images)
+    utils.set_random_seed(1)
+    start = [layers.ReLU(), scaling] if limited else [scaling]  # which changes none of these rows
+    end = layers.Dense(3, activation="softmax", kernel_initializer="random_normal")
+    Sequential([Input((13,)), *start, end]).save(tmp_path / "mine.keras")
+    _, exports = exported(tmp_path / "mine.keras", data, tmp_path / "e", formats=["tflite", "c", "onnx"])
+    golden, names = exports.read_golden(), ("tflite-int8", "onnx-float32", "c-int8")
+    answers = {name: exports.load(name).answer(golden.images) for name in names}
+    apart = {name: np.abs(found - golden.probabilities).max() for name, found in answers.items()}
+    assert apart["onnx-float32"] <= FURTHEST["float32"]
+    assert (apart["tflite-int8"] <= FURTHEST["int8"] / 2) != limited
+    assert np.array_equal(answers["c-int8"], answers["tflite-int8"])
+
+
+def test_what_litert_dies_of_is_refused_and_the_rest_is_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def die(path: Path, runtime: str) -> int:
+        raise ArtifactError(f"{path} is not opened: it makes the runtime {runtime} crash")
+
+    monkeypatch.setattr("edgemnist.pipeline.export.tflite.try_file", die)
+    network("row", numbers=False).save(tmp_path / "mine.keras")
+    result, _ = exported(tmp_path / "mine.keras", data_for("row", numbers=False), tmp_path / "e", **QUICK)
+    said = {one.name: one.reason for one in result.refused}["tflite-int8"]
+    assert said.endswith("mine.keras cannot be exported as tflite-int8: it makes the runtime litert crash")
+
+
 def test_without_inputs_what_needs_none_is_made_and_the_rest_is_refused_by_name(tmp_path: Path) -> None:
     network("row", numbers=False).save(tmp_path / "mine.keras")
     result, exports = exported(tmp_path / "mine.keras", None, tmp_path / "e", **QUICK)

@@ -16,7 +16,7 @@ import pytest
 from edgemnist.errors import ArtifactError, ModelError, UsageError
 from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
 from edgemnist.ground.progress import Task
-from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, PASSED, UNKNOWN, judge
+from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, OR_FEWER, PASSED, UNKNOWN, judge
 from edgemnist.model.exports import LIMITS_FILE, REPOSITORY_FILE, Exports
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.native import library
@@ -87,7 +87,7 @@ def test_a_verdict_does_not_outlive_its_golden_pack(old_exports: Path) -> None:
 def test_on_too_few_images_nothing_is_known(images: int, outcome: str, old_exports: Path) -> None:
     result = verify(with_golden(old_exports, first(images)), [FLOAT])
     assert (result.verdict.outcome, result.passed) == (outcome, outcome == PASSED)
-    few = [f"{FLOAT}: only 199 images, and 200 are needed to judge"]
+    few = [f"{FLOAT}: only 199 images, and 200 are needed to judge; {OR_FEWER}"]
     assert result.verdict.reasons == (few if outcome == UNKNOWN else [])
 
 

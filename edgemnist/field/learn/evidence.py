@@ -13,7 +13,7 @@ from edgemnist.field.samples import CLIENT
 from edgemnist.ground.arrays import Labels
 from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.results.samples import Paired
-from edgemnist.ground.results.verdict import FEWEST_IMAGES, UNKNOWN, Measurement
+from edgemnist.ground.results.verdict import FEWEST_IMAGES, OR_FEWER, UNKNOWN, Measurement
 from edgemnist.ground.results.verify import SIGNIFICANT
 from edgemnist.pipeline.verify.statistics import mcnemar_p, wilson_interval
 
@@ -25,11 +25,14 @@ LEAST_READ: Final = 0.5
 """Share of the samples that the new model has to read: what is wrong more often than right is no reader of them."""
 
 
-def measurements(held_out: Paired, golden: Paired, doubted: int, first_right: int | None = None) -> list[Measurement]:
+def measurements(
+    held_out: Paired, golden: Paired, doubted: int, first_right: int | None = None, fewest: float = FEWEST_IMAGES
+) -> list[Measurement]:
     """Return what decides whether the new model may replace the present one.
 
     `doubted` is the number of labels that look wrong and that no person has looked at since. `first_right` is how many
-    images of the golden pack the model before the first lesson got right, where that is known: small losses add up.
+    images of the golden pack the model before the first lesson got right, where that is known: small losses add up. It
+    has to have `fewest` images.
     """
     fixed, broken, images = held_out.fixed, held_out.broken, held_out.images
     few = (
@@ -48,7 +51,7 @@ def measurements(held_out: Paired, golden: Paired, doubted: int, first_right: in
     look = f"{count(doubted, 'label')} may be wrong, and nobody has looked again."
     lose = f"It is worse on the golden pack: {lost:,} of {pack} lost{since}, {allowed:,} allowed."
     other = f"It is another model on the golden pack: {golden.broken:,} of {pack} broken."
-    small = f"The golden pack has only {pack}, and {FEWEST_IMAGES} are needed to judge."
+    small = f"The golden pack has only {pack}, and {fewest:g} are needed to judge; {OR_FEWER}."
     p_value, most = held_out.p_value if fixed > broken else 0.0, math.nextafter(SIGNIFICANT, 0)
     return [
         Measurement("doubted", doubted, look, most=0),
@@ -57,7 +60,7 @@ def measurements(held_out: Paired, golden: Paired, doubted: int, first_right: in
         Measurement("read", held_out.after, reads, least=LEAST_READ * images),
         Measurement("golden_lost", lost, lose, most=allowed),
         Measurement("golden_broken", golden.broken, other, most=MOST_BROKEN * golden.images),
-        Measurement("min_images", golden.images, small, least=FEWEST_IMAGES, otherwise=UNKNOWN),
+        Measurement("min_images", golden.images, small, least=fewest, otherwise=UNKNOWN),
     ]
 
 

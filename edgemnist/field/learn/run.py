@@ -36,6 +36,7 @@ from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.pipeline.data.dataset import Dataset, Split
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.train.recipes import training_of
+from edgemnist.pipeline.verify.gate import IMAGES, gates_of
 
 if TYPE_CHECKING:
     from edgemnist.field.learn.present import Present
@@ -140,7 +141,8 @@ def learn(
     earlier = record if record is not None and record.model_sha256 == present.model_sha256 else None
     first_right = earlier.first_right if earlier is not None and earlier.golden == golden.data.sha256 else None
     basis = Basis(model=present.model_sha256, golden=golden.data.sha256, edgemnist=__version__, images=held_out.images)
-    verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right), basis)
+    fewest = gates_of(exports.directory).of("", "float32")[IMAGES]
+    verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right, fewest), basis)
     per_class = np.bincount(truth, minlength=len(present.labels)).tolist()
     result = LearnResult(
         **verdict.said,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
 from rich.console import Group, RenderableType
 
-from edgemnist.errors import UsageError
+from edgemnist.errors import EXIT_GATE_MISSED, UsageError
 from edgemnist.ground.console import TerminalReporter, command_app, options, show
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.console.tables import closing, table
@@ -58,6 +59,8 @@ def bundle(
     opened = Exports.open(exports, reporter)
     result = make_bundle(opened, output, config, reporter)
     show(result, lambda: bundle_page(result, opened.command("recommend")), json=json)
+    if result.refused:
+        raise typer.Exit(EXIT_GATE_MISSED)
 
 
 def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:

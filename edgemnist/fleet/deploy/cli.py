@@ -1,5 +1,6 @@
 """`edgemnist deploy`: its options and its page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -58,7 +59,7 @@ def deploy(
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
     result = deploy_fleet(targets, checked, config, fleet, lambda board, step: err().print(f"{board}: {step}"))
-    show(result, lambda: deploy_page(result), json=json)
+    show(result, lambda: deploy_page(result, [one.words for one in targets]), json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -67,8 +68,8 @@ def deploy(
         raise typer.Exit(max(codes))
 
 
-def deploy_page(result: DeployResult) -> RenderableType:
-    """Draw a line for each board, and below them why some do not have the release."""
+def deploy_page(result: DeployResult, words: Sequence[str] = ()) -> RenderableType:
+    """Draw a line for each board, which `words` name in commands, and below them why some do not have the release."""
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     names = labels([(board.host, board.root) for board in result.boards])
@@ -84,9 +85,10 @@ def deploy_page(result: DeployResult) -> RenderableType:
             for finding in board.findings
         ]
     having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
-    without = [board.host for board in result.boards if board.fault is not None]
-    shadow = [board.host for board in result.boards if board.status == SHADOW]
-    step = f"edgemnist bench --on {result.boards[0].host}"
+    named = words or [board.host for board in result.boards]
+    without = [name for name, board in zip(named, result.boards, strict=True) if board.fault is not None]
+    shadow = [name for name, board in zip(named, result.boards, strict=True) if board.status == SHADOW]
+    step = f"edgemnist bench --on {named[0]}"
     if without:
         step = f"edgemnist doctor --on {without[0]}"
     elif shadow:

@@ -76,7 +76,7 @@ def read_model(path: Path, *formats: str) -> bytes:
     kind = identify(data) if len(data) >= _TOO_SHORT else None
     if kind not in formats:
         what = f"is a {kind} file" if kind else "is damaged, or not a model at all"
-        raise ArtifactError(f"{path} {what}; a {formats[0]} file was expected")
+        raise ArtifactError(f"{path} {what}; a {' or '.join(formats)} file was expected")
     return data
 
 

@@ -341,7 +341,8 @@ def read_arrays(
     if is_labelled and test is not None and (labels is None) != (test.labels is None):
         raise DataError(f"{path} has labels for one of its parts only", hint=_KEYS)
     if len(names) == 1:
-        raise DataError(f"{path} has a single class, {names[0]}", hint="A classifier needs at least two.")
+        place = path if test is None else f"The training part of {path}"
+        raise DataError(f"{place} has a single class, {names[0]}", hint="A classifier needs at least two.")
     train, source = Split(inputs, labels), f"{_words(inputs).split()[0]} in {path.name}"
     if test is None:
         if labels is None:
@@ -418,10 +419,10 @@ def read_contents(
         raise DataError(f"{path} cannot be read: {reason_of(error)}") from error
     except Exception as error:  # broken bytes lead zip's and NumPy's headers to whatever they raise
         raise DataError(f"{path} is damaged: {str(error) or type(error).__name__}", hint=_AGAIN) from error
-    for part in filter(None, (contents.train, contents.test)):
-        what = _words(part.inputs)
-        one = len(part.inputs) == 1
-        reporter.notice(f"{path} holds {len(part.inputs):,} {what.replace('s of', ' of', 1) if one else what}.")
+    (inputs, *_), test = contents.train, contents.test
+    more = "" if test is None else f" to train and {len(test.inputs):,} to test"
+    what = _words(inputs).replace("s of", " of" if len(inputs) == 1 else "s of", 1)
+    reporter.notice(f"{path} holds {len(inputs):,} {what}{more}.")
     return contents if spec is None else _fitting(contents, spec, path)
 
 

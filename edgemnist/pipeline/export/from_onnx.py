@@ -25,9 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
-from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import ONNX, read_model
-from edgemnist.model.runtimes.untrusted import try_reader
 from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
 from edgemnist.pipeline.export.from_saved import answers_of, onnx_of
 
@@ -60,20 +58,6 @@ _RESHAPING: Final = {"Flatten", "Reshape", "MatMul", "Gemm", "Squeeze", "Unsquee
 _POSITIVE: Final = {"Relu", "Sigmoid", "HardSigmoid", "Softmax", "Abs", "Exp"}
 _PASSING: Final = {"MaxPool", "AveragePool", "Reshape", "Transpose"}
 """What makes no negative numbers, and what makes none of positive ones."""
-
-
-def keras_model_of(path: Path) -> Foreign:
-    """Return the Keras model of a float ONNX file, which a child process with limits has read and compared first.
-
-    Raises UsageError as `read_onnx` does, and for what goes beyond the limits of time and memory, and
-    MissingDependencyError, with the pip line.
-    """
-    FORMATS["onnx"].load()
-    try:
-        try_reader(path, f"{__name__}:read_onnx")
-    except ArtifactError as error:
-        raise UsageError(error.message, hint=error.hint) from error
-    return read_onnx(path)
 
 
 def plain_file(path: Path) -> bytes:

@@ -6,10 +6,12 @@ found out is told with the next best, and what cannot be told apart is asked for
 
 import contextlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from edgemnist.errors import ModelError
 from edgemnist.ground.arrays import Images, Labels
@@ -20,7 +22,7 @@ from edgemnist.model.exports.ranges import Weighed, logarithms, weigh
 from edgemnist.model.runtimes.interface import softmax
 from edgemnist.model.runtimes.keras import KerasClassifier
 from edgemnist.pipeline.data.dataset import stratified_indices
-from edgemnist.pipeline.export.model import Source
+from edgemnist.pipeline.export.model import KerasSource, Source
 from edgemnist.pipeline.export.tflite import without_softmax
 
 SHOWN: Final = 500
@@ -40,6 +42,8 @@ IMAGENET_STANDARDIZED: Final = "(x/255 - 0.485,0.456,0.406)/0.229,0.224,0.225"
 """What most networks of PyTorch take that were trained on photographs."""
 MUCH_BETTER: Final = 0.02
 """Accuracy by which another range must beat one that a person gave, to be worth a notice."""
+SAME: Final = 1e-5
+"""Of the largest number in its column: what float32 may round off one that is scaled."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,3 +202,43 @@ def _range_of_rescaling(model: Any) -> str | None:  # noqa: ANN401 - Keras has n
         if layer.weights:
             return None
     return None
+
+
+def unscaled(source: KerasSource, rows: npt.NDArray[Any]) -> KerasSource:
+    """Return the source without what it does to each number alone at its start; its inputs stand for that instead.
+
+    Full int8 has one step for all numbers of an input, which leaves nothing of tenths beside thousands. `rows`, float32
+    [N, *spec.shape], are of its kind. One of other inputs than vectors, or that starts otherwise, is returned.
+    """
+    import keras
+
+    spec = source.spec
+    if spec.dtype != "float32" or len(spec.shape) != 1:
+        return source
+    first, last = source.model.inputs[0], source.model.outputs[0]
+    steps = sorted(keras.Model(first, last)._nodes_by_depth.items(), reverse=True)  # noqa: SLF001 - there is no public way
+    real = spec.real(rows)
+    least, most = real.min(axis=0), real.max(axis=0)
+    span = np.where(most > least, most - least, 1).astype(np.float32)
+    # Beyond the ends as well, where a limit would show.
+    given = np.concatenate([[least, least + span, least - span, most + span], real])
+    bare = source
+    for _, (node, *_) in steps[1:]:
+        try:
+            found = np.asarray(keras.Model(first, node.outputs[0])(given.reshape(-1, *source.input_shape)))
+            rest = keras.Model(node.outputs[0], last)
+        except ValueError:  # what is behind needs more than this tensor
+            break
+        if found.shape != given.shape:
+            break
+        scale = (found[1] - found[0]) / span
+        offset = found[0] - scale * least
+        if not scale.all() or (np.abs(scale * given + offset - found) > SAME * np.abs(found).max(axis=0)).any():
+            break
+        # The name of an input is in the file, and must not depend on what was made before.
+        start = keras.Input(spec.shape, name="input")
+        alone = keras.Model(start, rest(start), name="unscaled")
+        scales, offsets = (tuple(one.tolist()) for one in (scale * spec.scale, scale * spec.offset + offset))
+        reads = msgspec.structs.replace(spec, scale=scales, offset=offsets)
+        bare = replace(source, original=alone, model=alone, spec=reads)
+    return bare

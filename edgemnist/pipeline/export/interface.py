@@ -22,7 +22,7 @@ from edgemnist.errors import (
     temporary_files_failed,
 )
 from edgemnist.ground.formatting import count
-from edgemnist.ground.inputs import range_ends, standardized
+from edgemnist.ground.inputs import InputSpec, range_ends, standardized
 from edgemnist.model.exports.manifest import Footprint, TensorSpec
 from edgemnist.model.formats import FORMATS, OTHER_STEM, arithmetic_of, file_name, usual_quantizations
 from edgemnist.model.native.network import RULES
@@ -78,6 +78,8 @@ class Exported:
     """The full-int8 TFLite file of which it gives the integer reference's answers, every bit; None if there is none."""
     rounding: str | UnsetType = UNSET
     """The rule by which it rounds; unset where that is its runtime's affair."""
+    reads: InputSpec | None = None
+    """What its input stands for; None for what that of its source does."""
 
 
 class Exporter(ABC):
@@ -315,15 +317,13 @@ class ExportConfig:
         *,
         formats: Sequence[str] | None = None,
         quantizations: Sequence[str] | None = None,
-        model: Path | None = None,
         calibration: int | None = None,
-        golden: int | None = None,
         input_range: str | None = None,
         mean: float | Sequence[float] | None = None,
         std: float | Sequence[float] | None = None,
-        numbers: bool = False,
         logits: bool = False,
         rounding: str | None = None,
+        **others: Any,  # noqa: ANN401 - of any field
     ) -> "ExportConfig":
         """Return the configuration that a user's options ask for; see `artifact_specs` and `normalization`.
 
@@ -352,13 +352,11 @@ class ExportConfig:
             whole=False,
             renewing=not formats and not quantizations,
             quantized=bool(quantizations),
-            model=model,
             calibration=calibration,
-            golden=golden,
             input_range=input_range if mean is std is None else normalization(mean, std, input_range),
-            numbers=numbers,
             logits=logits,
             rounding=rounding,
+            **others,
         )
 
 

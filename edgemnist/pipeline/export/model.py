@@ -27,6 +27,7 @@ from edgemnist.model.exports.manifest import (
     read_recorded,
 )
 from edgemnist.model.exports.models import recorded_beside
+from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import KERAS, KERAS_H5, ONNX, RUNTIMES, TFLITE, identify, read_model
 from edgemnist.model.runtimes.integer import EDGES, IntegerClassifier
 from edgemnist.model.runtimes.interface import CHUNK, ChunkedClassifier, infer_spec
@@ -34,7 +35,7 @@ from edgemnist.model.runtimes.keras import KerasClassifier, check_ends, decode_k
 from edgemnist.model.runtimes.onnxruntime import ONNXRuntimeClassifier
 from edgemnist.model.runtimes.pixels import Numbers
 from edgemnist.model.runtimes.tflite import read_graph
-from edgemnist.model.runtimes.untrusted import try_file
+from edgemnist.model.runtimes.untrusted import try_file, try_reader
 from edgemnist.model.task import Task, default_task, task_named, unnamed_task
 from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
 
@@ -170,25 +171,21 @@ class TFLiteSource(Source):
 def read_source(path: Path) -> Source:
     """Read a model file of any origin, which a child process tries first.
 
-    Raises ModelError if it is missing, damaged, or does not map one input to one answer, and UsageError for an ONNX
-    file that is not read.
+    Raises ModelError if it is missing, damaged, not read, or does not map one input to one answer.
     """
     data = read_source_file(path)
-    kind = identify(data)
-    if kind == ONNX:
-        from edgemnist.pipeline.export.from_onnx import keras_model_of
-
-        # It has been compared with what ONNX Runtime answers.
-        keras_model_of(path)
-        return decode_source(data, path)
     try:
-        at_once = _tried(path, kind)
+        at_once = _tried(path, identify(data))
     except ArtifactError as error:
         raise ModelError(error.message, hint=error.hint) from error
     return replace(decode_source(data, path), at_once=at_once)
 
 
 def _tried(path: Path, kind: str | None) -> int:
+    if kind == ONNX:
+        FORMATS["onnx"].load()
+        try_reader(path, "edgemnist.pipeline.export.from_onnx:read_onnx")
+        return CHUNK
     if kind != TFLITE:
         return try_file(path, "keras")
     try:

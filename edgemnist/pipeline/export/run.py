@@ -28,7 +28,7 @@ from edgemnist.ground.inputs import UNIT, InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
-from edgemnist.ground.results.verdict import FEWEST_IMAGES
+from edgemnist.ground.results.verdict import FEWEST_IMAGES, OR_FEWER
 from edgemnist.ground.storage import check_writable, commit_files, sha256
 from edgemnist.model.exports.golden import ANSWERS_FILE, RANDOM_INPUTS, GoldenPack, answers_of_export, read_golden
 from edgemnist.model.exports.manifest import (
@@ -48,9 +48,9 @@ from edgemnist.model.formats import FORMATS, arithmetic_of, artifact_names
 from edgemnist.model.native.network import RULES
 from edgemnist.model.task import Task, default_task, unnamed_task
 from edgemnist.pipeline.data.dataset import Dataset, Split
-from edgemnist.pipeline.export.inputs import InputRange, find_input_range, likely_range, question_range
+from edgemnist.pipeline.export.inputs import InputRange, find_input_range, likely_range, question_range, unscaled
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, Exported, Exporter
-from edgemnist.pipeline.export.model import Origin, Source, check_executable, find_origin
+from edgemnist.pipeline.export.model import KerasSource, Origin, Source, check_executable, find_origin
 from edgemnist.pipeline.export.tflite import trained_quantization
 
 CALIBRATION: Final = 500
@@ -103,7 +103,7 @@ def export_model(
     if len(golden.images) < FEWEST_IMAGES:
         reporter.notice(
             f"The golden pack has only {count(len(golden.images), asked.noun)}: on fewer than {FEWEST_IMAGES}, "
-            "`verify` cannot tell whether a gate is passed."
+            f"`verify` cannot tell whether a gate is passed; {OR_FEWER}."
         )
 
     packed = golden.encode()
@@ -223,7 +223,8 @@ def _convert(
             task.update(done, spec.name)
             try:
                 exporter = _exporter(spec, source, asked.labels, calibration)
-                exported[spec] = exporter.export(spec.quantization)
+                made = exporter.export(spec.quantization)
+                exported[spec] = dataclasses.replace(made, reads=exporter.source.spec)
             except (ModelError, ArtifactError, MissingDependencyError) as error:
                 if config.whole:
                     raise
@@ -253,6 +254,8 @@ def _exporter(spec: ArtifactSpec, source: Source, labels: Sequence[str], given: 
         )
     # A full-int8 file needs none of what makes one.
     exporter = entry.load() if source.tflite is None else pkgutil.resolve_name(entry.target)
+    if given is not None and isinstance(source, KerasSource) and arithmetic_of(*spec) == "int8":
+        source = unscaled(source, given)
     made: Exporter = exporter(source, labels, source.spec.random(0) if given is None else given)
     return made
 
@@ -457,7 +460,7 @@ def _manifest(origin: Origin, golden: GoldenPack, packed: bytes) -> Manifest:
             source.data,
             parameters=source.parameters,
             # Of a model that was not trained here, the usual range is written down as well: it was not always known.
-            **_read_as(source, golden.task, unit=None if _is_trained_here(origin) else UNIT),
+            **_read_as(source.spec, golden.task, unit=None if _is_trained_here(origin) else UNIT),
         ),
         golden=GoldenRecord.of(
             GOLDEN_FILE,
@@ -480,7 +483,7 @@ def _record(spec: ArtifactSpec, one: Exported, source: Source, task: Task, calib
         input=one.input,
         output=one.output,
         calibration=calibration if calibrated else None,
-        **_read_as(source, task),
+        **_read_as(one.reads or source.spec, task),
         logits=source.logits and one.input.dtype != "float32",
         footprint=one.footprint,
         rounding=one.rounding,
@@ -489,22 +492,14 @@ def _record(spec: ArtifactSpec, one: Exported, source: Source, task: Task, calib
     )
 
 
-def _read_as(source: Source, task: Task, unit: str | None = None) -> dict[str, Any]:
+def _read_as(spec: InputSpec, task: Task, unit: str | None = None) -> dict[str, Any]:
     """Return the fields of a record that say what is read; `unit` stands for 0..1."""
-    spec = source.spec
     if spec.takes_the_same(default_task().input) and spec.range is not None and not task.numbers:
         return {"input_range": unit if spec.is_unit else spec.range}
     return {"takes": spec}
 
 
 def _listed(record: Artifact, exports: Path) -> ExportedArtifact:
-    return ExportedArtifact(
-        name=record.name,
-        format=record.format,
-        quantization=record.quantization,
-        file=str(exports / record.file),
-        bytes=record.bytes,
-        sha256=record.sha256,
-        rounding=record.rounding,
-        **(msgspec.structs.asdict(record.footprint) if record.footprint else {}),
-    )
+    same = ("name", "format", "quantization", "bytes", "sha256", "rounding")
+    taken = msgspec.structs.asdict(record.footprint) if record.footprint else {}
+    return ExportedArtifact(file=str(exports / record.file), **{name: getattr(record, name) for name in same}, **taken)

@@ -8,6 +8,7 @@ from it holds a weight in 4 or 2 bits without loss.
 
 import contextlib
 import io
+import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.errors import ModelError
+from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.model.exports.manifest import TensorSpec
 from edgemnist.model.runtimes.litert import LiteRTClassifier
 from edgemnist.model.runtimes.tflite import IDENTIFIER, Graph, Operator, read_graph
+from edgemnist.model.runtimes.untrusted import CRASHES, try_file
 from edgemnist.pipeline.export.interface import Constant, Exported, Exporter, wrong_weights
 
 _WEIGHTS: Final = {"int8": "int8", "int4": "int4", "dynamic": "int8", "float16": "float16", "float32": "float32"}
@@ -65,6 +67,8 @@ class TFLiteExporter(Exporter):
         """Open a TFLite file in LiteRT; see `Exporter.inspect`."""
         from ai_edge_litert.interpreter import Interpreter
 
+        if quantization == "int8":
+            self._check_survived(data)
         self.open(LiteRTClassifier, data, quantization)
         interpreter = Interpreter(model_content=data)
         source, target = _spec(interpreter.get_input_details()[0]), _spec(interpreter.get_output_details()[0])
@@ -72,6 +76,18 @@ class TFLiteExporter(Exporter):
         return self._checked(
             Exported(data, source, target), quantization, dtype, _tensors(data)[0], _WEIGHTS[quantization]
         )
+
+    def _check_survived(self, data: bytes) -> None:
+        """Raise ModelError for a file that LiteRT dies of, as it may of a layer that multiplies by 256 and more."""
+        with tempfile.TemporaryDirectory(prefix="edgemnist-") as directory:
+            (path := Path(directory) / "tflite-int8.tflite").write_bytes(data)
+            try:
+                try_file(path, "litert")
+            except ArtifactError as error:
+                # What is refused with words is refused again, with the layer at fault.
+                if (crashes := CRASHES.format("the runtime litert")) in error.message:
+                    failed = f"{self.source.path} cannot be exported as tflite-int8: {crashes}"
+                    raise ModelError(failed, hint="Bring all that it reads to one range.") from error
 
     def _convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
         import tensorflow as tf

@@ -170,15 +170,6 @@ def _values(parity: ArtifactParity) -> dict[str, str]:
     return {"accuracy": f"{values.mean:.2g}", "drop": f"{values.largest:.2g}", "flips": percent(values.differing, 1)}
 
 
-def _judged(parity: ArtifactParity) -> dict[str, str]:
-    """Return the word for a gate, and what a sentence says of its model; earlier versions knew pass and fail alone."""
-    if parity.passed:
-        return {"gate": "pass"}
-    if parity.verdict.reasons and parity.verdict.outcome == UNKNOWN:
-        return {"gate": "unknown", "judged": "is not known to pass its gate"}
-    return {"gate": "fail", "judged": "missed its gate"}
-
-
 _FIGURES = ("accuracy", "drop", "flips", "gate", "p50", "p99", "speedup", "throughput", "memory", "cold_start")
 
 
@@ -194,12 +185,14 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
         }
         row |= {"chosen": name == facts.recommended, "reasons": [], "speed": math.inf}
         if (parity := facts.parity(name)) is not None:
+            # Earlier versions knew pass and fail alone.
+            missed = parity.verdict.outcome != UNKNOWN or not parity.verdict.reasons
             row |= {
                 "accuracy": percent(parity.accuracy),
                 "drop": points(parity.accuracy_drop_points),
                 "flips": f"{parity.flips:,}",
                 **_values(parity),
-                **_judged(parity),
+                "gate": "pass" if parity.passed else "fail" if missed else "unknown",
                 "reasons": parity.reasons,
             }
         if (latency := facts.latency(name)) is not None:
@@ -257,6 +250,7 @@ def view(facts: ReportData) -> dict[str, Any]:
     noun = facts.manifest.resolved_task.input.noun
     return {
         "facts": facts,
+        "failed": failed(models),
         "headline": facts.headline(),
         "rows": models,
         "advice": advice,
@@ -355,6 +349,15 @@ def write_report(
     )
 
 
+def failed(models: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return the names of `rows` that have not passed for the same reasons, with what became of the gate, and why."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for row in models:
+        what = "missed the gate" if row["gate"] == "fail" else "unknown whether this passes the gate"
+        groups.setdefault((what, "; ".join(row["reasons"])), []).append(row["name"])
+    return [(", ".join(names), what, why) for (what, why), names in groups.items() if why]
+
+
 def markdown_page(facts: ReportData) -> str:
     """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
     parts, models = [f"## edgemnist: {facts.headline()}"], rows(facts)
@@ -367,8 +370,7 @@ def markdown_page(facts: ReportData) -> str:
     keys = ("size", "accuracy", "drop", "flips", "p50", "p99", "speedup", "gate")
     names = [f"**{row['name']}**" if row["chosen"] else row["name"] for row in models]
     parts.append(table(head, [(name, *(row[key] for key in keys)) for name, row in zip(names, models, strict=True)]))
-    failures = [f"**{row['name']}** {row['judged']}: {reason}" for row in models for reason in row["reasons"]]
-    if failures := [*failures, *facts.gates()]:
+    if failures := [*(f"**{names}** {what}: {why}" for names, what, why in failed(models)), *facts.gates()]:
         parts.append(_list(failures))
     if facts.missing():
         parts.append(f"Not known yet; run {', '.join(f'`{command}`' for command in facts.missing())}.")

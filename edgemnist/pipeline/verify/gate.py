@@ -47,6 +47,7 @@ from edgemnist.ground.results.verdict import (
     FEWEST_IMAGES,
     GATE_FILE,
     MISSED,
+    OR_FEWER,
     UNKNOWN,
     Measurement,
 )
@@ -528,7 +529,7 @@ def measurements(
         differs = "the runtime differs from the integer reference by {} on the same file, {} allowed"
         found += gate.measure(INTEGER_DIFF, within, differs, most)
     left_out = set() if parity.batches else {BATCH_FLIPS, BATCH_DIFF}
-    few = f"only {images}, and {gate[IMAGES]:,.0f} are needed to judge"
+    few = f"only {images}, and {gate[IMAGES]:,.0f} are needed to judge" + f"; {OR_FEWER}" * gate.is_built_in(IMAGES)
     return [
         unanswered,
         *(one for one in found if one.name not in left_out),

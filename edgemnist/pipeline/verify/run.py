@@ -79,8 +79,8 @@ def verify(
 
     `gates` are what a person gave, see `gates_of`. `rounding` finds the rounding rule of each int8 model, and `why` the
     cause of each flip. A gate that is missed raises nothing: the verdict says so, with the reasons. Where nothing is
-    named, a damaged or missing artifact is a missed gate, too, and so is one that its runtime refuses; of one without a
-    runtime here nothing is known.
+    named, a damaged or missing artifact is a missed gate, too, and so is one that its usual runtime refuses; of one
+    without a runtime here nothing is known.
 
     Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise.
     """
@@ -106,6 +106,10 @@ def verify(
         except ArtifactError as error:
             if names:
                 raise
+            if any(one.parity.name == model.artifact for one in examined):
+                # In its usual runtime it works: another one need not know all of its operators.
+                reporter.notice(f"{model.name} is left out: {error.message}.")
+                continue
             unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
     source = source_name(exports.manifest)
     return joint_result(examined, golden, started, unusable=unusable, warnings=warnings, reference=source)
