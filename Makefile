@@ -81,7 +81,7 @@ test-mutants: $(STAMP)
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
 
-WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": [A-Za-z_]*(".*/\1/p' edgemnist/model/native/__init__.py)
+WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": [A-Za-z_]*.".*-.*/\1/p' edgemnist/model/native/__init__.py)
 
 wheels: $(STAMP)
 	@$(NATIVE)
