@@ -219,9 +219,10 @@ class Assembled:
         counting = self._counting(outside)
         if is_pattern(counting) or are_doubtful(counting):
             self._refuse(outside, "pattern")
-        flags = np.array([self._counts[index] for index in outside], dtype=bool)
-        letters = in_print([self._readings[index] for index in outside], flags, self._unread)
-        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one], "print")
+        pieces = [index for index in outside if not self._readings[index].piece.opened]
+        flags = np.array([self._counts[index] for index in pieces], dtype=bool)
+        letters = in_print([self._readings[index] for index in pieces], flags, self._unread)
+        self._refuse([index for index, one in zip(pieces, letters.tolist(), strict=True) if one], "print")
 
     def _refuse_unsure(self, lines: Sequence[Sequence[Sequence[int]]]) -> None:
         """Refuse what is not surely digits: in `lines` of numbers outside of tables, and in tables."""
@@ -253,7 +254,7 @@ class Assembled:
         for number in numbers:
             readings, counts = [self._readings[index] for index in number], [self._counts[index] for index in number]
             # What is in a window has passed for a number before.
-            if not readings[0].piece.opened and is_word(readings, np.array(counts)):
+            if not all(one.piece.opened for one in readings) and is_word(readings, np.array(counts)):
                 self._refuse(number, "word")
 
     def _counting(self, indices: Sequence[int]) -> list[Reading]:
@@ -404,7 +405,7 @@ EVEN: Final = 0.05
 """Standard deviation of heights, as a share, up to which digits that are all the same were printed."""
 TEXT: Final = 100
 """Letters of a page of print, at least."""
-MOSTLY_TEXT: Final = 0.7
+MOSTLY_TEXT: Final = 0.68
 """Share of its pieces that are letters, at least: up to a quarter of print looks like ones."""
 SMALL: Final = 0.45
 """Height, as a share of the usual one, from which on what is too low to be read is a letter: an x has 0.63 of an l."""

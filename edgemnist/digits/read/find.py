@@ -51,6 +51,10 @@ SOLID: Final = 0.45
 """Stroke, as a share of a piece's longer side, above which it is a blot or a punch hole."""
 MAX_PIECES: Final = 2000
 """Pieces looked at, those with the most ink: a full A4 sheet of the smallest digits has no more, noise has."""
+HELD_STROKE: Final = 0.35
+"""Width of a digit's stroke, in its heights, at most, where a line holds it: what is wider is shade."""
+HELD_LINE: Final = 1.3
+"""Length, in such heights, from which on a level or an upright stroke is the line."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
@@ -130,6 +134,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
+    too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
     if not kept:
         return Pieces([], [], 0, left_out, windows)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
@@ -143,9 +148,21 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     fragments: list[Piece] = []
     for label in kept:
         if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
+            too_large.add(label)
             continue
         (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
-    return Pieces(without_rings(candidates), fragments, typical, left_out, windows)
+    is_large = np.zeros(len(stats), dtype=np.uint8)
+    is_large[[*too_large]] = 1
+    return Pieces(without_rings(candidates), fragments, typical, left_out, windows, _held(is_large[labels], typical))
+
+
+def _held(large: Ink, height: float) -> Ink:
+    """Return where pieces that are too large, uint8 [h, w], are neither shade nor long lines, by a digit's height."""
+    side, long = max(3, round(HELD_STROKE * height)), round(HELD_LINE * height)
+    wide = [
+        cv2.morphologyEx(large, cv2.MORPH_OPEN, np.ones(way, np.uint8)) for way in ((side, side), (1, long), (long, 1))
+    ]
+    return np.asarray(large > np.max(wide, axis=0), dtype=np.uint8)
 
 
 def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:

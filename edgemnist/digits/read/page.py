@@ -16,7 +16,7 @@ from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
-from edgemnist.digits.read.windows import with_opened
+from edgemnist.digits.read.sliding import with_held, with_opened
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
 from edgemnist.ground.registry import Entry, Package
@@ -83,8 +83,8 @@ def read_page(
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize_all(found)
-    quarters = 0
-    if task_of(classifier).refuser:
+    quarters, of_digits = 0, bool(task_of(classifier).refuser)
+    if of_digits:
         quarters = best_turn(readings, [piece for part in found.parts for piece in part.candidates], classifier)
     if quarters:
         turned_at = perf_counter()
@@ -92,7 +92,9 @@ def read_page(
         found = find_sheet(grey)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
-    readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
+    if of_digits and found.ink is not None:
+        readings = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
+        readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]

@@ -53,6 +53,8 @@ class Mark(NamedTuple):
     probability: float
     x: float
     """Its middle, in pixels of what was given."""
+    runner_up: int = 0
+    """The most probable digit there, or the second one where it is that."""
 
 
 def open_network(file: Path) -> Classifier:
@@ -134,7 +136,9 @@ def _marks(columns: npt.NDArray[np.float32], scale: float) -> list[Mark]:
     for start, stop in pairwise(ends):
         if best[start] != BLANK:
             at = start + int(columns[start:stop, best[start]].argmax())
-            found.append(Mark(CLASSES[best[start]], float(columns[at, best[start]]), (at + 0.5) * COLUMN * scale))
+            digits = np.where(np.arange(10) == best[start], 0, columns[at, :10])
+            x, other = (at + 0.5) * COLUMN * scale, int(digits.argmax())
+            found.append(Mark(CLASSES[best[start]], float(columns[at, best[start]]), x, other))
     return found
 
 

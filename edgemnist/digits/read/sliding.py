@@ -1,0 +1,244 @@
+"""Digits that are no pieces of their own, in dark fields or held together by a line, by strips that slide over them.
+
+A digit is seen by several strips, of other heights and a few rows further down, and counts where they agree.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.images.paper import Ink
+from edgemnist.digits.read.grid import Bools, Floats
+from edgemnist.digits.read.layout import DIGIT_WIDTH, overlap
+from edgemnist.digits.read.piece import Piece
+from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
+from edgemnist.digits.read.strips import DIGIT, HEIGHT, read_strips
+from edgemnist.digits.task import Box
+
+HEIGHTS: Final = (0.95, 0.8, 0.68, 0.57, 0.48, 0.4)
+"""Heights that the digits are supposed to have, by the window's. All numbers here but these were chosen on 160 drawn
+windows of `benchmarks.vision.strips` and 30 with handwriting; of equals there, by two photographs of meters."""
+TOGETHER: Final = 3
+"""Such heights, one after another, by which a number is read."""
+NEARLY: Final = 0.8
+"""Share of the best way to look from which on another one is as good, with larger digits: parts of a 0 are ones."""
+STEP: Final = 8
+"""Rows by which a strip is further down than the one before, in pixels of a strip."""
+NEAR: Final = 0.3
+"""Distance, in heights of a digit, up to which two marks are of the same thing."""
+FLAT: Final = 1.5
+"""Times as far upwards or downwards: what is lower than its strip is seen wherever it is in it."""
+SURE: Final = 1.5
+"""Sum of the probabilities that say the same, less those of others, from which on a digit counts."""
+AGREED: Final = 0.6
+"""Share of such probabilities in all, at least."""
+SPOTS: Final = 3
+FEWEST: Final = 2
+"""Digits that a window has, and that count, at least: empty frames have two false ones more often than displays do."""
+
+
+class _Spot(NamedTuple):
+    digit: int
+    lead: float
+    """Sum of the probabilities that say so, less those of what says something else there."""
+    share: float
+    x: float
+    y: float
+    height: float
+    runner_up: int
+
+    @property
+    def sure(self) -> bool:
+        return self.lead >= SURE and self.share >= AGREED
+
+
+def with_opened(
+    grey: Grey, windows: Sequence[Box], readings: Sequence[Reading], labels: Sequence[str]
+) -> list[Reading]:
+    """Return the readings of a page, uint8 [h, w], with those of its windows in place of what was read there.
+
+    Raises ArtifactError if the network is missing, damaged, or not the recorded one.
+    """
+    result = [*readings]
+    for x, y, w, h in windows:
+        inside = grey[y : y + h, x : x + w]
+        heights = h * np.array(HEIGHTS)
+        seen = [_marks(ink, heights) for ink in (255 - inside, inside)]
+        ways = [
+            _spots(marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])])
+            for first in range(len(HEIGHTS) - TOGETHER + 1) for marks in seen
+        ]  # fmt: skip
+        worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in ways]
+        spots = next(spots for spots, value in zip(ways, worth, strict=True) if value >= NEARLY * max(worth))
+        sure = [spot.digit for spot in spots if spot.sure]
+        # Bars alone are its edges.
+        if len(spots) < SPOTS or len(sure) < FEWEST or {*sure} == {BAR}:
+            continue
+        result = [one for one in result if not overlap(one.piece.box, (x, y, w, h))]
+        placed = [spot._replace(x=x + spot.x, y=y + spot.y) for spot in spots]
+        result += [_reading(grey, spot, labels) for spot in placed]
+    return result
+
+
+OTHERS: Final = (1.2, 0.83)
+"""Heights that digits held together are supposed to have, by that of the sure ones, beside that. The numbers from here
+on were chosen on 40 drawn columns of `benchmarks.vision.strips`, and `LETTERS` on a form with print."""
+SURE_DIGITS: Final = 3
+"""Sure digits that tell it, at least."""
+LEAD: Final = 2.2
+SHARE: Final = 0.7
+"""What `SURE` and `AGREED` are for digits that a line holds: most strips have to agree."""
+ROW: Final = (2.0, 0.5)
+"""Distance across and down, in heights, up to which two digits are in a row."""
+FEWEST_IN_ROW: Final = 2
+"""Digits in such a row, sure pieces included, at least."""
+BESIDE: Final = 1.2
+"""Distance across, in heights, up to which a letter belongs to the row."""
+LETTERS: Final = 0.3
+"""Share of its digits' leads that the probabilities of letters in a row are, at most: others are words in a frame."""
+
+
+def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: Sequence[str]) -> list[Reading]:
+    """Return the readings of a page with those of digits in what is too large to be one: a line holds them together.
+
+    `ink` is the page's, uint8 [h, w], and `held` is 1 where a line may hold one. The sure digits of the page tell how
+    high they are.
+
+    Raises ArtifactError if the network is missing, damaged, or not the recorded one.
+    """
+    result = [*readings]
+    told = [
+        _spot_of(one) for one in readings
+        if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.table is None
+    ]  # fmt: skip
+    if held is None or len(told) < SURE_DIGITS:
+        return result
+    height = float(np.median([spot.height for spot in told]))
+    marks = _marks(ink, [height], held)
+    # Most of what a line holds is no digit, and seen once.
+    near, reach = np.zeros_like(held), round(height / 2)
+    for x, y in np.rint(marks[marks[:, 0] >= 0, 2:4]).astype(int).tolist():
+        near[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] = 1
+    marks = np.concatenate([marks, _marks(ink, [height * factor for factor in OTHERS], held & near)])
+    letters = marks[marks[:, 0] == LETTER]
+    for row in _rows([spot for spot in _spots(marks, ROW[1]) if spot.lead >= LEAD and spot.share >= SHARE]):
+        others = [spot for spot in told if any(_in_row(spot, other) for other in row)]
+        if len(row) + len(others) < FEWEST_IN_ROW or {spot.digit for spot in (*row, *others)} == {BAR}:
+            continue
+        x, y, high = np.array([(spot.x, spot.y, spot.height) for spot in row]).T
+        beside = (np.abs(letters[:, 2, None] - x) < BESIDE * high) & (np.abs(letters[:, 3, None] - y) < ROW[1] * high)
+        if float(letters[beside.any(axis=1), 1].sum()) > LETTERS * sum(spot.lead for spot in row):
+            continue
+        for spot in row:
+            new = _reading(ink, spot, labels)
+            there = [one for one in result if _is_on(spot, one.piece.box)]
+            if all(one.confidence < DOUBTFUL for one in there):
+                result = [one for one in result if all(one is not other for other in there)] + [new]
+    return result
+
+
+def _spot_of(reading: Reading) -> _Spot:
+    x, y, w, h = reading.piece.box
+    return _Spot(reading.label, 0.0, 1.0, x + w / 2, y + h / 2, h, 0)
+
+
+def _reading(light: Grey, spot: _Spot, labels: Sequence[str]) -> Reading:
+    left, top = max(0, round(spot.x - DIGIT_WIDTH / 2 * spot.height)), max(0, round(spot.y - spot.height / 2))
+    cut = light[top : top + round(spot.height), left : left + round(DIGIT_WIDTH * spot.height)]
+    label, other = (labels.index(str(digit)) for digit in (spot.digit, spot.runner_up))
+    piece = Piece((left, top, cut.shape[1], cut.shape[0]), cut, opened=True)
+    return Reading(piece, label, spot.share if spot.sure else 0.0, runner_up=other)
+
+
+def _is_on(spot: _Spot, box: Box) -> bool:
+    """Return whether a spot is of the ink in a box."""
+    x, y, w, h = box
+    across, down = abs(x + w / 2 - spot.x), abs(y + h / 2 - spot.y)
+    return across < (w + DIGIT_WIDTH * spot.height) / 3 and down < (h + spot.height) / 3
+
+
+def _in_row(one: _Spot, other: _Spot) -> bool:
+    high = max(one.height, other.height)
+    return abs(one.x - other.x) < ROW[0] * high and abs(one.y - other.y) < ROW[1] * high
+
+
+def _rows(spots: Sequence[_Spot]) -> list[list[_Spot]]:
+    """Return spots in rows: in each, one is near the next."""
+    rows: list[list[_Spot]] = []
+    for spot in spots:
+        mine = [row for row in rows if any(_in_row(spot, other) for other in row)]
+        rows = [row for row in rows if row not in mine] + [[spot, *(other for row in mine for other in row)]]
+    return rows
+
+
+MOST: Final = 200_000
+"""Pixels of strips, across, that are read at most: half a second. A form with much print takes 90,000."""
+NO_DIGIT: Final = -1
+LETTER: Final = -2
+"""Classes of marks, beside digits."""
+
+
+def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = None) -> Floats:
+    """Return what strips see, float64 [N, 6]: class, probability, middle, height of its digits, and runner-up.
+
+    They look where `where`, uint8 [h, w], is above 0; no further than `MOST`.
+    """
+    strips, places, seen = [], [], 0.0
+    for height in heights:
+        rows, step = round(HEIGHT * height / DIGIT), max(1, round(STEP * height / DIGIT))
+        edge = max(step, -(-(rows - len(ink)) // 2))
+        padded = np.pad(ink, ((edge, edge), (step, step)), mode="edge")
+        full = np.pad(np.ones_like(ink) if where is None else where, ((edge, edge), (step, step)))
+        for top in range(0, len(padded) - rows + 1, step):
+            for left, right in _runs(np.asarray(full[top + step : top + rows - step].any(axis=0)), rows):
+                seen += (right - left) * DIGIT / height
+                if seen > MOST:
+                    break
+                strips.append(padded[top : top + rows, left:right])
+                places.append((left - step, top + rows / 2 - edge, height))
+    marks = [
+        (_class_of(mark.text), mark.probability, mark.x + left, y, height, mark.runner_up)
+        for found, (left, y, height) in zip(read_strips(strips, [place[2] for place in places]), places, strict=True)
+        for mark in found if mark.probability >= 1 / 2
+    ]  # fmt: skip
+    return np.array(marks, dtype=np.float64).reshape(-1, 6)
+
+
+def _class_of(text: str) -> int:
+    return int(text) if text.isdigit() else LETTER if text == "other" else NO_DIGIT
+
+
+def _runs(columns: Bools, room: int) -> Iterator[tuple[int, int]]:
+    """Give the first and the last of columns, bool [w], that are filled one after another, with room beside them."""
+    filled = np.flatnonzero(columns)
+    if filled.size:
+        ends = [0, *(np.flatnonzero(np.diff(filled) > 2 * room) + 1).tolist(), len(filled)]
+        for start, stop in pairwise(ends):
+            yield max(0, int(filled[start]) - room), int(filled[stop - 1]) + room
+
+
+def _spots(marks: Floats, apart: float = np.inf) -> list[_Spot]:
+    """Return the digits that most marks around them agree on, the surest of those in one another's place.
+
+    Those that are `apart`, in heights, one below the other, are not.
+    """
+    kinds, probabilities, x, y, heights, others = marks.T
+    spots: list[_Spot] = []
+    for index in np.flatnonzero(kinds >= 0):
+        near = np.hypot(x - x[index], (y - y[index]) / FLAT) < NEAR * heights[index]
+        same = near & (kinds == kinds[index])
+        ours, every = float(probabilities[same].sum()), float(probabilities[near].sum())
+        at_x, at_y, height = (marks[same, 2:5] * probabilities[same, None] / ours).sum(axis=0).tolist()
+        other = int(np.bincount(others[same].astype(int), probabilities[same]).argmax())
+        spots.append(_Spot(int(kinds[index]), 2 * ours - every, ours / every, at_x, at_y, height, other))
+    chosen: list[_Spot] = []
+    for spot in sorted(spots, key=lambda spot: -spot.lead):
+        if spot.lead >= SURE / 2 and all(
+            abs(spot.x - other.x) > NEAR * other.height or abs(spot.y - other.y) > apart * other.height
+            for other in chosen
+        ):
+            chosen.append(spot)
+    return chosen
