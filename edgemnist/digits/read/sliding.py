@@ -12,7 +12,7 @@ import numpy as np
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Bools, Floats
-from edgemnist.digits.read.layout import DIGIT_WIDTH, overlap
+from edgemnist.digits.read.layout import DIGIT_WIDTH, arrange, numbers_in, overlap
 from edgemnist.digits.read.piece import Piece
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
 from edgemnist.digits.read.strips import DIGIT, HEIGHT, read_strips
@@ -91,12 +91,12 @@ SURE_DIGITS: Final = 3
 LEAD: Final = 2.2
 SHARE: Final = 0.7
 """What `SURE` and `AGREED` are for digits that a line holds: most strips have to agree."""
-ROW: Final = (2.0, 0.5)
-"""Distance across and down, in heights, up to which two digits are in a row."""
-FEWEST_IN_ROW: Final = 2
-"""Digits in such a row, sure pieces included, at least."""
+APART: Final = 0.5
+"""Distance down, in heights, from which on two of them are not the same."""
 BESIDE: Final = 1.2
-"""Distance across, in heights, up to which a letter belongs to the row."""
+"""Distance across, in heights, up to which another digit or a letter belongs to the same number."""
+SAME: Final = 0.15
+"""Share of their union that a piece and such a digit have in common from which on they are the same ink."""
 LETTERS: Final = 0.3
 """Share of its digits' leads that the probabilities of letters in a row are, at most: others are words in a frame."""
 
@@ -110,13 +110,13 @@ def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: S
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
     result = [*readings]
-    told = [
-        _spot_of(one) for one in readings
+    sure = [
+        one.piece.box for one in readings
         if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.table is None
     ]  # fmt: skip
-    if held is None or len(told) < SURE_DIGITS:
+    if held is None or len(sure) < SURE_DIGITS:
         return result
-    height = float(np.median([spot.height for spot in told]))
+    height = float(np.median([box[3] for box in sure]))
     marks = _marks(ink, [height], held)
     # Most of what a line holds is no digit, and seen once.
     near, reach = np.zeros_like(held), round(height / 2)
@@ -124,54 +124,37 @@ def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: S
         near[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] = 1
     marks = np.concatenate([marks, _marks(ink, [height * factor for factor in OTHERS], held & near)])
     letters = marks[marks[:, 0] == LETTER]
-    for row in _rows([spot for spot in _spots(marks, ROW[1]) if spot.lead >= LEAD and spot.share >= SHARE]):
-        others = [spot for spot in told if any(_in_row(spot, other) for other in row)]
-        if len(row) + len(others) < FEWEST_IN_ROW or {spot.digit for spot in (*row, *others)} == {BAR}:
-            continue
-        x, y, high = np.array([(spot.x, spot.y, spot.height) for spot in row]).T
-        beside = (np.abs(letters[:, 2, None] - x) < BESIDE * high) & (np.abs(letters[:, 3, None] - y) < ROW[1] * high)
-        if float(letters[beside.any(axis=1), 1].sum()) > LETTERS * sum(spot.lead for spot in row):
-            continue
-        for spot in row:
-            new = _reading(ink, spot, labels)
-            there = [one for one in result if _is_on(spot, one.piece.box)]
-            if all(one.confidence < DOUBTFUL for one in there):
-                result = [one for one in result if all(one is not other for other in there)] + [new]
+    spots = [spot for spot in _spots(marks, APART) if spot.lead >= LEAD and spot.share >= SHARE]
+    boxes = [*map(_box, spots), *sure]
+    for line in arrange(boxes):
+        for number in numbers_in(line, boxes, BESIDE):
+            row = [spots[index] for index in number if index < len(spots)]
+            if not row or len(number) == 1 or (len(row) == len(number) and {spot.digit for spot in row} == {BAR}):
+                continue
+            x, y, high = np.array([(spot.x, spot.y, spot.height) for spot in row]).T
+            across, down = np.abs(letters[:, 2, None] - x), np.abs(letters[:, 3, None] - y)
+            beside = ((across < BESIDE * high) & (down < APART * high)).any(axis=1)
+            if float(letters[beside, 1].sum()) > LETTERS * sum(spot.lead for spot in row):
+                continue
+            for spot in row:
+                there = [one for one in result if overlap(one.piece.box, _box(spot)) > SAME]
+                if all(one.confidence < DOUBTFUL for one in there):
+                    result = [one for one in result if all(one is not other for other in there)]
+                    result.append(_reading(ink, spot, labels))
     return result
 
 
-def _spot_of(reading: Reading) -> _Spot:
-    x, y, w, h = reading.piece.box
-    return _Spot(reading.label, 0.0, 1.0, x + w / 2, y + h / 2, h, 0)
+def _box(spot: _Spot) -> Box:
+    wide, high = DIGIT_WIDTH * spot.height, spot.height
+    return max(0, round(spot.x - wide / 2)), max(0, round(spot.y - high / 2)), round(wide), round(high)
 
 
 def _reading(light: Grey, spot: _Spot, labels: Sequence[str]) -> Reading:
-    left, top = max(0, round(spot.x - DIGIT_WIDTH / 2 * spot.height)), max(0, round(spot.y - spot.height / 2))
-    cut = light[top : top + round(spot.height), left : left + round(DIGIT_WIDTH * spot.height)]
+    left, top, wide, high = _box(spot)
+    cut = light[top : top + high, left : left + wide]
     label, other = (labels.index(str(digit)) for digit in (spot.digit, spot.runner_up))
     piece = Piece((left, top, cut.shape[1], cut.shape[0]), cut, opened=True)
     return Reading(piece, label, spot.share if spot.sure else 0.0, runner_up=other)
-
-
-def _is_on(spot: _Spot, box: Box) -> bool:
-    """Return whether a spot is of the ink in a box."""
-    x, y, w, h = box
-    across, down = abs(x + w / 2 - spot.x), abs(y + h / 2 - spot.y)
-    return across < (w + DIGIT_WIDTH * spot.height) / 3 and down < (h + spot.height) / 3
-
-
-def _in_row(one: _Spot, other: _Spot) -> bool:
-    high = max(one.height, other.height)
-    return abs(one.x - other.x) < ROW[0] * high and abs(one.y - other.y) < ROW[1] * high
-
-
-def _rows(spots: Sequence[_Spot]) -> list[list[_Spot]]:
-    """Return spots in rows: in each, one is near the next."""
-    rows: list[list[_Spot]] = []
-    for spot in spots:
-        mine = [row for row in rows if any(_in_row(spot, other) for other in row)]
-        rows = [row for row in rows if row not in mine] + [[spot, *(other for row in mine for other in row)]]
-    return rows
 
 
 MOST: Final = 200_000
