@@ -11,8 +11,8 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.runtimes import RUNTIMES, load, openvino
 from edgemnist.model.runtimes.integer import Rounding
 from edgemnist.model.runtimes.tflite import read_graph
+from edgemnist.pipeline.verify import run
 from edgemnist.pipeline.verify.run import verify
-from tests.notices import Notices
 from tests.runtimes.test_operators import DRAWN, Operators, computed, inputs_of
 from tests.shapes.graphs import write_tflite
 
@@ -39,10 +39,13 @@ def test_an_operator_that_openvino_lacks_is_named_and_misses_no_gate(
     save(model, tmp_path / "scaled.onnx")
     with pytest.raises(ArtifactError, match=r"No conversion rule found for operations: ai\.onnx\.ml\.Scaler"):
         load(tmp_path / "scaled.onnx", runtime="openvino")
-    notices, opened, data = Notices(), openvino.OpenVINOClassifier._open, (tmp_path / "scaled.onnx").read_bytes()
+    opened, data = openvino.OpenVINOClassifier._open, (tmp_path / "scaled.onnx").read_bytes()
     monkeypatch.setattr(openvino.OpenVINOClassifier, "_open", lambda self, _, threads: opened(self, data, threads))
-    assert verify(Exports.open(made_exports), reporter=notices).passed
-    assert any("onnx-float32@openvino is left out: " in words for words in notices.messages)
+    result = verify(Exports.open(made_exports))
+    assert result.passed
+    assert any("onnx-float32@openvino is left out: " in words for words in result.warnings)
+    monkeypatch.setattr(run, "LACKS_OPERATORS", "other words")
+    assert not verify(Exports.open(made_exports)).passed
 
 
 pytestmark = pytest.mark.skipif(bool(RUNTIMES["tflm"].missing()), reason=RUNTIMES["tflm"].install_line())

@@ -15,7 +15,7 @@ from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
-from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed, without_rings
+from edgemnist.digits.read.piece import Piece, Pieces, Sheet, without_rings
 from edgemnist.digits.read.tables import find_tables
 from edgemnist.digits.task import Box
 
@@ -243,10 +243,6 @@ OVER_SQUARE: Final = 1.1
 """Height of a piece, in squares, from which on it does not respect squared paper."""
 FEW_OVER: Final = 0.3
 """Share of the ink in such pieces below which squares are a table, and not squared paper."""
-BEYOND: Final = 0.3
-"""Share of both cells above which a piece that reaches into two is cut at the line between them."""
-
-
 LATTICE: Final = 3
 """Holes one below another that lines which cross have, and no digit."""
 HOLE_AREA: Final = 0.01
@@ -320,12 +316,11 @@ def _pieces_of_table(ink: Ink, grid: Grid) -> list[Piece]:
     for label in range(1, len(stats)):
         if stats[label, 2:4].max() < CELL_GRAIN:
             continue
-        whole = cut_out(part, labels, label, stats[label])
-        x, y, w, h = whole.box
-        for piece in _parted(replace(whole, box=(left + x, top + y, w, h)), grid):
-            placed = _placed(piece, grid)
-            if placed is not None and not is_lattice(placed):
-                found.append(placed)
+        piece = cut_out(part, labels, label, stats[label])
+        x, y, w, h = piece.box
+        placed = _placed(replace(piece, box=(left + x, top + y, w, h)), grid)
+        if placed is not None and not is_lattice(placed):
+            found.append(placed)
     return found
 
 
@@ -358,24 +353,6 @@ def _strength(part: Ink, quad: npt.NDArray[np.float64]) -> float:
     inner = part[max(0, int(top + dy)) : max(0, int(bottom - dy)), max(0, int(left + dx)) : max(0, int(right - dx))]
     inked = inner[inner >= CELL_INKED]
     return float(np.percentile(inked, CELL_STRONG)) if inked.size > CELL_GRAIN else 0.0
-
-
-def _parted(piece: Piece, grid: Grid) -> list[Piece]:
-    """Return a piece, or the parts of it in two cells where it is a digit in each."""
-    x, y, w, h = piece.box
-    if w < 2 * BEYOND * grid.cell_width:
-        return [piece]
-    for curve, _ in grid.upright[1:-1]:
-        at = curve(np.arange(y, y + h)) - x
-        if not BEYOND * grid.cell_width < at.mean() < w - BEYOND * grid.cell_width:
-            continue
-        before = np.arange(w) < at[:, None]
-        parts = [np.where(side, piece.ink, 0) for side in (before, ~before)]
-        if min(int(np.count_nonzero(part)) for part in parts) < 0.2 * np.count_nonzero(piece.ink):
-            continue
-        cut = [trimmed(piece, part.astype(np.uint8), 0) for part in parts]
-        return [one for some in cut if some is not None for one in _parted(some, grid)]
-    return [piece]
 
 
 def cut_out(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:

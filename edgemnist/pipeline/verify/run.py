@@ -66,6 +66,10 @@ class Examined(NamedTuple):
     """Only if that was asked for, and its answers tell it."""
 
 
+LACKS_OPERATORS: Final = "No conversion rule found for operations"
+"""OpenVINO's words; nothing else that a runtime refuses a file for is let pass."""
+
+
 def verify(
     exports: Exports,
     names: Sequence[str] | None = None,
@@ -106,9 +110,9 @@ def verify(
         except ArtifactError as error:
             if names:
                 raise
-            if any(one.parity.name == model.artifact for one in examined):
-                # In its usual runtime it works: another one need not know all of its operators.
-                reporter.notice(f"{model.name} is left out: {error.message}.")
+            if LACKS_OPERATORS in error.message and any(one.parity.name == model.artifact for one in examined):
+                # Its usual runtime knows them, and is judged.
+                warnings.append(f"{model.name} is left out: {error.message}.")
                 continue
             unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
     source = source_name(exports.manifest)
