@@ -58,7 +58,9 @@ def deploy(
     config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, shadow=shadow)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
-    result = deploy_fleet(targets, checked, config, fleet, lambda board, step: err().print(f"{board}: {step}"))
+    # Made here once: two boards' threads that ask for it at the same time would each get one of their own.
+    notices = err()
+    result = deploy_fleet(targets, checked, config, fleet, lambda board, step: notices.print(f"{board}: {step}"))
     show(result, lambda: deploy_page(result, [one.words for one in targets]), json=json)
     if result.interrupted:
         show_interrupted()
