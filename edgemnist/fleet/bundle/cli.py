@@ -67,6 +67,8 @@ def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
     """Draw what is in the bundle. `instead` is the command that comes next if boards will refuse it."""
     import shlex
 
+    from edgemnist.ground.results.verdict import listed
+
     wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
     rows = {
         "file": f"{result.bundle}, {kilobytes(result.bytes)}",
@@ -80,7 +82,7 @@ def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
     for name, value in rows.items():
         page.add_row(name, value)
     if result.refused:
-        it = f"A board will refuse it: {' and '.join(result.refused)} did not pass the gate."
+        it = f"A board will refuse it: {listed(result.refused)} did not pass the gate."
         last = closing(it, instead, passed=False)
     else:
         packed = count(len(result.artifacts), "artifact")
