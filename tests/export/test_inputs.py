@@ -14,10 +14,11 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.exports.ranges import Weighed
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export import inputs
-from edgemnist.pipeline.export.inputs import find_input_range, option_of
+from edgemnist.pipeline.export.inputs import find_input_range, option_of, unscaled
 from edgemnist.pipeline.export.interface import ExportConfig
-from edgemnist.pipeline.export.model import read_source
+from edgemnist.pipeline.export.model import KerasSource, decode_source, read_source, read_source_file
 from edgemnist.pipeline.export.run import export_model
+from edgemnist.pipeline.export.tflite import TFLiteExporter
 from tests.export.test_kinds import check_all, trained
 from tests.notices import Notices
 
@@ -187,3 +188,31 @@ def test_where_batch_normalization_hides_the_difference_the_range_is_asked_for(
             find_input_range(source, images, labels)
     else:
         assert find_input_range(source, images, labels).name == MNIST_STANDARDIZED
+
+
+def test_what_scales_each_number_first_is_taken_off_and_nothing_else_is(tmp_path: Path) -> None:
+    from keras import Model, layers, ops
+
+    rows = (np.random.default_rng(0).lognormal(0, 1.5, (300, 3)) * [1, 50, 3000]).astype(np.float32)
+    scaling = layers.Normalization()
+    scaling.adapt(rows)
+
+    def source(first: Callable[[Any], Any]) -> KerasSource:
+        given = layers.Input((3,))
+        Model(given, layers.Dense(2, activation="softmax")(first(given))).save(tmp_path / "foreign.keras")
+        file = read_source_file(tmp_path / "foreign.keras")
+        found = decode_source(file, tmp_path / "foreign.keras")
+        assert isinstance(found, KerasSource)
+        return found
+
+    scaled = source(scaling)
+    bare = unscaled(scaled, rows)
+    assert bare.spec.scale != scaled.spec.scale
+    np.testing.assert_allclose(bare.tensor(rows).std(axis=0), 1, atol=1e-4)
+    expected, found = (np.asarray(one.model(one.tensor(rows))) for one in (scaled, bare))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    # The file must not depend on what was made before.
+    made = [TFLiteExporter(unscaled(scaled, rows), ("0", "1"), rows).export("int8").data for _ in range(2)]
+    assert made[0] == made[1]
+    for other in (ops.log1p, ops.sqrt, lambda x: scaling(x) + x**2, lambda x: layers.Embedding(99, 1)(x)[..., 0]):
+        assert unscaled(curved := source(other), rows % 50) is curved

@@ -123,7 +123,7 @@ def test_labels_keep_their_order_and_their_distance() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "word", "said"),
-    [("missed", "fail", "missed the gate"), ("unknown", "unknown", "unknown whether this passes the gate")],
+    [("missed", "fail", "missed the gate"), ("unknown", "unknown", "not known to pass the gate")],
 )
 def test_what_is_unknown_has_neither_passed_nor_missed(exports: Path, outcome: str, word: str, said: str) -> None:
     found = Exports.open(exports).findings.verify

@@ -72,6 +72,16 @@ def test_a_socket_that_lets_others_in_needs_a_token_whoever_opened_it(made_expor
     assert (done.returncode, b"--token" in done.stderr) == (2, True)
 
 
+def test_systemd_is_told_when_the_service_answers_and_when_it_goes(made_exports: Path, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(PATIENCE_S)
+        with serving(made_exports, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")}) as service:
+            assert systemd.recv(100) == b"READY=1"
+            assert service.ask("/healthz").status == 200
+        assert systemd.recv(100) == b"STOPPING=1"
+
+
 def test_an_artifact_that_was_damaged_meanwhile_is_refused_and_the_others_answer(exports: Path, drawing: bytes) -> None:
     with serving(exports, "--artifact", "tflite-int8") as service:
         path = exports / "onnx-int8.onnx"

@@ -68,7 +68,7 @@ class Pieces:
     windows: Sequence[Box] = ()
     """Boxes of dark fields that may be displays, or wheels of a counter."""
     held: Ink | None = None
-    """uint8 [h, w]: 1 at strokes of pieces that are too large to be a digit, but for long lines."""
+    """uint8 [h, w]: 1 at strokes of pieces that are no candidates, too large or cut by the edge, but for long lines."""
 
     def of_table(self, number: int) -> "Pieces":
         """Return the same pieces as those of table `number` of a page."""

@@ -51,7 +51,7 @@ def measurements(
     look = f"{count(doubted, 'label')} may be wrong, and nobody has looked again."
     lose = f"It is worse on the golden pack: {lost:,} of {pack} lost{since}, {allowed:,} allowed."
     other = f"It is another model on the golden pack: {golden.broken:,} of {pack} broken."
-    small = f"The golden pack has only {pack}, and {fewest:g} are needed to judge; {OR_FEWER}."
+    small = f"The golden pack has only {pack}, and {fewest:,.0f} are needed to judge; {OR_FEWER}."
     p_value, most = held_out.p_value if fixed > broken else 0.0, math.nextafter(SIGNIFICANT, 0)
     return [
         Measurement("doubted", doubted, look, most=0),

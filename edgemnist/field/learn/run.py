@@ -99,7 +99,7 @@ def learn(
     Raises UsageError if `out` exists, there are too few samples, the present model has learnt all of them already, or
     they are of other classes; ModelError if the model cannot learn; DataError if the data set has other classes;
     StorageError if `out` cannot be written; TrainingError; MissingDependencyError; and what `Exports.read_golden`
-    raises.
+    and `gates_of` raise.
     """
     started = time.perf_counter()
     if missing := _TUNING.missing():
@@ -114,6 +114,7 @@ def learn(
             f"The model has the classes {', '.join(present.labels)}, but the data set has {', '.join(dataset.labels)}",
             hint="Name the data set that it was trained on with --data DIR.",
         )
+    fewest = gates_of(exports.directory).of("", "float32")[IMAGES]
     forgotten = None if config.forget is None else store.forget(config.forget)
     samples = store.samples()
     lesson = select(samples, present.labels, config.trusted, config.seed)
@@ -141,7 +142,6 @@ def learn(
     earlier = record if record is not None and record.model_sha256 == present.model_sha256 else None
     first_right = earlier.first_right if earlier is not None and earlier.golden == golden.data.sha256 else None
     basis = Basis(model=present.model_sha256, golden=golden.data.sha256, edgemnist=__version__, images=held_out.images)
-    fewest = gates_of(exports.directory).of("", "float32")[IMAGES]
     verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right, fewest), basis)
     per_class = np.bincount(truth, minlength=len(present.labels)).tolist()
     result = LearnResult(

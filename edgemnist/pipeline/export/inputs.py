@@ -226,14 +226,16 @@ def unscaled(source: KerasSource, rows: npt.NDArray[Any]) -> KerasSource:
     for _, (node, *_) in steps[1:]:
         try:
             found = np.asarray(keras.Model(first, node.outputs[0])(given.reshape(-1, *source.input_shape)))
-            rest = keras.Model(node.outputs[0], last)
-        except ValueError:  # what is behind needs more than this tensor
+            rest = keras.Model(node.outputs[0], last, name="rest")
+        except Exception:  # noqa: BLE001 - what is behind needs more than this tensor, or an Embedding has no such row
             break
         if found.shape != given.shape:
             break
         scale = (found[1] - found[0]) / span
         offset = found[0] - scale * least
-        if not scale.all() or (np.abs(scale * given + offset - found) > SAME * np.abs(found).max(axis=0)).any():
+        # Nothing is above or below what is no number, such as a logarithm beyond the ends.
+        same = np.abs(scale * given + offset - found) <= SAME * np.abs(found).max(axis=0)
+        if not scale.all() or not same.all():
             break
         # The name of an input is in the file, and must not depend on what was made before.
         start = keras.Input(spec.shape, name="input")

@@ -353,7 +353,7 @@ def failed(models: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
     """Return the names of `rows` that have not passed for the same reasons, with what became of the gate, and why."""
     groups: dict[tuple[str, str], list[str]] = {}
     for row in models:
-        what = "missed the gate" if row["gate"] == "fail" else "unknown whether this passes the gate"
+        what = "missed the gate" if row["gate"] == "fail" else "not known to pass the gate"
         groups.setdefault((what, "; ".join(row["reasons"])), []).append(row["name"])
     return [(", ".join(names), what, why) for (what, why), names in groups.items() if why]
 
