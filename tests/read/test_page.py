@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.vision import strips
 from benchmarks.vision.scoring import Score, score
+from edgemnist.digits.read import sliding
 from edgemnist.digits.read.assemble import AMONG_SURE
 from edgemnist.digits.read.find import MAX_PIECES, find_sheet
 from edgemnist.digits.read.likeness import ReadConfig
@@ -112,6 +113,19 @@ def test_displays_wheels_and_what_touches_lines_are_read_and_dials_and_empty_fra
     # Two of the displays are hardly darker than what is around them, so that they are no windows.
     assert total["right"] >= least * total["digits"]
     assert total["false"] <= 1
+
+
+def test_a_page_with_more_on_its_lines_than_strips_may_look_at_is_not_complete(
+    digits: Digits, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sheet = Image.new("L", strips.SIZE, 220)
+    strips.column(ImageDraw.Draw(sheet), np.random.default_rng(0), digits)
+    whole = read_page(sheet, classifier)
+    assert whole.complete
+    monkeypatch.setattr(sliding, "MOST", 0)
+    none = read_page(sheet, classifier)
+    assert not none.complete
+    assert len(none.digits) < len(whole.digits)
 
 
 def test_letters_that_a_line_holds_are_no_digits(digits: Digits, classifier: Classifier) -> None:

@@ -394,7 +394,9 @@ def test_a_limit_under_which_nothing_works_is_refused(told: Told) -> None:
         SiteConfig(port=65_536)
 
 
-def test_the_token_is_the_first_line_of_its_file_which_others_should_not_read(tmp_path: Path) -> None:
+def test_the_token_is_the_first_line_of_its_file_which_others_should_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     notices, file = Notices(), tmp_path / "token"
     assert read_token(SHORT_TOKEN, None, notices) == SHORT_TOKEN
     assert read_token(None, None, notices) is None
@@ -406,7 +408,10 @@ def test_the_token_is_the_first_line_of_its_file_which_others_should_not_read(tm
         file.chmod(mode)
         assert read_token(None, file, notices) == f"{SHORT_TOKEN}é"
     said = f"Other users can read the token in {file}. Fix that with: chmod 600 {file}"
-    assert notices.messages == [said] * 2, "of the last two modes"
+    assert notices.messages == [said] * 3, "of the last three modes"
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert read_token(None, file, notices) == f"{SHORT_TOKEN}é"
+    assert len(notices.messages) == 3, "systemd keeps its credentials"
 
 
 def test_what_is_wrong_with_a_token_or_a_port_is_told(tmp_path: Path, told: Told) -> None:

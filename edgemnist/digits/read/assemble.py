@@ -253,7 +253,7 @@ class Assembled:
     def _refuse_words(self, numbers: Sequence[Sequence[int]]) -> None:
         for number in numbers:
             readings, counts = [self._readings[index] for index in number], [self._counts[index] for index in number]
-            # What is in a window has passed for a number before.
+            # What strips have shown has passed for a number before.
             if not all(one.piece.opened for one in readings) and is_word(readings, np.array(counts)):
                 self._refuse(number, "word")
 

@@ -92,8 +92,10 @@ def read_page(
         found = find_sheet(grey)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
+    complete = found.complete and recognizer.complete
     if of_digits and found.ink is not None:
-        readings = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
+        readings, all_seen = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
+        complete = complete and all_seen
         readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
@@ -112,7 +114,7 @@ def read_page(
         digits=assembled.digits if sharp else [],
         numbers=assembled.numbers if sharp else [],
         tables=assembled.tables if sharp else [],
-        complete=found.complete and recognizer.complete,
+        complete=complete,
         milliseconds=StageTimes(
             find=find_s * 1e3,
             normalize=recognizer.normalize_ms,

@@ -29,7 +29,7 @@ class Piece:
     hangs: bool = False
     """Whether it ends at a line of its cell, as dividers do that are no line of the table."""
     opened: bool = False
-    """Whether it is ink in a window only, and not on the page."""
+    """Whether strips have shown it, in a window or held by a line: it is no piece of ink of its own."""
 
     @property
     def place(self) -> tuple[int, int]:

@@ -66,7 +66,7 @@ def with_opened(
     for x, y, w, h in windows:
         inside = grey[y : y + h, x : x + w]
         heights = h * np.array(HEIGHTS)
-        seen = [_marks(ink, heights) for ink in (255 - inside, inside)]
+        seen = [_marks(ink, heights)[0] for ink in (255 - inside, inside)]
         ways = [
             _spots(marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])])
             for first in range(len(HEIGHTS) - TOGETHER + 1) for marks in seen
@@ -101,11 +101,13 @@ LETTERS: Final = 0.3
 """Share of its digits' leads that the probabilities of letters in a row are, at most: others are words in a frame."""
 
 
-def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: Sequence[str]) -> list[Reading]:
-    """Return the readings of a page with those of digits in what is too large to be one: a line holds them together.
+def with_held(
+    ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: Sequence[str]
+) -> tuple[list[Reading], bool]:
+    """Return the readings of a page with those of digits that a line or the edge holds, and whether it saw all of it.
 
-    `ink` is the page's, uint8 [h, w], and `held` is 1 where a line may hold one. The sure digits of the page tell how
-    high they are.
+    `ink` is the page's, uint8 [h, w], and `held` is 1 where there may be one. The sure digits of the page tell how high
+    they are.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
@@ -115,14 +117,15 @@ def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: S
         if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.table is None
     ]  # fmt: skip
     if held is None or len(sure) < SURE_DIGITS:
-        return result
+        return result, True
     height = float(np.median([box[3] for box in sure]))
-    marks = _marks(ink, [height], held)
+    marks, complete = _marks(ink, [height], held)
     # Most of what a line holds is no digit, and seen once.
     near, reach = np.zeros_like(held), round(height / 2)
     for x, y in np.rint(marks[marks[:, 0] >= 0, 2:4]).astype(int).tolist():
         near[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach] = 1
-    marks = np.concatenate([marks, _marks(ink, [height * factor for factor in OTHERS], held & near)])
+    again, complete_again = _marks(ink, [height * factor for factor in OTHERS], held & near)
+    marks = np.concatenate([marks, again])
     letters = marks[marks[:, 0] == LETTER]
     spots = [spot for spot in _spots(marks, APART) if spot.lead >= LEAD and spot.share >= SHARE]
     boxes = [*map(_box, spots), *sure]
@@ -141,7 +144,7 @@ def with_held(ink: Ink, held: Ink | None, readings: Sequence[Reading], labels: S
                 if all(one.confidence < DOUBTFUL for one in there):
                     result = [one for one in result if all(one is not other for other in there)]
                     result.append(_reading(ink, spot, labels))
-    return result
+    return result, complete and complete_again
 
 
 def _box(spot: _Spot) -> Box:
@@ -164,10 +167,11 @@ LETTER: Final = -2
 """Classes of marks, beside digits."""
 
 
-def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = None) -> Floats:
-    """Return what strips see, float64 [N, 6]: class, probability, middle, height of its digits, and runner-up.
+def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = None) -> tuple[Floats, bool]:
+    """Return what strips see, float64 [N, 6], and whether that is all and not `MOST` of it.
 
-    They look where `where`, uint8 [h, w], is above 0; no further than `MOST`.
+    The columns are class, probability, middle, height of its digits, and runner-up. They look where `where`, uint8
+    [h, w], is above 0.
     """
     strips, places, seen = [], [], 0.0
     for height in heights:
@@ -178,16 +182,15 @@ def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = Non
         for top in range(0, len(padded) - rows + 1, step):
             for left, right in _runs(np.asarray(full[top + step : top + rows - step].any(axis=0)), rows):
                 seen += (right - left) * DIGIT / height
-                if seen > MOST:
-                    break
-                strips.append(padded[top : top + rows, left:right])
-                places.append((left - step, top + rows / 2 - edge, height))
+                if seen <= MOST:
+                    strips.append(padded[top : top + rows, left:right])
+                    places.append((left - step, top + rows / 2 - edge, height))
     marks = [
         (_class_of(mark.text), mark.probability, mark.x + left, y, height, mark.runner_up)
         for found, (left, y, height) in zip(read_strips(strips, [place[2] for place in places]), places, strict=True)
         for mark in found if mark.probability >= 1 / 2
     ]  # fmt: skip
-    return np.array(marks, dtype=np.float64).reshape(-1, 6)
+    return np.array(marks, dtype=np.float64).reshape(-1, 6), seen <= MOST
 
 
 def _class_of(text: str) -> int:

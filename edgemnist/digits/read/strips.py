@@ -136,7 +136,7 @@ def _marks(columns: npt.NDArray[np.float32], scale: float) -> list[Mark]:
     for start, stop in pairwise(ends):
         if best[start] != BLANK:
             at = start + int(columns[start:stop, best[start]].argmax())
-            digits = np.where(np.arange(10) == best[start], 0, columns[at, :10])
+            digits = np.where(np.arange(10) == best[start], -1, columns[at, :10])
             x, other = (at + 0.5) * COLUMN * scale, int(digits.argmax())
             found.append(Mark(CLASSES[best[start]], float(columns[at, best[start]]), x, other))
     return found

@@ -45,21 +45,9 @@ from edgemnist.pipeline.verify.gate import read_gates
 
 NAME = "edgemnist"
 _DATA = (
-    ".py",
-    ".c",
-    ".h",
-    ".typed",
-    ".json",
-    ".tflite",
-    ".sql",
-    ".txt",
-    ".in",
-    ".html",
-    ".css",
-    ".js",
-    ".svg",
+    ".py", ".c", ".h", ".typed", ".json", ".tflite", ".sql", ".txt", ".in", ".html", ".css", ".js", ".svg",
     ".webmanifest",
-)
+)  # fmt: skip
 """Endings of what the package consists of, pages, the likeness network and the sources of the engine included."""
 
 
@@ -434,7 +422,7 @@ def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> li
             raise ArtifactError(notice.removesuffix("."))
         of_file = {name: one for name, one in verified.items() if split_name(name)[0] == artifact.name}
         # What makes one unknown that still holds, such as few images, does there, too.
-        failed = {name: one for name, one in of_file.items() if not (one.passed or one.ended)}
+        failed = {name: one for name, one in of_file.items() if not (one.passed or one.outdated)}
         for name, one in failed.items():
             reporter.notice(f"{name} does not pass its gate ({one.reasons[0]}), so a board will refuse this bundle.")
         if not failed and artifact.name not in {name for name, one in of_file.items() if one.passed}:

@@ -20,7 +20,7 @@ WORST_FIRST: Final = (MISSED, UNKNOWN, PASSED)
 FEWEST_IMAGES: Final = 200
 """Evaluation images from which on a gate says anything. One image is half a point of them, and chance alone makes a
 model that is right at int8's limit lose two or more in six of 100 draws."""
-OR_FEWER: Final = "bring more, or say in gate.toml how few are enough: min_images"
+OR_FEWER: Final = "bring more, or lower min_images in gate.toml"
 
 BUILT_IN: Final = "built in"
 GATE_FILE: Final = "gate file"
@@ -81,7 +81,7 @@ class Verdict(Part, frozen=True, kw_only=True):
     """Why it has not passed, in sentences, the plainest first; empty where it has."""
     limits: list[Held] = msgspec.field(default_factory=list)
     rests_on: Basis | None = None
-    ended: bool = False
+    outdated: bool = False
     """Whether it is unknown because something that it rests on has changed, and the reason says what to run."""
 
     @property
@@ -105,7 +105,7 @@ class Verdict(Part, frozen=True, kw_only=True):
             reason = f"judged before a change of {listed(changed)}: run {again}"
         else:
             return self
-        return Verdict(outcome=UNKNOWN, reasons=[reason], limits=self.limits, rests_on=self.rests_on, ended=True)
+        return Verdict(outcome=UNKNOWN, reasons=[reason], limits=self.limits, rests_on=self.rests_on, outdated=True)
 
 
 @dataclass(frozen=True)

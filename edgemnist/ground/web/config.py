@@ -118,7 +118,9 @@ def read_token(token: str | None, file: Path | None, reporter: Reporter = SILENT
         raise UsageError(
             f"The token file {file} cannot be read: {reason}", hint=f"Make it with: openssl rand -hex 16 > {file}"
         ) from error
-    if mode & stat.S_IROTH:
+    # Who may read its credentials, systemd sees to: the group is the service's own.
+    is_credential = os.environ.get("CREDENTIALS_DIRECTORY") == str(file.parent)
+    if mode & (stat.S_IRGRP | stat.S_IROTH) and not is_credential:
         reporter.notice(f"Other users can read the token in {file}. Fix that with: chmod 600 {file}")
     return text.strip().partition("\n")[0].strip()
 

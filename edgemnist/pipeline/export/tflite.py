@@ -87,7 +87,7 @@ class TFLiteExporter(Exporter):
                 # What is refused with words is refused again, with the layer at fault.
                 if (crashes := CRASHES.format("the runtime litert")) in error.message:
                     failed = f"{self.source.path} cannot be exported as tflite-int8: {crashes}"
-                    raise ModelError(failed, hint="Bring all that it reads to one range.") from error
+                    raise ModelError(failed, hint="Scale all of its inputs to the same range.") from error
 
     def _convert(self, model: Any, quantization: str) -> bytes:  # noqa: ANN401 - Keras has no types
         import tensorflow as tf

@@ -250,7 +250,7 @@ def view(facts: ReportData) -> dict[str, Any]:
     noun = facts.manifest.resolved_task.input.noun
     return {
         "facts": facts,
-        "failed": failed(models),
+        "not_passed": not_passed(models),
         "headline": facts.headline(),
         "rows": models,
         "advice": advice,
@@ -349,13 +349,16 @@ def write_report(
     )
 
 
-def failed(models: Iterable[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Return the names of `rows` that have not passed for the same reasons, with what became of the gate, and why."""
+def not_passed(models: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the names of `rows` that have not passed for the same reasons, with gate, what that means, and reasons."""
     groups: dict[tuple[str, str], list[str]] = {}
     for row in models:
-        what = "missed the gate" if row["gate"] == "fail" else "not known to pass the gate"
-        groups.setdefault((what, "; ".join(row["reasons"])), []).append(row["name"])
-    return [(", ".join(names), what, why) for (what, why), names in groups.items() if why]
+        groups.setdefault((row["gate"], "; ".join(row["reasons"])), []).append(row["name"])
+    means = {"fail": "missed the gate"}
+    return [
+        {"names": ", ".join(names), "gate": gate, "means": means.get(gate, "not known to pass the gate"), "why": why}
+        for (gate, why), names in groups.items() if why
+    ]  # fmt: skip
 
 
 def markdown_page(facts: ReportData) -> str:
@@ -370,7 +373,7 @@ def markdown_page(facts: ReportData) -> str:
     keys = ("size", "accuracy", "drop", "flips", "p50", "p99", "speedup", "gate")
     names = [f"**{row['name']}**" if row["chosen"] else row["name"] for row in models]
     parts.append(table(head, [(name, *(row[key] for key in keys)) for name, row in zip(names, models, strict=True)]))
-    if failures := [*(f"**{names}** {what}: {why}" for names, what, why in failed(models)), *facts.gates()]:
+    if failures := [*("**{names}** {means}: {why}".format_map(one) for one in not_passed(models)), *facts.gates()]:
         parts.append(_list(failures))
     if facts.missing():
         parts.append(f"Not known yet; run {', '.join(f'`{command}`' for command in facts.missing())}.")

@@ -83,8 +83,9 @@ def verify(
 
     `gates` are what a person gave, see `gates_of`. `rounding` finds the rounding rule of each int8 model, and `why` the
     cause of each flip. A gate that is missed raises nothing: the verdict says so, with the reasons. Where nothing is
-    named, a damaged or missing artifact is a missed gate, too, and so is one that its usual runtime refuses; of one
-    without a runtime here nothing is known.
+    named, a damaged or missing artifact is a missed gate, too, and so is one that its runtime refuses, but where
+    OpenVINO lacks an operator, and the usual runtime does not: a warning says that. Of one without a runtime here
+    nothing is known.
 
     Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise.
     """
