@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.exports import reference_directory
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.model.native import SOURCES, WARNINGS
+from edgemnist.model.native import SOURCES, WARNINGS, silence
 from edgemnist.model.native.amalgamation import Origin
 from edgemnist.model.native.network import RULES, Network, read_network
 from edgemnist.model.runtimes import load
@@ -51,6 +51,14 @@ int main(void)
 
 def origin(labels: Sequence[str] = LABELS, task: Task | None = None) -> Origin:
     return Origin(version="1.2.3", model_sha256="a" * 64, tflite_sha256="b" * 64, labels=labels, task=task)
+
+
+@pytest.fixture(autouse=True, scope="package")
+def small_layers_too() -> Iterator[None]:
+    """Units are put in order in layers of any size."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(silence, "LEAST", 0)
+        yield
 
 
 @pytest.fixture(scope="session")

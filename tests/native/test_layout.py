@@ -1,12 +1,15 @@
 """Where weights and outputs lie: as `engine.h` has it, and nowhere twice at a time."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from edgemnist.model.native.layers import Kind
+from edgemnist.model.native import silence
+from edgemnist.model.native.layers import Kind, Layer
 from edgemnist.model.native.layout import Layout, ModelLayout, WeightForm, lay_out, narrow
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW, Structure
@@ -39,6 +42,57 @@ def test_dense_weights_that_fit_take_four_bits(changed: int, inputs: int, output
     network = read_network(graph)
     (layer,) = lay_out(network, group=4, block=32, small_block=16, form=WeightForm.NIBBLES, alignment=64).layers
     assert layer.numbers["weight_bits"] == bits
+
+
+def hidden_layer(units: int) -> list[Layer]:
+    """Return a layer of which every other unit is silent whatever it takes, and one that takes it."""
+    builder = GraphBuilder(3)
+    first = builder.dense(builder.activation(20), 20, units)
+    layer, taker = read_network(builder.ending_in(builder.dense(first, units, 10))).layers
+    assert layer.sums is not None
+    unit = np.arange(units)
+    sums = replace(
+        layer.sums,
+        bias=np.where(unit % 2, 2**20, -(2**20)) + unit,
+        multiplier=(2**30 - unit * 2**22).astype(np.int32),
+        shift=(43 + unit // 2 % 2).astype(np.uint8),
+    )
+    return [replace(layer, low=0, high=255, map=None, zero_point=0, sums=sums), taker]
+
+
+def answers_of(layers: Sequence[Layer]) -> list[npt.NDArray[np.float64]]:
+    numbers = [np.random.default_rng(1).integers(0, 256, (50, 20)).astype(np.float64)]
+    for layer in layers:
+        assert layer.matrix is not None
+        numbers.append(silence._answers(layer, layer.matrix, numbers[-1]))
+    return numbers[1:]
+
+
+@pytest.mark.parametrize("units", [40, 41, 43])
+def test_units_that_are_silent_together_fill_groups_and_change_no_answer(units: int) -> None:
+    layers = hidden_layer(units)
+    hidden, answers = answers_of(layers)
+    assert (hidden[:, ::2] == 0).all()
+    assert (hidden[:, 1::2] > 0).all()
+    ordered, answered = answers_of(silence.silent_together(layers, 4))
+    assert np.array_equal(answered, answers)
+    groups = [ordered[:, at : at + 4].any(axis=1).mean() for at in range(0, units, 4)]
+    assert sum(groups) == -(-(units // 2 + (units + 1) // 2 % 4) // 4)
+
+
+def test_a_group_is_of_units_that_are_silent_with_the_same_inputs() -> None:
+    order = silence._order(np.tile(np.eye(2, dtype=bool), (1, 8)), 4)
+    assert sorted(order) == list(range(16))
+    assert all(len({unit % 2 for unit in order[at : at + 4]}) == 1 for at in range(0, 16, 4))
+
+
+@pytest.mark.parametrize(("more", "is_ordered"), [(0, True), (1, False)])
+def test_units_are_put_in_order_from_a_size_of_the_next_layer_on(
+    more: int, *, is_ordered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(silence, "LEAST", 40 * 10 + more)
+    layers = hidden_layer(40)
+    assert (silence.silent_together(layers, 4)[0] is not layers[0]) == is_ordered
 
 
 @pytest.fixture(scope="module")

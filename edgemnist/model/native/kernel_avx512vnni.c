@@ -223,6 +223,9 @@ TARGET static void KERNEL(sums)(const edgemnist_layer *layer, size_t block, size
     for (; blocks >= 8U; blocks -= 8U, weights += 8U * block_bytes, bias += 8U * BLOCK, sums += 8U * BLOCK) {
         KERNEL(add)(weights, block_bytes, 8, 2, numbers, values, count, bias, sums);
     }
+    for (; blocks >= 4U; blocks -= 4U, weights += 4U * block_bytes, bias += 4U * BLOCK, sums += 4U * BLOCK) {
+        KERNEL(add)(weights, block_bytes, 4, 2, numbers, values, count, bias, sums);
+    }
     for (; blocks >= 3U; blocks -= 3U, weights += 3U * block_bytes, bias += 3U * BLOCK, sums += 3U * BLOCK) {
         KERNEL(add)(weights, block_bytes, 3, 2, numbers, values, count, bias, sums);
     }

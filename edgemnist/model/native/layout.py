@@ -14,6 +14,7 @@ import numpy.typing as npt
 from edgemnist.model.native.layers import Kind, Layer, window_in
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.schedule import Schedule, Scheduling
+from edgemnist.model.native.silence import silent_together
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier, multiply_rounding_twice
 from edgemnist.model.runtimes.integer import SUM_BITS
@@ -154,6 +155,8 @@ def lay_out(
     if rows or small:
         settled = (_settled(layer if small else _in_one_row(layer)) for layer in network.layers)
         network = replace(network, layers=tuple(settled))
+    if group > 1:
+        network = replace(network, layers=silent_together(network.layers, group))
     first, *others = network.layers
     row = network.row if squares else 0
     layers = [
