@@ -1,5 +1,6 @@
 """What is exact is exact for every shape: the integer reference, the engine, its C files and its pages."""
 
+import ctypes
 import json
 import math
 import shutil
@@ -421,6 +422,30 @@ def test_a_real_end_rounds_halves_away_from_zero_in_c_and_in_a_page(write: Any, 
     classifier = load(write(graph, spec, path, numbers=True), trusted=True)
     expected = IntegerClassifier(graph, path, spec=spec, numbers=True).answer(inputs)
     np.testing.assert_array_equal(classifier.answer(inputs), expected)
+
+
+@pytest.mark.needs("cc")
+def test_nan_becomes_0_in_c_with_either_end(tmp_path: Path) -> None:
+    spec, sketch = InputSpec(shape=(2,), dtype="float32", scale=(1.0,)), Sketch(1)
+    inner = sketch.operate("QUANTIZE", sketch.add("float32", (1, 2), [], 0), sketch.activation(2))
+    real = sketch.ending_in(sketch.dense(inner, 2, 40))
+    for graph in (real, graph_of(spec, "dense", seed=1)):
+        classifier: Any = load(write_c(graph, spec, tmp_path / "model.c", numbers=True), trusted=True)
+        numbers, levels = np.array([np.nan, 1e30], np.float32), np.array([7, 7], np.uint8)
+        classifier._quantize(ctypes.c_void_p(numbers.ctypes.data), ctypes.c_void_p(levels.ctypes.data))
+        assert levels.tolist() == [0, 255]
+
+
+@pytest.mark.parametrize("made", [IntegerClassifier, NativeClassifier])
+def test_nan_is_no_input_of_a_real_end(made: Any) -> None:
+    spec, sketch = InputSpec(shape=(2,), dtype="float32", scale=(1.0,)), Sketch(1)
+    inner = sketch.operate("QUANTIZE", sketch.add("float32", (1, 2), [], 0), sketch.activation(2))
+    graph = sketch.ending_in(sketch.dense(inner, 2, 40))
+    source = graph if made is IntegerClassifier else read_network(graph, spec)
+    classifier = made(source, Path("model.tflite"), spec=spec, numbers=True)
+    assert classifier.run(np.array([[np.inf, -np.inf]], np.float32)).shape == (1, 40)
+    with pytest.raises(ValueError, match="NaN is none"):
+        classifier.run(np.array([[np.nan, 0]], np.float32))
 
 
 def answered(browser: Any, page: Path, given: Path | str) -> tuple[str, list[str]]:

@@ -4,9 +4,12 @@
 #endif
 
 #ifdef EDGEMNIST_REAL_INPUT
-/* The nearest number of steps, halves away from zero, as QUANTIZE has it: each operation is exact. */
+/* The nearest number of steps, halves away from zero, as QUANTIZE has it: each operation is exact. No number becomes 0. */
 static uint8_t edgemnist_nearest(float steps)
 {
+    if (steps != steps) {
+        return 0;
+    }
     const float size = steps < 0.0F ? -steps : steps;
     const int whole = size < 512.0F ? (int)size : 512;
     const int nearest = whole + (size >= (float)whole + 0.5F);

@@ -317,7 +317,12 @@ def _run(graph: Graph, operator: Operator, rounding: Rounding) -> Callable[..., 
 
 
 def quantized_reals(held: Numbers, reals: npt.NDArray[np.float32]) -> Quantized:
-    """Return the nearest numbers that stand for reals, as QUANTIZE does: halves away from zero, computed in float32."""
+    """Return the nearest numbers that stand for reals, as QUANTIZE does: halves away from zero, computed in float32.
+
+    Raises ValueError for NaN.
+    """
+    if np.isnan(reals).any():
+        raise ValueError("inputs must be numbers, and NaN is none")
     steps, (low, high) = (reals / np.float32(held.scale)).astype(np.float64), BOUNDS[held.dtype.name]
     rounded: Quantized = (np.copysign(np.floor(np.abs(steps) + 0.5), steps) + held.zero_point).clip(low, high)
     return rounded.astype(np.int64)
