@@ -127,20 +127,6 @@ def test_the_second_of_two_classes_alone_gets_both_from_the_engine_too() -> None
         np.testing.assert_array_equal(native.predict_proba(given), reference.predict_proba(given))
 
 
-def test_steps_answer_when_their_classifier_is_gone(golden: Images) -> None:
-    expected = load(SHIPPED, runtime="native").predict_proba(golden[:50])
-    steps = load(SHIPPED, runtime="native").steps()
-    gc.collect()
-    assert steps is not None
-    # Memory that was given back would be overwritten by now.
-    others = [load(SHIPPED, runtime="native") for _ in range(3)]
-    for index in range(50):
-        steps.prepare(golden[index : index + 1])
-        steps.invoke()
-        np.testing.assert_array_equal(steps.finish(), expected[index : index + 1])
-    assert others
-
-
 def column(images: Images) -> Images:
     return np.asfortranarray(images)
 

@@ -113,5 +113,5 @@ def test_memory_that_moves_at_the_first_or_the_second_call_is_not_kept(
 
     monkeypatch.setattr(LiteRTClassifier, "_memory", moving)
     classifier = LiteRTClassifier.load(path)
-    assert (classifier.steps() is None) is (moves[-1] != STAYS)
+    assert (classifier._one is None) is (moves[-1] != STAYS)
     assert np.array_equal(classifier.predict_proba(image), expected)

@@ -7,7 +7,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack
 
@@ -22,7 +22,7 @@ from edgemnist.model.native.library import MOST_DIMENSIONS, Call, PreparedModel,
 from edgemnist.model.native.network import Network, read_network
 from edgemnist.model.runtimes import C_SOURCE
 from edgemnist.model.runtimes.integer import REFERENCE, Rounding, not_in_integers, quantized_reals
-from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, Steps, not_a_classifier
+from edgemnist.model.runtimes.interface import ChunkedClassifier, Options, not_a_classifier
 from edgemnist.model.runtimes.pixels import Numbers, decoder, dequantize_scores, encoder
 from edgemnist.model.runtimes.tflite import read_graph_file
 
@@ -134,19 +134,6 @@ class NativeClassifier(ChunkedClassifier):
     def kernel(self) -> str:
         """The name of the kernel that computes, such as `avx2`."""
         return str(self._kernel.name, "ascii")
-
-    def steps(self) -> Steps:
-        """Return the steps of a call with a single image; see `Classifier.steps`."""
-        image, reference, quantize = self._image, ctypes.byref(self._single), self._library.quantize
-        return Steps(
-            prepare=partial(image.__setitem__, ...)
-            if self._write is None
-            else (lambda images: image.__setitem__(..., self._levels(images)[0]))
-            if self._real
-            else lambda images: quantize(reference, images.ctypes.data),
-            invoke=partial(self._library.answer, reference),
-            finish=self._one_answer.copy,
-        )
 
     def _prepare(self, model: PreparedModel, images: Images, scores: Images, answers: Probabilities) -> Call:
         """Return a call of the library that answers `images`, in order in memory; it keeps alive what it points to."""

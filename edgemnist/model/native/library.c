@@ -73,7 +73,6 @@ typedef struct {
 EXPORT int edgemnist_abi(void);
 EXPORT const edgemnist_kernel *edgemnist_kernel_number(size_t index);
 EXPORT void edgemnist_answer(const edgemnist_call *call);
-EXPORT int edgemnist_quantize_one(const edgemnist_single *single, const float *numbers);
 EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object *images);
 
 EXPORT void edgemnist_use_python(const python_facts *facts);
@@ -115,7 +114,7 @@ static const numpy_array *array_of(const python_object *object)
 }
 
 /* Write the levels of one input, as `quantize.c` does; return whether its numbers are finite. */
-EXPORT int edgemnist_quantize_one(const edgemnist_single *single, const float *numbers)
+static int quantize_one(const edgemnist_single *single, const float *numbers)
 {
     int finite = 1;
     for (size_t i = 0; i < single->call.model->inputs; ++i) {
@@ -177,7 +176,7 @@ EXPORT python_object *edgemnist_answer_one(python_object *capsule, python_object
         call.images = single->levels;
         if (single->scales == NULL) {
             from_lowest(memory, single->levels, call.model->inputs, single->lowest);
-        } else if (!edgemnist_quantize_one(single, (const float *)(const void *)memory)) {
+        } else if (!quantize_one(single, (const float *)(const void *)memory)) {
             return python->call(single->otherwise, input);
         }
     }

@@ -177,8 +177,6 @@ class Library:
     """That this processor can run, the fastest first; the portable one is always there."""
     answer: Callable[[object], None]
     """Answers a `Call`, handed over by reference, while other threads of Python run."""
-    quantize: Callable[[object, int], bool]
-    """Brings the float32 numbers at an address to the levels of a `Single`; returns whether they are finite."""
     method: _Method
     """A built-in function that answers an input, whose `self` is a capsule of a `Single`."""
     is_direct: bool
@@ -221,10 +219,8 @@ def open_library(file: Path | None = None) -> Library:
     if facts is not None:
         library.edgemnist_use_python(ctypes.byref(facts))
     library.edgemnist_answer.restype = None
-    quantize = library.edgemnist_quantize_one
-    quantize.argtypes, quantize.restype = [ctypes.c_void_p, ctypes.c_void_p], ctypes.c_int
     method = _Method(b"answer", ctypes.cast(library.edgemnist_answer_one, ctypes.c_void_p).value, _METH_O, None)
-    return Library(tuple(kernels), library.edgemnist_answer, quantize, method, facts is not None, (library, facts))
+    return Library(tuple(kernels), library.edgemnist_answer, method, facts is not None, (library, facts))
 
 
 def _python_facts() -> _PythonFacts | None:

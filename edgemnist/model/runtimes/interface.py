@@ -28,18 +28,6 @@ if TYPE_CHECKING:
     from edgemnist.model.task import Task
 
 
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """What a call with a single image consists of, for those who measure where its time goes."""
-
-    prepare: Callable[[Images], object]
-    """Write an input, [1, ...], to the model's input: scaling or quantization."""
-    invoke: Callable[[], object]
-    """Run the model."""
-    finish: Callable[[], object]
-    """Read the scores from the model's output: dequantization or a copy."""
-
-
 CHUNK: Final = 1000
 """Images that a runtime gets at once: its memory does not grow with their number, and larger ones are no faster."""
 MOST_NAMED: Final = 10
@@ -128,10 +116,6 @@ class Classifier(ABC):
         """
         del tensor
         raise UsageError(f"{self.path} takes no tensors in this runtime", hint="Name another one, or use answer().")
-
-    def steps(self) -> Steps | None:
-        """Return the steps of a call with a single image, or None where the runtime does not tell them apart."""
-        return None
 
     def predict(self, images: npt.ArrayLike) -> Labels:
         """Return the most probable class, int64 [N]; it takes what `predict_proba` takes."""
@@ -496,7 +480,6 @@ class TensorClassifier(ChunkedClassifier):
     """Name of the runtime in messages."""
     cure: ClassVar[str] = ""
     """What may help with a file that it does not load."""
-    _steps: Steps | None = None
 
     def _take(self, source: bytes, spec: InputSpec | None) -> Callable[[], str]:
         self._lock, self._asked = threading.Lock(), spec
@@ -558,10 +541,6 @@ class TensorClassifier(ChunkedClassifier):
             return tensor.reshape(len(tensor), *self.spec.shape)
         return tensor.transpose(0, *(1 + self._axes.index(axis) for axis in range(len(self._axes))))
 
-    def steps(self) -> Steps | None:
-        """Return the steps of a call with a single image; see `Classifier.steps`."""
-        return self._steps
-
     def _bind(self, source: npt.NDArray[Any], invoke: Callable[[], object], target: npt.NDArray[Any]) -> None:
         """Answer single images in fixed memory: `invoke` takes `source`, [1, ...], to `target`; calls take turns."""
         source, target = source.view(self._input.numbers.storage), target.view(self._output.numbers.storage)
@@ -574,7 +553,6 @@ class TensorClassifier(ChunkedClassifier):
                 return decode(target)
 
         self._one = call
-        self._steps = Steps(prepare=lambda images: encode(images, source), invoke=invoke, finish=lambda: decode(target))
 
 
 def not_a_classifier(path: Path, reason: str, spec: InputSpec | None) -> ArtifactError:
