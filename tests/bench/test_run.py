@@ -17,8 +17,8 @@ from edgemnist.ground.results.bench import KERAS, BenchResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.exports.models import Model
-from edgemnist.pipeline.bench.config import BenchConfig, Subject
-from edgemnist.pipeline.bench.run import bench, choose_subjects, interleave, spread, takes_part
+from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import bench, choose_models, interleave, spread, takes_part
 from edgemnist.pipeline.bench.run import compare_models as compare
 from edgemnist.pipeline.bench.screen import bench_page
 from tests.conftest import Run
@@ -79,11 +79,11 @@ def test_the_figures_are_those_of_the_raw_samples(quick: BenchResult) -> None:
 
 
 def test_what_the_artifacts_are_held_against_takes_part_in_three_rounds_at_the_most() -> None:
-    keras = Subject(model=Model(artifact=KERAS, runtime="keras", path=Path("a.keras"), bytes=0, sha256=""))
-    artifact = Subject(model=replace(keras.model, artifact="tflite-int8", runtime="litert", path=Path("a.tflite")))
+    keras = Model(artifact=KERAS, runtime="keras", path=Path("a.keras"), bytes=0, sha256="")
+    artifact = replace(keras, artifact="tflite-int8", runtime="litert", path=Path("a.tflite"))
     for rounds, few in ((1, 1), (2, 1), (3, 3), (15, 3)):
-        for subject, wanted in ((keras, few), (artifact, rounds)):
-            assert sum(takes_part(number, subject, rounds) for number in range(rounds)) == wanted
+        for model, wanted in ((keras, few), (artifact, rounds)):
+            assert sum(takes_part(number, model, rounds) for number in range(rounds)) == wanted
 
 
 def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> None:
@@ -122,7 +122,7 @@ def test_keras_is_measured_where_it_is_named_or_asked_for_or_beside_all_artifact
         (None, True, [*every, "keras"]),
         (None, False, every),
     ):
-        found = choose_subjects(opened, names, BenchConfig(keras=keras))
+        found = choose_models(opened, names, BenchConfig(keras=keras))
         assert [subject.name for subject in found] == measured
 
 
@@ -137,13 +137,13 @@ def test_where_keras_cannot_be_measured_a_notice_says_so_and_asking_for_it_is_an
     else:
         edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, model=None))
     opened, notices = Exports.open(exports), Notices()
-    measured = choose_subjects(opened, None, BenchConfig(), notices)
+    measured = choose_models(opened, None, BenchConfig(), notices)
     assert [subject.name for subject in measured] == [model.name for model in opened.select()]
     assert notices.messages[0].startswith("Keras is not measured: ")
     assert missing in notices.messages[0]
     for names, keras in ((["keras"], None), (None, True)):
         with pytest.raises(error, match=missing):
-            choose_subjects(opened, names, BenchConfig(keras=keras))
+            choose_models(opened, names, BenchConfig(keras=keras))
 
 
 def test_what_cannot_be_measured_is_told(exports: Path, told: Told) -> None:

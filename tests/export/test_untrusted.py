@@ -21,7 +21,7 @@ from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.models import file_model
 from edgemnist.model.runtimes import RUNTIMES, load, untrusted
 from edgemnist.model.runtimes.untrusted import AT_ONCE, DAMAGED, ENDLESS, LACKS_MEMORY, SLOW, try_file, try_files
-from edgemnist.pipeline.bench.config import BenchConfig, Subject
+from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.run import request_for, scratch_directory
 from edgemnist.pipeline.export.model import read_source
 from tests.forking import LIMITS
@@ -319,16 +319,16 @@ def _crashing(path: Path) -> Path:
 
 
 def test_no_process_that_measures_gets_a_file_that_was_not_tried(tmp_path: Path) -> None:
-    subject = Subject(model=file_model(f"{_crashing(tmp_path / 'x.tflite')}@litert"))
+    model = file_model(f"{_crashing(tmp_path / 'x.tflite')}@litert")
     with pytest.raises(ArtifactError, match=CRASHES):
-        request_for(subject, BenchConfig(), tmp_path)
+        request_for(model, BenchConfig(), tmp_path)
 
 
 @on_linux
 def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_answered(tmp_path: Path) -> None:
-    subject = Subject(model=file_model(str(_repeated(tmp_path / "x.onnx", 10_000))))
+    model = file_model(str(_repeated(tmp_path / "x.onnx", 10_000)))
     with scratch_directory([np.zeros((2, 28, 28), np.uint8)]) as scratch:
-        request = request_for(subject, BenchConfig(), scratch)
+        request = request_for(model, BenchConfig(), scratch)
         done = subprocess.run(
             [sys.executable, "-c", _MOST], check=True, input=msgspec.json.encode(request), stdout=subprocess.PIPE
         )

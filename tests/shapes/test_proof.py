@@ -17,7 +17,7 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, FileRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images
 from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import choose_subjects
+from edgemnist.pipeline.bench.run import choose_models
 from edgemnist.pipeline.report.page import html_page, markdown_page, read_report_data, rows
 from edgemnist.pipeline.verify.files import Evaluation, evaluation_for, verify_alone, verify_files
 from edgemnist.pipeline.verify.gate import GateTable, read_gates
@@ -119,13 +119,13 @@ def test_what_is_no_number_misses_and_few_inputs_are_unknown(tmp_path: Path) -> 
 
 def test_keras_is_timed_with_what_its_task_reads_and_only_where_the_source_is_a_keras_model(tmp_path: Path) -> None:
     notices, exports = Notices(), make_exports(tmp_path, "row")
-    assert "keras" not in {one.name for one in choose_subjects(exports, None, BenchConfig(), notices)}
+    assert "keras" not in {one.name for one in choose_models(exports, None, BenchConfig(), notices)}
     assert notices.messages == [f"Keras is not measured: {tmp_path} has no Keras model."]
     (tmp_path / "model.onnx").rename(tmp_path / "model.keras")
     manifest = (tmp_path / MANIFEST_FILE).read_text().replace("model.onnx", "model.keras")
     (tmp_path / MANIFEST_FILE).write_text(manifest)
-    (keras,) = choose_subjects(Exports.open(tmp_path), ["keras"], BenchConfig())
-    assert keras.model.spec == SPECS["row"]
+    (keras,) = choose_models(Exports.open(tmp_path), ["keras"], BenchConfig())
+    assert keras.spec == SPECS["row"]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import choose_subjects
+from edgemnist.pipeline.bench.run import choose_models
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.pipeline.verify.run import verify
@@ -165,10 +165,10 @@ def test_a_model_that_its_runtime_dies_of_costs_no_other_its_verdict_or_its_late
     assert [(one.name, one.status, one.reason) for one in result.unusable] == [(name, "refused", reason)]
     assert not result.passed
     assert len(result.artifacts) > 5
-    measured = [one.name for one in choose_subjects(opened, None, BenchConfig(keras=False), heard)]
+    measured = [one.name for one in choose_models(opened, None, BenchConfig(keras=False), heard)]
     assert name not in measured
     assert {one.name for one in result.artifacts} == set(measured)
     assert f"{name} is left out: {reason}." in heard.messages
-    for alone in (lambda: verify(opened, [name]), lambda: choose_subjects(opened, [name], BenchConfig(), heard)):
+    for alone in (lambda: verify(opened, [name]), lambda: choose_models(opened, [name], BenchConfig(), heard)):
         with pytest.raises(ArtifactError, match="it makes the runtime litert crash"):
             alone()

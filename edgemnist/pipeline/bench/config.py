@@ -1,4 +1,4 @@
-"""What is measured, and how: the options, and a model with a number of threads."""
+"""How models are measured: the options."""
 
 import math
 from dataclasses import dataclass
@@ -57,25 +57,6 @@ class BenchConfig:
         """Timed nanoseconds of each artifact in one round, at the least."""
         return math.ceil(self.seconds * 1e9 / self.rounds)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """A model, and how many threads a call may use."""
-
-    model: Model
-    threads: int = 1
-
-    @property
-    def name(self) -> str:
-        """Of the model."""
-        return self.model.name
-
-    @property
-    def runtime(self) -> str:
-        """Name of the runtime."""
-        return self.model.runtime
-
-    @property
-    def key(self) -> str:
-        """What tells it from all others, see `subject_key`."""
-        return subject_key(self.name, self.runtime, self.threads)
+    def key(self, model: Model) -> str:
+        """Return what tells the figures of a model from all others, see `subject_key`."""
+        return subject_key(model.name, model.runtime, self.threads)

@@ -49,7 +49,7 @@ from edgemnist.pipeline.bench.baseline import (
     read_baseline,
     slowdown,
 )
-from edgemnist.pipeline.bench.config import BenchConfig, Subject
+from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.quality import (
     histogram,
     host_warnings,
@@ -172,24 +172,23 @@ def bench(
     *,
     data: Path | None = None,
 ) -> BenchResult:
-    """Measure models of an export directory, or model files, see `choose_subjects` and `bench_inputs`.
+    """Measure models of an export directory, or model files, see `choose_models` and `bench_inputs`.
 
     Raises what that and `Exports.read_golden` raise, and MeasurementError where a process that measures dies.
     """
     config = config or BenchConfig()
-    subjects = choose_subjects(exports, names, config, reporter)
-    images = bench_inputs(exports, subjects, data, reporter)
-    measured = measure_all(subjects, images, config, reporter)
+    models = choose_models(exports, names, config, reporter)
+    measured = measure_all(models, bench_inputs(exports, models, data, reporter), config, reporter)
     host = host_facts()
-    results = [latency(subject, measured[subject.key], config) for subject in subjects]
-    spec = next((one.model.spec for one in subjects if one.model.spec is not None), default_input())
+    results = [latency(model, measured[config.key(model)], config) for model in models]
+    spec = next((model.spec for model in models if model.spec is not None), default_input())
     return BenchResult(
         host=host,
         input=msgspec.UNSET if default_input().takes_the_same(spec) else spec,
         results=with_speedups(results),
         warnings=[*(questions(exports) if exports is not None else ()), *host_warnings(host)],
-        samples_us=in_microseconds(subjects, measured, lambda report: report.samples) if config.keep_samples else None,
-        warmup_us=in_microseconds(subjects, measured, lambda report: report.warmup) if config.keep_samples else None,
+        samples_us=in_microseconds(measured, lambda report: report.samples) if config.keep_samples else None,
+        warmup_us=in_microseconds(measured, lambda report: report.warmup) if config.keep_samples else None,
     )
 
 
@@ -221,7 +220,7 @@ def bench_against(
     if baseline is not None:
         # Before the measurement, which takes a while.
         earlier = read_baseline(baseline)
-        measured = [(one.name, one.runtime, one.threads) for one in choose_subjects(exports, names, config)]
+        measured = [(one.name, one.runtime, config.threads) for one in choose_models(exports, names, config)]
         check_in_common(measured, earlier, file=baseline)
     result = bench(exports, names, config, reporter, data=data)
     if earlier is not None and baseline is not None:
@@ -239,9 +238,9 @@ def bench_against(
     return result
 
 
-def choose_subjects(
+def choose_models(
     exports: Exports | None, names: Sequence[str] | None, config: BenchConfig, reporter: Reporter = SILENT
-) -> list[Subject]:
+) -> list[Model]:
     """Return what to measure: the models that were named, or all that can be run here, and Keras.
 
     Keras is measured where it is named or `config.keras` is true. Where that is None and nothing is named, it is
@@ -266,14 +265,14 @@ def choose_subjects(
                 raise
             reporter.notice(f"Keras is not measured: {error.message}.")
     try_files((model.path, model.runtime) for model in models if model.may_crash)
-    fit: list[Subject] = []
+    fit: list[Model] = []
     refused: dict[str, ArtifactError] = {}
-    for subject in (Subject(model=model, threads=config.threads) for model in models):
+    for model in models:
         try:
-            _most_at_once(subject.model)
-            fit.append(subject)
+            _most_at_once(model)
+            fit.append(model)
         except ArtifactError as error:
-            refused[subject.name] = error
+            refused[model.name] = error
     if refused and (names or not fit):
         raise next(iter(refused.values()))
     for name, reason in refused.items():
@@ -304,7 +303,7 @@ def _most_at_once(model: Model) -> int | None:
 
 
 def bench_inputs(
-    exports: Exports | None, subjects: Sequence[Subject], data: Path | None = None, reporter: Reporter = SILENT
+    exports: Exports | None, models: Sequence[Model], data: Path | None = None, reporter: Reporter = SILENT
 ) -> list[Images]:
     """Return inputs to time models with, an array for each shape and type that they read.
 
@@ -315,8 +314,8 @@ def bench_inputs(
     if exports is not None:
         images = exports.read_golden(to_compare=True).images
         found[images.shape[1:], images.dtype.name] = images
-    for subject in subjects:
-        spec = subject.model.spec or default_input()
+    for model in models:
+        spec = model.spec or default_input()
         if (key := (spec.shape, spec.dtype)) in found:
             continue
         if data is not None:
@@ -326,41 +325,42 @@ def bench_inputs(
         elif default_input().takes_the_same(spec):
             # What they cost may depend on their ink.
             found[key] = Exports.open(reference_directory()).read_golden().images
-            reporter.notice(f"{subject.model.artifact} is timed with the images that come with edgemnist.")
+            reporter.notice(f"{model.artifact} is timed with the images that come with edgemnist.")
         else:
-            found[key] = random_inputs(subject.model, SAMPLE_IMAGES)
-            reporter.notice(f"{subject.model.artifact} is timed with random inputs. Name others with --data.")
+            found[key] = random_inputs(model, SAMPLE_IMAGES)
+            reporter.notice(f"{model.artifact} is timed with random inputs. Name others with --data.")
     return list(found.values())
 
 
 def measure_all(
-    subjects: Sequence[Subject],
+    models: Sequence[Model],
     images: Sequence[Images],
     config: BenchConfig,
     reporter: Reporter = SILENT,
     *,
     scenario: ScenarioConfig | None = None,
 ) -> dict[str, list[Measured]]:
-    """Return what was measured by `Subject.key`, one item a round; `images` are of `bench_inputs`.
+    """Return what was measured by `BenchConfig.key`, one item a round; `images` are of `bench_inputs`.
 
     Raises MeasurementError where a process dies.
     """
-    measured: dict[str, list[Measured]] = {subject.key: [] for subject in subjects}
-    turns = [turn for turn in interleave(subjects, config.rounds) if takes_part(*turn, config.rounds)]
+    measured: dict[str, list[Measured]] = {config.key(model): [] for model in models}
+    turns = [turn for turn in interleave(models, config.rounds) if takes_part(*turn, config.rounds)]
     quietest: float | None = None
     with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
-        for done, (number, subject) in enumerate(turns):
-            task.update(done, f"{subject.key}, round {number + 1} of {config.rounds}")
-            request = request_for(subject, config, scratch, scenario)
-            block = measure(subject.key, request, repeats=config.repeats, quietest=quietest)
-            measured[subject.key].append(block)
+        for done, (number, model) in enumerate(turns):
+            key = config.key(model)
+            task.update(done, f"{key}, round {number + 1} of {config.rounds}")
+            request = request_for(model, config, scratch, scenario)
+            block = measure(key, request, repeats=config.repeats, quietest=quietest)
+            measured[key].append(block)
             quietest = quieter(block.report.reference, quietest)
     return measured
 
 
-def takes_part(number: int, subject: Subject, rounds: int) -> bool:
-    """Return whether a subject is measured in a round: Keras, which artifacts are compared with, is in only a few."""
-    if subject.name != KERAS:
+def takes_part(number: int, model: Model, rounds: int) -> bool:
+    """Return whether a model is measured in a round: Keras, which artifacts are compared with, is in only a few."""
+    if model.name != KERAS:
         return True
     few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1
     return number * few % rounds < few
@@ -380,26 +380,26 @@ def _inputs_file(shape: Sequence[int], dtype: str) -> str:
 
 
 def request_for(
-    subject: Subject, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
+    model: Model, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
 ) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
 
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
     """
-    spec = subject.model.spec or default_input()
+    spec = model.spec or default_input()
     return WorkerRequest(
-        runtime=subject.runtime,
-        path=str(subject.model.path),
-        spec=subject.model.spec,
-        numbers=subject.model.numbers,
-        threads=subject.threads,
-        cpus=choose_cpus(subject.threads, usable_cpus(), busy=busy_cpus()),
+        runtime=model.runtime,
+        path=str(model.path),
+        spec=model.spec,
+        numbers=model.numbers,
+        threads=config.threads,
+        cpus=choose_cpus(config.threads, usable_cpus(), busy=busy_cpus()),
         images=str(scratch / _inputs_file(spec.shape, spec.dtype)),
         samples=config.samples_a_round,
         nanoseconds=config.nanoseconds_a_round,
         batch_size=config.batch_size,
         batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
-        most=_most_at_once(subject.model),
+        most=_most_at_once(model),
         scenario=scenario,
         report=str(scratch / "report.json"),
     )
@@ -412,28 +412,28 @@ def spread(images: Images, count: int) -> Images:
     return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
 
 
-def latency(subject: Subject, rounds: Sequence[Measured], config: BenchConfig) -> Latency:
+def latency(model: Model, rounds: Sequence[Measured], config: BenchConfig) -> Latency:
     """Return the figures of what was measured."""
     samples = [one.report.samples for one in rounds]
     single = summarise(samples)
     peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
     blocks = [_block(one) for one in rounds]
     return Latency(
-        name=subject.name,
-        runtime=subject.runtime,
-        threads=subject.threads,
+        name=model.name,
+        runtime=model.runtime,
+        threads=config.threads,
         batch_size=config.batch_size,
         **single,
         throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
         load_ms=median([one.report.load for one in rounds]) / 1e6,
         cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
         peak_rss_mb=max(peaks) / 1e6 if peaks else None,
-        bytes=subject.model.bytes,
+        bytes=model.bytes,
         first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
         histogram=histogram(samples),
         blocks=blocks,
         warnings=quality_warnings(single["samples"], blocks),
-        sha256=subject.model.sha256,
+        sha256=model.sha256,
     )
 
 
@@ -451,14 +451,12 @@ def _block(measured: Measured) -> Block:
 
 
 def in_microseconds(
-    subjects: Sequence[Subject],
-    measured: Mapping[str, Sequence[Measured]],
-    series: Callable[[WorkerReport], Sequence[int]],
+    measured: Mapping[str, Sequence[Measured]], series: Callable[[WorkerReport], Sequence[int]]
 ) -> dict[str, list[list[float]]]:
-    """Return one series of each round, such as its samples, by `Subject.key`."""
+    """Return one series of each round, such as its samples, by `BenchConfig.key`."""
     return {
-        subject.key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in measured[subject.key]]
-        for subject in subjects
+        key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in rounds]
+        for key, rounds in measured.items()
     }
 
 
@@ -489,15 +487,15 @@ def compare_models(
         raise UsageError(f"--pair times two models ({len(names)} named)", hint="Name two: edgemnist bench A B --pair")
     check_range("--rounds", config.rounds, least=FEWEST_ROUNDS)
     check_range("--max-slowdown", max_slowdown, least=1)
-    models = [file_model(name) if exports is None else exports.model(name, reporter) for name in names]
-    ours, theirs = (Subject(model=understood(one, reporter), threads=config.threads) for one in models)
-    if theirs.key == ours.key:
+    named = [file_model(name) if exports is None else exports.model(name, reporter) for name in names]
+    ours, theirs = (understood(model, reporter) for model in named)
+    if config.key(theirs) == config.key(ours):
         # A file against itself shows how large the noise is.
-        theirs = replace(theirs, model=replace(theirs.model, artifact=f"{theirs.model.artifact} again"))
+        theirs = replace(theirs, artifact=f"{theirs.artifact} again")
     sides = (ours, theirs)
     measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, reporter)
-    first, second = (latency(side, measured[side.key], config) for side in sides)
-    samples = in_microseconds(sides, measured, lambda report: report.samples)
+    first, second = (latency(side, measured[config.key(side)], config) for side in sides)
+    samples = in_microseconds(measured, lambda report: report.samples)
     ratio = None
     if not (first.tainted or second.tainted):
         ratio = compare_rounds(*samples.values(), limit=max_slowdown or 1.0, paired=True)

@@ -19,10 +19,11 @@ from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.bench import Point, ScenarioResult, ScenarioRun
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import Exports
+from edgemnist.model.exports.models import Model
 from edgemnist.model.exports.questions import question
-from edgemnist.pipeline.bench.config import BenchConfig, Subject
+from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.quality import host_warnings, summarise
-from edgemnist.pipeline.bench.run import bench_inputs, choose_subjects, latency, measure_all
+from edgemnist.pipeline.bench.run import bench_inputs, choose_models, latency, measure_all
 from edgemnist.pipeline.bench.timing import (
     DUTY_CYCLE,
     OFFLINE,
@@ -81,15 +82,15 @@ def run_scenario(
     `save` gets the raw samples; the result that is returned has none. Raises what
     `edgemnist.pipeline.bench.run.bench` and `write_file` raise.
     """
-    subjects = choose_subjects(exports, names, replace(config, keras=False), reporter)
+    models = choose_models(exports, names, replace(config, keras=False), reporter)
     if exports is not None:
         question(exports, reporter)
-    images = bench_inputs(exports, subjects, data, reporter)
+    images = bench_inputs(exports, models, data, reporter)
     host = host_facts()
     result = ScenarioResult(
         scenario=scenario.name,
         host=host,
-        results=list(_play(subjects, images, config, scenario, reporter)),
+        results=list(_play(models, images, config, scenario, reporter)),
         p99_limit_us=scenario.limit_us,
         rate=scenario.resolved_rate,
         warnings=host_warnings(host),
@@ -108,24 +109,25 @@ def run_scenario(
 
 
 def _play(
-    subjects: Sequence[Subject],
+    models: Sequence[Model],
     images: Sequence[Images],
     config: BenchConfig,
     scenario: ScenarioConfig,
     reporter: Reporter,
 ) -> Iterator[ScenarioRun]:
     if scenario.name == SINGLE_STREAM:
-        measured = measure_all(subjects, images, config, reporter)
-        for subject in subjects:
-            figures = latency(subject, measured[subject.key], config)
-            samples = [sample for one in measured[subject.key] for sample in one.report.samples]
-            yield _run(subject, scenario, [Trial(1, samples)], figures.warnings, tainted=figures.tainted)
+        measured = measure_all(models, images, config, reporter)
+        for model in models:
+            rounds = measured[config.key(model)]
+            figures = latency(model, rounds, config)
+            samples = [sample for one in rounds for sample in one.report.samples]
+            yield _run(model, config, scenario, [Trial(1, samples)], figures.warnings, tainted=figures.tainted)
         return
-    measured = measure_all(subjects, images, replace(config, rounds=1), reporter, scenario=scenario)
-    for subject in subjects:
-        (one,) = measured[subject.key]
+    measured = measure_all(models, images, replace(config, rounds=1), reporter, scenario=scenario)
+    for model in models:
+        (one,) = measured[config.key(model)]
         warnings = [*overload(scenario.resolved_rate, typical_call(one.report.warmup)), *one.taints]
-        yield _run(subject, scenario, one.report.trials, warnings, tainted=bool(one.taints))
+        yield _run(model, config, scenario, one.report.trials, warnings, tainted=bool(one.taints))
 
 
 def overload(rate: float | None, typical: float) -> list[str]:
@@ -137,7 +139,13 @@ def overload(rate: float | None, typical: float) -> list[str]:
 
 
 def _run(
-    subject: Subject, scenario: ScenarioConfig, trials: Sequence[Trial], warnings: list[str], *, tainted: bool
+    model: Model,
+    config: BenchConfig,
+    scenario: ScenarioConfig,
+    trials: Sequence[Trial],
+    warnings: list[str],
+    *,
+    tainted: bool,
 ) -> ScenarioRun:
     points = sorted((_point(trial, scenario) for trial in trials), key=attrgetter("setting"))
     bound = early_stopping_bound(trials[0].samples) if scenario.name == SINGLE_STREAM else None
@@ -147,15 +155,15 @@ def _run(
     elif scenario.name == SERVER:
         best = max((point.setting for point in points if point.holds), default=None)
     return ScenarioRun(
-        name=subject.name,
-        runtime=subject.runtime,
-        threads=subject.threads,
+        name=model.name,
+        runtime=model.runtime,
+        threads=config.threads,
         points=points,
         p90_bound_us=None if bound is None else bound / 1e3,
         best=best,
         tainted=tainted,
         warnings=warnings,
-        sha256=subject.model.sha256,
+        sha256=model.sha256,
     )
 
 
