@@ -1,7 +1,6 @@
 """What is in a data set, in numbers; drawing evenly over the classes, and the same images every time."""
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,11 +20,9 @@ from edgemnist.pipeline.data.dataset import (
     random_order,
     stratified_indices,
     stratified_split,
-    without_copies,
 )
 from edgemnist.pipeline.data.idx import read_idx_directory
 from tests.conftest import MNIST
-from tests.notices import Listener
 
 label_lists = st.lists(st.integers(0, 12), min_size=1, max_size=120)
 
@@ -110,24 +107,6 @@ def test_a_split_takes_its_share_of_each_class_and_loses_nothing(sizes: list[int
 def test_a_class_of_one_cannot_be_split_and_is_named() -> None:
     with pytest.raises(DataError, match="Class seven has a single image"):
         stratified_split(np.array(["one", "one", "seven"]), 0.2, seed=0)
-
-
-def test_copies_of_what_is_trained_on_are_not_evaluated_unless_they_are_numbers_or_all_of_a_class() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (12, 20, 20, 3), dtype=np.uint8)
-    pictures[[9, 11]] = pictures[[0, 1]]
-    pictures[9, 3, 3, 0] ^= 1
-    train, test = Split(pictures[:8], np.arange(8) % 2), Split(pictures[8:], np.array([0, 1, 1, 0]))
-    listener = Listener()
-    more, fewer = without_copies(train, test, Path("here"), listener)
-    assert "2 evaluation pictures in here are copies of training pictures, so they serve to train." in listener.heard
-    np.testing.assert_array_equal(more.images, np.concatenate([pictures[[9, 11]], pictures[:8]]))
-    assert (more.labels[:2].tolist(), fewer.labels.tolist()) == ([1, 0], [0, 1])
-    np.testing.assert_array_equal(fewer.images, pictures[[8, 10]])
-    assert without_copies(more, fewer, Path("here"), Listener())[1] is fewer
-    alone = test.take(np.array([0, 1]))
-    assert without_copies(train, alone, Path("here"), Listener()) == (train, alone)
-    numbers = Split(train.images.astype(np.float32), train.labels), Split(test.images.astype(np.float32), test.labels)
-    assert without_copies(*numbers, Path("here"), Listener()) == numbers
 
 
 def opened(png: bytes) -> Image.Image:

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.errors import ArtifactError, ModelError, UsageError
+from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.fleet.bundle.pack import BundleConfig, make_bundle
 from edgemnist.ground.progress import Task
 from edgemnist.ground.results.verdict import COMMAND_LINE, FEWEST_IMAGES, MISSED, OR_FEWER, PASSED, UNKNOWN, judge
@@ -21,7 +21,7 @@ from edgemnist.model.exports import LIMITS_FILE, REPOSITORY_FILE, Exports
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.native import library
 from edgemnist.model.runtimes.interface import Classifier
-from edgemnist.pipeline.export.run import _golden
+from edgemnist.pipeline.export.run import _answered
 from edgemnist.pipeline.search.limits import Costs, Limits
 from edgemnist.pipeline.verify.files import Evaluation, verify_files
 from edgemnist.pipeline.verify.gate import GATES, GateTable, gates_of, measurements, most_lost
@@ -65,9 +65,9 @@ def test_no_golden_pack_is_made_of_answers_that_are_no_numbers() -> None:
         found[0, 0] = np.inf
         return found
 
-    asked = SimpleNamespace(inputs=np.zeros((50, 28, 28), np.uint8), noun="image")
-    with pytest.raises(ModelError, match="answers 1 of 50 evaluation images with numbers that are not finite"):
-        _golden(cast("Any", SimpleNamespace(answer=answers)), cast("Any", asked))
+    asked = SimpleNamespace(images=np.zeros((50, 28, 28), np.uint8))
+    with pytest.raises(ArtifactError, match="answers 1 of 50 inputs with numbers that are not finite"):
+        _answered(cast("Any", SimpleNamespace(answer=answers)), cast("Any", asked))
 
 
 def test_a_verdict_does_not_outlive_its_golden_pack(old_exports: Path) -> None:

@@ -176,17 +176,17 @@ def read_golden(directory: Path, manifest: Manifest, *, to_compare: bool = False
     if to_compare and len(golden) == 0:
         raise ArtifactError(f"The golden pack of {directory} is empty", hint=f"Write it again with: {again}")
     if to_compare:
-        check_finite(golden.probabilities, "The Keras model", command("train", directory))
+        check_finite(golden.probabilities, "The Keras model", f"Make another with: {command('train', directory)}")
     return golden
 
 
-def check_finite(answers: Probabilities, reference: str, again: str) -> None:
-    """Raise ArtifactError where a reference's answers, float32 [N, C], are not all finite; `again` makes another."""
-    if odd := int(np.count_nonzero(~np.isfinite(answers).all(axis=1))):
+def check_finite(answers: Probabilities, reference: str, hint: str) -> None:
+    """Raise ArtifactError, with this hint, where a reference's answers, float32 [N, ...], are not all finite."""
+    if odd := int(np.count_nonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1))):
         raise ArtifactError(
             f"{reference} answers {odd:,} of {count(len(answers), 'input')} with numbers that are not finite, "
             "so nothing can be compared with it",
-            hint=f"Make another with: {again}",
+            hint=hint,
         )
 
 

@@ -37,7 +37,6 @@ from edgemnist.pipeline.data.dataset import (
     natural_key,
     random_order,
     stratified_split,
-    without_copies,
 )
 
 MOST_ROWS: Final = 10_000_000
@@ -338,39 +337,57 @@ def read_arrays(
     spec = None if task is None else task.input
     contents = read_contents(path, reporter, spec=spec, shape=shape, labelled=is_labelled)
     (inputs, labels, names), test = contents.train, contents.test
-    if is_labelled and test is not None and (labels is None) != (test.labels is None):
-        raise DataError(f"{path} has labels for one of its parts only", hint=_KEYS)
+    source = f"{_words(inputs).split()[0]} in {path.name}"
+    if test is not None:
+        if is_labelled and (labels is None) != (test.labels is None):
+            raise DataError(f"{path} has labels for one of its parts only", hint=_KEYS)
+        parts = f"The training part of {path}", f"The test part of {path}"
+        return joined(contents.train, test, parts, source=source, task=task)
+    _check_several(names, str(path))
+    if labels is None:
+        order, kept = random_order(len(inputs), SPLIT_SEED), max(1, round(len(inputs) * TEST_SHARE))
+        first, second = order[kept:], order[:kept]
+    elif (sizes := np.bincount(labels)).min() == 1:
+        raise DataError(
+            f"Class {names[int(sizes.argmin())]} of {path} has a single row, which cannot serve both to train and "
+            "to evaluate",
+            hint="Add rows of this class; a column of other numbers than classes is no label.",
+        )
+    else:
+        first, second = stratified_split(labels, TEST_SHARE, SPLIT_SEED)
+    if not len(first):
+        raise DataError(f"{path} has a single row, which cannot serve both to train and to evaluate")
+    reporter.notice(kept_to_evaluate(path, len(second), len(inputs), labelled=labels is not None))
+    train, kept_apart = (Split(inputs, labels).take(indices) for indices in (first, second))
+    dataset = identified(train, kept_apart, names, source=source, task=task)
+    return replace(dataset, columns=contents.columns if inputs.ndim == 2 else ())  # noqa: PLR2004 - [N, M]
+
+
+def joined(train: Part, test: Part, places: tuple[str, str], *, source: str, task: Task | None = None) -> Dataset:
+    """Return the data set of two parts, which messages call as `places` has it.
+
+    Raises DataError for a single class, and for a test part with other classes or inputs than the training part.
+    """
+    _check_several(train.names, places[0])
+    if unknown := [name for name in test.names if name not in train.names]:
+        raise DataError(
+            f"{places[1]} has classes that the training part lacks: {', '.join(unknown[:5])}",
+            hint="The parts come from different sets, or one of them is damaged.",
+        )
+    if (train.inputs.shape[1:], train.inputs.dtype) != (test.inputs.shape[1:], test.inputs.dtype):
+        kinds = f"{_words(train.inputs)}. {places[1]} holds {_words(test.inputs)}"
+        raise DataError(f"{places[0]} holds {kinds}", hint="Prepare both in the same way.")
+    labels = test.labels
+    if labels is not None:
+        labels = np.array([train.names.index(name) for name in test.names], dtype=np.int64)[labels]
+    return identified(
+        Split(train.inputs, train.labels), Split(test.inputs, labels), train.names, source=source, task=task
+    )
+
+
+def _check_several(names: Sequence[str], where: str) -> None:
     if len(names) == 1:
-        place = path if test is None else f"The training part of {path}"
-        raise DataError(f"{place} has a single class, {names[0]}", hint="A classifier needs at least two.")
-    train, source = Split(inputs, labels), f"{_words(inputs).split()[0]} in {path.name}"
-    if test is None:
-        if labels is None:
-            order, kept = random_order(len(inputs), SPLIT_SEED), max(1, round(len(inputs) * TEST_SHARE))
-            first, second = order[kept:], order[:kept]
-        elif (sizes := np.bincount(labels)).min() == 1:
-            raise DataError(
-                f"Class {names[int(sizes.argmin())]} of {path} has a single row, which cannot serve both to train and "
-                "to evaluate",
-                hint="Add rows of this class; a column of other numbers than classes is no label.",
-            )
-        else:
-            first, second = stratified_split(labels, TEST_SHARE, SPLIT_SEED)
-        if not len(first):
-            raise DataError(f"{path} has a single row, which cannot serve both to train and to evaluate")
-        halves = without_copies(train.take(first), train.take(second), path, reporter)
-        reporter.notice(kept_to_evaluate(path, len(halves[1]), len(inputs), labelled=labels is not None))
-        dataset = identified(*halves, names, source=source, task=task)
-        return replace(dataset, columns=contents.columns if dataset.train.images.ndim == 2 else ())  # noqa: PLR2004 - [N, M]
-    places = None
-    if labels is not None and test.labels is not None:
-        if unknown := [name for name in test.names if name not in names]:
-            raise DataError(
-                f"The test part of {path} has classes that the training part lacks: {', '.join(unknown[:5])}",
-                hint="The parts come from different sets, or one of them is damaged.",
-            )
-        places = np.array([names.index(name) for name in test.names], dtype=np.int64)[test.labels]
-    return identified(train, Split(test.inputs, places), names, source=source, task=task)
+        raise DataError(f"{where} has a single class, {names[0]}", hint="A classifier needs at least two.")
 
 
 def read_contents(
@@ -482,16 +499,22 @@ def _read_members(
         if y not in roles:
             parts.append(Part(inputs, None, ()))
             continue
-        labels, classes = _labels(_values(members[roles[y]], names[y], labels=True), names[y], all_used=not parts)
-        if len(labels) != len(inputs):
-            lengths = f"{count(len(inputs), 'row')}, and {names[y]} {count(len(labels), 'label')}"
-            raise DataError(f"{names[x]} has {lengths}", hint="They come from different sets, or one is incomplete.")
-        parts.append(Part(inputs, labels, classes))
-    first, last = parts[0].inputs, parts[-1].inputs
-    if (first.shape[1:], first.dtype) != (last.shape[1:], last.dtype):
-        kinds = f"{_words(first)}, and {names['x_test']} {_words(last)}"
-        raise DataError(f"{names['x_train']} holds {kinds}", hint="Prepare both in the same way.")
+        values = _values(members[roles[y]], names[y], labels=True)
+        parts.append(labelled_part(inputs, values, (names[x], names[y]), all_used=not parts))
     return Contents(parts[0], parts[1] if "x_test" in roles else None)
+
+
+def labelled_part(inputs: Inputs, values: npt.NDArray[Any], names: tuple[str, str], *, all_used: bool) -> Part:
+    """Return inputs with their classes, which `values`, [N], say; messages call both by `names`.
+
+    Raises DataError for values that are no classes, or more or fewer than inputs; `all_used` asks for a row of each
+    class of a one-hot array.
+    """
+    labels, classes = _labels(values, names[1], all_used=all_used)
+    if len(labels) != len(inputs):
+        lengths = f"{count(len(inputs), 'row')}, and {names[1]} {count(len(labels), 'label')}"
+        raise DataError(f"{names[0]} has {lengths}", hint="They come from different sets, or one is incomplete.")
+    return Part(inputs, labels, classes)
 
 
 def _roles(keys: Mapping[str, Open], path: Path) -> dict[str, str]:

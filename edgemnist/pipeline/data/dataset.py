@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.errors import DataError, UsageError
-from edgemnist.ground.arrays import Labels, image_marks, recognized
+from edgemnist.ground.arrays import Labels
 from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results.data import DataIdentity, DataResult, NumberSummary, SplitSummary
 from edgemnist.model.task import TASKS, Task, default_task, task_named, unnamed_task
 
@@ -88,25 +87,6 @@ def kept_to_evaluate(place: Path, kept: int, of: int, *, labelled: bool = True) 
         f"{place} has no test part: {share}, {kept:,} of {of:,}, are kept to evaluate, the same ones every time (seed "
         f"{SPLIT_SEED})."
     )
-
-
-def without_copies(train: Split, test: Split, place: Path, reporter: Reporter) -> tuple[Split, Split]:
-    """Return the splits with copies of training pictures among those to train, and tell how many those are.
-
-    Rows of numbers stay where they are, since two measurements may be alike; so do all, where a class has only copies.
-    """
-    if test.truth is None or test.images.dtype != np.uint8:
-        return train, test
-    seen = recognized(test.images, image_marks(train.images))
-    copies, kept = (test.take(np.flatnonzero(which)) for which in (seen, ~seen))
-    if not len(copies) or set(kept.labels.tolist()) != set(test.labels.tolist()):
-        return train, test
-    are, serves = ("is a copy", "serves") if len(copies) == 1 else ("are copies", "serve")
-    these = f"{count(len(copies), 'evaluation picture')} in {place}"
-    reporter.notice(f"{these} {are} of training pictures, so {'it' if len(copies) == 1 else 'they'} {serves} to train.")
-    parts = (copies, train)
-    images = np.concatenate([part.images for part in parts])
-    return Split(images, np.concatenate([part.labels for part in parts])), kept
 
 
 def split_sha256(split: Split) -> str:

@@ -30,7 +30,6 @@ from edgemnist.pipeline.data.dataset import (
     natural_key,
     random_order,
     stratified_split,
-    without_copies,
 )
 
 if TYPE_CHECKING:
@@ -128,8 +127,7 @@ def read_folders(
         train, test = (split.take(random_order(len(split), SPLIT_SEED)) for split in (train, test))
     else:
         halves = stratified_split(np.array(names)[train.labels], TEST_SHARE, SPLIT_SEED)
-        learnt, held = (train.take(indices) for indices in halves)
-        train, test = without_copies(learnt, held, directory, reporter)
+        train, test = (train.take(indices) for indices in halves)
         reporter.notice(kept_to_evaluate(directory, len(test), len(images)))
     return identified(train, test, names, source=f"pictures in {directory.resolve().name}/", task=task)
 

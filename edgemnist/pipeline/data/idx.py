@@ -17,9 +17,9 @@ import numpy.typing as npt
 
 from edgemnist.errors import DataError
 from edgemnist.ground.arrays import Images
-from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import MOST_NUMBERS
-from edgemnist.pipeline.data.dataset import Dataset, Split, identified
+from edgemnist.pipeline.data.arrays import Part, joined, labelled_part
+from edgemnist.pipeline.data.dataset import Dataset
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -187,43 +187,16 @@ def decode_idx_set(contents: Mapping[str, Content], *, source: str, transposed: 
 
     Raises DataError, naming the file, if they are damaged or do not fit each other.
     """
-    images, values = _images_and_values(contents, "train", transposed=transposed)
-    test_images, test_values = _images_and_values(contents, "test", transposed=transposed)
-    classes = np.unique(values)
-    if len(classes) == 1:
-        raise DataError(
-            f"{contents['train-labels'].name} has a single class, {classes[0]}", hint="A classifier needs at least two."
-        )
-    if unknown := np.setdiff1d(test_values, classes).tolist():
-        raise DataError(
-            f"{contents['test-labels'].name} has classes that the training labels lack: {', '.join(map(str, unknown))}",
-            hint="The files come from different sets, or one of them is damaged.",
-        )
-    if images.shape[1:] != test_images.shape[1:]:
-        (height, width), (high, wide) = images.shape[1:], test_images.shape[1:]
-        raise DataError(
-            f"{contents['train-images'].name} holds images of {width}×{height}, and {contents['test-images'].name} of "
-            f"{wide}×{high}",
-            hint="The files come from different sets.",
-        )
-    train = Split(images, np.searchsorted(classes, values).astype(np.int64))
-    test = Split(test_images, np.searchsorted(classes, test_values).astype(np.int64))
-    return identified(train, test, [str(value) for value in classes], source=source)
 
+    def part(split: str) -> Part:
+        images, labels = contents[f"{split}-images"], contents[f"{split}-labels"]
+        pixels, values = decode_images(images.data, images.name), decode_labels(labels.data, labels.name)
+        pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1)) if transposed else pixels
+        return labelled_part(pixels, values, (images.name, labels.name), all_used=False)
 
-def _images_and_values(
-    contents: Mapping[str, Content], split: str, *, transposed: bool
-) -> tuple[Images, npt.NDArray[np.uint8]]:
-    packed_images, packed_labels = contents[f"{split}-images"], contents[f"{split}-labels"]
-    images = decode_images(packed_images.data, packed_images.name)
-    values = decode_labels(packed_labels.data, packed_labels.name)
-    if len(values) != len(images):
-        raise DataError(
-            f"{packed_images.name} holds {count(len(images), 'image')}, and {packed_labels.name} "
-            f"{count(len(values), 'label')}",
-            hint="The files come from different sets, or one of them is incomplete.",
-        )
-    return np.ascontiguousarray(images.transpose(0, 2, 1)) if transposed else images, values
+    return joined(
+        part("train"), part("test"), (contents["train-labels"].name, contents["test-labels"].name), source=source
+    )
 
 
 def _set_name(path: Path) -> str:

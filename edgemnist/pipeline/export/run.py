@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import pkgutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,7 +22,6 @@ from edgemnist.errors import (
     UsageError,
     temporary_files_failed,
 )
-from edgemnist.ground.arrays import Labels
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import UNIT, InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
@@ -30,7 +29,14 @@ from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.pipeline import ExportedArtifact, ExportResult, RefusedArtifact
 from edgemnist.ground.results.verdict import FEWEST_IMAGES, OR_FEWER
 from edgemnist.ground.storage import check_writable, commit_files, sha256
-from edgemnist.model.exports.golden import ANSWERS_FILE, RANDOM_INPUTS, GoldenPack, answers_of_export, read_golden
+from edgemnist.model.exports.golden import (
+    ANSWERS_FILE,
+    RANDOM_INPUTS,
+    GoldenPack,
+    answers_of_export,
+    check_finite,
+    read_golden,
+)
 from edgemnist.model.exports.manifest import (
     GOLDEN_FILE,
     MANIFEST_FILE,
@@ -102,7 +108,7 @@ def export_model(
     exported, refused, golden = _convert(config, source, asked, inputs, reporter)
     if len(golden.images) < FEWEST_IMAGES:
         reporter.notice(
-            f"The golden pack has only {count(len(golden.images), asked.noun)}: on fewer than {FEWEST_IMAGES}, "
+            f"The golden pack has only {count(len(golden), golden.task.input.noun)}: on fewer than {FEWEST_IMAGES}, "
             f"`verify` cannot tell whether a gate is passed; {OR_FEWER}."
         )
 
@@ -213,7 +219,7 @@ def _check_installed(config: ExportConfig) -> None:
 
 
 def _convert(
-    config: ExportConfig, source: Source, asked: "_Asked", calibration: npt.NDArray[Any] | None, reporter: Reporter
+    config: ExportConfig, source: Source, asked: GoldenPack, calibration: npt.NDArray[Any] | None, reporter: Reporter
 ) -> tuple[dict[ArtifactSpec, Exported], list[RefusedArtifact], GoldenPack]:
     """Return the artifacts, those that cannot be made, and the golden pack."""
     exported: dict[ArtifactSpec, Exported] = {}
@@ -222,7 +228,7 @@ def _convert(
         for done, spec in enumerate(config.specs):
             task.update(done, spec.name)
             try:
-                exporter = _exporter(spec, source, asked.labels, calibration)
+                exporter = _exporter(spec, source, asked.class_labels, calibration)
                 made = exporter.export(spec.quantization)
                 exported[spec] = dataclasses.replace(made, reads=exporter.source.spec)
             except (ModelError, ArtifactError, MissingDependencyError) as error:
@@ -232,7 +238,7 @@ def _convert(
         if not exported:
             raise next(iter(refused.values()))
         task.update(len(config.specs), "golden pack")
-        golden = _golden(source, asked)
+        golden = _answered(source, asked)
         task.update(len(config.specs) + 1)
     listed = [
         RefusedArtifact(
@@ -359,26 +365,8 @@ def _training_images(origin: Origin) -> dict[str, bytes]:
     return {IMAGES_FILE: read_recorded(origin.place, origin.record.training_images)}
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
-class _Asked:
-    """What is asked of the model and of everything that is made of it."""
-
-    inputs: npt.NDArray[Any]
-    truth: Labels | None
-    """int64 [N], the classes; None where nobody knows them."""
-    labels: tuple[str, ...]
-    """Names of the classes; none of numbers."""
-    data: DataIdentity
-    task: Task
-
-    @property
-    def noun(self) -> str:
-        """What messages call one of the inputs."""
-        return self.task.input.noun
-
-
-def _asked(origin: Origin, dataset: Dataset | None, number: int | None, reporter: Reporter) -> _Asked:
-    """Return `number` evaluation inputs, evenly of each class, or all; or random ones without any."""
+def _asked(origin: Origin, dataset: Dataset | None, number: int | None, reporter: Reporter) -> GoldenPack:
+    """Return a golden pack without answers: `number` evaluation inputs, evenly of each class, all, or random ones."""
     source, record = origin.source, origin.record
     labels: tuple[str, ...] = ()
     if not source.numbers:
@@ -386,6 +374,9 @@ def _asked(origin: Origin, dataset: Dataset | None, number: int | None, reporter
         labels = next((tuple(one) for one in known if len(one) == source.classes), ())
         labels = labels or tuple(map(str, range(source.classes)))
     task = _task(source, record, dataset)
+    pack = partial(
+        GoldenPack, probabilities=np.empty(0, np.float32), class_labels=labels, model_sha256=source.sha256, task=task
+    )
     if dataset is not None:
         split, data = dataset.test, dataset.identity
     elif (golden := _golden_beside(origin, task)) is not None:
@@ -394,11 +385,10 @@ def _asked(origin: Origin, dataset: Dataset | None, number: int | None, reporter
         inputs = source.spec.random(number or FEWEST_IMAGES)
         reporter.notice("No inputs are named, so random ones are asked. Name some with: --data FILE")
         identity = DataIdentity(source=RANDOM_INPUTS, train=0, test=len(inputs), sha256="", reduced=False)
-        return _Asked(inputs=inputs, truth=None, labels=labels, data=identity, task=task)
+        return pack(images=inputs, truth=None, data=identity)
     if number is not None and number < len(split):
         split = split.take(split.spread(number, GOLDEN_SEED))
-    truth = None if source.numbers else split.truth
-    return _Asked(inputs=split.images, truth=truth, labels=labels, data=data, task=task)
+    return pack(images=split.images, truth=None if source.numbers else split.truth, data=data)
 
 
 def _golden_beside(origin: Origin, task: Task) -> GoldenPack | None:
@@ -423,24 +413,11 @@ def _task(source: Source, record: Manifest | None, dataset: Dataset | None) -> T
     return msgspec.structs.replace(task, answers=answers)
 
 
-def _golden(source: Source, asked: _Asked) -> GoldenPack:
-    """Return the golden pack: what is asked, and what the model answers."""
-    answers = source.answer(asked.inputs)
-    if odd := int(np.count_nonzero(~np.isfinite(answers).reshape(len(answers), -1).all(axis=1))):
-        raise ModelError(
-            f"The model answers {odd:,} of {count(len(answers), f'evaluation {asked.noun}')} with numbers that are not "
-            "finite, so nothing could be compared with it",
-            hint="Train it again, with a smaller learning rate or other inputs.",
-        )
-    return GoldenPack(
-        images=asked.inputs,
-        truth=asked.truth,
-        probabilities=answers,
-        class_labels=asked.labels,
-        data=asked.data,
-        model_sha256=source.sha256,
-        task=asked.task,
-    )
+def _answered(source: Source, asked: GoldenPack) -> GoldenPack:
+    """Return a golden pack with what the model answers. Raises ArtifactError where that is not finite."""
+    answers = source.answer(asked.images)
+    check_finite(answers, "The model", "Train it again, with a smaller learning rate or other inputs.")
+    return dataclasses.replace(asked, probabilities=answers)
 
 
 def _manifest(origin: Origin, golden: GoldenPack, packed: bytes) -> Manifest:

@@ -183,7 +183,7 @@ def _pack(reference: Model, evaluation: Evaluation, reporter: Reporter) -> Golde
             ends = f"{classifier.labels[0]} to {classifier.labels[-1]}"
             reporter.notice(f"Labels 1 to {number} are taken for the classes {ends} of {reference.artifact}.")
     answers = classifier.answer(evaluation.images)
-    check_finite(answers, reference.artifact, "edgemnist verify --reference ANOTHER")
+    check_finite(answers, reference.artifact, "Make another with: edgemnist verify --reference ANOTHER")
     task = reference.task or unnamed_task()
     return GoldenPack(
         images=evaluation.images,
