@@ -119,8 +119,6 @@ class CFile:
     header: str
     data_bytes: int
     """Read-only: weights and tables."""
-    memory_bytes: int
-    """Static memory, at most: a processor with the DSP extension needs no list, or a shorter one."""
     needs: Mapping[str, Needs]
     """By option of GCC."""
 
@@ -177,8 +175,8 @@ def c_header(network: Network, origin: Origin) -> str:
         classes="" if numbers else f"#define EDGEMNIST_CLASSES {'2' if both else 'EDGEMNIST_OUTPUTS'}\n",
         levels="#define EDGEMNIST_QUANTIZES\n" * network.takes_levels,
         maps="#define EDGEMNIST_MAPS\n" * network.maps_pixels,
-        input_lowest=np.iinfo(network.held.dtype).min,
-        output_lowest=np.iinfo(network.output.dtype).min,
+        input_lowest=network.held.lowest,
+        output_lowest=network.output.lowest,
         meaning=meaning,
         chosen="more probable one" if both else "first of the highest",
         read=_bytes_of(network, origin),
@@ -311,7 +309,7 @@ static const edgemnist_layer edgemnist_layers[{len(network.layers)}] = {{
             "#endif /* EDGEMNIST_MAIN */\n",
         ]
     )
-    return CFile(text=text, header=header, data_bytes=tables.bytes, memory_bytes=memory_bytes, needs=needs)
+    return CFile(text=text, header=header, data_bytes=tables.bytes, needs=needs)
 
 
 def engine_text() -> str:
@@ -337,7 +335,7 @@ def _quantizing(network: Network) -> str:
 static const float edgemnist_input_scale[EDGEMNIST_INPUT_SCALES] = {{{scales}}};
 static const float edgemnist_input_offset[EDGEMNIST_INPUT_SCALES] = {{{offsets}}};
 static const float edgemnist_input_step = {np.float32(held.scale or 1):.9e}F;
-static const int edgemnist_input_zero_point = {held.zero_point - int(np.iinfo(held.dtype).min)};
+static const int edgemnist_input_zero_point = {held.zero_point - held.lowest};
 
 {_inlined("quantize.c")}"""
 

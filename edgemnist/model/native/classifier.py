@@ -69,7 +69,7 @@ class NativeClassifier(ChunkedClassifier):
         held = Numbers(np.dtype(np.float32)) if self._real else network.held
         self._write = encoder(held, network.spec) if network.takes_levels else None
         # From the lowest number of its type on, as the engine has all of them.
-        self._from = np.uint8(_lowest(network.held) & 0xFF)
+        self._from = np.uint8(network.held.lowest & 0xFF)
         self._pool = _pool(threads) if threads > 1 else None
         self._image = aligned(self.spec.size).reshape(self.spec.single)
         self._one_answer = np.empty((1, self._classes), dtype=np.float32)
@@ -97,7 +97,7 @@ class NativeClassifier(ChunkedClassifier):
         ]
         single.levels = self._image.ctypes.data
         single.scales, single.offsets = (values.ctypes.data for values in factors)
-        single.input_step, single.input_zero_point = held.scale or 1, held.zero_point - _lowest(held)
+        single.input_step, single.input_zero_point = held.scale or 1, held.zero_point - held.lowest
         single.kept = (*single.kept, *factors)
 
     def _one_tensor(self) -> Single:
@@ -106,7 +106,7 @@ class NativeClassifier(ChunkedClassifier):
         call = self._prepare(self._level_model, levels, nothing.view(np.uint8), nothing)
         single = self._one_input(call, self._tensor, (self._output.dtype, self._made), super().run)
         single.levels = levels.ctypes.data
-        single.lowest, single.made_lowest = self._from, _lowest(self._output) & 0xFF
+        single.lowest, single.made_lowest = self._from, self._output.lowest & 0xFF
         return single
 
     def _fix_memory(self) -> None:
@@ -147,7 +147,7 @@ class NativeClassifier(ChunkedClassifier):
             answers=answers.ctypes.data,
             scratch=scratch.ctypes.data,
             step=self._output.scale or 1,
-            zero=(self._output.zero_point if self._output.scale else 0) - _lowest(self._output),
+            zero=(self._output.zero_point if self._output.scale else 0) - self._output.lowest,
         )
         call.kept = (self._kernel, model, images, scores, answers, scratch)
         return call
@@ -163,7 +163,7 @@ class NativeClassifier(ChunkedClassifier):
     def _levels_of(self, tensor: npt.NDArray[Any]) -> Images:
         """Return distances from the lowest number, of those of the file's input tensor, uint8 [N, ...]."""
         if self._real:
-            return (quantized_reals(self._real, tensor) - _lowest(self._real)).astype(np.uint8)
+            return (quantized_reals(self._real, tensor) - self._real.lowest).astype(np.uint8)
         return tensor.view(np.uint8) ^ self._from
 
     def _scores(self, images: npt.NDArray[Any]) -> Probabilities:
@@ -191,14 +191,9 @@ class NativeClassifier(ChunkedClassifier):
         answers = np.empty((len(levels), self._classes), dtype=np.float32)
         scores = np.empty(answers.shape, dtype=np.uint8)
         self._library.answer(ctypes.byref(self._prepare(self._level_model, levels, scores, answers)))
-        scores ^= np.uint8(_lowest(self._output) & 0xFF)
+        scores ^= np.uint8(self._output.lowest & 0xFF)
         made = scores.view(self._output.dtype) if self._decode is None else self._decode(scores)
         return made.reshape(-1, *self._made)
-
-
-def _lowest(numbers: Numbers) -> int:
-    """Return the lowest number of a tensor's type, from which the engine has all of them."""
-    return int(np.iinfo(numbers.dtype).min)
 
 
 def kernel_names() -> tuple[str, ...]:

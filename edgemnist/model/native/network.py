@@ -45,7 +45,7 @@ from edgemnist.model.runtimes.interface import infer_spec
 from edgemnist.model.runtimes.moves import MOVING, Selection, check_same_scale, joined_axis, selection_of
 from edgemnist.model.runtimes.pixels import Numbers, encoder, quantize_pixels
 from edgemnist.model.runtimes.tflite import Graph, Operator, Tensor
-from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, window_of
+from edgemnist.model.runtimes.windows import Window, cropping, mean_multiplier, sliding, window_of
 
 MAX_OUTPUTS: Final = 4096
 RULES: Final = ("single", "double")
@@ -126,7 +126,7 @@ class Network:
     @property
     def score_zero_point(self) -> int:
         """The zero point of the last layer's numbers, as distances from the lowest."""
-        return self.output.zero_point - _lowest(self.output)
+        return self.output.zero_point - self.output.lowest
 
     @property
     def has_softmax(self) -> bool:
@@ -155,7 +155,7 @@ def read_network(graph: Graph, spec: InputSpec | None = None, rounding: Rounding
     if spec is None:
         spec, guesses = infer_spec(source.shape[1:], held_by(source))
     _check_input(source, spec)
-    levels = _levels(held, spec, real=real_input) - _lowest(held) if spec.dtype == "uint8" else _LEVELS
+    levels = _levels(held, spec, real=real_input) - held.lowest if spec.dtype == "uint8" else _LEVELS
     building = _Building(graph, plan, spec.size, rounding)
     for one in plan:
         try:
@@ -266,7 +266,7 @@ class _Building:
         elif operator.kind in OF_TWO and not is_single(graph.tensors[operator.inputs[1]]):
             number = self._append(self._joined(operator))
         else:
-            lowest = _lowest(numbers_of(graph.tensors[target]))
+            lowest = numbers_of(graph.tensors[target]).lowest
             number = self._map(operator, source, elementwise(graph, operator, self._rounding) - lowest)
         self._made[target] = _Made(number, self._readers[target] == 1)
 
@@ -288,7 +288,7 @@ class _Building:
         while last and self.layers[last - 1].kind is Kind.DENSE and self.layers[last - 1].source == last - 1:
             last -= 1
         windowed = [
-            replace(layer, kind=Kind.CONVOLUTION, window=_still((1, 1, layer.matrix.shape[1])))
+            replace(layer, kind=Kind.CONVOLUTION, window=sliding((1, 1, layer.matrix.shape[1])))
             if layer.matrix is not None and layer.window is None
             else layer
             for layer in self.layers[:last]
@@ -335,8 +335,8 @@ class _Building:
         if source.number and source.alone:
             return source.number
         held = self._graph.tensors[operator.inputs[0]]
-        image = self._image(source.number, held.shape[1:])
-        made = Layer(kind=Kind.PICK, name=held.name, window=_still(image), source=source.number, **_range(held, "none"))
+        window = sliding(self._image(source.number, held.shape[1:]))
+        made = Layer(kind=Kind.PICK, name=held.name, window=window, source=source.number, **_range(held, "none"))
         return self._append(made)
 
     def _dense(self, operator: Operator, source: _Made) -> Layer:
@@ -347,7 +347,7 @@ class _Building:
         if not taken or not size or size % taken:
             raise ValueError(f"its layer {made.name!r} has {taken} inputs, and there are {size}")
         if size != taken:
-            return replace(made, kind=Kind.CONVOLUTION, window=_still((size // taken, 1, taken)))
+            return replace(made, kind=Kind.CONVOLUTION, window=sliding((size // taken, 1, taken)))
         return self._before_order(made) if source.alone and 0 < source.number == len(self.layers) else made
 
     def _before_order(self, dense: Layer) -> Layer:
@@ -390,13 +390,13 @@ class _Building:
             below, beyond = image[0] - 1 - int(rows[-1]), image[1] - 1 - int(columns[-1])
             window = cropping(image, top=top, left=left, below=below, beyond=beyond)
         else:
-            window = replace(_still(image), out_height=len(rows), out_width=len(columns))
+            window = replace(sliding(image), out_height=len(rows), out_width=len(columns))
         return Layer(
             kind=Kind.PICK if crops else Kind.SELECTION,
             name=target.name,
             window=window,
             source=number,
-            zero=selection.fill - _lowest(numbers_of(source)),
+            zero=selection.fill - numbers_of(source).lowest,
             places=None if crops else places,
             **_range(target, "none"),
         )
@@ -418,7 +418,7 @@ class _Building:
             layer = Layer(
                 kind=Kind.CONCATENATION,
                 name=target.name,
-                window=_still(image),
+                window=sliding(image),
                 source=number,
                 joined=joined,
                 **_range(target, "none"),
@@ -449,14 +449,14 @@ class _Building:
         return Layer(
             kind=_JOINING[operator.kind],
             name=target.name,
-            window=_still(images[0]),
+            window=sliding(images[0]),
             source=numbers[0],
-            zero=zeros[0] - _lowest(numbers_of(tensors[0])),
+            zero=zeros[0] - numbers_of(tensors[0]).lowest,
             sums=sums,
             joined=Joined(
                 number=numbers[1],
                 shape=images[1],
-                zero=zeros[1] - _lowest(numbers_of(tensors[1])),
+                zero=zeros[1] - numbers_of(tensors[1]).lowest,
                 terms=terms,
                 factors=factors,
             ),
@@ -469,8 +469,8 @@ class _Building:
             return self._made[index].number
         one = self._graph.tensors[index]
         image = _image_of(one.shape)
-        levels = (one.values().astype(np.int64) - _lowest(numbers_of(one))).astype(np.uint8).reshape(image)
-        layer = Layer(kind=Kind.CONSTANT, name=one.name, window=_still(image), constant=levels, **_range(one, "none"))
+        levels = (one.values().astype(np.int64) - numbers_of(one).lowest).astype(np.uint8).reshape(image)
+        layer = Layer(kind=Kind.CONSTANT, name=one.name, window=sliding(image), constant=levels, **_range(one, "none"))
         return self._append(layer)
 
 
@@ -483,20 +483,6 @@ def _image_of(shape: Sequence[int]) -> _Image:
     return height, width, channels
 
 
-def _still(image: _Image) -> Window:
-    """Return the window that covers one place of an image at a time."""
-    height, width, channels = image
-    return Window(
-        height=height,
-        width=width,
-        channels=channels,
-        out_height=height,
-        out_width=width,
-        kernel_height=1,
-        kernel_width=1,
-    )
-
-
 def _of_two(
     kind: str, ratios: Sequence[tuple[int, int]], zeros: Sequence[int], tensors: Sequence[Tensor]
 ) -> tuple[Summing, npt.NDArray[np.int32] | None, tuple[tuple[int, int], ...]]:
@@ -504,7 +490,7 @@ def _of_two(
     mantissa, exponent = ratios[-1]
     terms = None
     if kind in {"ADD", "SUB"}:
-        levels = [_LEVELS + _lowest(numbers_of(tensor)) - zero for tensor, zero in zip(tensors, zeros, strict=True)]
+        levels = [_LEVELS + numbers_of(tensor).lowest - zero for tensor, zero in zip(tensors, zeros, strict=True)]
         terms = np.array([sum_terms(*one) for one in zip(levels, ratios, strict=False)], dtype=np.int32)
     sums = Summing(
         weights=None,
@@ -520,7 +506,7 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None, *, r
     """Return the layer of an operator with weights; dense without a window."""
     source, weights, target = (graph.tensors[index] for index in (*operator.inputs[:2], *operator.outputs))
     sums = sums_of(graph, operator)
-    zero = sums.zero - _lowest(numbers_of(source))
+    zero = sums.zero - numbers_of(source).lowest
     kind, bias = Kind.DENSE if window is None else Kind.CONVOLUTION, sums.bias
     matrix = sums.weights.reshape(len(sums.weights), -1)
     if window is not None and operator.kind == "DEPTHWISE_CONV_2D":
@@ -550,7 +536,7 @@ def _summed(graph: Graph, operator: Operator, window: Window | None = None, *, r
 
 def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
     source, made = graph.tensors[operator.inputs[0]], graph.tensors[operator.outputs[0]]
-    lowest = _lowest(numbers_of(source))
+    lowest = numbers_of(source).lowest
     if operator.kind == "MEAN":
         mantissa, exponent = mean_multiplier(source, made, window.kernel_height * window.kernel_width)
         sums = Summing(
@@ -569,7 +555,7 @@ def _windowed(graph: Graph, operator: Operator, window: Window) -> Layer:
 
 
 def _range(target: Tensor, activation: str) -> _Range:
-    lowest = _lowest(numbers_of(target))
+    lowest = numbers_of(target).lowest
     low, high = activation_range(target, activation)
     return {"zero_point": affine(target)[1] - lowest, "low": low - lowest, "high": high - lowest}
 
@@ -618,10 +604,6 @@ def _check(layer: Layer) -> None:
     # Rounding twice takes 2^30 more.
     if largest * int(layer.sums.multiplier.max()) + 2 ** (int(layer.sums.shift.max()) - 1) + 2**30 > _INT64:
         raise ValueError(f"the sums of its layer {layer.name!r} reach {largest:,}, which is beyond 64-bit products")
-
-
-def _lowest(numbers: Numbers) -> int:
-    return int(np.iinfo(numbers.dtype).min)
 
 
 def _table(table: Table | None) -> npt.NDArray[np.int64]:

@@ -39,6 +39,11 @@ class Numbers:
         """The dtype that the codecs work on: 8-bit numbers are handled as the bit pattern that they are."""
         return self.dtype if self.dtype.kind == "f" else np.dtype(np.uint8)
 
+    @property
+    def lowest(self) -> int:
+        """The lowest number of an 8-bit dtype, from which the engine counts."""
+        return int(np.iinfo(self.dtype).min)
+
 
 def can_express(dtype: np.dtype[Any]) -> bool:
     """Return whether there is a codec for tensors of this dtype."""

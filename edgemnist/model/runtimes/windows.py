@@ -105,6 +105,22 @@ class Window:
         return values.reshape(len(values), self.height, self.width, self.channels)
 
 
+def sliding(image: Sequence[int], kernel: tuple[int, int] = (1, 1), stride: int = 1) -> Window:
+    """Return the window of this height and width on an image, (height, width, channels), with no place beyond it."""
+    height, width, channels = image
+    return Window(
+        height=height,
+        width=width,
+        channels=channels,
+        out_height=(height - kernel[0]) // stride + 1,
+        out_width=(width - kernel[1]) // stride + 1,
+        kernel_height=kernel[0],
+        kernel_width=kernel[1],
+        stride_height=stride,
+        stride_width=stride,
+    )
+
+
 def cropping(image: Sequence[int], *, top: int, left: int, below: int, beyond: int) -> Window:
     """Return the window of a crop of an image, (height, width, channels), by the given rows and columns on each side.
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import msgspec
-import numpy as np
 
 from edgemnist import __version__
 from edgemnist.errors import ArtifactError, MissingDependencyError, ModelError, UnknownNameError, UsageError
@@ -95,7 +94,7 @@ def tensors_of(network: Network, labels: Sequence[str]) -> tuple[TensorSpec, Ten
     """Return the records of a network's input and of its answers."""
     source = TensorSpec(name="image" if network.spec.is_picture else "input", dtype="uint8", shape=[network.inputs])
     if network.takes_levels:
-        zero_point = network.held.zero_point - int(np.iinfo(network.held.dtype).min)
+        zero_point = network.held.zero_point - network.held.lowest
         source = msgspec.structs.replace(source, scale=network.held.scale, zero_point=zero_point)
     name = "probabilities" if labels else "numbers"
     scale, zero_point = network.score_scale, network.score_zero_point

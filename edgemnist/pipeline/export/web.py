@@ -7,7 +7,6 @@ from importlib import resources
 from typing import ClassVar, Final
 
 import msgspec
-import numpy as np
 
 from edgemnist.model.native.amalgamation import Origin
 from edgemnist.model.native.network import Network
@@ -65,7 +64,7 @@ def web_page(network: Network, origin: Origin, name: str, *, ends_with: str) -> 
         outputs=network.classes,
         task=origin.task,
         step=network.held.scale or 1.0,
-        zero=network.held.zero_point - int(np.iinfo(network.held.dtype).min),
+        zero=network.held.zero_point - network.held.lowest,
         away=network.real_input,
         rounding=network.rounding,
     )

@@ -25,7 +25,7 @@ from edgemnist.model.native.amalgamation import ram_bytes
 from edgemnist.model.native.layers import Kind, Layer, Summing
 from edgemnist.model.native.network import Network as NativeNetwork
 from edgemnist.model.runtimes.pixels import Numbers
-from edgemnist.model.runtimes.windows import Window, cropping
+from edgemnist.model.runtimes.windows import cropping, sliding
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.run import bench
 from edgemnist.pipeline.data.dataset import Dataset
@@ -224,7 +224,7 @@ def _layers(network: Network, classes: int) -> Iterator[Layer]:
         whole = (inner[0] + 2 * rim, inner[1] + 2 * rim, channels)
         yield Layer(kind=Kind.PICK, window=cropping(whole, top=rim, left=rim, below=rim, beyond=rim), **_RANGE)
     if each > 1:
-        yield Layer(kind=Kind.AVERAGE, window=_window(inner, (each, each), each), **_RANGE)
+        yield Layer(kind=Kind.AVERAGE, window=sliding(inner, (each, each), each), **_RANGE)
     for stage in network.stages(classes):
         yield _layer(stage)
 
@@ -233,13 +233,13 @@ def _layer(stage: Stage) -> Layer:
     kind, channels = stage.layer.kind, stage.target.channels
     if kind in {MAXIMUM, MEAN}:
         if kind == MAXIMUM:
-            window = _window(stage.source, (stage.layer.stride, stage.layer.stride), stage.layer.stride)
+            window = sliding(stage.source, (stage.layer.stride, stage.layer.stride), stage.layer.stride)
             return Layer(kind=Kind.MAXIMUM, window=window, **_RANGE)
-        return Layer(kind=Kind.AVERAGE, window=_window(stage.source, stage.source[:2], stage.source.height), **_RANGE)
+        return Layer(kind=Kind.AVERAGE, window=sliding(stage.source, stage.source[:2], stage.source.height), **_RANGE)
     if kind == DENSE:
         return Layer(kind=Kind.DENSE, sums=_sums(channels, (channels, stage.source.size)), **_RANGE)
     kernel = 1 if kind == POINTWISE else KERNEL
-    window = _window(stage.source, (kernel, kernel), stage.layer.stride)
+    window = sliding(stage.source, (kernel, kernel), stage.layer.stride)
     if kind == DEPTHWISE:
         return Layer(kind=Kind.DEPTHWISE, window=window, sums=_sums(channels, (kernel**2, channels)), **_RANGE)
     shape = (channels, kernel**2 * stage.source.channels)
@@ -252,19 +252,4 @@ def _sums(channels: int, shape: tuple[int, int]) -> Summing:
         bias=np.zeros(channels, np.int64),
         multiplier=np.zeros(channels, np.int32),
         shift=np.ones(channels, np.uint8),
-    )
-
-
-def _window(image: tuple[int, int, int], kernel: tuple[int, int], stride: int) -> Window:
-    height, width, channels = image
-    return Window(
-        height=height,
-        width=width,
-        channels=channels,
-        out_height=(height - kernel[0]) // stride + 1,
-        out_width=(width - kernel[1]) // stride + 1,
-        kernel_height=kernel[0],
-        kernel_width=kernel[1],
-        stride_height=stride,
-        stride_width=stride,
     )
