@@ -87,7 +87,6 @@ class Firefox:
                 return message["result"]
 
     def open(self, address: str) -> None:
-        """Open a page, and wait until it has loaded."""
         self.console.clear()
         self.ask("browsingContext.navigate", context=self._tab, url=address, wait="complete")
 
@@ -102,7 +101,6 @@ class Firefox:
         return json.loads(found["result"]["value"])
 
     def wait(self, condition: str) -> None:
-        """Wait until an expression in JavaScript is true."""
         until = time.monotonic() + PATIENCE_S
         while not self.run(f"return Boolean({condition})"):
             assert time.monotonic() < until, f"not yet: {condition}; console: {self.console}"

@@ -14,7 +14,6 @@ class OwnImporter(Contract):
     others = fields.SetField(subfield=fields.StringField(), required=False, default=set())
 
     def check(self, graph: ImportGraph, verbose: bool) -> ContractCheck:  # noqa: FBT001 - as import-linter calls it
-        """Look at each module called `module`."""
         del verbose
         wrong, allowed = [], cast("set[str]", self.others)
         for imported in sorted(graph.modules):
@@ -25,6 +24,5 @@ class OwnImporter(Contract):
         return ContractCheck(kept=not wrong, metadata={"wrong": wrong})
 
     def render_broken_contract(self, check: ContractCheck) -> None:
-        """Print a line for each import."""
         for importer, imported in check.metadata["wrong"]:
             output.print_error(f"{importer} imports {imported}")

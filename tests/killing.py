@@ -124,13 +124,11 @@ class Program:
         print(json.dumps({"limit": limit, "root": str(self._root), **asked}), file=self._process.stdin, flush=True)
 
     def ended(self) -> dict[str, Any]:
-        """Return how it ended."""
         assert self._process.stdout is not None
         answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         return answer
 
     def has_ended(self) -> bool:
-        """Return whether what was started has ended."""
         assert self._process.stdout is not None
         return bool(select.select([self._process.stdout], [], [], 0)[0])
 

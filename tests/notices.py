@@ -13,12 +13,10 @@ class Notices(Reporter):
         self.messages: list[str] = []
 
     def notice(self, message: str) -> None:
-        """Keep the message."""
         self.messages.append(message)
 
     @property
     def heard(self) -> str:
-        """All messages."""
         return "\n".join(self.messages)
 
 

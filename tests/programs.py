@@ -53,7 +53,6 @@ def has_namespaces() -> bool:
 
 
 def has_engine() -> bool:
-    """Return whether the engine in C is compiled."""
     from edgemnist.model.native import find_library
 
     return find_library().is_file()

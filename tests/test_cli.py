@@ -198,7 +198,6 @@ def test_a_signal_during_imports_is_exit_130_and_no_traceback(
 
 
 def children(pid: int) -> list[str]:
-    """Return the processes that a process has started."""
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 

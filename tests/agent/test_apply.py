@@ -40,7 +40,6 @@ class Steps(Responder):
         self.steps: list[tuple[str, bool]] = []
 
     def tell(self, **document: Any) -> None:
-        """Keep the step."""
         self.steps.append((document["step"], self.stoppable))
 
 
@@ -116,19 +115,15 @@ class Board:
         return self.apply(records[-1], shadow=True, **options)
 
     def promote(self, name: str) -> dict[str, Any]:
-        """Let the release in the shadow serve."""
         return applying.promote(self.store, name, 0.0, self.responder)
 
     def drop(self) -> dict[str, Any]:
-        """Let no release answer in the shadow."""
         return applying.drop_shadow(self.store, 0.0, self.responder)
 
     def rollback(self, name: str | None = None) -> dict[str, Any]:
-        """Go back to an older release."""
         return applying.rollback(self.store, name, 0.0, self.responder)
 
     def forget(self) -> None:
-        """Forget what was done so far."""
         self.responder.steps.clear()
         self.tested.clear()
         self.activated.clear()
@@ -139,30 +134,24 @@ class Board:
         self.store.allowed_signers.write_text(f"me@here {key.with_suffix('.pub').read_text()}")
 
     def steps(self) -> str:
-        """Return the names of the steps."""
         return ", ".join(name for name, _ in self.responder.steps)
 
     def path(self, name: str) -> Path:
-        """Return where a release is."""
         return self.store.releases_directory / name
 
     def releases(self) -> list[str]:
-        """Return the names of all that are kept."""
         return [release.name for release in self.store.releases()]
 
     def serves(self) -> str | None:
-        """Return the name of the release that serves."""
         current = self.store.current()
         return current.name if current else None
 
     def shadow(self) -> str | None:
-        """Return the name of the release in the shadow."""
         shadow = self.store.shadow()
         assert (shadow is None) == (not os.path.lexists(self.store.shadow_link))
         return shadow.name if shadow else None
 
     def is_clean(self) -> bool:
-        """Return whether nothing unfinished lies about."""
         left = [*self.store.incoming.iterdir(), *self.store.staging.iterdir()]
         return not left and self.store.pending() is None
 

@@ -47,7 +47,7 @@ def contents(path: Path) -> dict[str, bytes]:
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     require("ssh-keygen")
-    monkeypatch.setattr(pack, "fetch_wheels", lambda *_: [("numpy-2.0-py3-none-any.whl", b"wheel")])
+    monkeypatch.setattr(pack, "fetch_wheels", lambda *_, **_pins: [("numpy-2.0-py3-none-any.whl", b"wheel")])
     monkeypatch.setattr(pack, "board_engines", lambda *_: {})
     monkeypatch.setattr(pack, "package_wheel", lambda *_: ("edgemnist-0.1.0-py3-none-any.whl", b"package"))
     key = tmp_path / "key"

@@ -70,7 +70,6 @@ def embedded() -> Dataset:
 
 @pytest.fixture
 def mirror() -> Iterator[Mirror]:
-    """A mirror on loopback."""
     with Mirror() as running:
         yield running
 

@@ -35,7 +35,6 @@ class Mirror:
 
     @property
     def url(self) -> str:
-        """The base URL."""
         return f"http://127.0.0.1:{self._server.server_port}/data/"
 
 

@@ -36,7 +36,6 @@ def answering(root: Path, *shared: Path) -> Iterator[str]:
 
 
 def ask(address: str, body: bytes | None = None) -> dict[str, Any]:
-    """Return the JSON document that an address answers."""
     request = urllib.request.Request(address, body, {"content-type": "image/png"})
     with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
         document: dict[str, Any] = json.load(response)

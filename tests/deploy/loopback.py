@@ -66,7 +66,6 @@ class Sshd:
         self.start()
 
     def start(self) -> None:
-        """Start serving, and wait until it does."""
         self._process = subprocess.Popen(
             [SSHD, "-D", "-e", "-f", self.config], stderr=subprocess.DEVNULL, start_new_session=True
         )
@@ -154,12 +153,10 @@ class LoopbackBoard:
 
     @property
     def store(self) -> Store:
-        """Return what is on the board, read from its directory."""
         return Store(self.root)
 
     @property
     def target(self) -> BoardAddress:
-        """Return the board as the product names it."""
         return BoardAddress.of(self.name, root=str(self.root), ssh_config=self.ssh_config)
 
     @property

@@ -31,7 +31,6 @@ class Command:
         self.said = ""
 
     def wait_until(self, line: str) -> None:
-        """Wait until it tells this on stderr."""
         assert self._process.stderr is not None
         while not self.said.endswith(f"{line}\n"):
             read = self._process.stderr.readline()
@@ -43,7 +42,6 @@ class Command:
         os.killpg(self._process.pid, number)
 
     def end(self) -> tuple[int, str]:
-        """Return its exit code and its stdout."""
         output, errors = self._process.communicate(timeout=PATIENCE_S)
         self.said += errors
         return self._process.returncode, output

@@ -156,7 +156,7 @@ def test_a_board_that_requires_signatures_takes_what_is_signed_by_one_of_them_an
 ) -> None:
     # The packages are on the board already, so this bundle has to bring none; nor an engine for this processor.
     engines = pack.board_engines
-    monkeypatch.setattr(pack, "fetch_wheels", lambda *_: [])
+    monkeypatch.setattr(pack, "fetch_wheels", lambda *_, **_pins: [])
     monkeypatch.setattr(pack, "board_engines", lambda *_: engines())
     wheels = WheelsConfig(machine=platform.machine(), pythons=(f"3.{sys.version_info[1]}",))
     mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")

@@ -125,14 +125,12 @@ class Place:
         return path
 
     def with_digits(self) -> None:
-        """Put pictures in class-named folders."""
         for index, (image, label) in enumerate(zip(self.golden.images[:200], self.golden.labels, strict=False)):
             path = self.directory / "digits" / str(label) / f"{index}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(path)
 
     def with_model(self) -> None:
-        """Put a Keras model beside the export directory."""
         shutil.copy(self.directory / "exports" / "model.keras", self.directory / "my-model.keras")
 
     def with_resnet(self) -> None:
@@ -144,7 +142,6 @@ class Place:
             write_tflite(graph_of(SPECS["colour"], "ADD"), target)
 
     def with_onnx(self) -> None:
-        """Put an ONNX model beside the export directory."""
         shutil.copy(self.directory / "exports" / "onnx-float32.onnx", self.directory / "my-model.onnx")
 
     def with_examples(self) -> None:
@@ -157,7 +154,6 @@ class Place:
         self._draw("signs.py", "signs", "200")
 
     def with_fan(self) -> None:
-        """Write the table of a guide."""
         self._draw("fan.py", "fan.csv")
 
     def _draw(self, script: str, *words: str) -> None:
@@ -167,13 +163,11 @@ class Place:
         shutil.rmtree(self.directory / "exports")
 
     def with_key(self) -> None:
-        """Put an SSH key into the home directory."""
         self._at_home()
         (self.directory / ".ssh").mkdir()
         make_key(self.directory / ".ssh" / "id_ed25519")
 
     def with_board(self, board: LoopbackBoard, sshd: Sshd) -> None:
-        """Reach a board under any name."""
         config = sshd.client_config(self.directory / "ssh_config")
         config.write_text(config.read_text().replace("Host board*", "Host *"))
         self.environment |= {"EDGEMNIST_SSH_CONFIG": str(config), "EDGEMNIST_ROOT": str(board.root)}

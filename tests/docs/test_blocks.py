@@ -49,7 +49,6 @@ NEEDS = {"board", *GIVEN, "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED
 
 
 def prepare(place: Place, needs: frozenset[str], request: pytest.FixtureRequest) -> None:
-    """Provide what a block needs."""
     require(*(program for need in needs for program in PROGRAMS.get(need, ())))
     if needs & PARSED:
         place.program("edgemnist", PARSE)

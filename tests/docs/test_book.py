@@ -42,7 +42,6 @@ PHONE = 360
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book, built."""
     site = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
@@ -66,7 +65,6 @@ class Loaded(HTMLParser):
         self.feed(page.read_text(encoding="utf-8"))
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Look at one tag."""
         values = dict(attrs)
         self.ids.add(values.get("id") or "")
         names = {"link": "href", "script": "src", "img": "src", "iframe": "src", "source": "src"}

@@ -31,7 +31,6 @@ class State:
 
     @property
     def usable(self) -> bool:
-        """Whether the file can be executed."""
         return self.status in {"current", "outdated"}
 
 

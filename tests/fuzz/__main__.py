@@ -14,7 +14,6 @@ from tests.fuzz.run import fuzz
 
 
 def main() -> int:
-    """Fuzz, and print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--count", type=int, default=100_000, help="inputs in all (100,000)")
     options.add_argument("--seed", type=int, default=1)

@@ -76,7 +76,6 @@ Case = tuple[Network, Images, npt.NDArray[np.uint8]]
 
 
 def cases_of(seeds: Iterable[int]) -> list[Case]:
-    """Return the random networks of these seeds."""
     return [case for case in map(random_case, seeds) if case is not None]
 
 

@@ -33,11 +33,9 @@ class Options:
         self.fields = fields
 
     def integer(self, field: int, _code: str = "i", default: int = 0) -> int:
-        """Return a field, as an integer."""
         return int(self.fields[field]) if field < len(self.fields) else default
 
     def scalar(self, field: int, _code: str, default: float = 0) -> float:
-        """Return a field."""
         return self.fields[field] if field < len(self.fields) else default
 
 
@@ -209,24 +207,20 @@ class GraphBuilder:
         return self.operate(kind, source, target, other, options=Options(int(self.rng.choice([0, 0, 1, 3]))))
 
     def ending_in(self, output: int) -> Graph:
-        """Return the graph from the first tensor to this one."""
         return Graph(tensors=tuple(self.tensors), operators=tuple(self.operators), inputs=(0,), outputs=(output,))
 
     def operate(self, kind: str, source: int, target: int, *constants: int, options: Any = None) -> int:
-        """Add an operator; return the index of its output."""
         operator = Operator(kind=kind, inputs=(source, *constants), outputs=(target,), options=options)
         self.operators.append(operator)
         return target
 
     def units(self, *, last: bool) -> int:
-        """Return how many units a layer gets."""
         if last:
             return int(self.rng.choice([2, 3, 10, 10, 10, 16, 17, 47, 256]))
         special = [1, 2, 15, 16, 17, 31, 32, 33, 64, 65]
         return int(self.rng.choice(special)) if self.rng.random() < 0.5 else int(self.rng.integers(1, self.widest + 1))
 
     def add(self, dtype: str, shape: tuple[int, ...], scales: Any, zero_point: int, content: Any = NOTHING) -> int:
-        """Add a tensor; return its index."""
         scales = np.atleast_1d(np.asarray(scales, dtype=np.float32))
         self.tensors.append(
             Tensor(
@@ -242,7 +236,6 @@ class GraphBuilder:
         return len(self.tensors) - 1
 
     def activation(self, width: int, *, scale: float | None = None, plain: bool | None = None) -> int:
-        """Add an activation; return its index."""
         rng = self.rng
         dtype = "int8" if rng.random() < 0.8 else "uint8"
         plain = rng.random() < 0.5 if plain is None else plain
@@ -250,14 +243,12 @@ class GraphBuilder:
         return self.add(dtype, (1, width), self.scale() if scale is None else scale, zero_point)
 
     def scale(self) -> float:
-        """Return a scale."""
         # Of activations: ordinary ones, and nearly both ends of what a float32 holds.
         return (
             float(10 ** self.rng.uniform(-3, 0)) if self.rng.random() < 0.95 else float(self.rng.choice([1e-37, 1e35]))
         )
 
     def dense(self, source: int, inputs: int, units: int) -> int:
-        """Add a dense layer; return the index of its outputs."""
         target = self.activation(units)
         constants = self.constants(source, target, (units, inputs), inputs)
         activation = Options(int(self.rng.choice([0, 0, 1, 1, 1, 2, 3])))
@@ -382,7 +373,6 @@ class GraphBuilder:
         return self.operate(kind, source, target, number, options=activation)
 
     def softmax(self, source: int, width: int) -> int:
-        """Add a softmax; return the index of its outputs."""
         dtype = "int8" if self.rng.random() < 0.8 else "uint8"
         target = self.add(dtype, (1, width), 1 / 256, LOWEST[dtype])
         return self.operate("SOFTMAX", source, target, options=Options(1.0) if self.rng.random() < 0.7 else None)
@@ -502,7 +492,6 @@ def random_images(count: int, seed: int) -> Images:
 
 
 def spec_of(graph: Graph) -> InputSpec:
-    """Return what a graph reads: pixels of its input's shape, which stand for 0 to 1."""
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     return InputSpec(shape=shape[:2] if shape[2:] == (1,) else shape)
 

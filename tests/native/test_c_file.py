@@ -76,7 +76,6 @@ def network() -> Network:
 
 @pytest.fixture(scope="module")
 def source(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped network as C."""
     path = tmp_path_factory.mktemp("c") / "c-int8.c"
     path.write_text(c_source(network, origin()))
     return path
@@ -364,7 +363,6 @@ def dense_network(seed: int, bits: int) -> Graph:
 
 
 def measured(name: str) -> Network:
-    """Return a network of `MEASURED`."""
     name, _, rule = name.partition(" by ")
     kind, *numbers = name.split()
     rounding = Rounding(rule or "single")

@@ -15,7 +15,6 @@ from edgemnist.model.exports.manifest import read_manifest
 
 
 def main() -> None:
-    """Answer and save."""
     exports, output = Path(sys.argv[1]), Path(sys.argv[2])
     # proot falls back to the host's programs where something is missing in the sysroot: never compare x86 with itself.
     assert platform.machine() == sys.argv[3], platform.machine()

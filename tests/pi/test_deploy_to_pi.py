@@ -62,7 +62,6 @@ class EmulatedBoard:
 
     @property
     def target(self) -> BoardAddress:
-        """Return the board as the product names it."""
         return BoardAddress.of("pi", root=str(self.root), ssh_config=self.ssh_config)
 
     @contextlib.contextmanager

@@ -26,7 +26,6 @@ def report(known_exports: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 def look(browser: Chrome, page: Path, window: str = "desktop", scheme: str = "light") -> None:
-    """Open a page from disk."""
     show(browser, page.resolve().as_uri(), window, scheme)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 
 
 def main() -> None:
-    """Convert each model."""
     import tensorflow as tf
 
     tf.keras.utils.set_random_seed(5)

@@ -98,7 +98,6 @@ class FlatBuffer:
     data: bytearray = field(default_factory=lambda: bytearray(b"\0\0\0\0TFL3" + bytes(1 << 19)))
 
     def number(self, place: int, value: int) -> None:
-        """Write a signed number."""
         struct.pack_into("<i", self.data, place, value)
 
     def table(self, place: int, vtable: int, *fields: int) -> None:

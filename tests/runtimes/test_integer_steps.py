@@ -53,7 +53,6 @@ def run(
     rounding: Rounding = Rounding(),  # noqa: B008 - frozen
     options: Any = None,
 ) -> npt.NDArray[np.int64]:
-    """Return what one operator makes of values."""
     operator = Operator(kind=kind, inputs=(0, *range(2, 2 + len(constants))), outputs=(1,), options=options)
     graph = Graph(tensors=(source, target, *constants), operators=(operator,), inputs=(0,), outputs=(1,))
     return step(graph, operator, rounding)(values)

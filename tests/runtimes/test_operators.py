@@ -38,7 +38,6 @@ class Operators(Sketch):
         return self.add("int32", (len(values),), [], 0, np.array(values, "<i4"))
 
     def between(self, low: int, high: int) -> int:
-        """Return a number, the ends included."""
         return int(self.rng.integers(low, high + 1))
 
 

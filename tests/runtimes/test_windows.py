@@ -44,7 +44,6 @@ def graph_of(
     *,
     same_scale: bool = False,
 ) -> Graph:
-    """Return a graph of one operator."""
     source = tensor(scale=SCALE, zero_point=ZERO_POINT, shape=(1, *size, channels))
     kept = (SCALE, ZERO_POINT) if same_scale else (0.75, 11)
     out = tensor(name="y", scale=kept[0], zero_point=kept[1], shape=(1, *target))

@@ -32,6 +32,5 @@ def sample_of(digit: int, **fields: Any) -> Sample:
 
 
 def stored(directory: Path) -> list[Sample]:
-    """Return what a store has."""
     with SampleStore.open(directory) as store:
         return store.samples()

@@ -61,7 +61,6 @@ class Counting(Workers):
         self.most = most
 
     def result(self, handle: Job) -> Outcome:
-        """Run the trial."""
         if len(self.jobs) == self.most:
             raise KeyboardInterrupt
         self.jobs.append(handle)

@@ -73,7 +73,6 @@ class Losing(RayWorkers):
         self.lost = 0
 
     def result(self, handle: Any) -> Outcome:
-        """Return how a trial went."""
         outcome = super().result(handle)
         if not self.lost:
             self.cluster.remove_node(next(iter(self.cluster.worker_nodes)), allow_graceful=False)

@@ -34,7 +34,6 @@ def page() -> bytes:
 
 @pytest.fixture(scope="session")
 def collecting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service that keeps samples."""
     place = tmp_path_factory.mktemp("samples")
     with serving(reference_directory(), "--rate", "0", "--collect", str(place), "--collect-max", "5000") as running:
         yield running

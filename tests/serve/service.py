@@ -35,7 +35,6 @@ class Answer:
 
     @property
     def document(self) -> dict[str, Any]:
-        """Return the body as JSON."""
         document: dict[str, Any] = json.loads(self.body)
         return document
 
@@ -76,7 +75,6 @@ class Service:
             return list(clients.map(functools.partial(self.ask, path), bodies))
 
     def connect(self) -> socket.socket:
-        """Open a bare connection."""
         return socket.create_connection(self.address, timeout=PATIENCE_S)
 
     def processes(self) -> list[int]:

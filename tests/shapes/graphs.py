@@ -24,7 +24,6 @@ class Sketch(GraphBuilder):
     """Draws int8 throughout, with scales and biases that are not at the ends of anything."""
 
     def activation(self, width: int, *, scale: float | None = None, plain: bool | None = None) -> int:
-        """Add an activation; return its index."""
         del plain
         scale = float(10 ** self.rng.uniform(-2, -1)) if scale is None else scale
         return self.add("int8", (1, width), scale, int(self.rng.integers(-100, 100)))
@@ -46,7 +45,6 @@ class Sketch(GraphBuilder):
         return weights, self.add("int32", (units,), source_scale * self.tensors[weights].scales, 0, bias)
 
     def softmax(self, source: int, width: int) -> int:
-        """Add a softmax; return the index of its outputs."""
         return self.operate("SOFTMAX", source, self.add("int8", (1, width), 1 / 256, -128), options=Options(1.0))
 
     def shaped(self, index: int, shape: Sequence[int]) -> int:
@@ -133,7 +131,6 @@ _OPTIONS: Final = {
 
 
 def write_tflite(graph: Graph, path: Path) -> Path:
-    """Write a graph as a file; return its path."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 

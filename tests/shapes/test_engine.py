@@ -253,7 +253,6 @@ def turned(graph: Graph, shape: tuple[int, ...] = (1, 3, 32, 32)) -> Graph:
 
 
 def write_c(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool) -> Path:
-    """Write the C file of a graph; return its path."""
     task = Task(name="numbers", input=spec, answers="numbers" if numbers else "classes")
     network = read_network(graph, spec)
     labels = [] if numbers else [f'class "{index}"' for index in range(network.classes)]
@@ -382,7 +381,6 @@ def check_run(graph: Graph, spec: InputSpec, tmp_path: Path) -> None:
 
 
 def write_page(graph: Graph, spec: InputSpec, path: Path, *, numbers: bool, preparer: str = "resize") -> Path:
-    """Write the page of a graph; return its path."""
     task = Task(name="x", input=spec, preparer=preparer, answers="numbers" if numbers else "classes")
     labels = [] if numbers else ["<b>a</b>", "b", "c", "d", "e"]
     network = read_network(graph, spec)

@@ -25,7 +25,6 @@ class Camera:
 
     @property
     def url(self) -> str:
-        """Where it serves."""
         return f"http://127.0.0.1:{self.port}/stream"
 
     def __enter__(self) -> Self:

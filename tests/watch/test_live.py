@@ -34,7 +34,6 @@ class Fast:
         self._left.release(5)
 
     def frames(self) -> Generator[Grey]:
-        """Wait for each frame."""
         while True:
             self._left.acquire()
             self.taken += 1

@@ -120,7 +120,6 @@ class Broker:
         self._process = subprocess.Popen(["mosquitto", "-c", self._place / "conf"], stderr=subprocess.DEVNULL)
 
     def end(self) -> None:
-        """Kill it, if it runs."""
         if self._process:
             self._process.kill()
             self._process.wait()

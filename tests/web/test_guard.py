@@ -94,7 +94,6 @@ class Guarded:
         return sent[0]["status"], found, json.loads(body or b"{}")
 
     def counted(self, path: str, status: int) -> float | None:
-        """Return how many requests were counted."""
         labels = {"path": path, "status": str(status)}
         return self.metrics.registry.get_sample_value("edgemnist_requests_total", labels)
 
@@ -206,7 +205,6 @@ class Clock:
     now = 0.0
 
     def __call__(self) -> float:
-        """Return the time."""
         return self.now
 
 

@@ -206,18 +206,10 @@ class WheelsConfig:
                 )
 
 
-@dataclass(frozen=True)
-class Installed:
-    """What a board installs: edgemnist's own wheel with some extras, and what they depend on in these versions."""
-
-    file_name: str
-    wheel: bytes
-    extras: Sequence[str]
-    constraints: Sequence[str]
-
-
-def fetch_wheels(installed: Installed, config: WheelsConfig, reporter: Reporter) -> Iterator[tuple[str, bytes]]:
-    """Yield name and contents of every wheel that edgemnist's own depends on.
+def fetch_wheels(
+    name: str, wheel: bytes, config: WheelsConfig, reporter: Reporter, *, extras: Sequence[str], pins: Sequence[str]
+) -> Iterator[tuple[str, bytes]]:
+    """Yield name and contents of every wheel that edgemnist's own, with these extras, depends on, pinned by `pins`.
 
     Raises BundleError where pip cannot get them, MissingDependencyError if there is no pip.
     """
@@ -227,16 +219,16 @@ def fetch_wheels(installed: Installed, config: WheelsConfig, reporter: Reporter)
         cure = f"{python} -m ensurepip   or: uv pip install --python {python} pip"
         raise MissingDependencyError("bundle --wheels", ["pip"], cure)
     with tempfile.TemporaryDirectory(prefix="edgemnist-wheels-") as directory:
-        own, pins, target = (Path(directory) / name for name in (installed.file_name, "constraints.txt", "wheels"))
-        own.write_bytes(installed.wheel)
-        pins.write_text("\n".join(installed.constraints))
-        words = ["--dest", str(target), "--constraint", str(pins), with_extras(own, installed.extras)]
+        own, constraints, target = (Path(directory) / part for part in (name, "constraints.txt", "wheels"))
+        own.write_bytes(wheel)
+        constraints.write_text("\n".join(pins))
+        words = ["--dest", str(target), "--constraint", str(constraints), with_extras(own, extras)]
         with reporter.task(f"Fetching wheels for {config.machine}", len(config.pythons)) as task:
             for done, python in enumerate(config.pythons):
                 task.update(done, f"Python {python}")
                 _download(words, python, config.machine)
         for path in sorted(target.iterdir()):
-            if path.name != installed.file_name:
+            if path.name != name:
                 yield path.name, path.read_bytes()
 
 
@@ -315,9 +307,9 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     constraints = pinned(metadata, extras)
     name, wheel = package_wheel(metadata, _engines(runtimes, config, reporter))
     files[f"{WHEELS}{name}"] = wheel
-    installed = Installed(name, wheel, extras, constraints)
     if config.wheels is not None:
-        files |= {f"{WHEELS}{other}": data for other, data in fetch_wheels(installed, config.wheels, reporter)}
+        fetched = fetch_wheels(name, wheel, config.wheels, reporter, extras=extras, pins=constraints)
+        files |= {f"{WHEELS}{other}": data for other, data in fetched}
     if importlib.util.find_spec("cyclonedx") is None:
         reporter.notice('The bundle has no SBOM, which needs cyclonedx-python-lib: pip install "edgemnist[prove]"')
     else:
