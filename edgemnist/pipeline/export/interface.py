@@ -257,11 +257,6 @@ class ArtifactSpec(NamedTuple):
         """`<format>-<quantization>`."""
         return f"{self.format}-{self.quantization}"
 
-    @property
-    def file(self) -> str:
-        """Name of the file that it is written to, of the default task's models."""
-        return file_name(self.format, self.quantization)
-
     def file_for(self, task: Task) -> str:
         """Return the name of the file that it is written to, for models of this task."""
         return file_name(self.format, self.quantization, "" if task == unnamed_task() else OTHER_STEM)
