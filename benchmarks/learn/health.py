@@ -30,9 +30,9 @@ from scipy import ndimage
 
 from benchmarks.learn.digits import pictures
 from edgemnist.board.machine import host_facts
-from edgemnist.digits.ink import BINS, bins_of, ink_of
 from edgemnist.field.drift import Window, count
 from edgemnist.field.drift.evidence import ALARM, Detector, total
+from edgemnist.field.drift.ink import BINS, bins_of, ink_of
 from edgemnist.field.samples import DOUBT_BELOW, now
 from edgemnist.ground.arrays import Images, Labels
 from edgemnist.model.exports import REFERENCE, Exports

@@ -9,10 +9,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.digits.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.errors import StorageError, UsageError
 from edgemnist.field.drift import MOST_BYTES, VERSION, Record, decode_record, merge, read_place, read_record
 from edgemnist.field.drift.evidence import alarmed, total
+from edgemnist.field.drift.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.field.drift.monitor import Tally
 from edgemnist.ground.arrays import Images
 from edgemnist.model.answers import HEALTH_FILE

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from edgemnist.digits.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.field.drift import Window, count
 from edgemnist.field.drift.evidence import (
     ALARM,
@@ -19,6 +18,7 @@ from edgemnist.field.drift.evidence import (
     means,
     total,
 )
+from edgemnist.field.drift.ink import BINS, FEATURES, bins_of, ink_of
 from tests.drift.making import bolder, images
 
 BINS_OF_IMAGES = bins_of(ink_of(images()))

@@ -1,7 +1,7 @@
 """The answers of a board in numbers: counts of confidence, classes and ink in a few windows of time, in one JSON file.
 
 It takes less than 10 KB. Counts add up, so those of a fleet are the sum of its boards'. What was answered is never in
-it. Of digits, their ink is counted as well, by what all of them have: stroke width, slant, size, place and contrast.
+it. Of the default task's pictures, the `ink` is counted as well: stroke width, slant, size, place and contrast.
 """
 
 import functools
@@ -14,8 +14,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.digits.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.errors import StorageError, UsageError, upgrade_line
+from edgemnist.field.drift.ink import BINS, FEATURES, bins_of, ink_of
 from edgemnist.field.samples import DOUBT_BELOW
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.results import UNREADABLE
@@ -47,7 +47,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     classes: list[Count]
     """Answers of each class."""
     ink: list[list[Count]]
-    """Images in each bin, [features][BINS]; none where the images are no digits."""
+    """Images in each bin, [features][BINS]; none where ink is not counted."""
 
     @classmethod
     def empty(cls, classes: int, *, with_ink: bool = True) -> "Window":
@@ -74,7 +74,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def bins_in(images: Images, *, with_ink: bool) -> npt.NDArray[np.int64]:
-    """Return the bins of the features of images, int64 [N, features]; of images that are no digits, it has none."""
+    """Return the bins of the features of images, int64 [N, features], of which there are none without ink."""
     return bins_of(ink_of(images)) if with_ink else np.empty((len(images), 0), np.int64)
 
 
@@ -87,7 +87,7 @@ def count(
     *,
     with_ink: bool = True,
 ) -> Window:
-    """Return the counts of images, [N, ...], and their answers; `with_ink` those of digits, uint8 [N, H, W].
+    """Return the counts of images, [N, ...], and their answers; `with_ink` they are pictures, uint8 [N, H, W].
 
     `answers` are classes, int64 [N], -1 for a refusal; `confidences` are float64 [N].
     """
@@ -144,7 +144,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def with_ink(self) -> bool:
-        """Whether the ink of images is counted, as it is of digits."""
+        """Whether the ink of images is counted, as it is of the default task's."""
         return bool(self.first.ink)
 
     @property

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.digits.ink import BINS, FEATURES
 from edgemnist.field.drift import Window
+from edgemnist.field.drift.ink import BINS, FEATURES
 
 ALARM: Final = 1e5
 """Images to a false alarm, at least, on average."""
@@ -37,7 +37,7 @@ INK_BETS: Final = (0.3, 0.8, 1.5)
 SHARE_TOLERANCE: Final = 0.005
 """Tolerance of the doubtful share: 0.5 points more of it mean 0.15 points more errors of the reference model."""
 GOLDEN_TOLERANCE: Final = 0.05
-"""Tolerance of the same against the golden pack: nobody's digits are quite those of the data set."""
+"""Tolerance of the same against the golden pack: nobody's pictures are quite those of the data set."""
 REFUSED_TOLERANCE: Final = 0.02
 INK_TOLERANCE: Final = 0.02
 """Tolerance of a feature's mean rank, 0 to 1, in its first week's distribution: 0.07 standard deviations of shift."""

@@ -42,10 +42,10 @@ def health(
 ) -> None:
     """Say whether the model is still as good as it was: from counts of what it answers, and labels if there are any.
 
-    Doubt, and the ink of digits, are compared with the first week's, with at most one false alarm in 100,000 images,
-    however often you look. Exit 0: nothing has changed, or labels show that a change is harmless. Exit 1: harm, or
-    nobody can know yet. Confidence misses errors that the model is certain about, so only labels show that there is no
-    harm.
+    Doubt, and the ink on pictures like MNIST's, are compared with the first week's, with at most one false alarm in
+    100,000 images, however often you look. Exit 0: nothing has changed, or labels show that a change is harmless.
+    Exit 1: harm, or nobody can know yet. Confidence misses errors that the model is certain about, so only labels show
+    that there is no harm.
     """
     from edgemnist.field.health.run import places_here, places_on, report_on
 

@@ -14,10 +14,10 @@ import msgspec
 import numpy as np
 
 from edgemnist import __version__
-from edgemnist.digits.ink import BINS, FEATURES, ink_of
 from edgemnist.errors import DeployError
 from edgemnist.field.drift import Record, Window, count_packs, decode_record, merge, read_place
 from edgemnist.field.drift.evidence import DOUBTFUL, DOUBTFUL_GOLDEN, HIGHER, LOWER, REFUSED, alarmed, means, total
+from edgemnist.field.drift.ink import BINS, FEATURES, ink_of
 from edgemnist.field.health.learnt import learnt_by
 from edgemnist.field.samples import UNIFORM, one_of_each, samples_on
 from edgemnist.field.samples.store import samples_in
@@ -51,7 +51,7 @@ LOSS: Final = 0.01
 """Fall of the promised accuracy that is harm, once something has changed. Of 24 kinds of changed images 21 lower it by
 more, and cost 0.7 points at least; three cost up to 0.3 points and lower it by 0.3 (benchmarks/learn/promise.py)."""
 TOLERATED: Final = 0.05
-"""Distance of labels in the field from the golden pack: nobody's digits are quite those of the data set."""
+"""Distance of labels in the field from the golden pack: nobody's pictures are quite those of the data set."""
 CLOSE: Final = 0.02
 """The same where confidence has fallen, so that labels have to outweigh it."""
 WITHOUT_GOLDEN: Final = 0.5
@@ -289,7 +289,7 @@ def report_on(places: Sequence[Place], faults: Sequence[BoardHealth] = ()) -> He
 def labelled(place: Place) -> list[Sample]:
     """Return the samples whose labels judge the model of a place: of the even draw, and answered by this very model.
 
-    All others were kept because something was wrong with them. One that was not answered, or is not a digit, is neither
+    All others were kept because something was wrong with them. One that was not answered, or shows no class, is neither
     right nor wrong. A picture that the model has learnt from does not judge it, nor does one that had a label before
     the model answered, since it may have learnt from that; and each counts once.
     """

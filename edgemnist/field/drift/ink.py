@@ -1,4 +1,4 @@
-"""The ink of digits in numbers: what all of them have, by which a change of pens, paper or cameras shows."""
+"""Ink on paper in numbers that all handwriting has, by which a change of pens, paper or cameras shows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images
 
 HALF: Final = 127
-"""Pixels above are ink, as in `edgemnist.digits.images`."""
+"""Pixels above are ink."""
 SIDE: Final = 28
 
 
@@ -33,7 +33,7 @@ FEATURES: Final = (
     Feature("position, y", "px", 10.0, 18.0),
     Feature("contrast", "grey", 120.0, 255.0),
 )
-"""MNIST fills the middle of each range, which leaves room for digits that differ from it."""
+"""MNIST fills the middle of each range, which leaves room for what differs from it."""
 
 
 def ink_of(images: Images) -> npt.NDArray[np.float64]:
