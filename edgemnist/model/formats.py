@@ -1,7 +1,6 @@
 """The formats that a Keras model can be exported to, each with its exporter, its ending and its first bytes."""
 
 from dataclasses import dataclass
-from typing import Final
 
 from edgemnist.ground.registry import Entry, Package, Registry
 
@@ -86,7 +85,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             requires=_TFLITE,
             extra="train",
             suffix=".html",
-            stem="digit",
+            stem="model",
             magic=rb"<!doctype html>",
             quantizations=("int8",),
             int8=True,
@@ -95,12 +94,9 @@ FORMATS: Registry[FormatEntry] = Registry(
     },
 )
 
-OTHER_STEM: Final = "model"
-"""What a file with a stem of its own is called if its model is not for the default task."""
-
 
 def file_name(format_name: str, quantization: str, stem: str = "") -> str:
-    """Return the name of an artifact's file; with a `stem` that of a format that has one of its own."""
+    """Return the name of an artifact's file; of a format with a stem, `stem` replaces it."""
     entry = FORMATS[format_name]
     return ((entry.stem and (stem or entry.stem)) or f"{format_name}-{quantization}") + entry.suffix
 

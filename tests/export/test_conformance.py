@@ -34,7 +34,7 @@ TARGETS = [(name, quantization) for name, entry in FORMATS.items() for quantizat
 def test_an_artifact_is_recorded_as_what_it_is(name: str, quantization: str, every_export: Path) -> None:
     manifest = read_manifest(every_export)
     artifact = manifest.artifact(f"{name}-{quantization}")
-    assert artifact.file == file_name(name, quantization)
+    assert artifact.file == file_name(name, quantization, "digit")
     assert len(read_recorded(every_export, artifact)) == artifact.bytes
     dtype = {"tflite-int8": "int8", "c-int8": "uint8", "web-int8": "uint8"}.get(artifact.name, "float32")
     assert artifact.input.dtype == artifact.output.dtype == dtype
@@ -60,7 +60,7 @@ def test_another_quantization_passed_off_as_this_is_refused(name: str, quantizat
     source = read_source(every_export / "model.keras")
     exporter = FORMATS[name].load()(source, [str(index) for index in range(10)], np.zeros((1, 28, 28), np.uint8))
     for other in FORMATS[name].quantizations:
-        data = (every_export / file_name(name, other)).read_bytes()
+        data = (every_export / file_name(name, other, "digit")).read_bytes()
         if other == quantization:
             exporter.inspect(data, quantization)
         else:

@@ -169,11 +169,9 @@ OTHER_THINGS: Final = {
     "ground/web/page/answer.js": 2,  # `digit` of an answer
     "ground/web/page/ask.js": 2,
     "ground/web/page/index.html": 1,  # the side of an icon
-    "model/formats.py": 1,  # the name of a file
     "model/native/list_avx2.h": 1,  # a place in a register
     "model/native/program.c": 1,  # 256 MB
     "model/runtimes/fixedpoint.py": 1,  # gemmlowp's arithmetic
-    "pipeline/export/cli.py": 1,  # the name of a program
     "pipeline/export/page/model.js": 1,  # `digit` of an answer
     "pipeline/search/networks.py": 1,  # a size in a figure
 }

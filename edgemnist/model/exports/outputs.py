@@ -8,10 +8,11 @@ from typing import Final
 from edgemnist.errors import UsageError
 from edgemnist.ground.storage import is_stream
 from edgemnist.model.exports.manifest import MANIFEST_FILE, RECORD_FILES
-from edgemnist.model.formats import OTHER_STEM, file_name
+from edgemnist.model.formats import file_name
 from edgemnist.model.runtimes import is_model_file
+from edgemnist.model.task import TASKS, default_task
 
-PAGES: Final = tuple(file_name("web", "int8", stem) for stem in ("", OTHER_STEM))
+PAGES: Final = tuple(file_name("web", "int8", stem) for stem in ("", TASKS[default_task().name].noun))
 """Files of artifacts that are web pages."""
 
 PNG: Final = "a PNG"

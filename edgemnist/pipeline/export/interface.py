@@ -24,10 +24,10 @@ from edgemnist.errors import (
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec, range_ends, standardized
 from edgemnist.model.exports.manifest import Footprint, TensorSpec
-from edgemnist.model.formats import FORMATS, OTHER_STEM, arithmetic_of, file_name, usual_quantizations
+from edgemnist.model.formats import FORMATS, arithmetic_of, file_name, usual_quantizations
 from edgemnist.model.native.network import RULES
 from edgemnist.model.runtimes.interface import TensorClassifier
-from edgemnist.model.task import Task, unnamed_task
+from edgemnist.model.task import TASKS, Task, default_task, unnamed_task
 from edgemnist.pipeline.export.model import KerasSource, Source
 
 SMALLEST_STD: Final = 0.001
@@ -259,7 +259,9 @@ class ArtifactSpec(NamedTuple):
 
     def file_for(self, task: Task) -> str:
         """Return the name of the file that it is written to, for models of this task."""
-        return file_name(self.format, self.quantization, "" if task == unnamed_task() else OTHER_STEM)
+        return file_name(
+            self.format, self.quantization, TASKS[default_task().name].noun if task == unnamed_task() else ""
+        )
 
     @property
     def takes_logits(self) -> bool:
