@@ -179,7 +179,8 @@ def documents() -> str:
 def _struct(kind: type[msgspec.Struct], heading: str) -> list[str]:
     meanings = dict(_field_docs(kind))
     hints = typing.get_type_hints(kind)
-    rows = [[f"`{field}`", _json_type(hints[field]), meanings.get(field, "")] for field in kind.__struct_fields__]
+    names = zip(kind.__struct_fields__, kind.__struct_encode_fields__, strict=True)
+    rows = [[f"`{name}`", _json_type(hints[field]), meanings.get(field, "")] for field, name in names]
     about = inspect.cleandoc(kind.__doc__ or "")
     return [f"{heading} {kind.__name__}", "", about, "", *_table(["Field", "Type", "Meaning"], rows)]
 

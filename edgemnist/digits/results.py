@@ -1,11 +1,97 @@
-"""What `edgemnist read` and `edgemnist watch` print."""
+"""What `edgemnist predict`, `read` and `watch` print, and what `serve` answers to pictures."""
 
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
 from edgemnist.digits.task import Box
 from edgemnist.ground.results import Part, Result
+
+
+class Prediction(Part, frozen=True, kw_only=True):
+    """The answer for one picture."""
+
+    source: str
+    answer: int | str | None = None
+    """The class: a number where its name is one. None where the model answers with numbers."""
+    digit: int | str | msgspec.UnsetType | None = msgspec.UNSET
+    """The same, as 0.1.0 has it, of models of digits, and of any classes of their shape; left out for others."""
+    confidence: float
+    """0 where the model answers with numbers."""
+    probabilities: list[float]
+    """In the order of `labels`."""
+    values: list[float] | msgspec.UnsetType = msgspec.UNSET
+    """What a model answers that answers with numbers, in their order; left out for classes."""
+    inverted: bool = False
+    """True where ink on a light background was inverted for the model."""
+    told: list[str] = msgspec.field(default_factory=list)
+    """What was lost when the picture was prepared, such as its colours, in words without a full stop."""
+    label: int | str | None = None
+    """The true label, where the image is one of the evaluation images."""
+    image: list[Any] | None = None
+    """What the model was given, row by row: nested as its shape says, pixels of 0 to 255; only with `--show`."""
+    verdict: str | None = None
+    """`digit`; `no-digit`, where the picture does not look like one; `several`, where it shows more than one.
+    None where that is unknown: for evaluation images, and for models of another task than `digits`."""
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an image whose rows differ in length, or whose pixels are none."""
+        if self.answer is None and self.digit is not msgspec.UNSET:
+            # Of a board with 0.1.0.
+            msgspec.structs.force_setattr(self, "answer", self.digit)
+        if self.image is None:
+            return
+        import numpy as np
+
+        from edgemnist.ground.arrays import WHITE
+
+        values = np.array(self.image)
+        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
+            raise ValueError("the image is no array of numbers")
+        if values.dtype.kind != "f" and (values.min(initial=0) < 0 or values.max(initial=0) > WHITE):
+            raise ValueError(f"a pixel of the image is not within 0 and {WHITE}")
+
+
+class PredictResult(Result, frozen=True, kw_only=True):
+    """`edgemnist predict`."""
+
+    artifact: str
+    runtime: str
+    labels: list[str]
+    predictions: list[Prediction]
+    unread: list[str] = msgspec.field(default_factory=list)
+    """Why pictures that were named could not be read, one sentence each; the exit code is then 2."""
+
+
+class PredictTimes(Part, frozen=True, kw_only=True):
+    """Microseconds of each stage, for all pictures of the request."""
+
+    decode: float
+    normalize: float
+    """From the picture to what the model takes."""
+    classify: float
+    """Classification by the first artifact."""
+
+
+class Comparison(Part, frozen=True, kw_only=True):
+    """What another artifact says about the same inputs."""
+
+    artifact: str
+    runtime: str
+    agrees: bool
+    """Whether it answers every picture with the same class as the first artifact, or with the same numbers."""
+    predictions: list[Prediction]
+    microseconds: float
+    """Time of its classification."""
+
+
+class PredictResponse(PredictResult, frozen=True, kw_only=True):
+    """The document of `edgemnist predict --json`, and what the request asked for beyond it."""
+
+    microseconds: PredictTimes
+    compared: list[Comparison] = msgspec.field(default_factory=list)
+    """One for each further artifact, in the order in which they were asked for."""
 
 
 class ReadDigit(Part, frozen=True, kw_only=True):

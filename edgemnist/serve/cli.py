@@ -131,7 +131,7 @@ def describe_service(
     secret = [] if token_file is None else ["--token-file", f"%d/{TOKEN}"]
     return command_unit(
         "edgemnist",
-        "edgemnist: reads handwritten digits",
+        "edgemnist: answers pictures and numbers",
         ["serve", "--host", config.host, "--port", str(config.port), *options, *secret],
         exports=exports,
         artifact=config.artifact,

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from edgemnist import __version__
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE
-from edgemnist.digits.results import ReadResult
+from edgemnist.digits.results import PredictResponse, ReadResult
 from edgemnist.ground.results.pictures import (
     ArtifactsResponse,
     CorrectionBody,
@@ -12,7 +12,6 @@ from edgemnist.ground.results.pictures import (
     ErrorResponse,
     HealthResponse,
     PredictBody,
-    PredictResponse,
     schemas,
 )
 from edgemnist.model.task import Task, default_task
@@ -49,8 +48,6 @@ _WORK: Final = (400, 404, 408, 413, 415, 422, 501, 503)
 
 def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a task's models, with the corrections where they are kept."""
-    of_digits = task.name in {"", default_task().name}
-    noun = "digit" if of_digits else "input"
     height, width = (*task.input.shape, 1)[:2]
     given = f"{width}×{height} pixels" if task.input.is_picture else task.input.words()
     name = {"type": "string"}
@@ -61,29 +58,23 @@ def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, 
     predict = [
         _parameter("artifact", f"{artifact} Each further one is compared.", several) | compared,
         _parameter("show", f"Whether the answer has the {given} that the model was given.", _flag("false")),
-        _parameter("collect", f"Whether doubtful {noun}s may be kept, if the service keeps samples.", _flag("true")),
+        _parameter("collect", "Whether doubtful inputs may be kept, if the service keeps samples.", _flag("true")),
     ]
     read = [
         _parameter("artifact", artifact, name),
         _parameter("min_confidence", "Below this a digit is refused.", number),
     ]
     picture = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in _PICTURES}
+    asks = "Answer each picture, or input of numbers"
     both = (picture if task.input.is_picture else {}) | _json("PredictBody")
     paths = {
-        "/v1/predict": _operation(
-            "predict",
-            "Read a digit from each picture" if of_digits else "Answer each picture, or input of numbers",
-            "PredictResponse",
-            _WORK,
-            parameters=predict,
-            body=both,
-        ),
+        "/v1/predict": _operation("predict", asks, "PredictResponse", _WORK, parameters=predict, body=both),
         "/v1/read": _operation("read", "Read all digits on a page", "ReadResult", _WORK, parameters=read, body=picture),
         "/v1/artifacts": _operation("artifacts", "List the artifacts", "ArtifactsResponse", (503,)),
         "/healthz": _operation("health", "Tell whether the service is healthy", "HealthResponse", ()),
         "/metrics": _operation("metrics", "Metrics for Prometheus", "", ()),
     }
-    if not of_digits:
+    if task.name not in {"", default_task().name}:
         del paths["/v1/read"]
     paths["/healthz"]["get"]["security"] = []
     text = {"text/plain": {"schema": {"type": "string"}}}
@@ -91,20 +82,15 @@ def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, 
     components = schemas(ArtifactsResponse, ErrorResponse, HealthResponse, PredictBody, PredictResponse, ReadResult)
     if collects:
         refusals = (400, 403, 408, 413, 415, 503)
-        body = _json("CorrectionBody")
         paths["/v1/corrections"] = _operation(
-            "correct",
-            f"Say what {'an' if noun == 'input' else 'a'} {noun} is",
-            "CorrectionResponse",
-            refusals,
-            body=body,
+            "correct", "Say what an input is", "CorrectionResponse", refusals, body=_json("CorrectionBody")
         )
         components |= schemas(CorrectionBody, CorrectionResponse)
     for kind in ("images", "inputs"):
         components["PredictBody"]["properties"][kind] |= {"minItems": 1, "maxItems": limits.max_images}
     description = (
-        f"{'Reads handwritten digits from pictures' if of_digits else f'Answers {task.input.words()}'}. "
-        f"A body has at most {limits.max_bytes:,} bytes, and its pictures {limits.max_pixels:,} pixels."
+        f"Answers {task.input.words()}. A body has at most {limits.max_bytes:,} bytes, "
+        f"and its pictures {limits.max_pixels:,} pixels."
     )
     return {
         "openapi": VERSION,

@@ -22,17 +22,12 @@ from edgemnist import __version__
 from edgemnist.digits.predict.run import Sourced, answers_of, tell
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE
 from edgemnist.digits.recognize import require_digits
+from edgemnist.digits.results import Comparison, PredictResponse, PredictTimes
 from edgemnist.errors import UsageError, check_range
-from edgemnist.field.samples import CLIENT, NOT_A_DIGIT
+from edgemnist.field.samples import CLIENT, NONE_OF_THESE, label_named
 from edgemnist.ground.arrays import WHITE
 from edgemnist.ground.results import UNREADABLE
-from edgemnist.ground.results.pictures import (
-    Comparison,
-    CorrectionResponse,
-    HealthResponse,
-    PredictResponse,
-    PredictTimes,
-)
+from edgemnist.ground.results.pictures import CorrectionResponse, HealthResponse
 from edgemnist.ground.web.bodies import JSON, Bodies, content_type, network_of
 from edgemnist.ground.web.pages import NO_STORE, PageFile, json_response, refuse_foreign
 from edgemnist.ground.web.refusals import UNUSABLE, RefusedError, bad_request, busy, unsupported
@@ -48,10 +43,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from edgemnist.digits.results import Prediction
     from edgemnist.field.samples.collector import Collector
     from edgemnist.ground.arrays import Images
     from edgemnist.ground.inputs import InputSpec
-    from edgemnist.ground.results.pictures import Prediction
     from edgemnist.model.answers import Answer, Observer
     from edgemnist.serve.config import PictureLimits
     from edgemnist.serve.models import LoadedModel, ModelStore
@@ -157,7 +152,7 @@ class Endpoints:
         return await self._pictures.run(job, body, model.classifier)
 
     async def correct(self, request: Request) -> Response:
-        """Keep what somebody says a digit is."""
+        """Keep what somebody says a picture shows."""
         refuse_foreign(request)
         if content_type(request, batches=True) != JSON:
             raise unsupported("A correction is sent as JSON", f"Send Content-Type: {JSON}.")
@@ -167,8 +162,8 @@ class Endpoints:
             except UNREADABLE as error:
                 raise bad_request(f"The body is not a correction: {error}", "See /openapi.json.") from error
         model = await self._loaded(None)
-        known = [*model.classifier.labels, NOT_A_DIGIT]
-        if given.label not in known:
+        known = [*model.classifier.labels, NONE_OF_THESE]
+        if label_named(given.label) not in known:
             raise bad_request(f"{given.label[:40]!r} is none of the classes", f"Known: {', '.join(known)}.")
         image = _corrected(given.image, model.classifier.spec)
         # Asked again: what a client says was answered proves nothing.
@@ -277,7 +272,7 @@ def _flag(request: Request, name: str, *, default: bool = False) -> bool:
 def _answers(images: Images, result: PredictResponse) -> list[Answer]:
     """Return what was answered to inputs, [N, *shape], for those who observe it."""
     disputed = [
-        any(other.predictions[number].digit != one.digit for other in result.compared)
+        any(other.predictions[number].answer != one.answer for other in result.compared)
         for number, one in enumerate(result.predictions)
     ]
     return answers_of(list(images), result.predictions, result.labels, source=SOURCE, disputed=disputed)
@@ -366,7 +361,7 @@ def _predictions(found: Normalized, models: Sequence[LoadedModel], *, show: bool
     compared = []
     for other in others:
         theirs, took = answers(other, show=False)
-        agrees = [(one.digit, one.values) for one in theirs] == [(one.digit, one.values) for one in predictions]
+        agrees = [(one.answer, one.values) for one in theirs] == [(one.answer, one.values) for one in predictions]
         compared.append(
             Comparison(artifact=other.name, runtime=other.runtime, agrees=agrees, predictions=theirs, microseconds=took)
         )

@@ -13,17 +13,18 @@ import pytest
 from edgemnist.app import app
 from edgemnist.board.agent import MARK
 from edgemnist.board.agent.facts import collect_facts
+from edgemnist.digits.results import Prediction, PredictResult
 from edgemnist.errors import EdgemnistError
 from edgemnist.field.drift import Record, _checksum
 from edgemnist.field.drift.monitor import Tally
 from edgemnist.field.health.run import labelled, places_on, report_on
 from edgemnist.field.samples import UNIFORM, Label
 from edgemnist.fleet.deploy import target
+from edgemnist.fleet.deploy.answers import convert
 from edgemnist.fleet.deploy.run import LocalBundle
 from edgemnist.fleet.deploy.transport import Host
 from edgemnist.ground import console as terminal
 from edgemnist.ground.arrays import image_hashes
-from edgemnist.ground.results.pictures import Prediction, PredictResult
 from tests.drift.making import LAST_DAY, after_a_week, answering, images
 from tests.samples.making import sample_of
 
@@ -123,6 +124,13 @@ def test_a_prediction_that_contradicts_itself_is_told(
     assert errors[0].startswith("pi sent an answer that ")
     boards(run=ran(PREDICTED))
     assert command("predict", "--index", "0", "--show", "--on", "pi")[0] == 0
+
+
+def test_what_a_board_with_0_1_0_answers_is_an_answer() -> None:
+    (made,) = PREDICTED["predictions"]
+    earlier = {name: made[name] for name in ("source", "digit", "confidence", "probabilities")}
+    prediction = convert("pi", earlier, Prediction)
+    assert prediction.answer == prediction.digit == 0
 
 
 def signed(record: Record) -> Record:

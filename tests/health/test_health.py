@@ -27,7 +27,7 @@ from edgemnist.field.health.run import (
     places_here,
     report_on,
 )
-from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, UNIFORM, Label, Sample
+from edgemnist.field.samples import CORRECTION, DOUBTFUL, NONE_OF_THESE, UNIFORM, Label, Sample
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.arrays import Images, image_hashes
 from edgemnist.ground.results.boards import Fault
@@ -98,7 +98,7 @@ def test_labels_count_on_the_even_draw_of_this_very_model_only() -> None:
     counting = [drawn(3, "3", image=some[0]), drawn(3, "8", image=some[1])]
     others = [
         drawn(3, "8", image=some[2], reason=DOUBTFUL),
-        drawn(3, NOT_A_DIGIT, image=some[3]),
+        drawn(3, NONE_OF_THESE, image=some[3]),
         drawn(3, "8", image=some[4], answer=None),
         drawn(3, None, image=some[7]),
         # Answered by another model, by another release, and before this model answered.

@@ -11,7 +11,7 @@ import pytest
 from edgemnist.errors import UsageError
 from edgemnist.field.learn.evidence import doubts, folds_of, found_of_planted, measurements, paired, within_share
 from edgemnist.field.learn.run import _object, select
-from edgemnist.field.samples import CORRECTION, NOT_A_DIGIT, OBJECTOR, Label, Sample, now, to_review
+from edgemnist.field.samples import CORRECTION, NONE_OF_THESE, OBJECTOR, Label, Sample, now, to_review
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.results.samples import LeftOut, Paired
 from edgemnist.ground.results.verdict import judge
@@ -164,11 +164,11 @@ TWENTY: list[Sample] = [
 
 
 def test_what_is_learnt_from_has_one_label_and_is_a_digit() -> None:
-    samples = [*TWENTY, labelled(30, NOT_A_DIGIT), labelled(31, "1", "2026-11-26", "7"), sample_of(32)]
+    samples = [*TWENTY, labelled(30, NONE_OF_THESE), labelled(31, "1", "2026-11-26", "7"), sample_of(32)]
     lesson = select(samples, DIGITS)
     assert lesson.split.labels.tolist() == [number % 10 for number in range(19, -1, -1)]
     assert np.array_equal(lesson.split.images[0], image_of(19))
-    assert lesson.left_out == LeftOut(not_a_digit=1, disputed=1)
+    assert lesson.left_out == LeftOut(none_of_these=1, disputed=1)
 
 
 def test_a_picture_that_is_stored_twice_counts_once_and_not_at_all_if_its_labels_differ() -> None:

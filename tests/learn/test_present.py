@@ -138,7 +138,7 @@ def result_of(**fields: Any) -> LearnResult:
         "labels": ["0", "1"],
         "per_class": {"0": 50, "1": 50},
         "per_writer": {"ann": 100},
-        "not_a_digit": 0,
+        "none_of_these": 0,
         "disputed": 0,
         "left_out": LeftOut(),
         "forgotten": None,

@@ -18,7 +18,7 @@ from edgemnist.field.samples import (
     DISAGREEMENT,
     DOUBTFUL,
     IMPORTED,
-    NOT_A_DIGIT,
+    NONE_OF_THESE,
     REFUSED,
     UNIFORM,
     Label,
@@ -59,7 +59,7 @@ def test_the_most_suspicious_comes_first_and_what_is_settled_not_at_all() -> Non
 
 
 def test_labels_of_other_classes_have_keys_too_and_what_shows_no_class_is_none() -> None:
-    nothing = given(f"{NOT_A_DIGIT} ann")
+    nothing = given(f"{NONE_OF_THESE} ann")
     for samples in ([], [sample_of(3)], [sample_of(3, labels=nothing)]):
         assert classes_of(samples) == tuple("0123456789")
     assert classes_of([sample_of(3, answer="b"), sample_of(3, answer=None, labels=given("a ann"))]) == ["a", "b"]
@@ -202,7 +202,7 @@ def labelled(tmp_path: Path) -> Path:
     with SampleStore.open(directory, create=True) as store:
         for number in range(10):
             store.label(store.add(drawn(number % 2, number)) or 0, str(number % 2), "ann")
-        store.label(store.add(drawn(7, 0)) or 0, NOT_A_DIGIT, "ann")
+        store.label(store.add(drawn(7, 0)) or 0, NONE_OF_THESE, "ann")
         store.add(drawn(8, 0))
     return directory
 
@@ -246,6 +246,8 @@ def test_what_only_a_client_says_is_not_exported(tmp_path: Path) -> None:
 
 def test_importing_twice_adds_nothing_and_another_name_adds_a_label(labelled: Path, tmp_path: Path) -> None:
     export(labelled, tmp_path / "out")
+    # As it was called before there were other classes.
+    (tmp_path / "out" / NONE_OF_THESE).rename(tmp_path / "out" / "not-a-digit")
     before = contents(labelled)
     assert [import_into(labelled, tmp_path / "out", writer) for writer in ("ann", "bob", "bob")] == [0, 11, 0]
     assert contents(labelled) == before

@@ -15,7 +15,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from edgemnist.field.samples import CORRECTION, DOUBTFUL, NOT_A_DIGIT, OBJECTOR, UNIFORM, Label, Sample, now
+from edgemnist.field.samples import CORRECTION, DOUBTFUL, NONE_OF_THESE, OBJECTOR, UNIFORM, Label, Sample, now
 from edgemnist.field.samples.store import SampleStore
 from tests.browser import WINDOWS, console, show, text, until
 from tests.patience import PATIENCE_S
@@ -108,7 +108,7 @@ def test_keys_label_the_most_suspicious_first_and_the_answer_stays_hidden(kept: 
         assert np.array_equal(shown(browser), image_of(2))
         ActionChains(browser).send_keys("a").perform()
         wait_for(browser, "answer", "answered 2, 30 %")
-        press(browser, "n", "Labelled not a digit")
+        press(browser, "n", "Labelled none of these")
         press(browser, "s", "Skipped")
         assert text(browser, "answer") == ""
         press(browser, "1", "Labelled 1")
@@ -124,7 +124,7 @@ def test_keys_label_the_most_suspicious_first_and_the_answer_stays_hidden(kept: 
     found = stored(kept)
     assert {answer: one.label for answer, one in found.items()} == {
         "8": "5",
-        "2": NOT_A_DIGIT,
+        "2": NONE_OF_THESE,
         "4": "9",
         "1": "1",
         "3": "3",

@@ -19,7 +19,17 @@ import numpy as np
 import pytest
 
 from edgemnist.errors import StorageError, UsageError
-from edgemnist.field.samples import CORRECTION, DISAGREEMENT, DOUBTFUL, REFUSED, UNIFORM, Label, Sample, decode_samples
+from edgemnist.field.samples import (
+    CORRECTION,
+    DISAGREEMENT,
+    DOUBTFUL,
+    NONE_OF_THESE,
+    REFUSED,
+    UNIFORM,
+    Label,
+    Sample,
+    decode_samples,
+)
 from edgemnist.field.samples.store import FILE, Quota, SampleStore, crowded_out, is_drawn
 from tests.messages import Told
 from tests.samples.making import image_of, sample_of
@@ -145,8 +155,8 @@ def make_old_store(directory: Path) -> None:
     for reason in (*[CORRECTION] * 40, *[UNIFORM] * 4, *[DOUBTFUL] * 8):
         number = connection.execute(row, (image_of(1).tobytes(), "2026-11-26T00:00:00.000Z", "1", reason)).lastrowid
         if reason != DOUBTFUL:
-            label = "INSERT INTO labels (sample, label, writer, at, settles) VALUES (?, '7', 'client', '2026', 0)"
-            connection.execute(label, (number,))
+            label = "INSERT INTO labels (sample, label, writer, at, settles) VALUES (?, ?, 'client', '2026', 0)"
+            connection.execute(label, (number, "not-a-digit" if reason == UNIFORM else "7"))
     connection.execute("INSERT INTO counts VALUES ('seen', 1000)")
     connection.execute("COMMIT")
     connection.close()
@@ -157,6 +167,7 @@ def test_a_store_of_the_first_version_loses_nothing_and_is_still_one(tmp_path: P
     make_old_store(tmp_path / "old")
     with SampleStore.open(tmp_path / "old") as store:
         assert len(store.samples()) == 52
+        assert {one.label for one in store.samples() if one.reason == UNIFORM} == {NONE_OF_THESE}
         assert store.seen() == 1000
         label = Label("5", "ann", "2026-11-27T00:00:00.000Z", settles=False)
         assert store.add(sample_of(5, reason=CORRECTION, labels=(label,)), most=1) is not None
@@ -413,7 +424,7 @@ def test_labels_come_back_once_and_what_was_taken_back_stays_so(tmp_path: Path) 
         board.label(1, "3", "bob")
         desk.merge(sent(board.samples()))
         first, second = (one.id for one in desk.samples() if one.answer in {"0", "1"})
-        desk.label(first, "7", "ann", settles=True)
+        desk.label(first, NONE_OF_THESE, "ann", settles=True)
         desk.label(second, "8", "ann")
         desk.label(second, None, "ann")
         # Somebody labels on the board meanwhile, and a sample goes.
@@ -422,10 +433,12 @@ def test_labels_come_back_once_and_what_was_taken_back_stays_so(tmp_path: Path) 
         assert board.merge(back) == 3
         found = {one.answer: one for one in board.samples()}
         assert len(found) == 4
-        assert found["0"].label == "7"
+        assert found["0"].label == NONE_OF_THESE
         assert [one.label for one in found["1"].labels] == ["5"]
         # A line that was cut before the answer came: all of it again changes nothing.
         before = board.samples()
+        # Whatever it was called there before.
+        board._connection.execute("UPDATE labels SET label = 'not-a-digit' WHERE label = ?", (NONE_OF_THESE,))
         assert board.merge(back) == 0
         assert board.samples() == before
 

@@ -19,7 +19,7 @@ from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
 from edgemnist.field.drift import read_record
-from edgemnist.field.samples import CORRECTION, NOT_A_DIGIT, UNIFORM
+from edgemnist.field.samples import CORRECTION, NONE_OF_THESE, UNIFORM
 from edgemnist.field.samples.store import FILE, SampleStore
 from edgemnist.model.answers import command_unit
 from edgemnist.model.exports import Exports, reference_directory
@@ -56,7 +56,7 @@ def test_answers_and_corrections_are_kept_and_those_of_one_client_are_bounded(tm
         # Nor what another model than the one that is judged by it has answered.
         assert service.ask("/v1/predict?artifact=tflite-int8@integer", png(seven().rotate(5))).status == 200
         shown = service.ask("/v1/predict?show=true", png(seven())).document["predictions"][0]
-        answers = [correct(service, image, label) for label in ("1", NOT_A_DIGIT, *"1" * 10)]
+        answers = [correct(service, image, label) for label in ("1", "not-a-digit", *"1" * 10)]
         assert Counter(one.status for one in answers) == {200: 4, 429: 8}
         assert answers[0].document["answer"] == "7"
         assert answers[-1].document["error"] == "too-many-corrections"
@@ -69,7 +69,7 @@ def test_answers_and_corrections_are_kept_and_those_of_one_client_are_bounded(tm
     given = (first.reason, first.answer, first.label, first.labels[0].writer)
     assert given == (CORRECTION, "7", "1", "client 127.0.0.1")
     assert np.array_equal(first.image, image)
-    assert (second.label, len(others)) == (NOT_A_DIGIT, 2)
+    assert (second.label, len(others)) == (NONE_OF_THESE, 2)
 
 
 def test_without_the_option_nothing_is_kept_and_nothing_can_be_corrected(service: Service, image: Any) -> None:
@@ -166,7 +166,7 @@ def test_a_thumb_says_what_a_drawing_is(window: str, scheme: str, tmp_path: Path
         wait_for_status(browser, "Read as 7")
         buttons = browser.find_elements(By.CSS_SELECTOR, "#correct-keys button")
         # Not the answer itself.
-        assert [one.text for one in buttons] == [*"012345689", "not a digit"]
+        assert [one.text for one in buttons] == [*"012345689", "none of these"]
         assert min(one.size["height"] for one in buttons) >= 44
         found = Axe().run(browser)
         assert found["violations"] == []
@@ -176,12 +176,15 @@ def test_a_thumb_says_what_a_drawing_is(window: str, scheme: str, tmp_path: Path
         # What was drawn is kept once, however often the pen stopped, and the next drawing can be corrected, too.
         browser.find_element(By.ID, "clear").click()
         until(browser, lambda: not browser.find_element(By.ID, "correct").is_displayed())
-        draw(browser, SEVEN)
-        wait_for_status(browser, "Read as 7")
+        draw(browser, [(0, -0.3), (0, 0.3)])
+        draw(browser, [(-0.3, 0), (0.3, 0)])
+        wait_for_status(browser, "but this looks like no digit")
+        # What was refused may be what was answered.
+        assert len(browser.find_elements(By.CSS_SELECTOR, "#correct-keys button")) == 11
         browser.find_element(By.CSS_SELECTOR, "#correct-keys .none").click()
-        wait_for_status(browser, "Kept as not a digit")
+        wait_for_status(browser, "Kept as none of these")
         assert console(browser) == []
-    assert [one.label for one in stored(tmp_path / "samples")] == ["1", NOT_A_DIGIT]
+    assert [one.label for one in stored(tmp_path / "samples")] == ["1", NONE_OF_THESE]
 
 
 @pytest.mark.all

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edgemnist.board.agent.store import DEPLOYED_FILE, Store
-from edgemnist.field.samples import CORRECTION, DISAGREEMENT, NOT_A_DIGIT, Label, Sample
+from edgemnist.field.samples import CORRECTION, DISAGREEMENT, NONE_OF_THESE, Label, Sample
 from edgemnist.field.samples.collector import Collector
 from edgemnist.field.samples.store import Quota, SampleStore
 from edgemnist.field.shadow import FILE, Evidence, ShadowTally, read_tally, write_tally
@@ -231,7 +231,7 @@ def test_a_picture_that_was_kept_twice_counts_once_and_one_with_two_names_does_n
         labelled(0, SINCE, reason=CORRECTION),
         labelled(1, SINCE),
         labelled(1, SINCE, str((int(PACK.labels[1]) + 1) % 10)),
-        labelled(2, SINCE, NOT_A_DIGIT),
+        labelled(2, SINCE, NONE_OF_THESE),
     )
     found = evidence_of(root)
     assert (found.images, found.after, found.left_out) == (1, 1, 0)

@@ -1,9 +1,11 @@
 """What is answered by models of every shape: pictures and numbers in, classes with their names or numbers out."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -45,12 +47,28 @@ def test_a_file_of_one_input_or_of_several_is_answered(name: str, numbers: bool,
         expected = golden.probabilities[place]
         if numbers:
             np.testing.assert_allclose(np.array(one.values), expected.ravel(), atol=1e-5)
-            assert (one.digit, one.probabilities) == (None, [])
+            assert (one.answer, one.probabilities) == (None, [])
         else:
             np.testing.assert_allclose(one.probabilities, expected, atol=1e-5)
-            assert (one.digit, one.verdict) == (LABELS[int(expected.argmax())], None)
+            assert (one.answer, one.verdict) == (LABELS[int(expected.argmax())], None)
+        assert one.digit is msgspec.UNSET
         np.testing.assert_array_equal(np.array(one.image, spec.dtype), golden.images[place])
         assert len({len(row) for row in picture_rows(one.image or [])}) == 1
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_classes_of_the_shape_of_0_1_0_have_its_field_unless_a_record_says_otherwise(
+    recorded: bool,  # noqa: FBT001 - a parameter
+    tmp_path: Path,
+) -> None:
+    exports = make_exports(tmp_path / "made", "digit")
+    Image.fromarray(exports.read_golden().images[0]).save(tmp_path / "one.png")
+    alone = shutil.copy(exports.directory / f"{NAME}.onnx", tmp_path)
+    given = (exports, None) if recorded else (None, str(alone))
+    result = predict_sources(given[0], [tmp_path / "one.png"], [], artifact=given[1])
+    (one,) = json.loads(result.to_json())["predictions"]
+    assert one.get("digit") == (None if recorded else one["answer"])
+    assert ("digit" in one) == (not recorded)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -70,7 +88,7 @@ def test_a_picture_of_any_size_is_prepared_as_the_task_says(name: str, tmp_path:
     stretched = [not 0.8 <= across * high / (down * wide) <= 1.25 for across, down in ((300, 200), (40, 40))]
     assert [TO_GREY in one.told for one in shown] == [False, spec.channels == 1, False]
     assert [STRETCHED in one.told for one in shown] == [*stretched, False]
-    assert (right.image, right.digit) == (itself.image, itself.digit)
+    assert (right.image, right.answer) == (itself.image, itself.answer)
     assert all(np.array(one.image).shape == spec.shape for one in shown)
     assert ("Colours were turned into grey" in notices.heard) == (spec.channels == 1)
     several = Notices()
@@ -140,7 +158,7 @@ def test_the_command_shows_the_likeliest_of_many_classes_and_numbers_in_a_line(e
     assert done.stdout.startswith("evaluation row 0: 5 numbers, ")
     done = edgemnist("predict", "--index", "0", "--exports", numbers.directory, "--json")
     (answer,) = json.loads(done.stdout)["predictions"]
-    assert (len(answer["values"]), answer["digit"]) == (5, None)
+    assert (len(answer["values"]), answer["answer"]) == (5, None)
     for words in (("read", "x.png"), ("watch", ".", "--once")):
         Image.new("L", (90, 90)).save(tmp_path / "x.png")
         refused = edgemnist(*words, "--exports", numbers.directory)
@@ -156,7 +174,7 @@ def test_a_file_without_a_record_is_told_as_what_it_is_taken_and_answers(tmp_pat
     alone.write_bytes((made.directory / "tflite-int8.tflite").read_bytes())
     np.save(tmp_path / "x.npy", golden.images[:3])
     result = predict_sources(None, [tmp_path / "x.npy"], [], artifact=str(alone), reporter=notices)
-    assert [str(one.digit) for one in result.predictions] == [str(row.argmax()) for row in golden.probabilities[:3]]
+    assert [str(one.answer) for one in result.predictions] == [str(row.argmax()) for row in golden.probabilities[:3]]
     assert "has no record: it is taken for a model that reads 32×32 images in colour" in notices.heard
 
 

@@ -60,10 +60,10 @@ def test_numbers_in_json_are_answered_as_the_model_answers_them(made: Made) -> N
         np.testing.assert_array_equal(np.array(one["image"], spec.dtype), image)
         if made.golden.task.numbers:
             np.testing.assert_allclose(one["values"], expected, atol=1e-5)
-            assert (one["digit"], one["probabilities"]) == (None, [])
+            assert (one["answer"], one["probabilities"]) == (None, [])
         else:
             np.testing.assert_allclose(one["probabilities"], expected, atol=1e-5)
-            assert one["digit"] == LABELS[int(expected.argmax())]
+            assert one["answer"] == LABELS[int(expected.argmax())]
             assert "values" not in one
 
 

@@ -42,11 +42,11 @@ function predictor(engine) {
     const best = probabilities.indexOf(Math.max(...probabilities));
     const side = Math.sqrt(image.length);
     const rows = Array.from({ length: side }, (_, y) => Array.from(image.subarray(side * y, side * y + side)));
-    const answer = { digit: labels[best], confidence: probabilities[best], probabilities, image: rows };
+    const prediction = { answer: labels[best], confidence: probabilities[best], probabilities, image: rows };
     return {
       artifact: name,
       labels,
-      predictions: [{ ...answer, verdict: several ? "several" : "digit" }],
+      predictions: [{ ...prediction, verdict: several ? "several" : "digit" }],
       microseconds: { classify: engine.time(image), normalize },
       compared: [],
     };

@@ -34,7 +34,7 @@ export class DrawPanel {
     this.artifacts = artifacts; // () → names, the one that answers first
     this.say = say;
     this.fail = fail;
-    this.answered = answered; // (what /v1/predict answers to what was drawn, or null) → nothing
+    this.answered = answered; // (what /v1/predict answers to what was drawn, or null; whether that is refused) → nothing
     this.asking = false;
     this.stale = false;
     this.version = 0;
@@ -78,7 +78,7 @@ export class DrawPanel {
         if (!this.pad.empty) this.show(result, performance.now() - started);
         if (this.complete && version === this.version) {
           this.tell(result);
-          this.answered(result);
+          this.answered(result, result.predictions[0].verdict in REFUSED);
         }
         this.fail(null);
       } catch (error) {
@@ -107,15 +107,15 @@ export class DrawPanel {
   }
 
   show(result, milliseconds) {
-    const [answer] = result.predictions;
+    const [prediction] = result.predictions;
     this.shown = true;
-    element("answer").textContent = answer.digit;
-    const refused = REFUSED[answer.verdict];
+    element("answer").textContent = prediction.answer;
+    const refused = REFUSED[prediction.verdict];
     element("answer").classList.toggle("doubtful", Boolean(refused));
-    element("confidence").textContent = refused ?? `${percent(answer.confidence)} sure`;
-    bars(result.labels, answer.probabilities);
-    picture(answer.image);
-    element("seen").setAttribute("aria-label", `What the model saw, read as ${answer.digit}`);
+    element("confidence").textContent = refused ?? `${percent(prediction.confidence)} sure`;
+    bars(result.labels, prediction.probabilities);
+    picture(prediction.image);
+    element("seen").setAttribute("aria-label", `What the model saw, read as ${prediction.answer}`);
     fact("fact-classify", `${result.microseconds.classify.toFixed(0)} µs`);
     fact("fact-normalize", `${(result.microseconds.normalize / 1000).toFixed(1)} ms`);
     fact("fact-trip", `${milliseconds.toFixed(milliseconds < 10 ? 1 : 0)} ms`);
@@ -123,11 +123,11 @@ export class DrawPanel {
   }
 
   tell(result) {
-    const [answer] = result.predictions;
+    const [prediction] = result.predictions;
     const differing = result.compared.filter((other) => !other.agrees).map((other) => other.artifact);
     const others = !result.compared.length ? "" : differing.length ? ` ${differing.join(", ")} differ.` : " All agree.";
-    const refused = REFUSED[answer.verdict];
-    this.say(`Read as ${answer.digit}, ${refused ? `but this looks like ${refused}` : `${percent(answer.confidence)} sure`}.${others}`);
+    const refused = REFUSED[prediction.verdict];
+    this.say(`Read as ${prediction.answer}, ${refused ? `but this looks like ${refused}` : `${percent(prediction.confidence)} sure`}.${others}`);
   }
 }
 

@@ -11,13 +11,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from edgemnist.digits.results import Prediction, PredictResult
 from edgemnist.digits.task import NO_DIGIT, SEVERAL
 from edgemnist.errors import EXIT_BAD_INPUT
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries
 from edgemnist.ground.console import show as show_result
 from edgemnist.ground.console.options import flag, option
 from edgemnist.ground.formatting import answered_by, count, percent
-from edgemnist.ground.results.pictures import Prediction, PredictResult
 
 if TYPE_CHECKING:
     from edgemnist.model.answers import Observing
@@ -137,7 +137,7 @@ def _answer(prediction: Prediction, labels: list[str]) -> RenderableType:
     if len(rows) > MOST_BARS:
         rows = sorted(rows, key=lambda row: -row[1])[:BARS]
     for label, probability in rows:
-        is_answer = str(prediction.digit) == label and prediction.verdict not in {NO_DIGIT, SEVERAL}
+        is_answer = str(prediction.answer) == label and prediction.verdict not in {NO_DIGIT, SEVERAL}
         style = "bold green" if is_answer else "dim"
         bars.add_row(Text(label, style), Text(bar(probability), style), Text(percent(probability, 1), style))
     if others := len(labels) - len(rows):
@@ -160,16 +160,16 @@ def _said(prediction: Prediction) -> Text:
         ends = f"{min(values):.4g} to {max(values):.4g}, mean {mean:.4g}"
         return Text.assemble((count(len(values), "number"), "bold"), f", {ends}")
     sure = percent(prediction.confidence, 1)
-    guess = f"  (the model says {prediction.digit}  {sure})", "dim"
+    guess = f"  (the model says {prediction.answer}  {sure})", "dim"
     if prediction.verdict == NO_DIGIT:
         said = Text.assemble(("no digit", "bold yellow"), guess)
     elif prediction.verdict == SEVERAL:
         said = Text.assemble(("several digits", "bold yellow"), "  read them with: edgemnist read", guess)
     else:
-        said = Text.assemble((str(prediction.digit), "bold"), f"  {sure}")
+        said = Text.assemble((str(prediction.answer), "bold"), f"  {sure}")
     if prediction.inverted:
         said.append("  dark on light, inverted for the model", style="dim")
-    if prediction.label is not None and prediction.label != prediction.digit:
+    if prediction.label is not None and prediction.label != prediction.answer:
         said.append(f"  labelled {prediction.label}", style="yellow")
     return said
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
-from msgspec import structs
+from msgspec import UNSET, structs
 
+from edgemnist.digits.results import Prediction, PredictResult
 from edgemnist.digits.task import DIGIT
 from edgemnist.errors import DataError, DeployError, ImageError, UsageError
 from edgemnist.ground.arrays import Images, Probabilities, as_number
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.pictures import Prediction, PredictResult
 from edgemnist.model.exports import Exports, model_for
 from edgemnist.model.exports.models import tell_guesses
 from edgemnist.model.runtimes.interface import Classifier, check_answers
-from edgemnist.model.task import task_of
+from edgemnist.model.task import task_of, unnamed_task
 
 if TYPE_CHECKING:
     from edgemnist.ground.boards import Board
@@ -159,12 +159,16 @@ def tell(
 
     Raises ArtifactError if some are not finite.
     """
-    predictions = []
+    # It is not recognized first, which takes a while: 0.1.0 answers so for any classes of this shape.
+    task, predictions = classifier.task or unnamed_task(), []
+    known = task.is_usual and task.input.takes_the_same(classifier.spec)
     for one, row in zip(sourced, check_answers(answers), strict=True):
-        said: dict[str, Any] = {"digit": None, "confidence": 0.0, "probabilities": [], "values": row.ravel().tolist()}
+        said: dict[str, Any] = {"confidence": 0.0, "probabilities": [], "values": row.ravel().tolist()}
         if not classifier.answers_numbers:
+            answer = as_number(classifier.labels[int(row.argmax())])
             said = {
-                "digit": as_number(classifier.labels[int(row.argmax())]),
+                "answer": answer,
+                "digit": answer if known else UNSET,
                 "confidence": float(row.max()),
                 "probabilities": row.tolist(),
                 "label": None if one.label is None else as_number(classifier.labels[one.label]),

@@ -137,7 +137,7 @@ def _learnt(result: LearnResult) -> str:
 
 def _left_out(one: LeftOut) -> str:
     said = {
-        "not a digit": one.not_a_digit,
+        "of none of the classes": one.none_of_these,
         "with labels that differ": one.disputed,
         "corrected by clients, and confirmed by nobody": one.unconfirmed,
         "with the same pixels as another": one.duplicates,

@@ -20,7 +20,7 @@ from edgemnist import __version__
 from edgemnist.errors import DataError, MissingDependencyError, ModelError, StorageError, UsageError, reason_of
 from edgemnist.field.learn.evidence import doubts, folds_of, found_of_planted, measurements, paired, within_share
 from edgemnist.field.learn.present import INT8, read_present
-from edgemnist.field.samples import NOT_A_DIGIT, OBJECTOR, Sample, is_person
+from edgemnist.field.samples import NONE_OF_THESE, OBJECTOR, Sample, is_person
 from edgemnist.ground.arrays import Labels, image_marks, recognized
 from edgemnist.ground.formatting import count
 from edgemnist.ground.progress import SILENT, Reporter
@@ -151,7 +151,7 @@ def learn(
         labels=list(present.labels),
         per_class=dict(zip(present.labels, per_class, strict=True)),
         per_writer=dict(Counter(lesson.writers)),
-        not_a_digit=lesson.left_out.not_a_digit,
+        none_of_these=lesson.left_out.none_of_these,
         disputed=lesson.left_out.disputed,
         left_out=lesson.left_out,
         forgotten=forgotten,
@@ -202,7 +202,7 @@ def select(samples: Sequence[Sample], labels: Sequence[str], trusted: Sequence[s
     same = [group for group in alike.values() if len({one.label for one in group}) == 1]
     # What somebody has settled about one of them holds for all.
     found = [next((one for one in group if one.settled), group[0]) for group in same]
-    named = [one for one in found if one.label != NOT_A_DIGIT]
+    named = [one for one in found if one.label != NONE_OF_THESE]
     if unknown := sorted({str(one.label) for one in named} - set(labels)):
         raise UsageError(
             f"The samples have labels that are not classes of the model: {', '.join(unknown)}",
@@ -229,7 +229,7 @@ def select(samples: Sequence[Sample], labels: Sequence[str], trusted: Sequence[s
         ),
         writers=[vouching[one] for one in within],
         left_out=LeftOut(
-            not_a_digit=len(found) - len(named),
+            none_of_these=len(found) - len(named),
             disputed=sum(one.disputed for one in samples) + sum(map(len, alike.values())) - sum(map(len, same)),
             unconfirmed=unconfirmed,
             duplicates=duplicates,

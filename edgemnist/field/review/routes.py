@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from starlette.routing import Route, Router
 
-from edgemnist.field.samples import NOT_A_DIGIT, Sample, classes_of, to_review
+from edgemnist.field.samples import NONE_OF_THESE, Sample, classes_of, label_named, to_review
 from edgemnist.ground.results import UNREADABLE
 from edgemnist.ground.results.samples import GivenLabel, LabelBody, LabelResponse, ReviewItem, ReviewQueue
 from edgemnist.ground.web.bodies import JSON, Bodies, media_type
@@ -74,8 +74,8 @@ class Review:
         before = next((one for one in samples if one.id == number), None)
         if before is None:
             raise _gone(number)
-        known = (*classes_of(samples, self._store.labels), NOT_A_DIGIT)
-        if wanted is not None and wanted not in known:
+        known = (*classes_of(samples, self._store.labels), NONE_OF_THESE)
+        if wanted is not None and label_named(wanted) not in known:
             raise bad_request(f"{wanted!r} is none of the classes", f"Known: {', '.join(known)}.")
         self._store.label(number, wanted, self._writer, settles=before.disputed and wanted is not None)
         after = next((one for one in self._store.samples() if one.id == number), None)

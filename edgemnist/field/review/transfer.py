@@ -71,9 +71,8 @@ def import_labelled(
         )
     added = 0
     for pixels, name in first.items():
-        same = known.get(pixels)
+        same, label = known.get(pixels), Label(name, writer, now(), settles=False)
         if same is None:
-            label = Label(name, writer, now(), settles=False)
             store.add(
                 Sample(
                     pixels=pixels,
@@ -87,7 +86,7 @@ def import_labelled(
                     rows=(label,),
                 )
             )
-        elif all((one.label, one.writer) != (name, writer) for one in same.labels):
+        elif all((one.label, one.writer) != (label.label, writer) for one in same.labels):
             store.label(same.id, name, writer)
         else:
             continue

@@ -32,8 +32,8 @@ REASONS: Final = (CORRECTION, DISAGREEMENT, REFUSED, DOUBTFUL, UNIFORM, IMPORTED
 """Why a sample was kept, the most suspicious first: somebody said that the answer was wrong; two models answered
 differently; the answer was refused; the confidence was low; drawn evenly from all answers; imported from a data set."""
 
-NOT_A_DIGIT: Final = "not-a-digit"
-"""The label of an image that shows none of the classes."""
+NONE_OF_THESE: Final = "none-of-these"
+"""The label of what shows none of the classes."""
 
 CLIENT: Final = "client "
 """How the name of a writer begins who is known by an address only: anybody who reaches the service."""
@@ -53,17 +53,25 @@ def now() -> str:
 _Text = Annotated[str, msgspec.Meta(max_length=1 << 12)]
 
 
+def label_named(name: str | None) -> str | None:
+    """Return a label by its present name: stores, boards and folders may have the one of before there were tasks."""
+    return NONE_OF_THESE if name == "not-a-digit" else name
+
+
 class Label(msgspec.Struct, frozen=True, array_like=True):
     """What one writer said a sample is."""
 
     label: _Text | None
-    """Name of a class, or `not-a-digit`; None takes back what the writer said before."""
+    """Name of a class, or `NONE_OF_THESE`; None takes back what the writer said before."""
     writer: _Text
     """Who gave the label."""
     at: _Text
     """When, in UTC."""
     settles: bool
     """Whether the writer had seen that labels differ."""
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "label", label_named(self.label))
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -216,14 +224,14 @@ def one_of_each(samples: Iterable[Sample]) -> list[Sample]:
             alike.setdefault(sample.pixels, []).append(sample)
     agreed = [same for same in alike.values() if len({sample.label for sample in same}) == 1]
     first = [min(same, key=lambda one: (one.at, one.artifact, one.answer or "", one.id)) for same in agreed]
-    chosen = [sample for sample in first if sample.label not in {None, NOT_A_DIGIT}]
+    chosen = [sample for sample in first if sample.label not in {None, NONE_OF_THESE}]
     return sorted(chosen, key=lambda one: (one.at, one.pixels))
 
 
 def classes_of(samples: Iterable[Sample], labels: Sequence[str] = ()) -> Sequence[str]:
     """Return the classes that labels may name: a model's `labels`, or the usual ones, and all that were answered."""
     names = {name for one in samples for name in (one.answer, *(label.label for label in one.labels)) if name}
-    names.discard(NOT_A_DIGIT)
+    names.discard(NONE_OF_THESE)
     if labels:
         return [*labels, *sorted(names.difference(labels))]
     usual = default_labels()

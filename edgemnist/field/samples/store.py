@@ -273,9 +273,10 @@ class SampleStore(AbstractContextManager["SampleStore"]):
                 if same is None and sample.rows and sample.reason == UNIFORM:
                     # Its place in the draw was taken while it was labelled elsewhere.
                     write.execute("INSERT INTO archive VALUES (?)", (number,))
-                rows = write.execute("SELECT label, writer, at FROM labels WHERE sample = ?", (number,)).fetchall()
+                rows = write.execute("SELECT label, writer, at, settles FROM labels WHERE sample = ?", (number,))
+                there = [Label(*row) for row in rows]
                 for label in sample.rows:
-                    if (label.label, label.writer, label.at) not in rows:
+                    if label not in there:
                         _insert_label(write, number, label)
                         added += 1
         return added

@@ -1,4 +1,4 @@
-"""What `edgemnist predict` prints, and what `serve` answers."""
+"""What `edgemnist serve` takes and answers, but for what it answers to pictures."""
 
 from typing import Any
 
@@ -6,59 +6,6 @@ import msgspec
 
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.results import Part, Result
-
-Rows = list[Any]
-"""The numbers of one input, row by row: nested as its shape says, pixels of 0 to 255."""
-
-
-class Prediction(Part, frozen=True, kw_only=True):
-    """The answer for one picture."""
-
-    source: str
-    digit: int | str | None
-    """The label: a number where the labels are numbers. None where the model answers with numbers."""
-    confidence: float
-    """0 where the model answers with numbers."""
-    probabilities: list[float]
-    """In the order of `labels`."""
-    values: list[float] | msgspec.UnsetType = msgspec.UNSET
-    """What a model answers that answers with numbers, in their order; left out for classes."""
-    inverted: bool = False
-    """True where ink on a light background was inverted for the model."""
-    told: list[str] = msgspec.field(default_factory=list)
-    """What was lost when the picture was prepared, such as its colours, in words without a full stop."""
-    label: int | str | None = None
-    """The true label, where the image is one of the evaluation images."""
-    image: Rows | None = None
-    """What the model was given, row by row, pixels of 0 to 255; only with `--show`."""
-    verdict: str | None = None
-    """`digit`; `no-digit`, where the picture does not look like one; `several`, where it shows more than one.
-    None where that is unknown: for evaluation images, and for models of another task than `digits`."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for an image whose rows differ in length, or whose pixels are none."""
-        if self.image is None:
-            return
-        import numpy as np
-
-        from edgemnist.ground.arrays import WHITE
-
-        values = np.array(self.image)
-        if values.dtype.kind not in "iuf" or not np.isfinite(values).all():
-            raise ValueError("the image is no array of numbers")
-        if values.dtype.kind != "f" and (values.min(initial=0) < 0 or values.max(initial=0) > WHITE):
-            raise ValueError(f"a pixel of the image is not within 0 and {WHITE}")
-
-
-class PredictResult(Result, frozen=True, kw_only=True):
-    """`edgemnist predict`."""
-
-    artifact: str
-    runtime: str
-    labels: list[str]
-    predictions: list[Prediction]
-    unread: list[str] = msgspec.field(default_factory=list)
-    """Why pictures that were named could not be read, one sentence each; the exit code is then 2."""
 
 
 class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -68,36 +15,6 @@ class PredictBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Picture files, in Base64."""
     inputs: list[Any] = []
     """What the model takes, as numbers: each is nested as its shape says, or in a row."""
-
-
-class PredictTimes(Part, frozen=True, kw_only=True):
-    """Microseconds of each stage, for all pictures of the request."""
-
-    decode: float
-    normalize: float
-    """From the picture to what the model takes."""
-    classify: float
-    """Classification by the first artifact."""
-
-
-class Comparison(Part, frozen=True, kw_only=True):
-    """What another artifact says about the same inputs."""
-
-    artifact: str
-    runtime: str
-    agrees: bool
-    """Whether it answers every picture with the same class as the first artifact, or with the same numbers."""
-    predictions: list[Prediction]
-    microseconds: float
-    """Time of its classification."""
-
-
-class PredictResponse(PredictResult, frozen=True, kw_only=True):
-    """The document of `edgemnist predict --json`, and what the request asked for beyond it."""
-
-    microseconds: PredictTimes
-    compared: list[Comparison] = msgspec.field(default_factory=list)
-    """One for each further artifact, in the order in which they were asked for."""
 
 
 class ArtifactStatus(Part, frozen=True, kw_only=True):
@@ -126,7 +43,7 @@ class ArtifactsResponse(Result, frozen=True, kw_only=True):
     labels: list[str]
     artifacts: list[ArtifactStatus]
     task: str = ""
-    """What the models are for, such as `digits` or `pictures`; empty for any classes of the default task's shape."""
+    """What the models are for, such as `pictures`; empty for any classes of the default task's shape."""
     takes: InputSpec | None = None
     """What they take."""
 
@@ -147,10 +64,10 @@ class HealthResponse(Result, frozen=True, kw_only=True):
 class CorrectionBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST /v1/corrections`."""
 
-    image: Rows
+    image: list[Any]
     """What the model was given, as `predictions[].image` has it."""
     label: str
-    """What it is: a class, or `not-a-digit`."""
+    """What it is: a class, or `none-of-these`."""
 
 
 class CorrectionResponse(Result, frozen=True, kw_only=True):

@@ -37,7 +37,7 @@ class ReviewQueue(Result, frozen=True, kw_only=True):
     writer: str
     """In whose name labels are given."""
     classes: list[str]
-    """Classes that a label may name, besides `not-a-digit`."""
+    """Classes that a label may name, besides `none-of-these`."""
     samples: list[ReviewItem]
     """Samples to look at, the most suspicious first."""
     takes: InputSpec | None = None
@@ -48,7 +48,7 @@ class LabelBody(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """The body of `POST /v1/samples/ID`."""
 
     label: str | None
-    """Name of a class, `not-a-digit`, or null to take back the label given before."""
+    """Name of a class, `none-of-these`, or null to take back the label given before."""
 
 
 class LabelResponse(Result, frozen=True, kw_only=True):
@@ -118,7 +118,8 @@ class Contradiction(Part, frozen=True, kw_only=True):
 class LeftOut(Part, frozen=True, kw_only=True):
     """Labelled samples that were not learnt from, and why."""
 
-    not_a_digit: int = 0
+    none_of_these: int = msgspec.field(default=0, name="not_a_digit")
+    """They are labelled `none-of-these`."""
     disputed: int = 0
     """Their labels differ, or those of another sample with the same pixels do."""
     unconfirmed: int = 0
@@ -146,7 +147,7 @@ class LearnResult(Result, frozen=True, kw_only=True):
     """Samples that were learnt from, by label."""
     per_writer: dict[str, int]
     """Samples that were learnt from, by the person or the trusted client who vouches for the label."""
-    not_a_digit: int
+    none_of_these: int = msgspec.field(name="not_a_digit")
     """Samples that were left out because they show none of the classes."""
     disputed: int
     """Samples that were left out because their labels differ."""

@@ -2,7 +2,7 @@
 
 import { correct } from "./api.js";
 
-const NOT_A_DIGIT = "not-a-digit";
+const NONE_OF_THESE = "none-of-these";
 const MOST_KEYS = 20; // more classes are typed
 
 const element = (id) => document.getElementById(id);
@@ -12,27 +12,26 @@ export class CorrectPanel {
     this.say = say;
     this.fail = fail;
     this.collects = false;
-    this.none = "not a digit";
     this.result = null;
   }
 
-  // What was answered to a drawing that is complete, or null while there is none.
-  answered(result) {
+  // What was answered to what is complete, or null while there is none.
+  answered(result, refused = false) {
     this.result = this.collects ? result : null;
     element("correct").hidden = !this.result;
     if (!this.result) return;
     element("correct-words").textContent = "No, it is …";
-    const [{ digit, verdict }] = this.result.predictions;
+    const [{ answer }] = this.result.predictions;
     // The answer itself is no correction, unless it was refused.
-    const wrong = this.result.labels.filter((label) => label !== String(digit) || (verdict ?? "digit") !== "digit");
+    const wrong = this.result.labels.filter((label) => label !== String(answer) || refused);
     const keys = wrong.length > MOST_KEYS ? [this.list(wrong)] : wrong.map((label) => this.key(label, label));
-    element("correct-keys").replaceChildren(...keys, this.key(NOT_A_DIGIT, this.none));
+    element("correct-keys").replaceChildren(...keys, this.key(NONE_OF_THESE, "none of these"));
   }
 
   key(label, words) {
     const button = document.createElement("button");
     button.textContent = words;
-    button.className = label === NOT_A_DIGIT ? "none" : "";
+    button.className = label === NONE_OF_THESE ? "none" : "";
     button.addEventListener("click", () => this.send(label, words));
     return button;
   }

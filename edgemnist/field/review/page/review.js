@@ -4,7 +4,7 @@ import { ask, useToken } from "./api.js";
 import { curve, isPicture, picture } from "./inputs.js";
 
 const MOST_KEYS = 20; // more classes are chosen from a list
-const NOT_A_DIGIT = "not-a-digit";
+const NONE_OF_THESE = "none-of-these";
 const OBJECTOR = "edgemnist learn";
 const element = (id) => document.getElementById(id);
 
@@ -13,7 +13,6 @@ let skipped = [];
 let history = []; // what was done: { sample, label }, or { sample, skipped: true }
 let classes = [];
 let takes = null; // shape and type of the samples
-let ofDigits = true;
 let total = 0;
 let busy = false;
 
@@ -37,8 +36,7 @@ function paint(sample) {
 }
 
 function words(label) {
-  if (label !== NOT_A_DIGIT) return label;
-  return ofDigits ? "not a digit" : "none of these";
+  return label === NONE_OF_THESE ? "none of these" : label;
 }
 
 // The key of a class: its name if that is one, else its place, 1 to 9 and 0.
@@ -195,7 +193,7 @@ function keys() {
 
 document.addEventListener("keydown", (event) => {
   if (event.repeat || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "INPUT") return;
-  const actions = { n: () => label(NOT_A_DIGIT), s: skip, u: undo, Backspace: undo, a: reveal };
+  const actions = { n: () => label(NONE_OF_THESE), s: skip, u: undo, Backspace: undo, a: reveal };
   const known = classes.length <= MOST_KEYS ? classes.find((name, index) => keyOf(name, index) === event.key) : undefined;
   const action = known === undefined ? actions[event.key] : () => label(known);
   if (!action) return;
@@ -207,7 +205,7 @@ element("reveal").addEventListener("click", reveal);
 element("skip").addEventListener("click", skip);
 element("undo").addEventListener("click", undo);
 element("undo-last").addEventListener("click", undo);
-element("none").addEventListener("click", () => label(NOT_A_DIGIT));
+element("none").addEventListener("click", () => label(NONE_OF_THESE));
 element("again").addEventListener("click", () => {
   [queue, skipped] = [skipped, []];
   show();
@@ -224,13 +222,7 @@ function start() {
     [queue, skipped, history, classes] = [found.samples, [], [], found.classes];
     total = queue.length;
     takes = found.takes;
-    ofDigits = isPicture(takes) && classes.join("") === "0123456789" && takes.shape.length === 2;
-    if (!ofDigits) {
-      element("none").textContent = words(NOT_A_DIGIT);
-      element("none-words").textContent = words(NOT_A_DIGIT);
-      element("sample").setAttribute("aria-label", "What the model was given");
-      element("key-words").textContent = classes.length > MOST_KEYS ? "a list of classes" : classes.every((one) => one.length === 1) ? "a class" : "1–9 and 0";
-    }
+    element("key-words").textContent = classes.length > MOST_KEYS ? "a list of classes" : classes.every((one) => one.length === 1) ? `${classes[0]}–${classes.at(-1)}` : "1–9 and 0";
     element("about").textContent = `as ${found.writer}`;
     keys();
     show();

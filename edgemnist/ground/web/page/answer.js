@@ -30,9 +30,9 @@ function row({ artifact, predictions, microseconds, agrees }) {
   const name = document.createElement("th");
   name.scope = "row";
   name.textContent = artifact;
-  const [{ digit, confidence }] = predictions;
+  const [{ answer, confidence }] = predictions;
   const verdict = agrees === null ? "answers" : agrees ? "agrees" : "differs";
-  const cells = [digit, percent(confidence), `${microseconds.toFixed(0)} µs`, verdict].map((text) => {
+  const cells = [answer, percent(confidence), `${microseconds.toFixed(0)} µs`, verdict].map((text) => {
     const cell = document.createElement("td");
     cell.textContent = text;
     return cell;

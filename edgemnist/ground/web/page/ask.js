@@ -130,8 +130,8 @@ export class AskPanel {
   }
 
   show(result, milliseconds) {
-    const [{ digit, confidence, probabilities, values, image, told = [] }] = result.predictions;
-    const title = !values ? String(digit) : values.length > 1 ? `${values.length} numbers` : numbers(values);
+    const [{ answer, confidence, probabilities, values, image, told = [] }] = result.predictions;
+    const title = !values ? String(answer) : values.length > 1 ? `${values.length} numbers` : numbers(values);
     const sure = !values ? `${percent(confidence)} sure` : values.length > 1 ? numbers(values) : "";
     element("answer").textContent = title;
     element("confidence").textContent = [sure, ...told].filter(Boolean).join("; ");

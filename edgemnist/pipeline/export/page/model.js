@@ -69,7 +69,7 @@ function predictor(engine) {
     return {
       artifact: name,
       labels,
-      predictions: [{ digit: labels[best], confidence: probabilities[best], probabilities, values, image: [...input] }],
+      predictions: [{ answer: labels[best], confidence: probabilities[best], probabilities, values, image: [...input] }],
       microseconds: { classify: engine.time(input), normalize },
       compared: [],
     };
