@@ -117,6 +117,8 @@ def test_artifacts_made_again_are_equal_or_it_is_said_what_differs(
     exports.manifest = msgspec.structs.replace(exports.manifest, artifacts=[exports.manifest.artifact("tflite-int8")])
     made = claims.rebuilt(exports, exports.model_path, ["--offline"])
     assert made == dict.fromkeys(["tflite-int8", "golden pack"], ("", "is equal"))
+    made = claims.rebuilt(exports, exports.model_path, [f"--data={place / 'gone.csv'}"])
+    assert re.fullmatch(rf"fails: {place}/gone.csv does not exist\. Data are .*[a-z]", made["tflite-int8"][1])
     old = exports.manifest.artifact("tflite-int8")
     (place / old.file).write_bytes((made_exports / old.file).read_bytes()[:-1] + b"?")
     other = Exports(place, exports.manifest), msgspec.structs.replace(old, sha256="0" * 64)

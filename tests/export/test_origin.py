@@ -11,13 +11,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from edgemnist.errors import ManifestError, ModelError, StorageError
+from edgemnist.errors import ManifestError, MissingDependencyError, ModelError, StorageError
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import MANIFEST_FILE, MODEL_FILE, read_manifest, read_recorded
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.model import read_source
 from edgemnist.pipeline.export.run import export_model
+from tests.exports.test_directory import without_runtimes
 from tests.notices import Listener
 
 ONE = ExportConfig.of(formats=["tflite"], quantizations=["float32"], golden=50)
@@ -61,6 +62,12 @@ def test_an_h5_model_is_recorded_as_a_keras_one(dataset: Dataset, tmp_path: Path
     assert recorded is not None
     assert keras.saving.load_model(tmp_path / "exports" / MODEL_FILE).count_params() == 7850
     assert read_source(tmp_path / "old.h5").sha256 == recorded.sha256
+
+
+def test_a_model_that_is_named_needs_keras(made_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_runtimes(monkeypatch, "keras")
+    with pytest.raises(MissingDependencyError, match="needs a-package"):
+        read_source(made_exports / MODEL_FILE)
 
 
 def test_without_a_model_there_is_nothing_to_export(dataset: Dataset, tmp_path: Path) -> None:

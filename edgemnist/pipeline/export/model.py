@@ -187,6 +187,7 @@ def _tried(path: Path, kind: str | None) -> int:
         try_reader(path, "edgemnist.pipeline.export.from_onnx:read_onnx")
         return CHUNK
     if kind != TFLITE:
+        RUNTIMES["keras"].load()
         return try_file(path, "keras")
     try:
         return try_file(path, "integer")

@@ -225,7 +225,7 @@ def html_page(facts: ReportData, template: str = "report.html") -> str:
     """Return the page, or the model card. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
     missing = [package.distribution for package in PACKAGES if not package.is_installed()]
     if missing:
-        raise MissingDependencyError("The HTML report", missing, 'pip install "edgemnist[report]"')
+        raise MissingDependencyError("A page or a model card", missing, 'pip install "edgemnist[report]"')
     import jinja2
 
     environment = jinja2.Environment(

@@ -216,7 +216,8 @@ def rebuilt(bundled: Exports, model: Path, words: Sequence[str]) -> dict[str, Pr
             command = [sys.executable, "-m", *shlex.split(one["command"]), f"--model={model}", f"--exports={place}"]
             done = subprocess.run([*command, *words], check=False, capture_output=True, text=True)  # noqa: S603 - our own
             if done.returncode:
-                found[old.name] = NOT_RUN, f"fails: {' '.join(done.stderr.split())}"
+                why = done.stderr.rpartition("error: ")[2].split()
+                found[old.name] = NOT_RUN, f"fails: {' '.join(why).rstrip('.')}"
                 continue
             made = Exports.open(place)
             if made.read_golden().data.sha256 != (of := bundled.read_golden().data).sha256:
@@ -234,10 +235,7 @@ def _compared(bundled: Exports, old: FileRecord, made: Exports, new: FileRecord)
     other = [index for index, (one, two) in enumerate(zip(there, here, strict=False)) if one != two]
     how = f"has {len(other):,} other bytes of {len(here):,}, the first at {other[0] if other else len(there):,}"
     was, now = (getattr(record, "versions", {}) for record in (old, new))
-    by = [
-        f"{name} {now.get(name)} instead of {was.get(name)}"
-        for name in {**was, **now}
-        if now.get(name) != was.get(name)
-    ]
+    versions = ((name, was.get(name), now.get(name)) for name in {**was, **now})
+    by = [f"{name} {after} instead of {before}" for name, before, after in versions if after != before]
     # How the golden pack is compressed depends on a version that nobody recorded.
     return NOT_RUN if by or not was else ALTERED, ", with ".join([how, *by])

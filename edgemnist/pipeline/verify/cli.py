@@ -60,9 +60,7 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     signers: Path | None = option(
         "--signers FILE", "Of a bundle.zip: whose signature counts, as `ssh-keygen` lists allowed signers."
     ),
-    rebuild: bool = flag(
-        "--rebuild", "Make the files of a bundle.zip again, from the model in --exports, and compare."
-    ),
+    rebuild: bool = flag("--rebuild", "Make a bundle.zip's files again from the model in --exports, and compare."),
     data: options.Data = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
@@ -111,10 +109,8 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     elif reference is not None:
         options.refuse(context, "rounding", reason="--reference compares model files")
         if not artifacts:
-            raise UsageError(
-                "Name a model file to compare with the reference",
-                hint="For example: edgemnist verify --reference a.onnx b.tflite",
-            )
+            hint = "For example: edgemnist verify --reference a.onnx b.tflite"
+            raise UsageError("Name a model file to compare with the reference", hint=hint)
         if quantization is not None:
             _ = GATES[quantization]
         with quiet_libraries():
