@@ -89,7 +89,7 @@ def test_an_earlier_models_file_is_refused_and_an_unverified_one_told_of(made_ex
     notices = Notices()
     make_bundle(Exports.open(exports), tmp_path / "same.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
     # What was never verified is bundled, and told of.
-    unknown = "Unknown until a board tests it whether tflite-int8 passes its gate; or run here: "
+    unknown = "Whether tflite-int8 passes its gate is unknown until a board tests it; or run here: "
     assert notices.messages == [f"{unknown}edgemnist verify tflite-int8 --exports {exports}"]
     (exports / MODEL_FILE).write_bytes(b"another model")
     for artifacts in ((), ("tflite-int8",)):

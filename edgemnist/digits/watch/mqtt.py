@@ -57,9 +57,8 @@ def publisher_at(url: str) -> "partial[Publisher]":
     if _NO_TOPIC.search(base := unquote(path).strip("/") or "edgemnist"):
         hint = "Leave out wildcards (+ and #), control characters and a $ in front."
         raise UsageError(f"--mqtt names a topic that nothing can be published to: {base[:80]!r}", hint=hint)
-    check_range(
-        "--mqtt: the port", number := int(port or ("8883" if scheme == "mqtts" else "1883")), least=1, most=65_535
-    )
+    number = int(port or ("8883" if scheme == "mqtts" else "1883"))
+    check_range("--mqtt: the port", number, least=1, most=65_535)
     return partial(Publisher, (scheme, unquote(user), host.strip("[]"), number, base))
 
 

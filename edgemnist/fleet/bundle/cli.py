@@ -37,13 +37,7 @@ def bundle(
 
     The same export directory and package give the same bytes.
     """
-    from edgemnist.fleet.bundle.pack import (
-        RASPBERRY_PI_MACHINE,
-        RASPBERRY_PI_PYTHONS,
-        BundleConfig,
-        WheelsConfig,
-        make_bundle,
-    )
+    from edgemnist.fleet.bundle import pack
     from edgemnist.model.exports import Exports
     from edgemnist.model.exports.outputs import ZIP, check_output
 
@@ -52,12 +46,13 @@ def bundle(
             raise UsageError(f"{words} needs --wheels", hint="Add --wheels.")
     check_output("--output", output, ZIP, inputs=[sign] if sign else [])
     reporter = TerminalReporter()
-    boards = WheelsConfig(machine=machine or RASPBERRY_PI_MACHINE, pythons=tuple(python or RASPBERRY_PI_PYTHONS))
+    pythons = tuple(python or pack.RASPBERRY_PI_PYTHONS)
+    boards = pack.WheelsConfig(machine=machine or pack.RASPBERRY_PI_MACHINE, pythons=pythons)
     # A board that asks for signatures installs nothing that no signature covers.
     packed = boards if wheels or sign is not None else None
-    config = BundleConfig(artifacts=tuple(artifacts or ()), wheels=packed, key=sign, serve=serve)
+    config = pack.BundleConfig(artifacts=tuple(artifacts or ()), wheels=packed, key=sign, serve=serve)
     opened = Exports.open(exports, reporter)
-    result = make_bundle(opened, output, config, reporter)
+    result = pack.make_bundle(opened, output, config, reporter)
     show(result, lambda: bundle_page(result, opened.command("recommend")), json=json)
     if result.refused:
         raise typer.Exit(EXIT_GATE_MISSED)
@@ -69,12 +64,11 @@ def bundle_page(result: BundleResult, instead: str = "") -> RenderableType:
 
     from edgemnist.ground.results.verdict import listed
 
-    wheels = f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board"
     rows = {
         "file": f"{result.bundle}, {kilobytes(result.bytes)}",
         "artifacts": ", ".join(result.artifacts),
         "package": f"edgemnist {result.edgemnist} with {', '.join(result.extras)}",
-        "wheels": wheels,
+        "wheels": f"{result.machine}, Python {', '.join(result.pythons)}" if result.pythons else "fetched by the board",
         "signed": "yes" if result.signed else "no",
         "identity": result.identity[:12],
     }

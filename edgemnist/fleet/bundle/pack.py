@@ -275,9 +275,8 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     BundleError where wheels or a signature cannot be obtained, UsageError for limits that cannot be used, and
     StorageError where `output` cannot be written.
     """
-    models = exports.select(config.artifacts) if config.artifacts else None
-    chosen = [model.artifact for model in models] if models is not None else []
-    manifest = narrow(exports.manifest, chosen)
+    models = exports.select(config.artifacts) if config.artifacts else []
+    manifest = narrow(exports.manifest, [model.artifact for model in models])
     if manifest.golden is None:
         raise ArtifactError(
             f"{exports.directory} has no golden pack, without which a board cannot test itself",
@@ -299,9 +298,8 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     files[f"{EXPORTS}{MANIFEST_FILE}"] = manifest.encode()
 
     metadata = read_metadata()
-    runtimes = [model.runtime for model in models or ()] or [
-        default_runtime(artifact.file, artifact.name) for artifact in manifest.artifacts
-    ]
+    runtimes = [model.runtime for model in models]
+    runtimes = runtimes or [default_runtime(artifact.file, artifact.name) for artifact in manifest.artifacts]
     # NumPy alone needs no extra.
     extras = sorted({*(RUNTIMES[name].extra for name in runtimes), *(SERVE_EXTRAS if config.serve else ())} - {""})
     constraints = pinned(metadata, extras)
@@ -406,8 +404,7 @@ def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> li
 
     Raises ArtifactError for one of an earlier model: a board could not know, and would serve it in place of the new.
     """
-    refused = []
-    found = exports.findings.verify
+    refused, found = [], exports.findings.verify
     verified = {} if found is None else {row.name: row.verdict for row in found.result.artifacts}
     for artifact in manifest.artifacts:
         if notice := exports.notice(artifact.name):
@@ -417,11 +414,9 @@ def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> li
         failed = {name: one for name, one in of_file.items() if not (one.passed or one.outdated)}
         for name, one in failed.items():
             reporter.notice(f"{name} does not pass its gate ({one.reasons[0]}), so a board will refuse this bundle.")
-        if not failed and artifact.name not in {name for name, one in of_file.items() if one.passed}:
-            check = exports.command(f"verify {artifact.name}")
-            reporter.notice(
-                f"Unknown until a board tests it whether {artifact.name} passes its gate; or run here: {check}"
-            )
+        if not failed and not (artifact.name in of_file and of_file[artifact.name].passed):
+            unknown = f"Whether {artifact.name} passes its gate is unknown until a board tests it"
+            reporter.notice(f"{unknown}; or run here: {exports.command(f'verify {artifact.name}')}")
         refused += [artifact.name] * bool(failed)
     return refused
 

@@ -278,7 +278,7 @@ def _take(url: str, fingerprint: str, known: Path, before: PullResult, on_step: 
     store.create()
     store.sweep_if_idle()
     place = int(sha256(before.board.host.encode())[:12], 16) / 16**12
-    on_step(f"look for what is offered to more than {place:.1%} of the boards")
+    on_step(f"look for what is offered to more than {100 * place:.1f} % of the boards")
     fetcher, first = Urllib3Fetcher(), known / "root_history" / "1.root.json"
     root = first.read_bytes() if first.exists() else b""
     if sha256(root) != fingerprint:
