@@ -251,7 +251,12 @@ def test_outdated_and_damaged_files_are_exported_again() -> None:
 
 def test_a_bundle_is_judged_as_one_and_what_speaks_against_it_is_no_model() -> None:
     doubt = Unusable(name="b.zip", status=NOT_RUN, reason="it is not signed")
-    for unusable, said in (([], "The bundle passes the gate."), ([doubt] * 9, "Whether the bundle passes the gate is")):
+    unknown, claims = "Whether the bundle passes the gate is", {"_type": ""}
+    for unusable, claimed, said in (
+        ([], claims, "The bundle passes the gate."),
+        ([doubt] * 9, claims, unknown),
+        ([doubt], {}, unknown),
+    ):
         result = verified(parity("a-int8"), parity("b-int8"))
-        lines = below(msgspec.structs.replace(result, passed=not unusable, unusable=unusable, statement={"_type": ""}))
+        lines = below(msgspec.structs.replace(result, passed=not unusable, unusable=unusable, statement=claimed))
         assert lines[-1].startswith(said)

@@ -175,9 +175,10 @@ def _missed(result: VerifyResult) -> Text:
 def _closing(result: VerifyResult, step: str) -> Text:
     outcomes = [one.verdict.outcome for one in result.artifacts] + [one.outcome for one in result.unusable]
     total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
-    if result.statement or total == 1:
-        # What speaks against a bundle is among the outcomes, and no model.
-        one = "the bundle" if result.statement else "it"
+    # What speaks against a bundle is among the outcomes, and no model.
+    of_bundle = result.statement or any(one.name.endswith(".zip") for one in result.unusable)
+    if of_bundle or total == 1:
+        one = "the bundle" if of_bundle else "it"
         said = f"{one} misses the gate" if missed else f"whether {one} passes the gate is unknown"
         said = said if missed or unknown else f"{one} passes the gate"
         return closing(f"{said[0].upper()}{said[1:]}.", step, passed=not (missed or unknown))
@@ -187,8 +188,7 @@ def _closing(result: VerifyResult, step: str) -> Text:
     if unknown:
         passes = "passes" if unknown == 1 else "pass"
         return closing(f"Unknown whether {unknown} of {count(total, 'model')} {passes} the gate.", step, passed=False)
-    models = {2: "Both"}.get(total, f"All {total}")
-    return closing(f"{models} models pass the gate.", step)
+    return closing({2: "Both"}.get(total, f"All {total}") + " models pass the gate.", step)
 
 
 def _replays(artifacts: Sequence[ArtifactParity]) -> Iterator[str]:
