@@ -193,8 +193,11 @@ def test_settings_that_could_not_work_are_refused_before_anything_is_switched(tm
     ):
         with told():
             find_service(written(tmp_path, text))
-    for broken in ("[service", b"\xff", "service = 1", "service = [1]"):
-        with pytest.raises(DeployError, match=r"board.toml on the board cannot be used: "):
+    # None of them is told in the words of Python.
+    tables: tuple[str | bytes, ...] = ("service = 1", "service = [1]", "service = 'x'")
+    for broken in ("[service", b"\xff", *tables):
+        said = "service must be a table" if broken in tables else ""
+        with pytest.raises(DeployError, match=rf"board.toml on the board cannot be used: {said}"):
             find_service(written(tmp_path, broken))
 
 

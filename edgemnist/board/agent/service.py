@@ -11,7 +11,7 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgemnist.errors import DeployError, GateMissedError
 
@@ -130,8 +130,10 @@ def _configured(settings: Path) -> BoardService:
         ) from error
 
 
-def _checked(table: dict[str, Any]) -> BoardService:
+def _checked(table: object) -> BoardService:
     """Return the service of a table of settings. Raises ValueError for what could not work after the switch."""
+    if not isinstance(table, dict):
+        raise TypeError(f"service must be a table (got {table!r})")
     if unknown := set(table) - {"restart", "health", "timeout"}:
         raise ValueError(f"[service] has no setting {min(unknown)}")
     restart, health = table.get("restart", []), table.get("health", HEALTH)
