@@ -161,7 +161,7 @@ def test_who_chooses_or_lists_says_the_same(state: State, directory: Path, edgem
         assert found["recommended"] == best.model.name == json.loads(answered.stdout)["artifact"]
         assert any(state.reason in warning for warning in found["warnings"]) or not state.reason
 
-    written = json.loads(edgemnist("report", "--markdown", "--output", "r.md", "--exports", directory, "--json").stdout)
+    written = json.loads(edgemnist("report", "--output", "r.md", "--exports", directory, "--json").stdout)
     assert (written["recommended"] == NAME) <= state.verified
     # What version 0.1.0 measured there was disturbed.
     warnings = [warning for warning in written["warnings"] if "disturbed machine" not in warning]
