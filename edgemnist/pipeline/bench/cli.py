@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from edgemnist.errors import EXIT_GATE_MISSED
-from edgemnist.ground.console import TerminalReporter, command_app, options, show
+from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
 from edgemnist.ground.console.options import flag, option
 
 if TYPE_CHECKING:
@@ -127,26 +127,29 @@ def bench(
     reporter, names, passed = TerminalReporter(), artifacts or (), True
     opened = _opened(context, names, exports, reporter)
     step: Callable[[str], str] = opened.command if opened is not None else lambda _: ""
-    if pair:
-        duo = compare_models(opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter)
-        show(duo, lambda: pair_page(duo, step("recommend")), json=json)
-        passed = duo.passed
-    elif load is not None:
-        played = run_scenario(opened, artifacts, config, load, save=save, data=data, reporter=reporter)
-        show(played, lambda: scenario_page(played, step("report")), json=json)
-    else:
-        result = bench_against(
-            opened,
-            artifacts,
-            config,
-            baseline=baseline,
-            max_slowdown=max_slowdown,
-            save=save,
-            data=data,
-            reporter=reporter,
-        )
-        show(result, lambda: bench_page(result, step("recommend")), json=json)
-        passed = result.baseline is None or result.baseline.passed
+    with quiet_libraries():
+        if pair:
+            duo = compare_models(
+                opened, names, config, max_slowdown=max_slowdown, save=save, data=data, reporter=reporter
+            )
+            show(duo, lambda: pair_page(duo, step("recommend")), json=json)
+            passed = duo.passed
+        elif load is not None:
+            played = run_scenario(opened, artifacts, config, load, save=save, data=data, reporter=reporter)
+            show(played, lambda: scenario_page(played, step("report")), json=json)
+        else:
+            result = bench_against(
+                opened,
+                artifacts,
+                config,
+                baseline=baseline,
+                max_slowdown=max_slowdown,
+                save=save,
+                data=data,
+                reporter=reporter,
+            )
+            show(result, lambda: bench_page(result, step("recommend")), json=json)
+            passed = result.baseline is None or result.baseline.passed
     if not passed:
         raise typer.Exit(EXIT_GATE_MISSED)
 
