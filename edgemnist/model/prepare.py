@@ -23,7 +23,7 @@ ON_WHITE: Final = "Transparent parts were put on white"
 OF_16_BITS: Final = "Levels of 16 bits were brought to 8"
 FROM_CMYK: Final = "CMYK was turned into RGB"
 TO_GREY: Final = "Colours were turned into grey levels"
-STRETCHED: Final = "Proportions were changed"
+STRETCHED: Final = "Proportions were changed by more than a quarter"
 
 TINT: Final = 16
 """Difference of a pixel's channels up to which it is grey; what JPEG makes of grey is within it."""

@@ -14,7 +14,8 @@ from edgemnist.field.learn.run import _object, select
 from edgemnist.field.samples import CORRECTION, NONE_OF_THESE, OBJECTOR, Label, Sample, now, to_review
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.results.samples import LeftOut, Paired
-from edgemnist.ground.results.verdict import judge
+from edgemnist.ground.results.verdict import GATE_FILE, judge
+from edgemnist.pipeline.verify.gate import GATES, IMAGES
 from edgemnist.pipeline.verify.statistics import wilson_interval
 from tests.messages import Told
 from tests.samples.making import image_of, sample_of
@@ -59,7 +60,12 @@ def test_the_gate_is_missed_for_each_reason(told: Told) -> None:
         found = reasons_of(compared(100, 12, 2), compared(*golden), doubted)
         assert (found == []) == passed
         told.says(*found)
-    assert reasons_of(compared(100, 12, 2), compared(40, 0, 0), 0, None, 40) == []
+    own = GATES["float32"].given({IMAGES: 40}, GATE_FILE)
+    assert reasons_of(compared(100, 12, 2), compared(40, 0, 0), 0, None, own) == []
+    # Whoever gave the limit knows how to lower it.
+    assert reasons_of(compared(100, 12, 2), compared(39, 0, 0), 0, None, own) == [
+        "The golden pack has only 39 inputs, and 40 are needed to judge."
+    ]
     for fixed, broken in ((4, 3), (3, 3), (3, 4), (5, 0), (6, 0)):
         found = reasons_of(compared(100, fixed, broken), compared(1000, 0, 0), 0)
         assert (found == []) == (fixed == 6)

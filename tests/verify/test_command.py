@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Group
 
 from edgemnist.ground.results import read_result
-from edgemnist.ground.results.verdict import COMMAND_LINE
+from edgemnist.ground.results.verdict import COMMAND_LINE, UNKNOWN
 from edgemnist.ground.results.verify import NOT_RUN, ArtifactParity, Unusable, VerifyResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import GoldenPack
@@ -247,6 +247,14 @@ def test_outdated_and_damaged_files_are_exported_again() -> None:
     )
     assert next_words(broken, flips=False) == "export"
     assert next_words(verified(parity("a-int8")), flips=False) == "bench"
+
+
+def test_what_is_not_known_is_not_reported() -> None:
+    pack, answers = tied(50, 0)
+    result = verified(parity_of(subject(output_scale=1 / 256), pack, answers, GATES["int8"]))
+    assert result.verdict.outcome == UNKNOWN
+    assert next_words(result, flips=False) == ""
+    assert board_step(result, "pi", flips=False) == "edgemnist doctor --on pi"
 
 
 def test_a_bundle_is_judged_as_one_and_what_speaks_against_it_is_no_model() -> None:

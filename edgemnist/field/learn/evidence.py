@@ -13,8 +13,9 @@ from edgemnist.field.samples import CLIENT
 from edgemnist.ground.arrays import Labels
 from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.results.samples import Paired
-from edgemnist.ground.results.verdict import FEWEST_IMAGES, OR_FEWER, UNKNOWN, Measurement
+from edgemnist.ground.results.verdict import OR_FEWER, UNKNOWN, Measurement
 from edgemnist.ground.results.verify import SIGNIFICANT
+from edgemnist.pipeline.verify.gate import GATES, IMAGES, Gate
 from edgemnist.pipeline.verify.statistics import mcnemar_p, wilson_interval
 
 MOST_LOST: Final = 0.0005
@@ -26,13 +27,13 @@ LEAST_READ: Final = 0.5
 
 
 def measurements(
-    held_out: Paired, golden: Paired, doubted: int, first_right: int | None = None, fewest: float = FEWEST_IMAGES
+    held_out: Paired, golden: Paired, doubted: int, first_right: int | None = None, gate: Gate = GATES["float32"]
 ) -> list[Measurement]:
     """Return what decides whether the new model may replace the present one.
 
     `doubted` is the number of labels that look wrong and that no person has looked at since. `first_right` is how many
     images of the golden pack the model before the first lesson got right, where that is known: small losses add up. It
-    has to have `fewest` images.
+    has to have as many images as `gate` asks for.
     """
     fixed, broken, images = held_out.fixed, held_out.broken, held_out.images
     few = (
@@ -51,7 +52,8 @@ def measurements(
     look = f"{count(doubted, 'label')} may be wrong, and nobody has looked again."
     lose = f"It is worse on the golden pack: {lost:,} of {pack} lost{since}, {allowed:,} allowed."
     other = f"It is another model on the golden pack: {golden.broken:,} of {pack} broken."
-    small = f"The golden pack has only {pack}, and {fewest:,.0f} are needed to judge; {OR_FEWER}."
+    more = f"; {OR_FEWER}" * gate.is_built_in(IMAGES)
+    small = f"The golden pack has only {pack}, and {gate[IMAGES]:,.0f} are needed to judge{more}."
     p_value, most = held_out.p_value if fixed > broken else 0.0, math.nextafter(SIGNIFICANT, 0)
     return [
         Measurement("doubted", doubted, look, most=0),
@@ -60,7 +62,7 @@ def measurements(
         Measurement("read", held_out.after, reads, least=LEAST_READ * images),
         Measurement("golden_lost", lost, lose, most=allowed),
         Measurement("golden_broken", golden.broken, other, most=MOST_BROKEN * golden.images),
-        Measurement("min_images", golden.images, small, least=fewest, otherwise=UNKNOWN),
+        Measurement(IMAGES, golden.images, small, least=gate[IMAGES], origin=gate.origin(IMAGES), otherwise=UNKNOWN),
     ]
 
 

@@ -36,7 +36,7 @@ from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.pipeline.data.dataset import Dataset, Split
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.train.recipes import training_of
-from edgemnist.pipeline.verify.gate import IMAGES, gates_of
+from edgemnist.pipeline.verify.gate import gates_of
 
 if TYPE_CHECKING:
     from edgemnist.field.learn.present import Present
@@ -114,7 +114,7 @@ def learn(
             f"The model has the classes {', '.join(present.labels)}, but the data set has {', '.join(dataset.labels)}",
             hint="Name the data set that it was trained on with --data DIR.",
         )
-    fewest = gates_of(exports.directory).of("", "float32")[IMAGES]
+    gate = gates_of(exports.directory).of("", "float32")
     forgotten = None if config.forget is None else store.forget(config.forget)
     samples = store.samples()
     lesson = select(samples, present.labels, config.trusted, config.seed)
@@ -142,7 +142,7 @@ def learn(
     earlier = record if record is not None and record.model_sha256 == present.model_sha256 else None
     first_right = earlier.first_right if earlier is not None and earlier.golden == golden.data.sha256 else None
     basis = Basis(model=present.model_sha256, golden=golden.data.sha256, edgemnist=__version__, images=held_out.images)
-    verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right, fewest), basis)
+    verdict = judge(measurements(held_out, on_golden, waiting + len(contradictions), first_right, gate), basis)
     per_class = np.bincount(truth, minlength=len(present.labels)).tolist()
     result = LearnResult(
         **verdict.said,

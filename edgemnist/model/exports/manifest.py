@@ -243,9 +243,9 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def command(words: str, directory: Path) -> str:
-    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`."""
+    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`, none none."""
     named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
-    return f"edgemnist {words}{named}"
+    return f"edgemnist {words}{named}" if words else ""
 
 
 def _nothing_there(directory: Path) -> str:

@@ -30,8 +30,7 @@ def recommend(*, exports: options.Exports = None, json: options.Json = False) ->
 
     opened = Exports.open(exports, TerminalReporter())
     result = weigh(opened)
-    step = next_words(result)
-    show(result, lambda: recommend_page(result, opened.command(step) if step else ""), json=json)
+    show(result, lambda: recommend_page(result, opened.command(next_words(result))), json=json)
     if result.recommended is None:
         raise typer.Exit(EXIT_GATE_MISSED)
 

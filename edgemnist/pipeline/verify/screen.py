@@ -43,12 +43,16 @@ def next_words(result: VerifyResult, *, flips: bool, here: bool = True) -> str:
     if here and (cures or unusable):
         return cures[0] if cures else "doctor" if unusable == {NOT_RUN} else "export"
     changed = [one.name for one in result.artifacts if not one.passed and one.flipped]
-    return f"verify {shlex.join(changed)} --flips" if changed and not flips else "report"
+    if changed and not flips:
+        return f"verify {shlex.join(changed)} --flips"
+    # Of what is not known, there is nothing to report.
+    return "report" if result.verdict.outcome == MISSED else ""
 
 
 def board_step(result: VerifyResult, on: str, *, flips: bool) -> str:
     """Return the command that comes next on a board, which has no report; `on` is what names it behind `--on`."""
-    return f"edgemnist {next_words(result, flips=flips, here=False).replace('report', 'doctor')} --on {on}"
+    words = next_words(result, flips=flips, here=False)
+    return f"edgemnist {'doctor' if words in {'', 'report'} else words} --on {on}"
 
 
 def files_step(result: VerifyResult, given: Mapping[str, object], *, flips: bool) -> str:
