@@ -188,6 +188,24 @@ def test_a_model_that_answers_with_one_or_two_of_its_classes_is_questioned_whate
 
 
 @pytest.mark.parametrize(
+    ("order", "wrong", "said"),
+    [
+        ([2, 0, 1, 3], 0, "what it calls a is b, and so on. In its own order 100.0 % would be right, not 25.0 %."),
+        ([0, 1, 3, 2], 40, "what it calls c is d, and so on. In its own order 90.0 % would be right, not 47.5 %."),
+        ([0, 1, 2, 3], 40, ""),
+        # Two of its answers are mostly one class, so that it is no order.
+        ([0, 1, 2, 2], 0, ""),
+    ],
+)
+def test_classes_in_another_order_are_told(order: list[int], wrong: int, said: str) -> None:
+    labels = np.arange(400) % 4
+    answers = np.array(order)[labels]
+    answers[:wrong] = answers[1 : wrong + 1]
+    told = reference_question(golden_of(np.eye(4, dtype=np.float32)[answers], labels))
+    assert [said in one for one in told] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(
     ("different", "classes", "told"),
     [
         (200, 4, []),

@@ -96,6 +96,24 @@ def golden_questions(manifest: Manifest, golden: GoldenPack) -> list[str]:
     return found + seen_question(manifest.golden.seen if manifest.golden else None, len(golden), noun)
 
 
+def _order_question(golden: GoldenPack, accuracy: float, reference: str) -> list[str]:
+    """Return a sentence if half of what is wrong is right with the reference's classes in another order; else none."""
+    names = golden.class_labels
+    counts = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(counts, (golden.probabilities.argmax(axis=1), golden.labels), 1)
+    said = {int(index): int(counts[index].argmax()) for index in np.flatnonzero(counts.any(axis=1))}
+    moved = [(names[index], names[meant]) for index, meant in said.items() if index != meant]
+    right = counts.max(axis=1).sum() / len(golden)
+    doubtful = right < (1 + accuracy) / 2 or near_chance(right, len(names), len(golden))
+    if not moved or len(set(said.values())) < len(said) or doubtful:
+        return []
+    order = f"in another order than the data: what it calls {moved[0][0]} is {moved[0][1]}, and so on"
+    would = f"In its own order {100 * right:.1f} % would be right, not {100 * accuracy:.1f} %"
+    return [
+        f"The {reference} seems to have its classes {order}. {would}. Name the data's so that they sort in that one."
+    ]
+
+
 FEW: Final = 2
 """Classes that a model answers with if it has learnt nothing else: the most frequent one, or that one and another."""
 
@@ -122,7 +140,9 @@ def reference_question(
         if len(np.unique(golden.labels)) == 1 < len(labels):
             return [f"All {images} are of class {labels[golden.labels[0]]}. Export with other {noun}s: --data DIR."]
     accuracy, shown = golden.accuracy(), len(golden)
-    doubted = chance_question(accuracy, len(labels), shown, reference=reference, input_range=input_range, noun=noun)
+    doubted = _order_question(golden, accuracy, reference) or chance_question(
+        accuracy, len(labels), shown, reference=reference, input_range=input_range, noun=noun
+    )
     if doubted:
         return doubted
     answers = np.unique(golden.probabilities.argmax(axis=1)).tolist()
