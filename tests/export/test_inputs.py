@@ -15,9 +15,9 @@ from edgemnist.model.exports.ranges import Weighed
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export import inputs
 from edgemnist.pipeline.export.inputs import find_input_range, option_of, unscaled
-from edgemnist.pipeline.export.interface import ExportConfig
+from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.model import KerasSource, decode_source, read_source, read_source_file
-from edgemnist.pipeline.export.run import export_model
+from edgemnist.pipeline.export.run import _exporter, export_model
 from edgemnist.pipeline.export.tflite import TFLiteExporter
 from tests.export.test_kinds import check_all, trained
 from tests.notices import Notices
@@ -214,5 +214,8 @@ def test_what_scales_each_number_first_is_taken_off_and_nothing_else_is(tmp_path
     # The file must not depend on what was made before.
     made = [TFLiteExporter(unscaled(scaled, rows), ("0", "1"), rows).export("int8").data for _ in range(2)]
     assert made[0] == made[1]
+    for quantization, taken_off in {"int8": True, "float16": True, "dynamic": False, "float32": False}.items():
+        exporter: Any = _exporter(ArtifactSpec("tflite", quantization), scaled, ("0", "1"), rows)
+        assert (exporter.source is not scaled) == taken_off
     for other in (ops.log1p, ops.sqrt, lambda x: scaling(x) + x**2, lambda x: layers.Embedding(99, 1)(x)[..., 0]):
         assert unscaled(curved := source(other), rows % 50) is curved

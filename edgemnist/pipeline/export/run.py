@@ -58,6 +58,7 @@ from edgemnist.pipeline.export.inputs import InputRange, find_input_range, likel
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, Exported, Exporter
 from edgemnist.pipeline.export.model import KerasSource, Origin, Source, check_executable, find_origin
 from edgemnist.pipeline.export.tflite import trained_quantization
+from edgemnist.pipeline.verify.gate import IMAGES, gates_of
 
 CALIBRATION: Final = 500
 """Training images for the activation ranges, by default."""
@@ -96,6 +97,7 @@ def export_model(
         check_unseen(origin.place, origin.record, dataset.test.images)
     source = dataclasses.replace(_settled(origin, config, dataset, reporter), logits=config.logits)
     config = dataclasses.replace(config, specs=_specs(config, origin.manifest, source))
+    gates = gates_of(exports)
     source = dataclasses.replace(source, rounding=_rounding(config, origin.manifest))
     origin = dataclasses.replace(origin, source=source)
     asked = _asked(origin, dataset, config.golden, reporter)
@@ -106,9 +108,10 @@ def export_model(
     check_writable(exports, 2 * len(source.data))
 
     exported, refused, golden = _convert(config, source, asked, inputs, reporter)
-    if len(golden.images) < FEWEST_IMAGES:
+    fewest = max(gates.of(spec.name, spec.quantization)[IMAGES] for spec in exported)
+    if len(golden.images) < fewest:
         reporter.notice(
-            f"The golden pack has only {count(len(golden), golden.task.input.noun)}: on fewer than {FEWEST_IMAGES}, "
+            f"The golden pack has only {count(len(golden), golden.task.input.noun)}: on fewer than {fewest:,.0f}, "
             f"`verify` cannot tell whether a gate is passed; {OR_FEWER}."
         )
 
@@ -260,7 +263,7 @@ def _exporter(spec: ArtifactSpec, source: Source, labels: Sequence[str], given: 
         )
     # A full-int8 file needs none of what makes one.
     exporter = entry.load() if source.tflite is None else pkgutil.resolve_name(entry.target)
-    if given is not None and isinstance(source, KerasSource) and arithmetic_of(*spec) == "int8":
+    if given is not None and isinstance(source, KerasSource) and arithmetic_of(*spec) in {"int8", "float16"}:
         source = unscaled(source, given)
     made: Exporter = exporter(source, labels, source.spec.random(0) if given is None else given)
     return made
