@@ -17,7 +17,7 @@ from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.exports import reference_directory
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.model.native import SOURCES, WARNINGS, silence
+from edgemnist.model.native import SOURCES, WARNINGS, layout
 from edgemnist.model.native.amalgamation import Origin
 from edgemnist.model.native.network import RULES, Network, read_network
 from edgemnist.model.runtimes import load
@@ -57,7 +57,7 @@ def origin(labels: Sequence[str] = LABELS, task: Task | None = None) -> Origin:
 def small_layers_too() -> Iterator[None]:
     """Units are put in order in layers of any size."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(silence, "LEAST", 0)
+        patch.setattr(layout, "LEAST_ORDERED", 0)
         yield
 
 

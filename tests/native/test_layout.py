@@ -74,7 +74,7 @@ def test_units_that_are_silent_together_fill_groups_and_change_no_answer(units: 
     hidden, answers = answers_of(layers)
     assert (hidden[:, ::2] == 0).all()
     assert (hidden[:, 1::2] > 0).all()
-    ordered, answered = answers_of(silence.silent_together(layers, 4))
+    ordered, answered = answers_of(silence.silent_together(layers, 4, 0))
     assert np.array_equal(answered, answers)
     groups = [ordered[:, at : at + 4].any(axis=1).mean() for at in range(0, units, 4)]
     assert sum(groups) == -(-(units // 2 + (units + 1) // 2 % 4) // 4)
@@ -87,12 +87,9 @@ def test_a_group_is_of_units_that_are_silent_with_the_same_inputs() -> None:
 
 
 @pytest.mark.parametrize(("more", "is_ordered"), [(0, True), (1, False)])
-def test_units_are_put_in_order_from_a_size_of_the_next_layer_on(
-    more: int, *, is_ordered: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(silence, "LEAST", 40 * 10 + more)
+def test_units_are_put_in_order_from_a_size_of_the_next_layer_on(more: int, *, is_ordered: bool) -> None:
     layers = hidden_layer(40)
-    assert (silence.silent_together(layers, 4)[0] is not layers[0]) == is_ordered
+    assert (silence.silent_together(layers, 4, 40 * 10 + more)[0] is not layers[0]) == is_ordered
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from edgemnist.model.native.layers import Kind, Layer, window_in
 from edgemnist.model.native.network import Network
 from edgemnist.model.native.schedule import Schedule, Scheduling
-from edgemnist.model.native.silence import silent_together
 from edgemnist.model.native.structures import LAYER, MODEL, WINDOW
 from edgemnist.model.runtimes.fixedpoint import multiply_by_quantized_multiplier, multiply_rounding_twice
 from edgemnist.model.runtimes.integer import SUM_BITS
@@ -22,6 +21,8 @@ from edgemnist.model.runtimes.integer import SUM_BITS
 MAX_SCRATCH: Final = 1 << 26
 """Bytes of memory for one image, of any kernel but for its list: a microcontroller has far less, and sums of sizes stay
 within the 32 bits of small processors."""
+LEAST_ORDERED: Final = 1 << 14
+"""Weights of a dense layer, below which skipping saves less than it takes to order inputs when a model is loaded."""
 
 
 _HIGHEST: Final = 255
@@ -155,8 +156,11 @@ def lay_out(
     if rows or small:
         settled = (_settled(layer if small else _in_one_row(layer)) for layer in network.layers)
         network = replace(network, layers=tuple(settled))
-    if group > 1:
-        network = replace(network, layers=silent_together(network.layers, group))
+    matrices = [layer.matrix for layer in network.layers[1:]]
+    if group > 1 and any(matrix is not None and matrix.size >= LEAST_ORDERED for matrix in matrices):
+        from edgemnist.model.native.silence import silent_together  # late: many networks have no such layer
+
+        network = replace(network, layers=silent_together(network.layers, group, LEAST_ORDERED))
     first, *others = network.layers
     row = network.row if squares else 0
     layers = [

@@ -14,24 +14,22 @@ import numpy.typing as npt
 
 from edgemnist.model.native.layers import Kind, Layer
 
-LEAST: Final = 1 << 14
-"""Weights of a layer, below which skipping saves less than it takes to order its inputs when a model is loaded."""
 _DRAWN: Final = 32
 """Inputs that show which units are silent, half of them noise, half drifts of any contrast. With 256, 2 % fewer weights
 are read."""
 
 
-def silent_together(layers: Sequence[Layer], group: int) -> tuple[Layer, ...]:
+def silent_together(layers: Sequence[Layer], group: int, least: int) -> tuple[Layer, ...]:
     """Return layers with the units of hidden dense ones in an order in which those of a `group` tend to be 0 together.
 
-    Whatever they take, they answer the same.
+    Those that a dense layer of at least `least` weights takes. Whatever the layers take, they answer the same.
     """
     ordered = list(layers)
     numbers = None
     for index in range(len(ordered) - 1):
         layer, taker = ordered[index : index + 2]
         is_hidden = layer.kind is taker.kind is Kind.DENSE and layer.exponentials is None
-        if not is_hidden or layer.matrix is None or taker.matrix is None or taker.matrix.size < LEAST:
+        if not is_hidden or layer.matrix is None or taker.matrix is None or taker.matrix.size < least:
             numbers = None
             continue
         if numbers is None:
