@@ -13,6 +13,7 @@ import pytest
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Probabilities
 from edgemnist.ground.inputs import InputSpec
+from edgemnist.ground.results.verdict import judge
 from edgemnist.ground.storage import sha256
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import GoldenPack, read_golden
@@ -26,9 +27,9 @@ from edgemnist.model.runtimes.fixedpoint import multipliers, multiply_in_float
 from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding
 from edgemnist.model.runtimes.tflite import read_graph_file
 from edgemnist.pipeline.verify import parity, reference, run, screen
-from edgemnist.pipeline.verify.gate import GATES, GateTable, allowed
+from edgemnist.pipeline.verify.gate import BATCH_DIFF, GATES, GateTable, allowed
 from edgemnist.pipeline.verify.parity import Answers
-from edgemnist.pipeline.verify.reference import STEP, integer_answers, replay
+from edgemnist.pipeline.verify.reference import STEP, float_rounding, integer_answers, replay, replay_measurements
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
 from tests.verify import damage
@@ -125,6 +126,25 @@ def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -
         here[4] = near
         found = replay(here, there, quantization="int8", output_scale=STEP)
         assert (found.verdict, found.flips) == ("flips", 1)
+
+
+@pytest.mark.parametrize(
+    ("quantization", "units", "verdict"),
+    [("float32", 15, "rounding"), ("float16", 15, "rounding"), ("float32", 18, "drift"), ("int8", 15, "drift")],
+)
+def test_numbers_that_hardly_spread_may_be_rounded_in_their_last_places(
+    quantization: str, units: int, verdict: str
+) -> None:
+    there = (1 + np.linspace(0, 1e-6, 64, dtype=np.float32)).reshape(8, 8) * np.float32(-32)
+    here = there + np.float32(units * 32 * 2.0**-23)
+    found = replay(here, there, quantization=quantization, numbers=True)
+    assert found.verdict == verdict
+    gate, spread = GATES["float32"], float(there.std())
+    least = float_rounding(there, quantization)
+    assert judge(replay_measurements(gate, found, spread, least)).passed == (verdict == "rounding")
+    # A limit that a person gave stays what it is.
+    given = replace(gate, origins={BATCH_DIFF: "gate.toml"})
+    assert not judge(replay_measurements(given, found, spread, least)).passed
 
 
 @pytest.mark.parametrize(

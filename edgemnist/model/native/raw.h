@@ -7,6 +7,9 @@
               "Answers the bytes of a file, or of standard input.\n"
 #endif
 
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
 #ifdef EDGEMNIST_QUANTIZES
 static int separates(uint8_t byte)
 {
@@ -48,12 +51,12 @@ static const char *prepare(const uint8_t *data, size_t size, uint8_t input[EDGEM
         ++count;
     }
     if (count != EDGEMNIST_INPUTS) {
-        return "holds more or fewer numbers than the model takes";
+        return "holds more or fewer numbers than the " TEXT(EDGEMNIST_INPUTS) " that the model takes";
     }
     edgemnist_quantize(numbers, input);
 #else
     if (size != EDGEMNIST_INPUTS) {
-        return "holds more or fewer bytes than the model takes";
+        return "holds more or fewer bytes than the " TEXT(EDGEMNIST_INPUTS) " that the model takes";
     }
     memcpy(input, data, EDGEMNIST_INPUTS);
 #endif

@@ -260,7 +260,8 @@ def parity_of(
             numbers=numbers,
         )
         spread = 0.0 if parity.values is None else parity.values.spread
-        differing = reference.replay_measurements(gate, replayed, spread, step)
+        least = step or reference.float_rounding(exported, subject.quantization)
+        differing = reference.replay_measurements(gate, replayed, spread, least)
         same = judge(differing).passed
         checked = runtime == reference.INTEGER or (check is not None and not misses_integers(gate, check, unit))
         if same or not checked or not _rounds_otherwise(gate, replayed, spread) or not explain(exported):
