@@ -81,7 +81,7 @@ def test_a_directory_that_is_given_is_never_passed_over(cache: Path, write_set: 
         (tmp_path / "missing", "missing does not exist"),
         (file, r"file\.txt is none of \.npz"),
         (empty, "empty holds no data set"),
-        (broken, "20 rows"),
+        (broken, "20 inputs"),
     ):
         with pytest.raises(DataError, match=message) as caught:
             find_dataset(directory, cache=cache)

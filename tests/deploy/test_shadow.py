@@ -125,7 +125,7 @@ def test_a_board_of_digits_gets_another_shape_and_back(
     if numbers:
         np.testing.assert_array_equal(np.array(first["values"], np.float32), golden.probabilities[0].ravel())
     else:
-        assert first["digit"] == LABELS[int(golden.probabilities[0].argmax())]
+        assert first["answer"] == LABELS[int(golden.probabilities[0].argmax())]
     if not numbers:
         samples, spec = tmp_path / "samples", exports.task.input
         with SampleStore.open(samples, create=True, spec=spec, labels=LABELS) as store:

@@ -205,6 +205,14 @@ def test_classes_in_another_order_are_told(order: list[int], wrong: int, said: s
     assert [said in one for one in told] == [True] * bool(said)
 
 
+@pytest.mark.parametrize(("rare", "is_told"), [(1, False), (9, False), (10, True)])
+def test_a_few_mistakes_are_no_other_order(rare: int, is_told: bool) -> None:  # noqa: FBT001 - a parameter
+    labels = np.repeat([0, 1, 2, 3], [500, 500, rare, rare])
+    answers = np.array([0, 1, 3, 2])[labels]
+    told = reference_question(golden_of(np.eye(4, dtype=np.float32)[answers], labels))
+    assert bool(told) == is_told
+
+
 @pytest.mark.parametrize(
     ("different", "classes", "told"),
     [

@@ -80,6 +80,14 @@ def test_units_that_are_silent_together_fill_groups_and_change_no_answer(units: 
     assert sum(groups) == -(-(units // 2 + (units + 1) // 2 % 4) // 4)
 
 
+@pytest.mark.parametrize("limit", ["MOST_UNITS", "MOST_WEIGHTS"])
+def test_layers_that_are_too_large_keep_their_order(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layers, most = hidden_layer(40), {"MOST_UNITS": 40, "MOST_WEIGHTS": 40 * 20}[limit]
+    for given in (most, most - 1):
+        monkeypatch.setattr(silence, limit, given)
+        assert (silence.silent_together(layers, 4, 0)[0] is layers[0]) == (given < most)
+
+
 def test_a_group_is_of_units_that_are_silent_with_the_same_inputs() -> None:
     order = silence._order(np.tile(np.eye(2, dtype=bool), (1, 8)), 4)
     assert sorted(order) == list(range(16))

@@ -28,7 +28,7 @@ from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClass
 from edgemnist.model.runtimes.tflite import read_graph_file
 from edgemnist.pipeline.verify import parity, reference, run, screen
 from edgemnist.pipeline.verify.gate import BATCH_DIFF, GATES, GateTable, allowed
-from edgemnist.pipeline.verify.parity import Answers
+from edgemnist.pipeline.verify.parity import Answers, spread_of
 from edgemnist.pipeline.verify.reference import STEP, float_rounding, integer_answers, replay, replay_measurements
 from tests.conftest import OLD_EXPORTS
 from tests.notices import Notices
@@ -135,16 +135,26 @@ def test_a_replay_says_by_how_much_and_on_how_many_images_the_answers_differ() -
 def test_numbers_that_hardly_spread_may_be_rounded_in_their_last_places(
     quantization: str, units: int, verdict: str
 ) -> None:
-    there = (1 + np.linspace(0, 1e-6, 64, dtype=np.float32)).reshape(8, 8) * np.float32(-32)
-    here = there + np.float32(units * 32 * 2.0**-23)
+    # Of between 32 and 64, where a unit in the last place is 2^-18; they spread by 0.05.
+    there = -np.random.default_rng(1).normal(40, 0.05, (200, 8)).astype(np.float32)
+    here = there + np.float32(units * 2.0**-18)
     found = replay(here, there, quantization=quantization, numbers=True)
     assert found.verdict == verdict
-    gate, spread = GATES["float32"], float(there.std())
+    gate, spread = GATES["float32"], spread_of(there)
     least = float_rounding(there, quantization)
     assert judge(replay_measurements(gate, found, spread, least)).passed == (verdict == "rounding")
     # A limit that a person gave stays what it is.
     given = replace(gate, origins={BATCH_DIFF: "gate.toml"})
     assert not judge(replay_measurements(given, found, spread, least)).passed
+
+
+def test_a_large_output_excuses_no_other() -> None:
+    rng = np.random.default_rng(1)
+    here, there = (np.stack([np.full(200, 1e6), rng.normal(0, 0.3, 200)], axis=1).astype(np.float32) for _ in "ab")
+    found, spread = replay(here, there, quantization="float32", numbers=True), spread_of(there)
+    assert found.verdict == "drift"
+    least = float_rounding(there, "float32")
+    assert not judge(replay_measurements(GATES["float32"], found, spread, least)).passed
 
 
 @pytest.mark.parametrize(

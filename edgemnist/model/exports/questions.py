@@ -96,22 +96,26 @@ def golden_questions(manifest: Manifest, golden: GoldenPack) -> list[str]:
     return found + seen_question(manifest.golden.seen if manifest.golden else None, len(golden), noun)
 
 
+FEWEST_ANSWERS: Final = 10
+"""Of a class, from which on they show that the model calls another one so: fewer may be mistakes."""
+
+
 def _order_question(golden: GoldenPack, accuracy: float, reference: str) -> list[str]:
     """Return a sentence if half of what is wrong is right with the reference's classes in another order; else none."""
     names = golden.class_labels
     counts = np.zeros((len(names), len(names)), dtype=np.int64)
     np.add.at(counts, (golden.probabilities.argmax(axis=1), golden.labels), 1)
-    said = {int(index): int(counts[index].argmax()) for index in np.flatnonzero(counts.any(axis=1))}
+    often = counts.sum(axis=1) >= FEWEST_ANSWERS
+    said = {index: int(counts[index].argmax()) if often[index] else index for index in range(len(names))}
     moved = [(names[index], names[meant]) for index, meant in said.items() if index != meant]
-    right = counts.max(axis=1).sum() / len(golden)
+    right = sum(int(counts[index, meant]) for index, meant in said.items()) / len(golden)
     doubtful = right < (1 + accuracy) / 2 or near_chance(right, len(names), len(golden))
     if not moved or len(set(said.values())) < len(said) or doubtful:
         return []
     order = f"in another order than the data: what it calls {moved[0][0]} is {moved[0][1]}, and so on"
     would = f"In its own order {100 * right:.1f} % would be right, not {100 * accuracy:.1f} %"
-    return [
-        f"The {reference} seems to have its classes {order}. {would}. Name the data's so that they sort in that one."
-    ]
+    cure = "Rename the data's classes so that they sort in that order"
+    return [f"The {reference} seems to have its classes {order}. {would}. {cure}."]
 
 
 FEW: Final = 2

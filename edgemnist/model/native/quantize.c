@@ -4,7 +4,7 @@
 #endif
 
 #ifdef EDGEMNIST_REAL_INPUT
-/* The nearest number of steps, halves away from zero, as QUANTIZE has it: each operation is exact. No number becomes 0. */
+/* The nearest number of steps, halves away from zero, as QUANTIZE has it: each operation is exact. NaN becomes 0. */
 static uint8_t edgemnist_nearest(float steps)
 {
     if (steps != steps) {

@@ -14,6 +14,9 @@ import numpy.typing as npt
 
 from edgemnist.model.native.layers import Kind, Layer
 
+MOST_UNITS: Final = 1024
+MOST_WEIGHTS: Final = 1 << 20
+"""Of a layer that is put in order: the time goes with the square of its units, and memory with its weights."""
 _DRAWN: Final = 32
 """Inputs that show which units are silent, half of them noise, half drifts of any contrast. With 256, 2 % fewer weights
 are read."""
@@ -22,24 +25,28 @@ are read."""
 def silent_together(layers: Sequence[Layer], group: int, least: int) -> tuple[Layer, ...]:
     """Return layers with the units of hidden dense ones in an order in which those of a `group` tend to be 0 together.
 
-    Those that a dense layer of at least `least` weights takes. Whatever the layers take, they answer the same.
+    Those that a dense layer of at least `least` weights takes, of layers that are not too large. The layers answer the
+    same, whatever they take.
     """
     ordered = list(layers)
     numbers = None
     for index in range(len(ordered) - 1):
         layer, taker = ordered[index : index + 2]
         is_hidden = layer.kind is taker.kind is Kind.DENSE and layer.exponentials is None
-        if not is_hidden or layer.matrix is None or taker.matrix is None or taker.matrix.size < least:
+        matrix, taking = layer.matrix, taker.matrix
+        if not is_hidden or matrix is None or taking is None or taking.size < least or _is_large(matrix):
             numbers = None
             continue
-        if numbers is None:
-            numbers = _drawn(layer.matrix.shape[1])
-        numbers = _answers(layer, layer.matrix, numbers)
+        numbers = _answers(layer, matrix, _drawn(matrix.shape[1]) if numbers is None else numbers)
         order = _order(numbers == 0, group)
         numbers = numbers[:, order]
         ordered[index] = _reordered(layer, np.s_[order], "weights", "bias", "multiplier", "shift")
         ordered[index + 1] = _reordered(taker, np.s_[:, order], "weights")
     return tuple(ordered)
+
+
+def _is_large(matrix: npt.NDArray[np.int8]) -> bool:
+    return len(matrix) > MOST_UNITS or matrix.size > MOST_WEIGHTS
 
 
 def _reordered(layer: Layer, order: list[int] | tuple[slice, list[int]], *names: str) -> Layer:
@@ -72,11 +79,12 @@ def _order(silent: npt.NDArray[np.bool_], group: int) -> list[int]:
     `silent` is [inputs, units].
     """
     silence, order = silent.astype(np.float32), list[int]()
-    for place in range(silence.shape[1]):
+    taken = np.zeros(silence.shape[1], np.float32)
+    for place in range(len(taken)):
         if place % group == 0:
             together = np.ones(len(silence), np.float32)
-        common = together @ silence
-        common[order] = -1
-        order.append(int(common.argmax()))
-        together *= silence[:, order[-1]]
+        unit = int((together @ silence + taken).argmax())
+        together *= silence[:, unit]
+        taken[unit] = -np.inf
+        order.append(unit)
     return order

@@ -363,6 +363,10 @@ def read_arrays(
     return replace(dataset, columns=contents.columns if inputs.ndim == 2 else ())  # noqa: PLR2004 - [N, M]
 
 
+MOST_LISTED: Final = 5
+"""Classes that a sentence names."""
+
+
 def joined(train: Part, test: Part, places: tuple[str, str], *, source: str, task: Task | None = None) -> Dataset:
     """Return the data set of two parts, which messages call as `places` has it.
 
@@ -370,8 +374,9 @@ def joined(train: Part, test: Part, places: tuple[str, str], *, source: str, tas
     """
     _check_several(train.names, places[0])
     if unknown := [name for name in test.names if name not in train.names]:
+        others = f" and {len(unknown) - MOST_LISTED} more" if len(unknown) > MOST_LISTED else ""
         raise DataError(
-            f"{places[1]} has classes that the training part lacks: {', '.join(unknown[:5])}",
+            f"{places[1]} has classes that the training part lacks: {', '.join(unknown[:MOST_LISTED])}{others}",
             hint="The parts come from different sets, or one of them is damaged.",
         )
     if (train.inputs.shape[1:], train.inputs.dtype) != (test.inputs.shape[1:], test.inputs.dtype):
@@ -512,7 +517,7 @@ def labelled_part(inputs: Inputs, values: npt.NDArray[Any], names: tuple[str, st
     """
     labels, classes = _labels(values, names[1], all_used=all_used)
     if len(labels) != len(inputs):
-        lengths = f"{count(len(inputs), 'row')}, and {names[1]} {count(len(labels), 'label')}"
+        lengths = f"{count(len(inputs), 'input')}, and {names[1]} {count(len(labels), 'label')}"
         raise DataError(f"{names[0]} has {lengths}", hint="They come from different sets, or one is incomplete.")
     return Part(inputs, labels, classes)
 

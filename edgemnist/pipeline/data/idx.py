@@ -194,9 +194,8 @@ def decode_idx_set(contents: Mapping[str, Content], *, source: str, transposed: 
         pixels = np.ascontiguousarray(pixels.transpose(0, 2, 1)) if transposed else pixels
         return labelled_part(pixels, values, (images.name, labels.name), all_used=False)
 
-    return joined(
-        part("train"), part("test"), (contents["train-labels"].name, contents["test-labels"].name), source=source
-    )
+    names = contents["train-images"].name, contents["test-images"].name
+    return joined(part("train"), part("test"), names, source=source)
 
 
 def _set_name(path: Path) -> str:

@@ -115,6 +115,12 @@ def export_model(
             f"`verify` cannot tell whether a gate is passed; {OR_FEWER}."
         )
 
+    scaled = [spec.name for spec, one in exported.items() if one.reads not in {None, source.spec}]
+    if scaled:
+        reporter.notice(
+            f"Without edgemnist, scale what you give to {', '.join(scaled)}, as `takes` in {MANIFEST_FILE} says: "
+            "the scaling that the model begins with is left out of these files."
+        )
     packed = golden.encode()
     calibration = None
     if dataset is not None:

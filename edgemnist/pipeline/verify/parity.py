@@ -122,6 +122,11 @@ class Parity:
         return is_significant_loss(self.broken, self.fixed)
 
 
+def spread_of(numbers: Probabilities) -> float:
+    """Return the standard deviation of numbers, float32 [N, ...], over the inputs, of all outputs together."""
+    return float(np.sqrt(numbers.var(axis=0, dtype=np.float64).mean()))
+
+
 def compare(
     reference: Probabilities,
     labels: Labels | None,
@@ -152,7 +157,7 @@ def compare(
         labelled=labels is not None,
     )
     if numbers:
-        spread = float(np.sqrt(reference.var(axis=0, dtype=np.float64).mean())) or 1.0
+        spread = spread_of(reference) or 1.0
         values = ValueFigures(
             largest=found.max_abs_diff / spread,
             mean=found.mean_abs_diff / spread,

@@ -32,7 +32,7 @@ from edgemnist.model.runtimes.fixedpoint import affine
 from edgemnist.model.runtimes.integer import RESCALINGS, SOFTMAXES, IntegerClassifier, Rounding, plan
 from edgemnist.model.runtimes.tflite import IDENTIFIER, read_graph
 from edgemnist.pipeline.verify.gate import BATCH_DIFF, BATCH_FLIPS, Gate, allowed
-from edgemnist.pipeline.verify.parity import BATCH_SIZE
+from edgemnist.pipeline.verify.parity import BATCH_SIZE, spread_of
 
 INTEGER: Final = "integer"
 _ASKED: Final = 50
@@ -191,9 +191,11 @@ HIDDEN_STEPS: Final = 0.001
 _FLOAT: Final = frozenset({"float32", "float16"})
 """Quantizations without quantized activations."""
 
-_LAST_PLACES: Final = 2.0**-19
-"""16 units in the last place of a float32 near 1. OpenVINO and ONNX Runtime are up to 5 of the largest number apart in
-MLPerf Tiny's autoencoder, whose answers to noise spread by a six-hundredth of it."""
+_LAST_PLACES: Final = 16
+"""Units in the last place of the largest number. In MLPerf Tiny's autoencoder, whose answers to noise spread by a
+six-hundredth of that number, OpenVINO and ONNX Runtime are up to 7 apart."""
+_LARGEST_ROUNDING: Final = 0.01
+"""Of the spread: what is more is no rounding, however large another output is."""
 
 IDENTICAL: Final = "identical"
 ROUNDING: Final = "rounding"
@@ -217,9 +219,11 @@ def _beyond_rounding(
 
 
 def float_rounding(numbers: Probabilities, quantization: str) -> float:
-    """Return by how much float32 may round a model's numbers, however little they spread; 0 if it quantizes some."""
-    largest = np.abs(numbers, where=np.isfinite(numbers), out=np.zeros_like(numbers)).max(initial=0.0)
-    return _LAST_PLACES * float(largest) if quantization in _FLOAT else 0.0
+    """Return by how much float32 may round a model's numbers, which hardly spread; 0 if the model quantizes some."""
+    if quantization not in _FLOAT or not np.isfinite(numbers).all():
+        return 0.0
+    rounding = _LAST_PLACES * float(np.spacing(np.abs(numbers).max(initial=0.0)))
+    return min(rounding, _LARGEST_ROUNDING * spread_of(numbers))
 
 
 def replay(
@@ -240,7 +244,7 @@ def replay(
     distance = np.where(np.isfinite(distance), distance, np.float32(np.inf))
     flips = 0 if numbers else int(np.count_nonzero(here.argmax(axis=1) != there.argmax(axis=1)))
     largest = float(distance.max(initial=0.0))
-    spread = float(there.std()) if numbers and not output_scale else 1.0
+    spread = spread_of(there) if numbers and not output_scale else 1.0
     if numbers and not output_scale:
         spread = max(spread, float_rounding(there, quantization) / FLOAT_NOISE)
     unit = np.float32(spread if np.isfinite(spread) and spread > 0 else 1.0)
