@@ -108,7 +108,7 @@ def export_model(
     check_writable(exports, 2 * len(source.data))
 
     exported, refused, golden = _convert(config, source, asked, inputs, reporter)
-    fewest = max(gates.of(spec.name, spec.quantization)[IMAGES] for spec in exported)
+    fewest = max(gates.of(spec.name, arithmetic_of(*spec))[IMAGES] for spec in exported)
     if len(golden.images) < fewest:
         reporter.notice(
             f"The golden pack has only {count(len(golden), golden.task.input.noun)}: on fewer than {fewest:,.0f}, "
