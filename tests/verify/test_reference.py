@@ -155,6 +155,9 @@ def test_a_large_output_excuses_no_other() -> None:
     assert found.verdict == "drift"
     least = float_rounding(there, "float32")
     assert not judge(replay_measurements(GATES["float32"], found, spread, least)).passed
+    # Noise that a model never meets says less.
+    for gate, outcome in ((GATES["int8"], "missed"), (GATES["int8"].on_random_inputs("int8"), "unknown")):
+        assert judge(replay_measurements(gate, found, spread, least)).outcome == outcome
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Probabilities
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.verdict import Measurement
+from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Measurement
 from edgemnist.ground.results.verify import (
     Departure,
     IntegerCheck,
@@ -272,7 +272,10 @@ def replay_measurements(gate: Gate, found: Replay, spread: float = 0.0, least: f
         size, most_off = found.max_abs_diff / spread, gate[BATCH_DIFF]
         if gate.is_built_in(BATCH_DIFF):
             most_off = max(most_off, least / spread)
-        return [Measurement("replay_diff", size, off, most=most_off, origin=gate.origin(BATCH_DIFF))]
+        otherwise = UNKNOWN if gate.is_undecided(BATCH_DIFF, size) else MISSED
+        return [
+            Measurement("replay_diff", size, off, most=most_off, origin=gate.origin(BATCH_DIFF), otherwise=otherwise)
+        ]
     most = gate.allowed(BATCH_FLIPS, found.images)
     flips = f"{found.flips:,} of {found.images:,} labels differ from the exporting machine's, {most:,} allowed"
     off = "a probability differs by {} from the exporting machine's, {} allowed"
