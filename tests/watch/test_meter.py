@@ -150,7 +150,7 @@ def ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def publishing(url: str, place: Path, *, once: bool = False) -> tuple[Publisher, Notices]:
     counted, notices = meter(place, "water:5.3")
     counted.cut(Image.new("L", (40, 20), 99))
-    return publisher_at(url.replace("127", "pi@127"))(None, counted, once=once, reporter=notices), notices
+    return publisher_at(url.replace("127", "pi@127", 1))(None, counted, once=once, reporter=notices), notices
 
 
 def send(publisher: Publisher, first: int, end: int) -> None:

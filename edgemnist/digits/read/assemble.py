@@ -17,7 +17,7 @@ from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, Mark, signs_of, surely
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, signs_of, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import as_number
@@ -150,10 +150,9 @@ class Assembled:
         boxes = [[self._readings[index].piece.box for index in number] for number in answered_ones]
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
-            # Alone, ticks, rules and dividers are ones, and letters are other digits.
-            for index in number:
-                if not self._may_be_digit(index, marks):
-                    self._refuse([index], "line" if self._readings[index].label == BAR else "foreign")
+            seen = np.array([mark.x for mark in marks])
+            # Alone, ticks, rules and dividers are ones.
+            self._refuse([index for index in number if not self._may_be_digit(index, seen)], "line")
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
             slashes = any(mark.text == SLASH for mark in signs)
             # Beside a sign, a fainter one is part of it.
@@ -177,12 +176,10 @@ class Assembled:
                         if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }  # fmt: skip
 
-    def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
+    def _may_be_digit(self, index: int, seen: npt.NDArray[np.float64]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
-        seen = [mark.text for mark in marks if abs(mark.x - x - w / 2) <= ON_DIGIT * h]
-        if reading.piece.opened or len(self._readings) == 1 or not self._labels[reading.label].isdigit():
-            return True
-        return bool(seen) if reading.label == BAR else reading.confidence >= SURE or any(map(str.isdigit, seen))
+        alone = reading.piece.opened or len(self._readings) == 1
+        return reading.label != BAR or alone or bool((np.abs(seen - x - w / 2) <= ON_DIGIT * h).any())
 
     def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
         """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
