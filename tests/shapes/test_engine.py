@@ -430,7 +430,7 @@ def test_nan_becomes_0_in_c_with_either_end(tmp_path: Path) -> None:
         assert levels.tolist() == [0, 255]
 
 
-@pytest.mark.parametrize("made", [IntegerClassifier, NativeClassifier])
+@pytest.mark.parametrize("made", [IntegerClassifier, pytest.param(NativeClassifier, marks=pytest.mark.needs("engine"))])
 def test_nan_is_no_input_of_a_real_end(made: Any) -> None:
     spec, sketch = InputSpec(shape=(2,), dtype="float32", scale=(1.0,)), Sketch(1)
     inner = sketch.operate("QUANTIZE", sketch.add("float32", (1, 2), [], 0), sketch.activation(2))

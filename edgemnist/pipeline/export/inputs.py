@@ -208,7 +208,7 @@ def unscaled(source: KerasSource, rows: npt.NDArray[Any]) -> KerasSource:
     """Return the source without what it does to each number alone at its start; its inputs stand for that instead.
 
     Full int8 has one step for all numbers of an input, which leaves nothing of tenths beside thousands, and float16
-    three digits. `rows`, float32 [N, *spec.shape], are of its kind. One that starts otherwise is returned.
+    keeps thousandths. `rows`, float32 [N, *spec.shape], are of its kind. One that starts otherwise is returned.
     """
     import keras
 
