@@ -42,9 +42,9 @@ def compare(file: Path, rounds: int) -> dict[str, object]:
         classifier.answer(classifier.spec.random(1))
         # What is left of a call whose input is in place.
         loops[runtime] = (
-            partial(classifier._library.answer, ctypes.byref(classifier._single))  # noqa: SLF001
+            partial(classifier._library.answer, ctypes.byref(classifier._single))  # noqa: SLF001 - the call itself is timed
             if runtime == "native"
-            else classifier._first._interpreter.Invoke  # noqa: SLF001
+            else classifier._first._interpreter.Invoke  # noqa: SLF001 - as above
         )
     calls = {name: max(5, int(SECONDS * 1e6 / microseconds(call, 5))) for name, call in loops.items()}
     found: dict[str, list[float]] = {name: [] for name in loops}

@@ -79,7 +79,7 @@ def native_invoke(path: Path, kernel: str) -> Loop:
     """Return the engine alone, with one kernel."""
     classifier = NativeClassifier(read_network_file(path), path, kernel=kernel)
     image, call = classifier._image, ctypes.byref(classifier._single)  # noqa: SLF001 - without what is around it
-    return Loop(lambda pixels: image.__setitem__(..., pixels), lambda _: classifier._library.answer(call))  # noqa: SLF001
+    return Loop(lambda pixels: image.__setitem__(..., pixels), lambda _: classifier._library.answer(call))  # noqa: SLF001 - as above
 
 
 def call_loop(classifier: Any) -> Loop:  # noqa: ANN401

@@ -36,7 +36,7 @@ class Prediction(Part, frozen=True, kw_only=True):
     None where that is unknown: for evaluation images, and for models of another task than `digits`."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for an image whose rows differ in length, or whose pixels are none."""
+        """Raise ValueError for an image whose rows differ in length, or whose pixels are not of 0 to 255."""
         if self.answer is None and self.digit is not msgspec.UNSET:
             # Of a board with 0.1.0.
             msgspec.structs.force_setattr(self, "answer", self.digit)

@@ -89,8 +89,8 @@ def document(limits: PictureLimits, task: Task, *, collects: bool) -> dict[str, 
     for kind in ("images", "inputs"):
         components["PredictBody"]["properties"][kind] |= {"minItems": 1, "maxItems": limits.max_images}
     description = (
-        f"Answers {task.input.words()}. A body has at most {limits.max_bytes:,} bytes, "
-        f"and its pictures {limits.max_pixels:,} pixels."
+        f"Answers {task.input.words()}{', made of pictures of any size' * task.input.is_picture}. "
+        f"A body has at most {limits.max_bytes:,} bytes, and its pictures {limits.max_pixels:,} pixels."
     )
     return {
         "openapi": VERSION,

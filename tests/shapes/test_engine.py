@@ -438,7 +438,7 @@ def test_nan_is_no_input_of_a_real_end(made: Any) -> None:
     source = graph if made is IntegerClassifier else read_network(graph, spec)
     classifier = made(source, Path("model.tflite"), spec=spec, numbers=True)
     assert classifier.run(np.array([[np.inf, -np.inf]], np.float32)).shape == (1, 40)
-    with pytest.raises(ValueError, match="NaN is none"):
+    with pytest.raises(ValueError, match="must not be NaN"):
         classifier.run(np.array([[np.nan, 0]], np.float32))
 
 

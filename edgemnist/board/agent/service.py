@@ -131,7 +131,7 @@ def _configured(settings: Path) -> BoardService:
 
 
 def _checked(table: object) -> BoardService:
-    """Return the service of a table of settings. Raises ValueError for what could not work after the switch."""
+    """Return the service of a table of settings. Raises ValueError or TypeError for what could not work."""
     if not isinstance(table, dict):
         raise TypeError(f"service must be a table (got {table!r})")
     if unknown := set(table) - {"restart", "health", "timeout"}:

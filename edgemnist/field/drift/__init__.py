@@ -74,7 +74,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 def bins_in(images: Images, *, with_ink: bool) -> npt.NDArray[np.int64]:
-    """Return the bins of the features of images, int64 [N, features], of which there are none without ink."""
+    """Return the bins of the features of images, int64 [N, features], or [N, 0] without ink."""
     return bins_of(ink_of(images)) if with_ink else np.empty((len(images), 0), np.int64)
 
 

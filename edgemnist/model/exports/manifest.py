@@ -243,7 +243,7 @@ def read_manifest(directory: Path) -> Manifest:
 
 
 def command(words: str, directory: Path) -> str:
-    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`, none none."""
+    """Return a command line for an export directory: `verify` gives `edgemnist verify --exports DIR`, none nothing."""
     named = "" if directory == DEFAULT_EXPORTS else f" --exports {shlex.quote(str(directory))}"
     return f"edgemnist {words}{named}" if words else ""
 

@@ -114,7 +114,7 @@ def _order_question(golden: GoldenPack, accuracy: float, reference: str) -> list
         return []
     order = f"in another order than the data: what it calls {moved[0][0]} is {moved[0][1]}, and so on"
     would = f"In its own order {100 * right:.1f} % would be right, not {100 * accuracy:.1f} %"
-    cure = "Rename the data's classes so that they sort in that order"
+    cure = "Rename the classes of the data so that they sort in the model's order"
     return [f"The {reference} seems to have its classes {order}. {would}. {cure}."]
 
 

@@ -322,7 +322,7 @@ def quantized_reals(held: Numbers, reals: npt.NDArray[np.float32]) -> Quantized:
     Raises ValueError for NaN.
     """
     if np.isnan(reals).any():
-        raise ValueError("inputs must be numbers, and NaN is none")
+        raise ValueError("inputs must not be NaN")
     steps, (low, high) = (reals / np.float32(held.scale)).astype(np.float64), BOUNDS[held.dtype.name]
     rounded: Quantized = (np.copysign(np.floor(np.abs(steps) + 0.5), steps) + held.zero_point).clip(low, high)
     return rounded.astype(np.int64)

@@ -82,7 +82,7 @@ def export(
     ),
     target: list[str] | None = option(
         "--target BOARD",
-        "With c: also a static executable that answers a FILE, such as ./model-pi, for pi-zero, pi, linux-armv6, "
+        "With c: also a static executable that answers a FILE, for pi-zero, pi, linux-armv6, "
         "linux-armv7, linux-aarch64, linux-riscv64 or linux-x86_64. Repeat for several.",
     ),
     data: options.Data = None,

@@ -244,9 +244,9 @@ def replay(
     distance = np.where(np.isfinite(distance), distance, np.float32(np.inf))
     flips = 0 if numbers else int(np.count_nonzero(here.argmax(axis=1) != there.argmax(axis=1)))
     largest = float(distance.max(initial=0.0))
-    spread = spread_of(there) if numbers and not output_scale else 1.0
+    spread = 1.0
     if numbers and not output_scale:
-        spread = max(spread, float_rounding(there, quantization) / FLOAT_NOISE)
+        spread = max(spread_of(there), float_rounding(there, quantization) / FLOAT_NOISE)
     unit = np.float32(spread if np.isfinite(spread) and spread > 0 else 1.0)
     shares: npt.NDArray[np.float32] = (distance / unit).astype(np.float32)
     beyond = int(np.count_nonzero(_beyond_rounding(shares, output_scale, quantization)))
