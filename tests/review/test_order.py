@@ -248,6 +248,7 @@ def test_importing_twice_adds_nothing_and_another_name_adds_a_label(labelled: Pa
     export(labelled, tmp_path / "out")
     # As it was called before there were other classes.
     (tmp_path / "out" / NONE_OF_THESE).rename(tmp_path / "out" / "not-a-digit")
+    shutil.copytree(tmp_path / "out" / "not-a-digit", tmp_path / "out" / NONE_OF_THESE)
     before = contents(labelled)
     assert [import_into(labelled, tmp_path / "out", writer) for writer in ("ann", "bob", "bob")] == [0, 11, 0]
     assert contents(labelled) == before

@@ -10,7 +10,7 @@ import numpy as np
 
 from edgemnist.board.agent.durable import write_synced
 from edgemnist.errors import DataError, ImageError, StorageError, UsageError
-from edgemnist.field.samples import IMPORTED, Label, Sample, kind_of, now
+from edgemnist.field.samples import IMPORTED, Label, Sample, kind_of, label_named, now
 from edgemnist.field.samples.store import SampleStore
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec
@@ -61,16 +61,14 @@ def import_labelled(
     """
     images, labels = read_labelled(directory, _task_of(store.spec), reporter, skip_broken=skip_broken)
     known = {sample.pixels: sample for sample in store.samples()}
-    first: dict[bytes, str] = {}
-    found = [image.tobytes() for image in images]
-    for pixels, name in zip(found, labels, strict=True):
-        first.setdefault(pixels, name)
-    if differ := sum(first[pixels] != name for pixels, name in zip(found, labels, strict=True)):
+    found = [(image.tobytes(), str(label_named(name))) for image, name in zip(images, labels, strict=True)]
+    first = dict(reversed(found))
+    if differ := sum(first[pixels] != name for pixels, name in found):
         reporter.notice(
             f"{directory} has {count(differ, 'input')} a second time with another label; the first label counts."
         )
     added = 0
-    for pixels, name in first.items():
+    for pixels, name in reversed(first.items()):
         same, label = known.get(pixels), Label(name, writer, now(), settles=False)
         if same is None:
             store.add(

@@ -39,10 +39,22 @@ function words(label) {
   return label === NONE_OF_THESE ? "none of these" : label;
 }
 
+// Whether the names of the classes are keys, none of which does something else.
+function areKeys() {
+  return classes.every((one) => one.length === 1 && !"nsua".includes(one));
+}
+
 // The key of a class: its name if that is one, else its place, 1 to 9 and 0.
 function keyOf(name, index) {
-  if (classes.every((one) => one.length === 1)) return name;
+  if (areKeys()) return name;
   return index < 10 ? String((index + 1) % 10) : "";
+}
+
+// "0–9", or each of them if they are no such range.
+function keyWords() {
+  const keys = classes.map(keyOf).filter(Boolean);
+  const follow = keys.every((one, index) => one.charCodeAt(0) === keys[0].charCodeAt(0) + index);
+  return follow && keys.length > 2 ? `${keys[0]}–${keys.at(-1)}` : keys.join(" ");
 }
 
 function show() {
@@ -158,7 +170,7 @@ function undo() {
 }
 
 function keys() {
-  const single = classes.every((one) => one.length === 1);
+  const single = areKeys();
   element("keys").classList.toggle("named", !single);
   if (classes.length > MOST_KEYS) {
     const input = document.createElement("input");
@@ -222,7 +234,7 @@ function start() {
     [queue, skipped, history, classes] = [found.samples, [], [], found.classes];
     total = queue.length;
     takes = found.takes;
-    element("key-words").textContent = classes.length > MOST_KEYS ? "a list of classes" : classes.every((one) => one.length === 1) ? `${classes[0]}–${classes.at(-1)}` : "1–9 and 0";
+    element("key-words").textContent = classes.length > MOST_KEYS ? "a list of classes" : keyWords();
     element("about").textContent = `as ${found.writer}`;
     keys();
     show();
