@@ -168,6 +168,8 @@ def test_a_report_shows_any_shape(kind: str, tmp_path: Path) -> None:
         page, text = html_page(facts), markdown_page(facts)
         assert "<!doctype html>" in page
         assert "None" not in text
+        # Its source is an ONNX file.
+        assert "Keras" not in page + text
         assert (kind == "unlabelled") == ({row["accuracy"] for row in rows(facts)} == {"–"})
         assert choose(result.artifacts, [])[0] is None
 

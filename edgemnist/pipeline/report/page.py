@@ -368,9 +368,10 @@ def markdown_page(facts: ReportData) -> str:
         warnings = [f"**Quality:** {one}" for one in facts.advice.warnings]
         parts += [facts.advice.reason, _list([*facts.advice.facts, *warnings])]
     parts += [f"**{one}**" for one in facts.warnings()]
+    timed = {"vs Keras": "speedup"} if any(row["speedup"] != "–" for row in models) else {}
     compared = ("off on average", "off at most", "differing") if facts.numbers else ("accuracy", "drop", "flips")
-    head = ("artifact", "size", *compared, "p50", "p99", "vs Keras", "gate")
-    keys = ("size", "accuracy", "drop", "flips", "p50", "p99", "speedup", "gate")
+    head = ("artifact", "size", *compared, "p50", "p99", *timed, "gate")
+    keys = ("size", "accuracy", "drop", "flips", "p50", "p99", *timed.values(), "gate")
     names = [f"**{row['name']}**" if row["chosen"] else row["name"] for row in models]
     parts.append(table(head, [(name, *(row[key] for key in keys)) for name, row in zip(names, models, strict=True)]))
     if failures := [*("**{names}** {means}: {why}".format_map(one) for one in not_passed(models)), *facts.gates()]:
