@@ -60,7 +60,7 @@ class NetworkExporter(TFLiteExporter):
             raise ModelError(
                 f"{self.source.path} cannot be exported as {self.format}-{quantization}: its weights were not trained "
                 f"for {bits} bits, which hold {-most} to {most}, but reach {found}",
-                hint=f"Train a network for it, for example with: edgemnist train --network mlp:14:64-32:{bits}bit",
+                hint=f"Train a network for it, for example with: edgemnist train --network mlp:64-32:{bits}bit",
             )
         graph = read_graph(tflite)
         plan(graph)
