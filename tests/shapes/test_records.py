@@ -165,7 +165,6 @@ OTHER_THINGS: Final = {
     "field/drift/ink.py": 2,  # of pictures of the default shape
     "field/review/page/index.html": 1,  # the side of an icon
     "field/samples/__init__.py": 1,  # what `none-of-these` was called
-    "ground/console/options.py": 1,  # the name of a preparer
     "ground/pictures.py": 1,  # bytes of a header
     "ground/results/samples.py": 2,  # a field that documents have
     "ground/web/page/index.html": 1,  # the side of an icon
