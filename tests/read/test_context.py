@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgemnist.digits.read import assemble
 from edgemnist.digits.read.assemble import (
     ALIKE,
     AMONG_SURE,
@@ -25,6 +26,7 @@ from edgemnist.digits.read.assemble import (
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet
 from edgemnist.digits.read.recognize import Reading
+from edgemnist.digits.read.strips import Mark
 from edgemnist.digits.task import DIGITS, Box
 
 THRESHOLD = 0.2
@@ -79,6 +81,22 @@ def test_most_of_a_word_are_no_digits(readings: list[Reading], counts: list[int]
 def counted(*readings: Reading) -> int:
     page = Assembled(readings, Sheet([Pieces([], [], 0)], []), DIGITS, ReadConfig(min_confidence=THRESHOLD), (1, 1))
     return sum(digit.digit is not None for digit in page.digits)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "seen", "refused"),
+    [(0.8, "", None), (0.79, "", "foreign"), (0.79, "+", "foreign"), (0.79, "3", None)],
+)
+@pytest.mark.parametrize("labels", [DIGITS, tuple("abcdefghij")])
+def test_a_doubtful_digit_counts_where_strips_see_one(
+    confidence: float, seen: str, refused: str | None, labels: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = [Mark(seen, 0.1, 155)] * bool(seen)
+    monkeypatch.setattr(assemble, "signs_of", lambda numbers, _: [marks for _ in numbers])
+    readings = [boxed((100, 100, 30, 40), 0.95), boxed((140, 100, 30, 40), confidence)]
+    sheet = Sheet([Pieces([], [], 0)], [], np.zeros((200, 200), np.uint8))
+    digits = Assembled(readings, sheet, labels, ReadConfig(), (1, 1)).digits
+    assert [one.refused for one in digits] == [None, refused if labels == DIGITS else None]
 
 
 @given(st.lists(st.sampled_from([0.0, 0.01, 0.03, 0.06, 0.1, 0.3, 0.7, 0.9, 0.97]), min_size=1, max_size=24))

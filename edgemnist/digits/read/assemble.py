@@ -17,7 +17,7 @@ from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, signs_of, surely
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, Mark, signs_of, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import as_number
@@ -74,6 +74,7 @@ class Assembled:
         self._ink = found.ink
         self._before: dict[int, str] = {}
         self._signs: dict[int, str] = {}
+        self._unseen: set[int] = set()
         self._parts: set[int] = set()
         readings = self._readings
         self._boxes = [self._scaled(reading.piece.box) for reading in readings]
@@ -150,9 +151,10 @@ class Assembled:
         boxes = [[self._readings[index].piece.box for index in number] for number in answered_ones]
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
-            seen = np.array([mark.x for mark in marks])
-            # Alone, ticks, rules and dividers are ones.
-            self._refuse([index for index in number if not self._may_be_digit(index, seen)], "line")
+            # Alone, ticks, rules and dividers are ones, and letters are other digits.
+            unseen = [index for index in number if not self._may_be_digit(index, marks)]
+            self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
+            self._unseen |= set(unseen)
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
             slashes = any(mark.text == SLASH for mark in signs)
             # Beside a sign, a fainter one is part of it.
@@ -176,10 +178,12 @@ class Assembled:
                         if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }  # fmt: skip
 
-    def _may_be_digit(self, index: int, seen: npt.NDArray[np.float64]) -> bool:
+    def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
-        alone = reading.piece.opened or len(self._readings) == 1
-        return reading.label != BAR or alone or bool((np.abs(seen - x - w / 2) <= ON_DIGIT * h).any())
+        seen = [mark.text for mark in marks if abs(mark.x - x - w / 2) <= ON_DIGIT * h]
+        if reading.piece.opened or len(self._readings) == 1 or not self._labels[reading.label].isdigit():
+            return True
+        return bool(seen) if reading.label == BAR else reading.confidence >= SURE or any(map(str.isdigit, seen))
 
     def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
         """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
@@ -219,10 +223,9 @@ class Assembled:
         counting = self._counting(outside)
         if is_pattern(counting) or are_doubtful(counting):
             self._refuse(outside, "pattern")
-        pieces = [index for index in outside if not self._readings[index].piece.opened]
-        flags = np.array([self._counts[index] for index in pieces], dtype=bool)
-        letters = in_print([self._readings[index] for index in pieces], flags, self._unread)
-        self._refuse([index for index, one in zip(pieces, letters.tolist(), strict=True) if one], "print")
+        flags = np.array([self._counts[index] for index in outside], dtype=bool)
+        letters = in_print([self._readings[index] for index in outside], flags, self._unread)
+        self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one], "print")
 
     def _refuse_unsure(self, lines: Sequence[Sequence[Sequence[int]]]) -> None:
         """Refuse what is not surely digits: in `lines` of numbers outside of tables, and in tables."""
@@ -240,6 +243,7 @@ class Assembled:
             few = sum(not (one.piece.hangs and one.label == BAR) for one in counting) < FEW * len(these)
             if (few and not any(map(self._is_number, numbers))) or are_doubtful(counting):
                 self._refuse(these, "unsure")
+        self._refuse([*self._unseen], "foreign")
 
     def _is_number(self, number: Sequence[int]) -> bool:
         """Return whether this is surely a number, and not what letters and dials look like."""
@@ -488,8 +492,10 @@ def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) 
     boxes = np.array([reading.piece.box for reading in readings], dtype=float)
     sure = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
     small = [box for box in others if box[3] >= SMALL * np.median(boxes[:, 3])]
+    # Strips find digits on lines and in windows, and no letters.
+    written = sum(not one.piece.opened for one, count in zip(readings, counts.tolist(), strict=True) if count)
     letters = sure.sum() + len(small)
-    if letters < max(TEXT, MOSTLY_TEXT * (letters + counts.sum())):
+    if letters < max(TEXT, MOSTLY_TEXT * (letters + written)):
         return found
     return _in_words(readings, counts, sure, small) | _as_low(boxes, counts, sure)
 
