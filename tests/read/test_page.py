@@ -115,6 +115,19 @@ def test_displays_wheels_and_what_touches_lines_are_read_and_dials_and_empty_fra
     assert total["false"] <= 1
 
 
+def test_pale_print_beside_a_window_is_read_as_well_as_the_window(classifier: Classifier) -> None:
+    sheet = Image.new("L", strips.SIZE, 220)
+    draw = ImageDraw.Draw(sheet)
+    # The case is as dark as the window, and reaches the edge of the picture.
+    draw.rectangle((0, 0, *strips.SIZE), outline=20, width=40)
+    draw.rectangle((160, 100, 560, 240), fill=30)
+    draw.text((360, 170), "3207", fill=230, font=ImageFont.load_default(96), anchor="mm")
+    draw.text((300, 60), "kWh", fill=100, font=ImageFont.load_default(28))
+    draw.text((160, 500), "8475512", fill=150, font=ImageFont.load_default(44))
+    page = strips.photographed(sheet, np.random.default_rng(1))
+    assert {"3207", "8475512"} <= {number.text for number in read_page(page, classifier).numbers}
+
+
 def test_a_page_with_more_on_its_lines_than_strips_may_look_at_is_not_complete(
     digits: Digits, classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:

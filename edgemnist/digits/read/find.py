@@ -105,7 +105,8 @@ def find_sheet(grey: Grey) -> Sheet:
     return Sheet([pieces, *parts], grids, ink)
 
 
-def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> Pieces:
+def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, windows_out: bool = False) -> Pieces:
+    """Return what stands outside of tables; `windows_out` says that windows are no longer in its ink."""
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
@@ -132,6 +133,15 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES) -> 
     lines = [row for line in arrange(fields) for row in numbers_in(line, fields, WHEEL_GAP)]
     rows = [around([fields[index] for index in row]) for row in lines]
     windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
+    others = h[[label for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT]]
+    tall = [window for window in windows if not others.size or window[3] > LARGEST * np.median(others)]
+    if tall and not windows_out:
+        # What is printed beside a window is paler than that, and than the case around both.
+        outside = ~inside & (np.arange(len(stats)) > 0)
+        paler = np.where(outside[labels], np.uint8(0), ink)
+        for left, top, wide, high in tall:
+            paler[top : top + high, left : left + wide] = 0
+        return replace(_pieces(paler, rulings, light, most, windows_out=True), windows=windows)
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
