@@ -110,7 +110,10 @@ def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
         assert np.allclose(answers, expected[:count], atol=1e-5)
 
 
-def test_a_model_that_keeps_what_earlier_inputs_left_is_refused_by_its_operator(tmp_path: Path) -> None:
+@pytest.mark.parametrize("answering", [True, False])
+def test_a_model_whose_answers_depend_on_earlier_inputs_is_refused_by_its_operator(
+    *, answering: bool, tmp_path: Path
+) -> None:
     import tensorflow as tf
 
     class Sum(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
@@ -120,11 +123,15 @@ def test_a_model_that_keeps_what_earlier_inputs_left_is_refused_by_its_operator(
         @tf.function(input_signature=[tf.TensorSpec((1, 13))])  # type: ignore[untyped-decorator]  # nor here
         def __call__(self, values: Any) -> Any:
             self.all.assign_add(values)
-            return self.all + 0.0
+            return self.all + 0.0 if answering else 2 * values
 
     keeping = Sum()
     converter = tf.lite.TFLiteConverter.from_concrete_functions([keeping.__call__.get_concrete_function()], keeping)
     converter.experimental_enable_resource_variables = True
     (tmp_path / "foreign.tflite").write_bytes(converter.convert())
+    if not answering:
+        answer = load(tmp_path / "foreign.tflite", numbers=True).answer
+        assert np.array_equal(answer(one := np.ones((1, 13), np.float32)), 2 * one)
+        return
     with pytest.raises(ArtifactError, match="its operator VAR_HANDLE keeps what earlier inputs left"):
         load(tmp_path / "foreign.tflite")

@@ -121,6 +121,8 @@ OPERATORS: tuple[str, ...] = tuple(json.loads(Path(__file__).with_name("operator
 _SEQUENCES = ("UNIDIRECTIONAL_SEQUENCE_", "BIDIRECTIONAL_SEQUENCE_", "")
 STATEFUL = {"SVDF", "VAR_HANDLE", *(f"{way}{kind}" for way in _SEQUENCES for kind in ("LSTM", "RNN"))}
 """Operators that keep what earlier inputs left."""
+BRANCHING = {"IF", "WHILE"}
+"""Operators that have graphs of their own."""
 
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
 """ActivationFunctionType: what an operator does to its own output."""
@@ -244,8 +246,19 @@ def read_graph(data: bytes) -> Graph:
 
 
 def state_of(data: bytes) -> str:
-    """Return the operator by which a `.tflite` file keeps what earlier inputs left, or nothing. Raises ValueError."""
-    return next(filter(STATEFUL.__contains__, map(_operator_name, Table.root(data, IDENTIFIER).tables(1))), "")
+    """Return the operator by which answers of a `.tflite` file depend on earlier inputs, or nothing. Raises ValueError.
+
+    Layers that distort pictures in training count how often they were asked, and pass on what they are given.
+    """
+    kinds = {*map(_operator_name, Table.root(data, IDENTIFIER).tables(1))}
+    if kinds & STATEFUL and not kinds & BRANCHING:
+        graph = read_graph(data)
+        needed, kinds = {*graph.outputs}, set()
+        for operator in reversed(graph.operators):
+            if needed.intersection(operator.outputs):
+                needed.update(operator.inputs)
+                kinds.add(operator.kind)
+    return min(kinds & STATEFUL, default="")
 
 
 def read_graph_file(path: Path) -> Graph:
