@@ -27,6 +27,7 @@ from edgemnist.digits.read.strips import KEPT_SIGNS
 from edgemnist.digits.results import ReadNumber
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import unnamed_task
+from tools.likeness.fonts import font_file
 from tools.likeness.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
 
 Write = Callable[..., Page]
@@ -126,6 +127,34 @@ def test_pale_print_beside_a_window_is_read_as_well_as_the_window(classifier: Cl
     draw.text((160, 500), "8475512", fill=150, font=ImageFont.load_default(44))
     page = strips.photographed(sheet, np.random.default_rng(1))
     assert {"3207", "8475512"} <= {number.text for number in read_page(page, classifier).numbers}
+
+
+def test_heavy_digits_alone_on_a_page_are_no_windows(classifier: Classifier) -> None:
+    sheet = Image.new("L", strips.SIZE, 220)
+    font = ImageFont.truetype(font_file("DejaVuSans-Bold"), 100)
+    for place, digit in enumerate("8269"):
+        ImageDraw.Draw(sheet).text((120 + 87 * place, 200), digit, fill=30, font=font, stroke_width=6)
+    page = strips.photographed(sheet, np.random.default_rng(1))
+    assert [number.text for number in read_page(page, classifier).numbers] == ["8269"]
+
+
+def test_what_the_edge_cuts_and_what_touches_lines_is_read_beside_a_window(
+    digits: Digits, classifier: Classifier
+) -> None:
+    total = Counter[str]()
+    for seed in range(900, 908):
+        rng = np.random.default_rng(seed)
+        sheet = Image.new("L", strips.SIZE, 220)
+        draw = ImageDraw.Draw(sheet)
+        fields = strips.column(draw, rng, digits)
+        for place in range(3):
+            for row in (0, 3):
+                at, digit = (620 + 80 * place, 400 + 100 * (row // 3)), str((seed - 900 + place + row) % 10)
+                draw.text(at, digit, fill=60, font=ImageFont.load_default(56))
+        draw.rectangle((640, 60, 880, 260), fill=30)
+        read = read_page(strips.photographed(sheet, rng), classifier).digits
+        total += strips.counted([digit for digit in read if digit.box[0] < 600], fields)
+    assert total["right"] >= 0.9 * total["digits"]
 
 
 def test_a_page_with_more_on_its_lines_than_strips_may_look_at_is_not_complete(

@@ -128,20 +128,19 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
         chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
     solid = np.flatnonzero(large & (area >= WINDOW_INK * w * h) & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
-    largest = stats[solid[np.argsort(-area[solid], kind="stable")][:MAX_FIELDS], :4]
-    fields: list[Box] = [(left, top, wide, high) for left, top, wide, high in largest.tolist()]
-    lines = [row for line in arrange(fields) for row in numbers_in(line, fields, WHEEL_GAP)]
-    rows = [around([fields[index] for index in row]) for row in lines]
-    windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
-    others = h[[label for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT]]
-    tall = [window for window in windows if not others.size or window[3] > LARGEST * np.median(others)]
+    windows, narrow = _windows(np.asarray(stats[solid], dtype=np.int32))
+    others = [*(h[label] for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT), *narrow]
+    tall = [window for window in windows if not others or window[3] > LARGEST * np.median(others)]
     if tall and not windows_out:
         # What is printed beside a window is paler than that, and than the case around both.
         outside = ~inside & (np.arange(len(stats)) > 0)
         paler = np.where(outside[labels], np.uint8(0), ink)
         for left, top, wide, high in tall:
             paler[top : top + high, left : left + wide] = 0
-        return replace(_pieces(paler, rulings, light, most, windows_out=True), windows=windows)
+        beside = _pieces(paler, rulings, light, most, windows_out=True)
+        if beside.held is not None and beside.candidates:
+            cut = (outside & (np.maximum(w, h) >= MIN_HEIGHT)).astype(np.uint8)[labels]
+            return replace(beside, windows=windows, held=beside.held | _held(cut, beside.height))
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
@@ -164,6 +163,16 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     is_large = np.zeros(len(stats), dtype=np.uint8)
     is_large[[*too_large]] = 1
     return Pieces(without_rings(candidates), fragments, typical, left_out, windows, _held(is_large[labels], typical))
+
+
+def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:
+    """Return the windows among solid components, [N, 5], those side by side as one, and the heights of other fields."""
+    largest = solid[np.argsort(-solid[:, 4], kind="stable")][:MAX_FIELDS, :4]
+    fields: list[Box] = [(left, top, wide, high) for left, top, wide, high in largest.tolist()]
+    lines = [row for line in arrange(fields) for row in numbers_in(line, fields, WHEEL_GAP)]
+    rows = [around([fields[index] for index in row]) for row in lines]
+    windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])
+    return windows[:MAX_WINDOWS], [row[3] for row in rows if row[2] < row[3]]
 
 
 def _held(large: Ink, height: float) -> Ink:
