@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flatbuffers
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Images, Probabilities
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.interface import softmax
+from edgemnist.model.runtimes.tflite import IDENTIFIER, OPERATORS, state_of
 
 Convert = Callable[..., Path]
 
@@ -110,11 +112,18 @@ def test_a_model_of_a_fixed_batch_answers_any_number_of_images(
         assert np.allclose(answers, expected[:count], atol=1e-5)
 
 
+def packed(model: Any) -> bytes:
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
 @pytest.mark.parametrize("answering", [True, False])
 def test_a_model_whose_answers_depend_on_earlier_inputs_is_refused_by_its_operator(
     *, answering: bool, tmp_path: Path
 ) -> None:
     import tensorflow as tf
+    from ai_edge_litert import schema_py_generated as schema
 
     class Sum(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         def __init__(self) -> None:
@@ -129,6 +138,13 @@ def test_a_model_whose_answers_depend_on_earlier_inputs_is_refused_by_its_operat
     converter = tf.lite.TFLiteConverter.from_concrete_functions([keeping.__call__.get_concrete_function()], keeping)
     converter.experimental_enable_resource_variables = True
     (tmp_path / "foreign.tflite").write_bytes(converter.convert())
+    model = schema.ModelT.InitFromPackedBuf((tmp_path / "foreign.tflite").read_bytes())
+    model.subgraphs[0].operators.reverse()
+    assert state_of(packed(model)) == "VAR_HANDLE" * answering
+    # They may keep something themselves, or have a graph that does.
+    for kind in ("SVDF", "STABLEHLO_COMPOSITE"):
+        model.operatorCodes[-1].builtinCode = OPERATORS.index(kind)
+        assert state_of(packed(model))
     if not answering:
         answer = load(tmp_path / "foreign.tflite", numbers=True).answer
         assert np.array_equal(answer(one := np.ones((1, 13), np.float32)), 2 * one)

@@ -485,8 +485,9 @@ class TensorClassifier(ChunkedClassifier):
         self._lock, self._asked = threading.Lock(), spec
         with self._told("loaded"):
             signature = self._open(source, self._threads)
+            kind = state_of(source) if TFLITE in self.formats else ""
         self._input, self._output = signature.ends(self._file, spec)
-        if TFLITE in self.formats and (kind := state_of(source)):
+        if kind:
             raise not_a_classifier(self._file, f"its operator {kind} keeps what earlier inputs left", spec)
         shape = self._input.shape[1:]
         try:

@@ -121,7 +121,7 @@ OPERATORS: tuple[str, ...] = tuple(json.loads(Path(__file__).with_name("operator
 _SEQUENCES = ("UNIDIRECTIONAL_SEQUENCE_", "BIDIRECTIONAL_SEQUENCE_", "")
 STATEFUL = {"SVDF", "VAR_HANDLE", *(f"{way}{kind}" for way in _SEQUENCES for kind in ("LSTM", "RNN"))}
 """Operators that keep what earlier inputs left."""
-BRANCHING = {"IF", "WHILE"}
+BRANCHING = {"CALL", "IF", "WHILE", *(name for name in OPERATORS if name.startswith("STABLEHLO_"))}
 """Operators that have graphs of their own."""
 
 ACTIVATIONS = {0: "none", 1: "relu", 2: "relu_n1_to_1", 3: "relu6"}
@@ -251,13 +251,13 @@ def state_of(data: bytes) -> str:
     Layers that distort pictures in training count how often they were asked, and pass on what they are given.
     """
     kinds = {*map(_operator_name, Table.root(data, IDENTIFIER).tables(1))}
-    if kinds & STATEFUL and not kinds & BRANCHING:
+    if kinds & STATEFUL == {"VAR_HANDLE"} and not kinds & BRANCHING:
         graph = read_graph(data)
-        needed, kinds = {*graph.outputs}, set()
-        for operator in reversed(graph.operators):
-            if needed.intersection(operator.outputs):
-                needed.update(operator.inputs)
-                kinds.add(operator.kind)
+        left, needed, kinds = graph.operators, {*graph.outputs}, set()
+        while reached := [one for one in left if needed.intersection(one.outputs)]:
+            needed.update(*(one.inputs for one in reached))
+            kinds.update(one.kind for one in reached)
+            left = tuple(one for one in left if one not in reached)
     return min(kinds & STATEFUL, default="")
 
 

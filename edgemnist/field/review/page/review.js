@@ -41,12 +41,16 @@ function words(label) {
 
 // Whether the names of the classes are keys, none of which does something else.
 function areKeys() {
-  return classes.every((one) => one.length === 1 && !"nsua".includes(one));
+  return classes.every(isKey);
 }
 
-// The key of a class: its name if that is one, else its place, 1 to 9 and 0.
+function isKey(name) {
+  return name.length === 1 && !"nsua".includes(name);
+}
+
+// The key of a class: its name if that is one, else its place, 1 to 9 and 0, if no class is named by such a key.
 function keyOf(name, index) {
-  if (areKeys()) return name;
+  if (areKeys() || classes.some((one) => /^\d$/.test(one))) return isKey(name) ? name : "";
   return index < 10 ? String((index + 1) % 10) : "";
 }
 
@@ -192,7 +196,7 @@ function keys() {
       const button = document.createElement("button");
       button.textContent = name;
       const key = keyOf(name, index);
-      if (key && !single) {
+      if (key && key !== name) {
         const hint = document.createElement("kbd");
         hint.textContent = key;
         button.prepend(hint, " ");
