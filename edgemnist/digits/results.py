@@ -107,7 +107,7 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     refused: str | None = None
     """Why it was refused: its `confidence` is below the threshold, it is part of a `word`, of `print`, a `pattern` or
     a `line`, where hardly anything is surely a digit (`unsure`), a `sign` of a number, or `foreign`: a letter or an
-    operator, or hardly a digit where strips see none."""
+    operator, or a doubtful digit where strips see none."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None

@@ -152,9 +152,10 @@ class Assembled:
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
             # Alone, ticks, rules and dividers are ones, and letters are other digits.
-            unseen = [index for index in number if not self._may_be_digit(index, marks)]
+            unseen = {index for index in number if not self._may_be_digit(index, marks)}
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
-            self._unseen |= set(unseen)
+            # What is around these is judged with them.
+            self._unseen |= unseen
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
             slashes = any(mark.text == SLASH for mark in signs)
             # Beside a sign, a fainter one is part of it.

@@ -112,7 +112,7 @@ Prepare: TypeAlias = Annotated[
     str | None,
     shared(
         "--prepare NAME",
-        "How pictures become what a model reads: resize, crop, letterbox, none, or a task's own way.",
+        "How pictures become what a model reads: resize, crop, letterbox, none, or one that a task adds.",
         shown="by what they look like",
     ),
 ]

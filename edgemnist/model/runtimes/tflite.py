@@ -253,11 +253,12 @@ def state_of(data: bytes) -> str:
     kinds = {*map(_operator_name, Table.root(data, IDENTIFIER).tables(1))}
     if kinds & STATEFUL == {"VAR_HANDLE"} and not kinds & BRANCHING:
         graph = read_graph(data)
-        left, needed, kinds = graph.operators, {*graph.outputs}, set()
-        while reached := [one for one in left if needed.intersection(one.outputs)]:
-            needed.update(*(one.inputs for one in reached))
-            kinds.update(one.kind for one in reached)
-            left = tuple(one for one in left if one not in reached)
+        needed, kinds, known = {*graph.outputs}, set(), 0
+        while known < (known := len(needed)):  # They may come in any order.
+            for operator in reversed(graph.operators):
+                if needed.intersection(operator.outputs):
+                    needed.update(operator.inputs)
+                    kinds.add(operator.kind)
     return min(kinds & STATEFUL, default="")
 
 
