@@ -58,7 +58,7 @@ def booted(*shared: Path) -> Iterator[Systemd]:
         systemd = Systemd(outside.pid)
 
         def is_up() -> bool:
-            # The word counts, not the exit code: before its root is there, systemctl ignores what it is asked, and returns 0.
+            # Its word counts: before its root is there, systemctl ignores what it is asked, and returns 0.
             asked = [*systemd.enter, "systemctl", "is-active", "basic.target"]
             return subprocess.run(asked, check=False, capture_output=True, text=True).stdout == "active\n"
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.registry import Entry
+from edgemnist.ground.results.samples import FORMER_NAMES
 from edgemnist.model.task import PREPARERS, REFUSERS, TASKS, Preparer, TaskEntry
 
 DIGITS: Final = tuple("0123456789")
@@ -41,3 +42,4 @@ PREPARERS.add(
     ),
 )
 REFUSERS.add("likeness", Entry(target="edgemnist.digits.predict.refusal:assess", summary="Telling digits from others"))
+FORMER_NAMES.add("not-a-digit", DIGITS)

@@ -1,5 +1,6 @@
 """What can learn, what cannot, and how what has learnt is written."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -155,6 +156,17 @@ def result_of(**fields: Any) -> LearnResult:
 
 def page_of(**fields: Any) -> str:
     return drawn(learn_page(result_of(**fields), "edgemnist review kept"))
+
+
+@pytest.mark.parametrize(("labels", "repeated"), [("0123456789", [2]), ("012345678", []), ("abcdefghij", [])])
+def test_digits_alone_keep_their_former_word_for_what_shows_none_of_them(labels: str, repeated: list[int]) -> None:
+    left_out = LeftOut(none_of_these=2, disputed=1)
+    document = json.loads(result_of(labels=[*labels], none_of_these=2, left_out=left_out).to_json())
+    for part in (document, document["left_out"]):
+        assert part["none_of_these"] == 2
+        assert [part[key] for key in part if key == "not_a_digit"] == repeated
+    assert list(document)[:3] == ["schema_version", "verdict", "passed"]
+    assert document["golden"]["images"] == 100
 
 
 def test_the_labels_of_each_writer_are_told_apart() -> None:

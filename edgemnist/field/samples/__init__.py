@@ -17,6 +17,7 @@ from edgemnist.errors import StorageError
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.results import UNREADABLE
+from edgemnist.ground.results.samples import FORMER_NAMES
 from edgemnist.model.task import default_input, default_labels
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=1 << 12)]
 
 def label_named(name: str | None) -> str | None:
     """Return a label by its present name: stores, boards and folders may have the one of before there were tasks."""
-    return NONE_OF_THESE if name == "not-a-digit" else name
+    return NONE_OF_THESE if name in FORMER_NAMES else name
 
 
 class Label(msgspec.Struct, frozen=True, array_like=True):

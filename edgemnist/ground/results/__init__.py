@@ -15,6 +15,11 @@ UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 ResultT = TypeVar("ResultT", bound="Result")
 
 
+def as_json(document: object) -> str:
+    """Return a document as indented JSON."""
+    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode()
+
+
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """A document that a command prints or saves."""
 
@@ -22,7 +27,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     def to_json(self) -> str:
         """Return the document as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2).decode()
+        return as_json(self)
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):

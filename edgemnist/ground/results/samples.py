@@ -1,12 +1,19 @@
 """What the commands about samples print: `review`, `learn` and `health`."""
 
+from typing import Final
+
 import msgspec
 
+from edgemnist import TASK_HOMES
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results import Part, Result
+from edgemnist.ground.registry import OpenRegistry
+from edgemnist.ground.results import Part, Result, as_json
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.ground.results.verify import Interval
+
+FORMER_NAMES: Final[OpenRegistry[tuple[str, ...]]] = OpenRegistry("former name", TASK_HOMES, {})
+"""Labels that mean `none-of-these`, as 0.1.0 wrote them, each with the classes of the models that it wrote them for."""
 
 
 class GivenLabel(Part, frozen=True, kw_only=True):
@@ -118,7 +125,7 @@ class Contradiction(Part, frozen=True, kw_only=True):
 class LeftOut(Part, frozen=True, kw_only=True):
     """Labelled samples that were not learnt from, and why."""
 
-    none_of_these: int = msgspec.field(default=0, name="not_a_digit")
+    none_of_these: int = 0
     """They are labelled `none-of-these`."""
     disputed: int = 0
     """Their labels differ, or those of another sample with the same pixels do."""
@@ -147,7 +154,7 @@ class LearnResult(Result, frozen=True, kw_only=True):
     """Samples that were learnt from, by label."""
     per_writer: dict[str, int]
     """Samples that were learnt from, by the person or the trusted client who vouches for the label."""
-    none_of_these: int = msgspec.field(name="not_a_digit")
+    none_of_these: int
     """Samples that were left out because they show none of the classes."""
     disputed: int
     """Samples that were left out because their labels differ."""
@@ -169,6 +176,15 @@ class LearnResult(Result, frozen=True, kw_only=True):
     found: float
     """Share of labels that would be in `contradictions` if they were changed at random; one at a time."""
     seconds: float
+
+    def to_json(self) -> str:
+        """Return the document as indented JSON, with each count of `none_of_these` by its former name as well."""
+        document = msgspec.to_builtins(self)
+        for name, classes in FORMER_NAMES.items():
+            if classes == tuple(self.labels):
+                for part in (document, document["left_out"]):
+                    part[name.replace("-", "_")] = part["none_of_these"]
+        return as_json(document)
 
 
 class EstimatedAccuracy(Part, frozen=True, kw_only=True):
