@@ -62,13 +62,15 @@ def import_labelled(
     images, labels = read_labelled(directory, _task_of(store.spec), reporter, skip_broken=skip_broken)
     known = {sample.pixels: sample for sample in store.samples()}
     found = [(image.tobytes(), str(label_named(name))) for image, name in zip(images, labels, strict=True)]
-    first = dict(reversed(found))
+    first: dict[bytes, str] = {}
+    for pixels, name in found:
+        first.setdefault(pixels, name)
     if differ := sum(first[pixels] != name for pixels, name in found):
         reporter.notice(
             f"{directory} has {count(differ, 'input')} a second time with another label; the first label counts."
         )
     added = 0
-    for pixels, name in reversed(first.items()):
+    for pixels, name in first.items():
         same, label = known.get(pixels), Label(name, writer, now(), settles=False)
         if same is None:
             store.add(

@@ -169,10 +169,14 @@ def read_labelled(
     if (folders := _folders(path, reporter, fewest=1)) is not None:
         images, labels, _ = read_pictures(folders, task, reporter, skip_broken=skip_broken)
         return images, [folders.names[label] for label in labels]
-    dataset = read_dataset(path, reporter, task=task)
-    splits = (dataset.train, dataset.test)
-    names = [dataset.labels[label] for split in splits for label in split.labels]
-    return np.concatenate([split.images for split in splits]), names
+    if path.is_file():
+        train, test, _ = read_contents(path, reporter, spec=task.input)
+        parts = [(Split(*part[:2]), part.names) for part in (train, test) if part is not None]
+    else:
+        dataset = read_dataset(path, reporter, task=task)
+        parts = [(split, dataset.labels) for split in (dataset.train, dataset.test)]
+    names = [classes[label] for split, classes in parts for label in split.labels]
+    return np.concatenate([split.images for split, _ in parts]), names
 
 
 def _task_of_preparer(preparer: str, shape: tuple[int, ...] | None) -> Task | None:
