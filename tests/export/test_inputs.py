@@ -57,6 +57,18 @@ def test_each_range_is_found_and_told_with_another(name: str, taking: Callable[[
     assert "; next best " in found.told
 
 
+def test_the_range_of_a_model_with_one_sigmoid_is_found(tmp_path: Path) -> None:
+    from keras import Sequential, layers
+
+    images = np.repeat(np.arange(256, dtype=np.uint8), 28 * 28).reshape(-1, 28, 28)
+    model = Sequential([layers.Input((28, 28)), layers.Flatten(), layers.Dense(1, "sigmoid")])
+    # Whether a picture is bright.
+    model.set_weights([np.full((28 * 28, 1), 50 / 28**2), np.array([-25])])
+    model.save(tmp_path / "foreign.keras")
+    found = find_input_range(read_source(tmp_path / "foreign.keras"), images, np.arange(256) // 128)
+    assert (found.name, found.told.startswith("Inputs are taken as 0..1, by ")) == (UNIT, True)
+
+
 def test_every_artifact_gets_the_numbers_of_mean_and_std_and_a_worse_choice_is_kept_and_told(
     taking: Callable[[str], Path], dataset: Dataset, tmp_path: Path
 ) -> None:

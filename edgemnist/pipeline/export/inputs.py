@@ -5,7 +5,7 @@ found out is told with the next best, and what cannot be told apart is asked for
 """
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -166,8 +166,6 @@ class _Logits(KerasClassifier):
     `model` is the source's, perhaps without the softmax at its end, which is `cut`.
     """
 
-    _probabilities: Callable[[Any], Any]
-
     def __init__(self, source: Source, model: Any, *, cut: bool, input_range: str) -> None:  # noqa: ANN401 - a Keras model has no stubs
         self._cut = cut
         super().__init__(model, source.path, spec=InputSpec.of_range(source.spec.shape, input_range))
@@ -176,7 +174,7 @@ class _Logits(KerasClassifier):
     def _set_up(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - passed on
         super()._set_up(*args, **options)
         are_logits = self._cut or (self.answers_logits and self._probabilities is softmax)
-        probabilities = self._probabilities if self.answers_logits else np.asarray
+        probabilities = self._probabilities or np.asarray
         self._probabilities = np.asarray if are_logits else lambda scores: logarithms(probabilities(scores))
         self.answers_logits = True
 
