@@ -19,6 +19,7 @@ from edgemnist.pipeline.data.dataset import Dataset, Split, identified
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model
 from tests.native.conftest import STRICT, c_compiler
+from tests.notices import Notices
 from tests.shapes import SPECS
 from tests.shapes.graphs import graph_of, write_tflite
 from tests.shapes.made import task_for, weights, write
@@ -192,11 +193,19 @@ def test_what_cannot_fit_is_refused_by_name(make: Callable[[Any], Any], said: st
 def test_a_single_number_for_two_classes_answers_alike_in_c_on_a_page_and_in_tflite(tmp_path: Path) -> None:
     import keras
 
-    keras.Sequential([keras.Input(SPECS["row"].shape), keras.layers.Dense(1, "sigmoid")]).save(tmp_path / "mine.keras")
+    scaling = keras.layers.Normalization(mean=0.5, variance=4.0)
+    layers = [keras.Input(SPECS["row"].shape), scaling, keras.layers.Dense(1, "sigmoid")]
+    keras.Sequential(layers).save(tmp_path / "mine.keras")
     inputs, labels = SPECS["row"].random(240), np.arange(240) % 2
     train, test = (Split(inputs[part], labels[part]) for part in (slice(40), slice(40, None)))
     data = identified(train, test, ("no", "yes"), source="random", task=task_for("row", numbers=False))
-    _, exports = exported(tmp_path / "mine.keras", data, tmp_path / "e", formats=["tflite", "c", "web"])
+    notices = Notices()
+    config = ExportConfig.of(model=tmp_path / "mine.keras", formats=["tflite", "c", "web"])
+    export_model(dataclasses.replace(config, trusted=True), data, tmp_path / "e", notices)
+    exports = Exports.open(tmp_path / "e")
+    # A C file and a page scale the numbers by themselves.
+    (told,) = [one for one in notices.messages if one.startswith("Without edgemnist")]
+    assert told.startswith("Without edgemnist, scale what you give to tflite-int8, as `takes`")
     expected = exports.load("tflite-int8@integer").predict_proba(inputs)
     assert set(expected.argmax(axis=1)) == {0, 1}
     for name in ("c-int8", *(["web-int8"] if find_browser() else [])):

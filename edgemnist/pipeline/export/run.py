@@ -115,7 +115,8 @@ def export_model(
             f"`verify` cannot tell whether a gate is passed; {OR_FEWER}."
         )
 
-    scaled = [spec.name for spec, one in exported.items() if one.reads not in {None, source.spec}]
+    # C files and pages, which have a twin, scale by themselves.
+    scaled = [spec.name for spec, one in exported.items() if one.reads not in {None, source.spec} and one.twin is None]
     if scaled:
         reporter.notice(
             f"Without edgemnist, scale what you give to {', '.join(scaled)}, as `takes` in {MANIFEST_FILE} says: "
