@@ -55,6 +55,8 @@ HELD_STROKE: Final = 0.35
 """Width of a digit's stroke, in its heights, at most, where a line holds it: what is wider is shade."""
 HELD_LINE: Final = 1.3
 """Length, in such heights, from which on a level or an upright stroke is the line."""
+BAR_WIDTH: Final = 2
+"""Width of a minus by its height, at least."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
@@ -116,6 +118,8 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = ink.shape
     x, y, w, h, area = stats.T
+    # A minus is as wide as digits are high, and no lower than they are for it.
+    reach = np.where((w >= BAR_WIDTH * h) & (area >= WINDOW_INK * w * h), w, h)
     aside, beyond = np.minimum(x, page_width - x - w), np.minimum(y, page_height - y - h)
     inside = (np.minimum(aside, beyond) > 0) & (np.maximum(aside, beyond) > CORNER * np.maximum(w, h))
     inside[0] = False
@@ -129,7 +133,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     kept: list[int] = chosen.tolist()
     solid = np.flatnonzero(large & (area >= WINDOW_INK * w * h) & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
     windows, narrow = _windows(np.asarray(stats[solid], dtype=np.int32))
-    others = [*(h[label] for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT), *narrow]
+    others = [*(reach[label] for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT), *narrow]
     tall = [window for window in windows if not others or window[3] > LARGEST * np.median(others)]
     if tall and not windows_out:
         # What is printed beside a window is paler than that, and than the case around both.
@@ -146,13 +150,13 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
     if not kept:
         return Pieces([], [], 0, left_out, windows)
-    strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
+    strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
     usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out, windows)
-    typical = weighted_median(h[kept].astype(float), area[kept].astype(float))
+    typical = weighted_median(reach[kept].astype(float), area[kept].astype(float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
     for label in kept:
@@ -194,14 +198,6 @@ def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
             return ink, rulings
     ink = extract_ink(grey, dark=dark)
     return ink, find_rulings(ink, FAINTEST_RULING)
-
-
-def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
-    """Return what is taken for ink around a piece and is none: the edge of a shadow, on which a ruling looks strong."""
-    x, y, w, h = piece.box
-    place = slice(max(0, y - SURROUNDINGS), y + h + SURROUNDINGS), slice(max(0, x - SURROUNDINGS), x + w + SURROUNDINGS)
-    around = ink[place][mask[place] == 0]
-    return _level(around, 0.5) if around.size else 0.0
 
 
 def _level(values: npt.NDArray[np.uint8], quantile: float) -> float:
