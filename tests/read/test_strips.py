@@ -1,15 +1,19 @@
 """Signs count: a point, a comma, a slash, a colon or a minus is part of a number, or the number is marked."""
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from benchmarks.vision.signs import FORMS, compose_number
-from edgemnist.digits.read import assemble
+from edgemnist.digits.read import assemble, sliding
 from edgemnist.digits.read.likeness import ReadConfig, read_record
 from edgemnist.digits.read.page import read_page
+from edgemnist.digits.read.piece import Piece, Pieces, Sheet
+from edgemnist.digits.read.recognize import Reading
 from edgemnist.digits.read.strips import BLANK, COLUMN, HEIGHT, RECORD_FILE, WEIGHTS_FILE, WIDTH, Mark, read_strips
+from edgemnist.digits.task import DIGITS
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier
@@ -32,6 +36,78 @@ def test_numbers_keep_their_signs_and_are_digits_alone_without_them(digits: Digi
         assert set("".join(number.text for number in plain)) <= set("0123456789?")
     assert exact >= 24
     assert unmarked <= 2
+
+
+def test_a_minus_does_not_tell_how_high_digits_are(classifier: Classifier) -> None:
+    sheet = np.full((216, 288), 255, dtype=np.uint8)
+    sheet[88:100, 68:102] = sheet[70:124, 132:138] = 0
+    assert [number.text for number in read_page(sheet, classifier).numbers] == ["-1"]
+
+
+def pieces(*readings: tuple[int, int, float]) -> list[Reading]:
+    """Return readings: left edge, digit, confidence each."""
+    ink = np.full((40, 20), 255, dtype=np.uint8)
+    return [Reading(Piece((x, 50, 20, 40), ink), label, confidence) for x, label, confidence in readings]
+
+
+@pytest.mark.parametrize(
+    ("marks", "numbers"),
+    [
+        ([Mark("/", 0.95, 140), Mark("1", 0.7, 170)], ["3/15"]),
+        # Of two in a row, the fainter one is none.
+        ([Mark("/", 0.95, 140), Mark("/", 0.85, 170)], ["3/15"]),
+        # A strip reaches to the left, beyond the digits of another number.
+        ([Mark("1", 0.7, 140), Mark("1", 0.7, 170), Mark(",", 0.95, 185)], ["311,5", "7"]),
+    ],
+)
+def test_a_sign_is_what_is_surely_one_where_it_stands(
+    marks: list[Mark], numbers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assemble, "signs_of", lambda some, _: [marks for _ in some])
+    readings = pieces(
+        (100, 3, 0.99), (130, 1, 0.99), (160, 1, 0.99), (190, 5, 0.99), *[(250, 7, 0.99)] * (len(numbers) - 1)
+    )
+    sheet = Sheet([Pieces([], [], 0)], [], np.zeros((200, 300), np.uint8))
+    page = assemble.Assembled(readings, sheet, DIGITS, ReadConfig(), (1, 1))
+    assert [number.text for number in page.numbers] == numbers
+
+
+@pytest.mark.parametrize(
+    ("marks", "digits"),
+    [
+        ([Mark("9", 1, 110), Mark("6", 0.95, 140)], [(9, 0.99), (6, 0.95), (1, 0.99)]),
+        # Two that say the same need not be as sure, and the strip alone has to be.
+        ([Mark("9", 1, 110), Mark("5", 0.6, 140)], [(9, 0.99), (5, 0.8), (1, 0.99)]),
+        ([Mark("9", 1, 110), Mark("6", 0.85, 140)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
+        # What touches is as many as are seen, without its signs.
+        (
+            [Mark("9", 1, 110), Mark("2", 1, 131), Mark(",", 1, 140), Mark("6", 1, 147)],
+            [(9, 0.99), (2, 1), (6, 1), (1, 0.99)],
+        ),
+        # A letter is left alone, and all where the strip sees another digit than is sure.
+        ([Mark("9", 1, 110), Mark("other", 0.6, 140), Mark("6", 1, 145)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
+        ([Mark("8", 1, 110), Mark("6", 0.95, 140)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
+    ],
+)
+def test_beside_a_digit_that_both_see_strips_tell_what_is_doubtful(
+    marks: list[Mark], digits: list[tuple[int, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = pieces((100, 9, 0.99), (130, 5, 0.5), (160, 1, 0.99))
+    monkeypatch.setattr(sliding, "signs_of", lambda some, _: [[*marks, Mark("1", 0.6, 170)] for _ in some])
+    seen = sliding.with_seen(np.zeros((200, 300), np.uint8), readings, DIGITS, 0.6)
+    found = sorted((one.piece.box, one.label, round(one.confidence, 9)) for one in seen)
+    assert [(label, confidence) for _, label, confidence in found] == digits
+
+
+def test_a_low_stroke_where_strips_see_nothing_is_part_of_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, other, part = pieces((100, 9, 0.99), (160, 8, 0.99), (130, 1, 0.99))
+    low = replace(part, piece=replace(part.piece, box=(130, 65, 8, 20)))
+    for marks, left in (
+        ([Mark("9", 1, 110)], [whole, other]),
+        ([Mark("9", 1, 110), Mark("1", 0.6, 134)], [whole, low, other]),
+    ):
+        monkeypatch.setattr(sliding, "signs_of", lambda some, _, marks=marks: [marks for _ in some])
+        assert sliding.with_seen(np.zeros((200, 300), np.uint8), [whole, other, low], DIGITS, 0.6) == left
 
 
 DASH = str.maketrans("0123456789", 10 * "d")

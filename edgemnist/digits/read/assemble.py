@@ -17,7 +17,7 @@ from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ONE, SLASH, Mark, signs_of, surely
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ON_DIGIT, Mark, signs_of, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import as_number
@@ -38,8 +38,6 @@ TABLE_CELLS: Final = 2
 STROKES: Final = "/-"
 """Signs that may be read as a digit, or are a piece as large as one."""
 MINUS: Final = "-"
-ON_DIGIT: Final = 0.2
-"""Distance of a sign from the middle of a piece, in its heights, up to which that is the sign."""
 SIGN_GAP: Final = 1.5
 """Gap between two digits with a sign between them, in their heights, at most."""
 
@@ -157,27 +155,28 @@ class Assembled:
             # What is around these is judged with them.
             self._unseen |= unseen
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
-            slashes = any(mark.text == SLASH for mark in signs)
-            # Beside a sign, a fainter one is part of it.
-            for mark in sorted(signs, key=lambda mark: mark.probability):
+            # Beside a sign, a fainter one is part of it, and no number has two in a row.
+            for mark in sorted(signs, key=lambda mark: -mark.probability):
                 nearest = int(np.abs(middles - mark.x).argmin())
                 index, after = number[nearest], int(np.searchsorted(middles, mark.x))
                 is_bar_or_none = self._readings[index].label == BAR or not self._counts[index]
                 if abs(middles[nearest] - mark.x) <= ON_DIGIT * places[nearest][3]:
+                    beside = index in self._before or self._signs.keys() & {*number[max(0, nearest - 1) : nearest + 2]}
                     inside = 0 < nearest < len(number) - 1 or mark.text == MINUS
                     if mark.text in FOREIGN:
                         self._refuse([index], "foreign")
-                    elif is_bar_or_none and inside and (mark.text in STROKES or (slashes and mark.text == ONE)):
+                    elif is_bar_or_none and inside and mark.text in STROKES and not beside:
                         self._refuse([index], "sign")
-                        if mark.text != ONE:
-                            self._signs[index] = mark.text
+                        self._signs[index] = mark.text
                 elif mark.text in KEPT_SIGNS and after < len(number):
-                    self._before[number[after]] = mark.text
-                    _, y, _, h = places[nearest]
+                    others = set(range(len(self._readings))).difference(number)
+                    first, (_, y, _, h) = self._readings[number[after]].piece.box, places[nearest]
+                    # What a strip reaches to the left may be before the digit of another number.
+                    if not any(_is_between(self._readings[other].piece.box, mark.x, first) for other in others):
+                        self._before.setdefault(number[after], mark.text)
                     self._parts |= {
-                        other for other in set(range(len(self._readings))).difference(number)
-                        if _is_part(self._readings[other].piece.box, mark.x, y, h)
-                    }  # fmt: skip
+                        other for other in others if _is_part(self._readings[other].piece.box, mark.x, y, h)
+                    }
 
     def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
@@ -370,6 +369,13 @@ def _is_part(box: Box, x: float, top: int, height: int) -> bool:
     left, above, wide, high = box
     near = abs(left + wide / 2 - x) <= ON_DIGIT * height
     return near and high < LOW * height and top - ON_DIGIT * height <= above <= top + (1 + ON_DIGIT) * height
+
+
+def _is_between(box: Box, x: float, digit: Box) -> bool:
+    """Return whether the middle of a box lies between `x` and a digit, on its line, and it is as high as one."""
+    left, above, wide, high = box
+    level = digit[1] < above + high / 2 < digit[1] + digit[3]
+    return level and x < left + wide / 2 < digit[0] and high >= LOW * digit[3]
 
 
 def _character(digit: ReadDigit) -> str:

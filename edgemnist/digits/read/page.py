@@ -16,7 +16,7 @@ from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
 from edgemnist.digits.read.recognize import Reading, Recognizer
-from edgemnist.digits.read.sliding import with_held, with_opened
+from edgemnist.digits.read.sliding import with_held, with_opened, with_seen
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
 from edgemnist.ground.registry import Entry, Package
@@ -96,6 +96,7 @@ def read_page(
     if of_digits and found.ink is not None:
         readings, all_seen = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
         complete = complete and all_seen
+        readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
         readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)

@@ -4,7 +4,9 @@ A digit is seen by several strips, of other heights and a few rows further down,
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from dataclasses import replace
+from itertools import groupby, pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,10 +14,10 @@ import numpy as np
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Bools, Floats
-from edgemnist.digits.read.layout import DIGIT_WIDTH, arrange, numbers_in, overlap
+from edgemnist.digits.read.layout import DIGIT_WIDTH, around, arrange, numbers_in, overlap
 from edgemnist.digits.read.piece import Piece
-from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
-from edgemnist.digits.read.strips import DIGIT, HEIGHT, read_strips
+from edgemnist.digits.read.recognize import BAR, DOUBTFUL, TALL, Reading
+from edgemnist.digits.read.strips import DIGIT, FOREIGN, HEIGHT, ON_DIGIT, Mark, read_strips, signs_of
 from edgemnist.digits.task import Box
 
 HEIGHTS: Final = (0.95, 0.8, 0.68, 0.57, 0.48, 0.4)
@@ -145,6 +147,83 @@ def with_held(
                     result = [one for one in result if all(one is not other for other in there)]
                     result.append(_reading(ink, spot, labels))
     return result, complete and complete_again
+
+
+SEEN: Final = 0.9
+"""Probability of the digits that strips see, at least, where pieces do not say the same."""
+
+
+def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join_gap: float) -> list[Reading]:
+    """Return the readings of a page, what is doubtful beside a digit that strips see as well as what they see there.
+
+    `ink` is the page's, uint8 [h, w], and `join_gap` is that of numbers.
+
+    Raises ArtifactError if the network is missing, damaged, or not the recorded one.
+    """
+    by_place: dict[tuple[int, int], list[Reading]] = {}
+    for reading in readings:
+        by_place.setdefault(reading.piece.place, []).append(reading)
+    rows: list[list[Reading]] = []
+    for some in by_place.values():
+        boxes = [one.piece.box for one in some]
+        numbers = [number for line in arrange(boxes) for number in numbers_in(line, boxes, join_gap)]
+        rows += [[some[index] for index in number] for number in numbers]
+    told = [{one.label != BAR and one.confidence >= DOUBTFUL for one in row} for row in rows]
+    asked = [row for row, both in zip(rows, told, strict=True) if len(both) > 1]
+    result = [one for row, both in zip(rows, told, strict=True) if len(both) == 1 for one in row]
+    seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
+    for row, every in zip(asked, seen, strict=True):
+        marks = [mark for mark in every if mark.probability >= 1 / 2]
+        flags = [_is_sure(one, marks) for one in row]
+        sure = [one for one, is_sure in zip(row, flags, strict=True) if is_sure]
+        shapes = [one for one in sure if one.label != BAR]
+        agreed = any(mark.text == labels[one.label] and _is_on(mark, one) for one in shapes for mark in marks)
+        free = [mark for mark in marks if not any(_is_on(mark, one) for one in sure)]
+        low = TALL * float(np.median([one.piece.box[3] for one in row]))
+        for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
+            run = [one for _, one in pairs]
+            result += run if is_sure or not agreed else _as_seen(run, free, low, labels, ink)
+    return result
+
+
+def _is_sure(reading: Reading, marks: Sequence[Mark]) -> bool:
+    """Return whether a reading needs no strips; where they see nothing, a one is part of a digit."""
+    told = reading.confidence >= DOUBTFUL and (reading.label != BAR or any(_is_on(mark, reading) for mark in marks))
+    return reading.piece.opened or told
+
+
+def _is_on(mark: Mark, reading: Reading) -> bool:
+    x, _, w, h = reading.piece.box
+    return abs(mark.x - x - w / 2) <= ON_DIGIT * h
+
+
+def _as_seen(
+    run: Sequence[Reading], marks: Sequence[Mark], low: float, labels: Sequence[str], ink: Ink
+) -> list[Reading]:
+    """Return neighbours as the digits of the marks there, or as they are where these are other things, or unsure.
+
+    Where nothing is seen, what is lower than `low` is part of a digit.
+    """
+    x, y, w, h = around([one.piece.box for one in run])
+    there = [mark for mark in marks if x - ON_DIGIT * h <= mark.x <= x + w + ON_DIGIT * h]
+    digits = [mark for mark in there if mark.text in labels]
+    if len(run) == len(there) == len(digits) == 1 and digits[0].text == labels[run[0].label]:
+        # Two that say the same are wrong only where both are.
+        return [replace(run[0], confidence=1 - (1 - run[0].confidence) * (1 - digits[0].probability))]
+    if not there:
+        return [one for one in run if one.piece.box[3] >= low]
+    if not digits or any(mark.probability < SEEN if mark in digits else mark.text in FOREIGN for mark in there):
+        return [*run]
+    ends = [x, *(round((one.x + other.x) / 2) for one, other in pairwise(there)), x + w]
+    result: list[Reading] = []
+    for mark, (start, stop) in zip(there, pairwise(ends), strict=True):
+        if mark in digits:
+            left = max(start, x)
+            wide = max(1, stop - left)
+            piece = replace(run[0].piece, box=(left, y, wide, h), ink=ink[y : y + h, left : left + wide])
+            label, other = labels.index(mark.text), labels.index(str(mark.runner_up))
+            result.append(Reading(piece, label, mark.probability, runner_up=other))
+    return result
 
 
 def _box(spot: _Spot) -> Box:

@@ -155,15 +155,15 @@ FOREIGN: Final = (*"+×÷=()%", "other")
 """What is neither a digit nor a sign of a number: letters, operators."""
 SURE_FOREIGN: Final = 0.99
 """Probability of it from which on it is no digit, whatever it was read as."""
-ONE, SLASH = "1/"
+SLASH: Final = "/"
 FOOT: Final = 0.4
 """Distance of a dot from the middle of a slash, in heights of a digit, below which it is the foot of that."""
-SURE_ONE: Final = 0.9
-"""Probability of a one below which it may be a slash, if there is another one."""
+ON_DIGIT: Final = 0.2
+"""Distance of a mark from the middle of a piece, in its heights, up to which that is the mark."""
 
 
 def signs_of(numbers: Sequence[Sequence[Box]], ink: Ink) -> list[list[Mark]]:
-    """Return the signs in and before each number, by the boxes of its digits, and the ones that may be slashes.
+    """Return what strips see in and before each number, by the boxes of its digits.
 
     `ink` is that of the page, uint8 [h, w], on which `x` of a mark is told, too.
     """
@@ -182,7 +182,7 @@ def signs_of(numbers: Sequence[Sequence[Box]], ink: Ink) -> list[list[Mark]]:
 
 
 def surely(marks: Sequence[Mark], height: float) -> list[Mark]:
-    """Return the marks of a number that are surely signs or foreign, and the ones that may be slashes.
+    """Return the marks of a number that are surely signs or foreign.
 
     `height` is that of its digits, in pixels. Who writes one slash writes others, and the foot of one is no comma.
     """
@@ -191,6 +191,6 @@ def surely(marks: Sequence[Mark], height: float) -> list[Mark]:
     least[SLASH] = SURE_SIGN if slashes else SURE_SLASH
     return [
         mark for mark in marks
-        if (mark.probability < SURE_ONE if mark.text == ONE else mark.probability >= least.get(mark.text, 2))
+        if mark.probability >= least.get(mark.text, 2)
         and not (mark.text in (".", ",") and any(abs(one.x - mark.x) < FOOT * height for one in slashes))
     ]  # fmt: skip
