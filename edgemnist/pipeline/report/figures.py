@@ -137,8 +137,8 @@ def _answers_of_each_class(
 
 WIDTH: Final = 5.2
 """Of every drawing, in inches: on a phone it is shown at about this size, so that its letters can be read."""
-_MANY_DECADES: Final = 100
-"""Ratio of the ends of an axis from which on only the powers of ten are written."""
+_FAR: Final = (16, 100)
+"""Ratios of the ends of an axis from which on 1 and 3 are written, and only the powers of ten: else 1, 2 and 5."""
 _CLOSE: Final = 4
 """Ratio of the ends of an axis below which 1, 2 and 5 would write one number or none, or ever longer ones."""
 LABEL_GAP: Final = 0.062
@@ -281,7 +281,7 @@ def _draw_curves(figure: Figure, result: TrainResult) -> None:
     loss.plot(epochs, [epoch.loss for epoch in result.history], color=SERIES[0], marker=marker, markersize=3)
     loss.set(ylabel="loss while training", yscale="log")
     low, high = loss.get_ylim()
-    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _MANY_DECADES * low else (1,)))
+    loss.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _FAR[-1] * low else (1,)))
     loss.yaxis.set_major_formatter("{x:g}")
     loss.yaxis.set_minor_formatter(NullFormatter())
     shares = [100 * epoch.accuracy for epoch in result.history]
@@ -313,7 +313,7 @@ def _microsecond_axis(axes: Axes) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
     low, high = axes.get_xlim()
-    subs = (1, 2, 5) if high / low < _MANY_DECADES else (1,)
+    subs = ((1, 2, 5), (1, 3), (1,))[sum(high / low >= ratio for ratio in _FAR)]
     # Of close latencies the numbers are long.
     close = high / low < _CLOSE
     axes.xaxis.set_major_locator(MaxNLocator(4) if close else LogLocator(subs=subs, numticks=12))
