@@ -16,7 +16,7 @@ from edgemnist.ground.results.pipeline import Candidate
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.recommend.weigh import weigh
-from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart
+from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart, trade_off_svg
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from edgemnist.pipeline.train.network import training_command
 from tests.conftest import Run
@@ -141,6 +141,19 @@ def test_what_is_unknown_has_neither_passed_nor_missed(exports: Path, outcome: s
     assert all(one.name in line for one in judged)
     rows = [line for line in text.splitlines() if line.split("|")[1:2] == [f" {first.name} "]]
     assert rows[0].endswith(f"| {word} |")
+
+
+def test_how_far_numbers_are_off_is_no_accuracy_and_is_written_whole() -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    one = Candidate(name="c-int8", bytes=8000, accuracy=None, closeness=-0.01, merit="off", passed=True, p50_us=3.0)
+    assert "ccuracy" not in trade_off_svg([one], None, "row")
+    with _figure(3.4) as figure:
+        axes = figure.subplots()
+        _draw_trade_off(axes, [one], None, "row")
+        FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]  # Matplotlib's
+        label = axes.yaxis.label.get_window_extent()
+        assert figure.bbox.y0 <= label.y0 < label.y1 <= figure.bbox.y1
 
 
 @pytest.mark.parametrize("least", [27.3, 1523.1])

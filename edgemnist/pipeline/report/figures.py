@@ -156,14 +156,14 @@ def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None, noun
             f"{one.name} {_p50(one)} {percent(one.accuracy) if isinstance(one.merit, UnsetType) else one.merit}"
             for one in candidates
         )
-        return inline_svg(figure, "trade-off", f"Accuracy against latency: {words}")
+        return inline_svg(figure, "trade-off", f"{_merit_label(candidates)} against latency: {words}")
 
 
 def _merit_label(candidates: Sequence[Candidate]) -> str:
     if all(one.accuracy is not None for one in candidates):
         return "accuracy (%)"
     is_values = any(_closeness(one) < 0 for one in candidates)
-    return "off the reference on average (% of the spread, negative)" if is_values else "labels unchanged (%)"
+    return "off on average (% of spread, negative)" if is_values else "labels unchanged (%)"
 
 
 def _closeness(one: Candidate) -> float:
