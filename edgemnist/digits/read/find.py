@@ -150,7 +150,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
     if not kept:
         return Pieces([], [], 0, left_out, windows)
-    strength = {label: stroke_contrast(pieces[label].ink) for label in kept}
+    strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
@@ -198,6 +198,14 @@ def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
             return ink, rulings
     ink = extract_ink(grey, dark=dark)
     return ink, find_rulings(ink, FAINTEST_RULING)
+
+
+def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
+    """Return what is taken for ink around a piece and is none: the edge of a shadow, on which a ruling looks strong."""
+    x, y, w, h = piece.box
+    place = slice(max(0, y - SURROUNDINGS), y + h + SURROUNDINGS), slice(max(0, x - SURROUNDINGS), x + w + SURROUNDINGS)
+    around = ink[place][mask[place] == 0]
+    return _level(around, 0.5) if around.size else 0.0
 
 
 def _level(values: npt.NDArray[np.uint8], quantile: float) -> float:
