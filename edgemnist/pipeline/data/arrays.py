@@ -183,7 +183,9 @@ def in_order(names: Sequence[str], codes: npt.NDArray[np.int64], where: str) -> 
 def check_name(name: str, where: str) -> None:
     """Raise DataError for a class without a name, or whose name is too long or cannot be shown."""
     if name.lower() in GAPS:
-        raise DataError(f"{where} has no label, but {name!r}", hint="Label every row, or remove it.")
+        raise DataError(
+            f"{where} has no label{f', but {name!r}' if name else ''}", hint="Label every row, or remove it."
+        )
     if len(name) > MOST_NAME or not name.isprintable():
         raise DataError(
             f"{where} has the label {name[:20]!a}, with {count(len(name), 'character')}",

@@ -218,7 +218,10 @@ def _open(path: Path) -> _File:
     scores = [tensor for tensor in outputs if tensor.type.tensor_type.elem_type not in _LABELS] or outputs
     if len(inputs) != 1 or len(scores) != 1:
         names = textwrap.shorten(", ".join(tensor.name for tensor in (*inputs, *graph.output)), 200, placeholder=" …")
-        raise UsageError(f"{path} must have one input and one output of numbers (it has {names})", hint=HINT)
+        raise UsageError(
+            f"{path} must have one input and one output of numbers (it has {names})",
+            hint="Export it again with one of each.",
+        )
     name, kind = inputs[0].name, inputs[0].type.tensor_type
     sizes = [axis.dim_value or None for axis in kind.shape.dim]
     if not 2 <= len(sizes) <= 4 or None in sizes[1:]:  # noqa: PLR2004 - rows of one to three axes
