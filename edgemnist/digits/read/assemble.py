@@ -150,7 +150,10 @@ class Assembled:
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
             # Alone, ticks, rules and dividers are ones, and letters are other digits.
-            unseen = {index for index in number if not self._may_be_digit(index, marks)}
+            unseen = {
+                index for index in number
+                if not self._may_be_digit(index, marks) and not self._is_beside(index, number, marks)
+            }  # fmt: skip
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
             # What is around these is judged with them.
             self._unseen |= unseen
@@ -184,6 +187,16 @@ class Assembled:
         if reading.piece.opened or len(self._readings) == 1 or not self._labels[reading.label].isdigit():
             return True
         return bool(seen) if reading.label == BAR else reading.confidence >= SURE or any(map(str.isdigit, seen))
+
+    def _is_beside(self, index: int, number: Sequence[int], marks: Sequence[Mark]) -> bool:
+        """Return whether this is a stroke in a cell, beside a digit as high that strips see, too, and nothing else."""
+        stroke, others = self._readings[index], [self._readings[other] for other in number if self._speaks(other)]
+        heights = [other.piece.box[3] for other in others if other.label != BAR]
+        if stroke.label != BAR or stroke.piece.table is None or not heights:
+            return False
+        seen = any(mark.text.isdigit() and mark.probability >= SURE for mark in marks)
+        alike = ALIKE[0] <= stroke.piece.box[3] / np.median(heights) <= ALIKE[1]
+        return bool(seen and alike) and not any(mark.text in FOREIGN for mark in marks)
 
     def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
         """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
@@ -244,6 +257,22 @@ class Assembled:
             if (few and not any(map(self._is_number, numbers))) or are_doubtful(counting):
                 self._refuse(these, "unsure")
         self._refuse([*self._unseen], "foreign")
+        for number, grid in enumerate(self._grids):
+            self._refuse_letters(number, grid)
+
+    def _refuse_letters(self, number: int, grid: Grid) -> None:
+        """Refuse what stands in columns of letters, and in rows of them in the other columns: names, grades, heads."""
+        cells = {grid.cells[place[1]]: these for place, these in self._members.items() if place[0] == number}
+        for axis in ("column", "row"):
+            lines: dict[int, list[Cell]] = {}
+            for cell in cells:
+                lines.setdefault(getattr(cell, axis), []).append(cell)
+            for line in lines.values():
+                counting = np.mean([np.mean([self._counts[index] for index in cells[cell]]) for cell in line])
+                sure = np.mean([any(map(self._speaks, cells[cell])) for cell in line])
+                if len(line) >= LEAST_CELLS and counting < FEW and sure <= MOST:
+                    for cell in line:
+                        self._refuse(cells.pop(cell), "unsure")
 
     def _is_number(self, number: Sequence[int]) -> bool:
         """Return whether this is surely a number, and not what letters and dials look like."""
@@ -404,6 +433,8 @@ SURE_ONE: Final = 0.96
 """Confidence from which on a one speaks: ticks and scraps of lines are ones, too."""
 FEW: Final = 2 / 3
 """Share of what there is, outside of tables or in one, below which circles and strokes are no digits."""
+LEAST_CELLS: Final = 6
+"""Filled cells of a row or column of a table, at least, that tell whether it has letters."""
 PATTERN: Final = 12
 """Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
 MANY: Final = 100

@@ -246,10 +246,6 @@ CELL_INKED: Final = 25
 """Light, of 255, that a pixel takes at least to count as inked there."""
 CELL_INNER: Final = 0.12
 """Share of a cell at each side that does not count there: what is left of its lines."""
-CELL_FAINT: Final = 0.3
-"""Share of the usual strength of a table's cells below which a cell has a stain, or print from the back."""
-CELL_SMALLEST: Final = 0.2
-"""Share of the height of a table's digits below which a piece, both ways, is a speck."""
 CELL_GRAIN: Final = 5
 """Pixels below which a piece, both ways, is grain."""
 LEFTOVER_THIN: Final = 0.14
@@ -279,7 +275,6 @@ def pieces_in(ink: Ink, grid: Grid, most: int) -> Pieces:
     """
     by_ink = sorted(_pieces_of_table(ink, grid), key=lambda piece: -np.count_nonzero(piece.ink))
     typical = _typical(by_ink)
-    by_ink = [piece for piece in by_ink if max(piece.box[2:]) >= CELL_SMALLEST * typical]
     pieces, left_out = by_ink[:most], [piece.box for piece in by_ink[most:]]
     least = max(CELL_MIN_HEIGHT, CELL_SPECK * typical)
     return Pieces(
@@ -360,13 +355,10 @@ def _bounds(grid: Grid, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
 def _thresholds(part: Ink, grid: Grid, origin: tuple[int, int]) -> npt.NDArray[np.float32]:
     """Return from which strength on there is ink, float32 [h, w]: cell by cell, since one is bold, the other pencil."""
     quads = np.stack([grid.quad(cell) for cell in grid.cells]) - np.array(origin)
-    strengths = np.array([_strength(part, quad) for quad in quads])
-    inked = strengths[strengths >= CELL_PALEST]
-    usual = float(np.median(inked)) if inked.size else 0.0
     least = np.full(part.shape, np.inf, dtype=np.float32)
-    for quad, strength in zip(quads, strengths, strict=True):
-        if strength >= max(CELL_PALEST, CELL_FAINT * usual):
-            cv2.fillConvexPoly(least, np.rint(quad).astype(np.int32), max(CELL_INKED, INK_SHARE * float(strength)))
+    for quad in quads:
+        if (strength := _strength(part, quad)) >= CELL_PALEST:
+            cv2.fillConvexPoly(least, np.rint(quad).astype(np.int32), max(CELL_INKED, INK_SHARE * strength))
     return least
 
 
