@@ -202,6 +202,34 @@ def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, c
     assert sum(digit.digit is not None for digit in sharp.digits) >= 0.9 * len(page.truths)
 
 
+@pytest.mark.parametrize(("share", "dark"), [(0.25, True), (0.4, True), (0.75, False)])
+def test_a_sheet_on_a_dark_table_and_a_board_on_a_bright_wall_are_read(
+    share: float, digits: Digits, classifier: Classifier, *, dark: bool
+) -> None:
+    style = replace(quarter(STYLES["scan"]), rows=2, columns=4)
+    rng = np.random.default_rng(4)
+    page = compose_page(digits.sample(8, rng), rng, style)
+    sheet = np.asarray(Image.fromarray(page.picture).convert("L"))
+    high, wide = sheet.shape
+    sides = round(wide / share**0.5), round(high / share**0.5)
+    picture = np.clip(rng.normal(30, 6, sides[::-1]), 0, 255).astype(np.uint8)
+    # A little askew, as a sheet lies.
+    lying = cv2.getRotationMatrix2D((wide / 2, high / 2), 4, 1)
+    lying[:, 2] += [(sides[0] - wide) / 2, (sides[1] - high) / 2]
+    cv2.warpAffine(sheet, lying, sides, picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+    result = read_page(picture if dark else 255 - picture, classifier)
+    answered = [digit for digit in result.digits if digit.digit is not None]
+    assert len(page.truths) - 1 <= len(answered) <= len(page.truths)
+
+
+@pytest.mark.parametrize(("digit", "label"), [("0", 0), ("2", 0), ("3", 270)])
+def test_a_bold_digit_and_a_label_on_a_board_are_no_sheet(digit: str, label: int, classifier: Classifier) -> None:
+    board = np.full((500, 340 + label), 20, np.uint8)
+    cv2.putText(board, digit, (20, 440), cv2.FONT_HERSHEY_SIMPLEX, 15, (230,), 60)
+    cv2.rectangle(board, (380, 100), (360 + label, 300), (230,), cv2.FILLED)
+    assert [str(one.digit) for one in read_page(board, classifier).digits if one.digit is not None] == [digit]
+
+
 def test_the_threshold_decides_between_an_answer_and_a_question_mark(write: Write, classifier: Classifier) -> None:
     page = write(quarter(STYLES["photo"]))
     daring = read_page(page.picture, classifier, ReadConfig(min_confidence=0))

@@ -1,5 +1,6 @@
 """Finding what may be a digit on a page: its connected pieces of ink, those of its tables cell by cell."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -57,6 +58,14 @@ HELD_LINE: Final = 1.3
 """Length, in such heights, from which on a level or an upright stroke is the line."""
 BAR_WIDTH: Final = 2
 """Width of a minus by its height, at least."""
+SHEET_SIDE: Final = 256
+"""Pixels of each side of the copy in which a sheet is looked for."""
+SHEET: Final = 0.2
+"""Share of the picture that a sheet on something dark covers, at least."""
+SHEET_FILLED: Final = 0.8
+"""Share of the rectangle around it that it is, at least: seen from aside, it is none itself, and an oval has 0.79."""
+SHEET_BRIGHT: Final = 0.95
+"""Share of it that is bright in that copy, in which writing is grey."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
@@ -72,7 +81,7 @@ MAX_WINDOWS: Final = 8
 
 def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
-    dark = is_dark_on_light(grey)
+    dark = is_dark_on_light(grey) or _is_sheet(grey)
     grids = find_tables(grey, dark=dark)
     ink, rulings = _ink_and_rulings(grey, dark=dark)
     light = grey if dark else 255 - grey
@@ -167,6 +176,20 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     is_large = np.zeros(len(stats), dtype=np.uint8)
     is_large[[*too_large]] = 1
     return Pieces(without_rings(candidates), fragments, typical, left_out, windows, _held(is_large[labels], typical))
+
+
+def _is_sheet(grey: Grey) -> bool:
+    """Return whether most of what is bright is a sheet that lies on something dark, where a page looks like a board."""
+    small = cv2.resize(grey, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
+    _, bright = cv2.threshold(small, 0, 1, cv2.THRESH_OTSU)
+    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outline = max(outlines, key=cv2.contourArea, default=None)
+    if outline is None:
+        return False
+    area, (_, sides, _) = cv2.contourArea(outline), cv2.minAreaRect(outline)
+    # The outline of a wall has the board within it, and that of a bold 0 its hole.
+    is_sheet = area >= max(SHEET * small.size, SHEET_FILLED * math.prod(sides))
+    return bool(is_sheet and np.count_nonzero(bright) >= SHEET_BRIGHT * area)
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:
