@@ -164,9 +164,7 @@ SOURCES: Final = {".c", ".css", ".h", ".html", ".ino", ".js", ".py", ".txt"}
 OTHER_THINGS: Final = {
     "field/drift/ink.py": 2,  # of pictures of the default shape
     "field/review/page/index.html": 1,  # the side of an icon
-    "field/samples/__init__.py": 1,  # what `none-of-these` was called
     "ground/pictures.py": 1,  # bytes of a header
-    "ground/results/samples.py": 2,  # a field that documents have
     "ground/web/page/index.html": 1,  # the side of an icon
     "model/native/list_avx2.h": 1,  # a place in a register
     "model/native/program.c": 1,  # 256 MB
