@@ -230,6 +230,24 @@ def test_a_bold_digit_and_a_label_on_a_board_are_no_sheet(digit: str, label: int
     assert [str(one.digit) for one in read_page(board, classifier).digits if one.digit is not None] == [digit]
 
 
+@pytest.mark.parametrize("box", [(450, 0, 799, 599), (0, 460, 799, 599), (60, 430, 740, 590)])
+def test_a_wall_or_an_empty_card_beside_a_board_is_no_sheet(
+    box: tuple[int, int, int, int], classifier: Classifier
+) -> None:
+    board = np.full((600, 800), 20, np.uint8)
+    for row, text in enumerate(("2475", "3265")):
+        cv2.putText(board, text, (60, 200 + 150 * row), cv2.FONT_HERSHEY_SIMPLEX, 2, (230,), 5, cv2.LINE_AA)
+    cv2.rectangle(board, box[:2], box[2:], (230,), cv2.FILLED)
+    assert [number.text for number in read_page(board, classifier).numbers] == ["2475", "3265"]
+
+
+def test_a_thick_line_does_not_tell_how_high_digits_are(classifier: Classifier) -> None:
+    sheet = np.full((600, 900), 250, np.uint8)
+    cv2.rectangle(sheet, (60, 120), (660, 144), (20,), cv2.FILLED)
+    cv2.putText(sheet, "2583", (60, 300), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (20,), 4, cv2.LINE_AA)
+    assert [number.text for number in read_page(sheet, classifier).numbers] == ["2583"]
+
+
 def test_the_threshold_decides_between_an_answer_and_a_question_mark(write: Write, classifier: Classifier) -> None:
     page = write(quarter(STYLES["photo"]))
     daring = read_page(page.picture, classifier, ReadConfig(min_confidence=0))

@@ -86,8 +86,11 @@ def read(
 
 def read_page_view(result: ReadResult, *, tables: bool = False) -> RenderableType:
     """Write the numbers as they stand on the page, line by line, or its `tables`; and below them how it went."""
-    lines: list[RenderableType] = [_drawn(table) for table in result.tables] if tables else _lines(result)
-    if tables and not lines:
+    lines: list[RenderableType] = [_drawn(table) for table in result.tables]
+    if not tables:
+        numbers = (members for _, members in groupby(result.numbers, key=lambda number: number.line))
+        lines = [Text("  ".join(number.text for number in members), style="bold") for members in numbers]
+    elif not lines:
         lines = [Text("No table was found on the page.")]
 
     times = result.milliseconds
@@ -105,13 +108,6 @@ def _refused(result: ReadResult) -> str:
         return f"{doubtful:,} refused below {threshold}"
     context = ", ".join(f"{number:,} as {rule}" for rule, number in sorted(rules.items(), key=str))
     return f"{doubtful + rules.total():,} refused ({doubtful:,} below {threshold}, {context})"
-
-
-def _lines(result: ReadResult) -> list[RenderableType]:
-    return [
-        Text("  ".join(number.text for number in members), style="bold")
-        for _, members in groupby(result.numbers, key=lambda number: number.line)
-    ]
 
 
 def _drawn(table: ReadTable) -> Table:

@@ -13,7 +13,7 @@ from edgemnist.digits.images.find import INK_SHARE, strong_ink
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
 from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.digits.read.grid import Grid
+from edgemnist.digits.read.grid import Floats, Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet, without_rings
@@ -66,6 +66,8 @@ SHEET_FILLED: Final = 0.8
 """Share of the rectangle around it that it is, at least: seen from aside, it is none itself, and an oval has 0.79."""
 SHEET_BRIGHT: Final = 0.95
 """Share of it that is bright in that copy, in which writing is grey."""
+SHEET_STROKE: Final = 9
+"""Width of what is written on it, at most, and its distance from the edge, at least, in pixels of that copy."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
@@ -165,7 +167,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out, windows)
-    typical = weighted_median(reach[kept].astype(float), area[kept].astype(float))
+    typical = _usual(*np.array([reach[kept], h[kept], area[kept]], dtype=float))
     candidates: list[Piece] = []
     fragments: list[Piece] = []
     for label in kept:
@@ -178,18 +180,30 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     return Pieces(without_rings(candidates), fragments, typical, left_out, windows, _held(is_large[labels], typical))
 
 
+def _usual(reach: Floats, heights: Floats, areas: Floats) -> float:
+    """Return the usual reach of pieces, by their heights and ink, [N] each, without lines too thick for a minus."""
+    upright = reach == heights
+    if upright.any():
+        telling = upright | (reach <= LARGEST * weighted_median(heights[upright], areas[upright]))
+        reach, areas = reach[telling], areas[telling]
+    return weighted_median(reach, areas)
+
+
 def _is_sheet(grey: Grey) -> bool:
-    """Return whether most of what is bright is a sheet that lies on something dark, where a page looks like a board."""
+    """Return whether most of what is bright is a written sheet on something dark, where a page looks like a board."""
     small = cv2.resize(grey, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
     _, bright = cv2.threshold(small, 0, 1, cv2.THRESH_OTSU)
     outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outline = max(outlines, key=cv2.contourArea, default=None)
-    if outline is None:
-        return False
+    outline = max(outlines, key=cv2.contourArea, default=np.zeros((1, 1, 2), dtype=np.int32))
     area, (_, sides, _) = cv2.contourArea(outline), cv2.minAreaRect(outline)
     # The outline of a wall has the board within it, and that of a bold 0 its hole.
-    is_sheet = area >= max(SHEET * small.size, SHEET_FILLED * math.prod(sides))
-    return bool(is_sheet and np.count_nonzero(bright) >= SHEET_BRIGHT * area)
+    if area < max(SHEET * small.size, SHEET_FILLED * math.prod(sides)) or bright.sum() < SHEET_BRIGHT * area:
+        return False
+    # A wall or a window beside a board is as bright, and empty.
+    inside = cv2.drawContours(np.zeros_like(small), [outline], -1, 1, cv2.FILLED)
+    cv2.drawContours(inside, [outline], -1, 0, 2 * SHEET_STROKE)
+    strokes = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((SHEET_STROKE, SHEET_STROKE), np.uint8))
+    return int(strokes[inside > 0].max(initial=0)) >= FAINTEST_RULING
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:

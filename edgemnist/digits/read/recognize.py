@@ -193,18 +193,19 @@ class _Trial:
 
 def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     """Return the pairs of readings that may be one digit, the later one first."""
-    boxes, confidences = _boxes(readings), np.array([reading.confidence for reading in readings])
-    places = _places(readings)
+    boxes = np.array([reading.piece.box for reading in readings], dtype=np.int64).reshape(-1, 4)
+    confidences = np.array([reading.confidence for reading in readings])
+    places = np.array([reading.piece.place for reading in readings], dtype=np.int64).reshape(-1, 2)
     pairs: list[tuple[int, int]] = []
     for one, (box, confidence) in enumerate(zip(boxes, confidences, strict=True)):
         doubtful = np.flatnonzero(np.minimum(confidence, confidences[:one]) < DOUBTFUL)
         if not doubtful.size:
             continue
         others = boxes[doubtful]
-        both = _around(box, others)
+        both = np.maximum(box[:2] + box[2:], others[:, :2] + others[:, 2:]) - np.minimum(box[:2], others[:, :2])
         near = (
             (_gaps(box, others) <= JOIN_GAP * height)
-            & _fits(both, height)
+            & (both.max(axis=1) <= JOIN_SIZE * height)
             & ((both[:, 0] <= SIDE_BY_SIDE * both[:, 1]) | (np.minimum(box[3], others[:, 3]) < TALL * height))
             & (places[doubtful] == places[one]).all(axis=1)
         )
@@ -212,29 +213,10 @@ def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     return pairs
 
 
-def _boxes(readings: Sequence[Reading]) -> Boxes:
-    return np.array([reading.piece.box for reading in readings], dtype=np.int64).reshape(-1, 4)
-
-
-def _places(readings: Sequence[Reading]) -> Boxes:
-    """Return table and cell of each reading, int64 [N, 2]."""
-    return np.array([reading.piece.place for reading in readings], dtype=np.int64).reshape(-1, 2)
-
-
 def _gaps(box: Boxes, others: Boxes) -> npt.NDArray[np.int64]:
     """Return how far each of the others, int64 [N, 4], is from a box, int64 [4]: below 0 where they overlap."""
     ends, others_ends = box[:2] + box[2:], others[:, :2] + others[:, 2:]
     return np.asarray(np.maximum(box[:2] - others_ends, others[:, :2] - ends).max(axis=1))
-
-
-def _around(box: Boxes, others: Boxes) -> Boxes:
-    """Return width and height, int64 [N, 2], of what encloses a box and each of the others."""
-    ends = np.maximum(box[:2] + box[2:], others[:, :2] + others[:, 2:])
-    return np.asarray(ends - np.minimum(box[:2], others[:, :2]))
-
-
-def _fits(sizes: Boxes, height: float) -> npt.NDArray[np.bool_]:
-    return np.asarray(sizes.max(axis=1) <= JOIN_SIZE * height)
 
 
 def _merge(one: Piece, other: Piece) -> Piece:
