@@ -257,6 +257,21 @@ def test_what_stands_in_a_column_or_a_row_of_letters_is_no_digit(
     assert sum(digit.digit is not None for digit in digits) == 2 * count + counting
 
 
+def test_a_minus_before_each_number_of_a_column_makes_no_letters_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def marks(boxes: Sequence[Box]) -> list[Mark]:
+        return [Mark("-" if len(boxes) > 1 and box == boxes[0] else "2", 0.95, box[0] + 9) for box in boxes]
+
+    monkeypatch.setattr(assemble, "signs_of", lambda numbers, _: [*map(marks, numbers)])
+    readings: list[Reading] = []
+    for row, column in itertools.product(range(6), range(3)):
+        cell = 3 * row + column
+        if column == 1:
+            readings.append(in_cell(row, column, cell, LETTER, label=1, left=-8))
+        readings.append(in_cell(row, column, cell, 0.6 if column == 1 and row > 2 else 0.99, left=16))
+    page = page_of(readings, rows=6, columns=3, ink=True)
+    assert [number.text for number in page.numbers] == ["2", "-2", "2"] * 6
+
+
 @pytest.mark.parametrize(
     ("seen", "height", "refused"),
     [

@@ -263,12 +263,14 @@ class Assembled:
     def _refuse_letters(self, number: int, grid: Grid) -> None:
         """Refuse what stands in columns of letters, and in rows of them in the other columns: names, grades, heads."""
         cells = {grid.cells[place[1]]: these for place, these in self._members.items() if place[0] == number}
+        # Signs are no letters.
+        counts = [count or index in self._signs for index, count in enumerate(self._counts)]
         for axis in ("column", "row"):
             lines: dict[int, list[Cell]] = {}
             for cell in cells:
                 lines.setdefault(getattr(cell, axis), []).append(cell)
             for line in lines.values():
-                counting = np.mean([np.mean([self._counts[index] for index in cells[cell]]) for cell in line])
+                counting = np.mean([np.mean([counts[index] for index in cells[cell]]) for cell in line])
                 sure = np.mean([any(map(self._speaks, cells[cell])) for cell in line])
                 if len(line) >= LEAST_CELLS and counting < FEW and sure <= MOST:
                     for cell in line:
