@@ -99,6 +99,34 @@ def test_beside_a_digit_that_both_see_strips_tell_what_is_doubtful(
     assert [(label, confidence) for _, label, confidence in found] == digits
 
 
+@pytest.mark.parametrize(
+    ("marks", "digits"),
+    [
+        # What is as high as a digit, and may be one, stays beside what is seen.
+        ([Mark("9", 1, 110), Mark("6", 0.95, 140)], "953"),
+        ([Mark("9", 1, 110), Mark("6", 0.95, 170)], "953"),
+        # So does what may be a slash, and is not surely one.
+        ([Mark("9", 1, 110), Mark("/", 0.7, 140), Mark("6", 0.95, 170)], "953"),
+        ([Mark("9", 1, 110), Mark("/", 0.9, 140), Mark("6", 0.95, 170)], "96"),
+        # Halves of a digit are near what is seen between them.
+        ([Mark("9", 1, 110), Mark("6", 0.95, 155)], "96"),
+        # Beyond the edge of the page there is no digit.
+        ([Mark("9", 1, 110), Mark("6", 0.95, 140), Mark("7", 0.95, 186), Mark("2", 0.95, 187.9)], "9672"),
+    ],
+)
+def test_nothing_as_high_as_a_digit_is_left_out_for_what_strips_see_beside_it(
+    marks: list[Mark], digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = pieces((100, 9, 0.99), (130, 5, 0.5), (160, 3, 0.3))
+    monkeypatch.setattr(sliding, "signs_of", lambda some, _: [marks for _ in some])
+    seen = sliding.with_seen(np.zeros((200, 180), np.uint8), readings, DIGITS, 0.6)
+    assert "".join(DIGITS[one.label] for one in sorted(seen, key=lambda one: one.piece.box)) == digits
+    for reading in seen:
+        x, _, w, h = reading.piece.box
+        assert x + w <= 180
+        assert reading.piece.ink.shape == (h, w)
+
+
 def test_a_low_stroke_where_strips_see_nothing_is_part_of_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, other, part = pieces((100, 9, 0.99), (160, 8, 0.99), (130, 1, 0.99))
     low = replace(part, piece=replace(part.piece, box=(130, 65, 8, 20)))

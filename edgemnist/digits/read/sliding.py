@@ -17,7 +17,7 @@ from edgemnist.digits.read.grid import Bools, Floats
 from edgemnist.digits.read.layout import DIGIT_WIDTH, around, arrange, numbers_in, overlap
 from edgemnist.digits.read.piece import Piece
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, TALL, Reading
-from edgemnist.digits.read.strips import DIGIT, FOREIGN, HEIGHT, ON_DIGIT, Mark, read_strips, signs_of
+from edgemnist.digits.read.strips import DIGIT, HEIGHT, KEPT_SIGNS, ON_DIGIT, Mark, read_strips, signs_of, surely
 from edgemnist.digits.task import Box
 
 HEIGHTS: Final = (0.95, 0.8, 0.68, 0.57, 0.48, 0.4)
@@ -212,14 +212,21 @@ def _as_seen(
         return [replace(run[0], confidence=1 - (1 - run[0].confidence) * (1 - digits[0].probability))]
     if not there:
         return [one for one in run if one.piece.box[3] >= low]
-    if not digits or any(mark.probability < SEEN if mark in digits else mark.text in FOREIGN for mark in there):
+    # What is as high as a digit and not seen, or may be another sign, is not left out unmarked.
+    unseen = any(
+        tall >= low and all(abs(mark.x - left - wide / 2) > wide / 2 + ON_DIGIT * h for mark in there)
+        for left, _, wide, tall in (one.piece.box for one in run)
+    )
+    known = [mark for mark in surely(there, h) if mark.text in KEPT_SIGNS]
+    known += [mark for mark in digits if mark.probability >= SEEN]
+    if not digits or unseen or len(known) < len(there):
         return [*run]
     ends = [x, *(round((one.x + other.x) / 2) for one, other in pairwise(there)), x + w]
     result: list[Reading] = []
     for mark, (start, stop) in zip(there, pairwise(ends), strict=True):
         if mark in digits:
-            left = max(start, x)
-            wide = max(1, stop - left)
+            left = min(max(start, x), x + w - 1)
+            wide = max(1, min(stop, x + w) - left)
             piece = replace(run[0].piece, box=(left, y, wide, h), ink=ink[y : y + h, left : left + wide])
             label, other = labels.index(mark.text), labels.index(str(mark.runner_up))
             result.append(Reading(piece, label, mark.probability, runner_up=other))
@@ -265,15 +272,14 @@ def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = Non
                     strips.append(padded[top : top + rows, left:right])
                     places.append((left - step, top + rows / 2 - edge, height))
     marks = [
-        (_class_of(mark.text), mark.probability, mark.x + left, y, height, mark.runner_up)
+        (
+            int(mark.text) if mark.text.isdigit() else LETTER if mark.text == "other" else NO_DIGIT,
+            mark.probability, mark.x + left, y, height, mark.runner_up,
+        )
         for found, (left, y, height) in zip(read_strips(strips, [place[2] for place in places]), places, strict=True)
         for mark in found if mark.probability >= 1 / 2
     ]  # fmt: skip
     return np.array(marks, dtype=np.float64).reshape(-1, 6), seen <= MOST
-
-
-def _class_of(text: str) -> int:
-    return int(text) if text.isdigit() else LETTER if text == "other" else NO_DIGIT
 
 
 def _runs(columns: Bools, room: int) -> Iterator[tuple[int, int]]:
