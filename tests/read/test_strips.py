@@ -56,6 +56,10 @@ def pieces(*readings: tuple[int, int, float]) -> list[Reading]:
         ([Mark("/", 0.95, 140), Mark("1", 0.7, 170)], ["3/15"]),
         # Of two in a row, the fainter one is none.
         ([Mark("/", 0.95, 140), Mark("/", 0.85, 170)], ["3/15"]),
+        ([Mark("/", 0.95, 140), Mark("1", 0.7, 170), Mark(".", 0.7, 157)], ["3/15"]),
+        ([Mark("/", 0.9, 140), Mark("1", 0.7, 170), Mark(":", 0.95, 155)], ["31:15"]),
+        # But a point may follow a minus.
+        ([Mark("-", 0.95, 140), Mark(".", 0.9, 155), Mark("1", 0.7, 170)], ["3-.15"]),
         # A strip reaches to the left, beyond the digits of another number.
         ([Mark("1", 0.7, 140), Mark("1", 0.7, 170), Mark(",", 0.95, 185)], ["311,5", "7"]),
     ],

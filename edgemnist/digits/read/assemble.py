@@ -17,7 +17,7 @@ from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ON_DIGIT, Mark, signs_of, surely
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ON_DIGIT, SLASH, Mark, signs_of, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import as_number
@@ -163,15 +163,17 @@ class Assembled:
                 nearest = int(np.abs(middles - mark.x).argmin())
                 index, after = number[nearest], int(np.searchsorted(middles, mark.x))
                 is_bar_or_none = self._readings[index].label == BAR or not self._counts[index]
+                by_slash = mark.text != MINUS and SLASH in map(self._signs.get, number[max(0, after - 1) : after + 1])
                 if abs(middles[nearest] - mark.x) <= ON_DIGIT * places[nearest][3]:
-                    beside = index in self._before or self._signs.keys() & {*number[max(0, nearest - 1) : nearest + 2]}
+                    beside = self._before.keys() & {*number[nearest : nearest + 1 + (mark.text == SLASH)]}
+                    beside |= self._signs.keys() & {*number[max(0, nearest - 1) : nearest + 2]}
                     inside = 0 < nearest < len(number) - 1 or mark.text == MINUS
                     if mark.text in FOREIGN:
                         self._refuse([index], "foreign")
                     elif is_bar_or_none and inside and mark.text in STROKES and not beside:
                         self._refuse([index], "sign")
                         self._signs[index] = mark.text
-                elif mark.text in KEPT_SIGNS and after < len(number):
+                elif mark.text in KEPT_SIGNS and after < len(number) and not by_slash:
                     others = set(range(len(self._readings))).difference(number)
                     first, (_, y, _, h) = self._readings[number[after]].piece.box, places[nearest]
                     # What a strip reaches to the left may be before the digit of another number.
@@ -405,8 +407,7 @@ def _is_part(box: Box, x: float, top: int, height: int) -> bool:
 def _is_between(box: Box, x: float, digit: Box) -> bool:
     """Return whether the middle of a box lies between `x` and a digit, on its line, and it is as high as one."""
     left, above, wide, high = box
-    level = digit[1] < above + high / 2 < digit[1] + digit[3]
-    return level and x < left + wide / 2 < digit[0] and high >= LOW * digit[3]
+    return x < left + wide / 2 < digit[0] and high >= LOW * digit[3] and 0 < above + high / 2 - digit[1] < digit[3]
 
 
 def _character(digit: ReadDigit) -> str:

@@ -200,8 +200,8 @@ def _is_sheet(grey: Grey) -> bool:
     if area < max(SHEET * small.size, SHEET_FILLED * math.prod(sides)) or bright.sum() < SHEET_BRIGHT * area:
         return False
     # A wall or a window beside a board is as bright, and empty.
-    inside = cv2.drawContours(np.zeros_like(small), [outline], -1, 1, cv2.FILLED)
-    cv2.drawContours(inside, [outline], -1, 0, 2 * SHEET_STROKE)
+    sheet = cv2.drawContours(np.zeros_like(small), [outline], -1, 1, cv2.FILLED)
+    inside = cv2.drawContours(sheet, [outline], -1, 0, 2 * SHEET_STROKE)
     strokes = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((SHEET_STROKE, SHEET_STROKE), np.uint8))
     return int(strokes[inside > 0].max(initial=0)) >= FAINTEST_RULING
 

@@ -97,9 +97,8 @@ def write_tables(result: ReadResult, path: Path, reporter: Reporter = SILENT) ->
         texts.append(stream.getvalue())
     if is_stream(path):
         texts = ["\n".join(texts)]
-    files = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(texts) + 1)]
-    if len(files) == 1:
-        files = [path]
+    several = [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, len(texts) + 1)]
+    files = several if len(several) > 1 else [path]
     if not is_stream(path):
         for file in files:
             check_output("--csv", file, CSV)
