@@ -199,11 +199,12 @@ def _is_sheet(grey: Grey) -> bool:
     # The outline of a wall has the board within it, and that of a bold 0 its hole.
     if area < max(SHEET * small.size, SHEET_FILLED * math.prod(sides)) or bright.sum() < SHEET_BRIGHT * area:
         return False
-    # A wall or a window beside a board is as bright, and empty.
+    # A wall beside a board is as bright, and empty; and on a part of a board in bright light, strokes are brighter.
     sheet = cv2.drawContours(np.zeros_like(small), [outline], -1, 1, cv2.FILLED)
-    inside = cv2.drawContours(sheet, [outline], -1, 0, 2 * SHEET_STROKE)
-    strokes = cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, np.ones((SHEET_STROKE, SHEET_STROKE), np.uint8))
-    return int(strokes[inside > 0].max(initial=0)) >= FAINTEST_RULING
+    inside = cv2.drawContours(sheet, [outline], -1, 0, 2 * SHEET_STROKE) > 0
+    ways, kernel = (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT), np.ones((SHEET_STROKE, SHEET_STROKE), np.uint8)
+    darker, brighter = (int(cv2.morphologyEx(small, way, kernel)[inside].max(initial=0)) for way in ways)
+    return darker >= max(FAINTEST_RULING, brighter)
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:
