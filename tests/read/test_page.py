@@ -248,6 +248,11 @@ def test_a_thick_line_does_not_tell_how_high_digits_are(classifier: Classifier) 
     assert [number.text for number in read_page(sheet, classifier).numbers] == ["2583"]
 
 
+def test_a_board_that_is_lit_unevenly_is_no_sheet(write: Write, classifier: Classifier) -> None:
+    page = write(STYLES["blackboard"], 140)
+    assert score(read_page(page.picture, classifier).digits, page.truths).share >= 0.9
+
+
 def test_the_threshold_decides_between_an_answer_and_a_question_mark(write: Write, classifier: Classifier) -> None:
     page = write(quarter(STYLES["photo"]))
     daring = read_page(page.picture, classifier, ReadConfig(min_confidence=0))
