@@ -7,7 +7,7 @@ from typing import Final
 
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.registry import Entry
-from edgemnist.ground.results.samples import FORMER_NAMES
+from edgemnist.ground.results import FORMER_NAMES
 from edgemnist.model.task import PREPARERS, REFUSERS, TASKS, Preparer, TaskEntry
 
 DIGITS: Final = tuple("0123456789")

@@ -16,8 +16,7 @@ import numpy as np
 from edgemnist.errors import StorageError
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results import UNREADABLE
-from edgemnist.ground.results.samples import FORMER_NAMES
+from edgemnist.ground.results import FORMER_NAMES, UNREADABLE
 from edgemnist.model.task import default_input, default_labels
 
 if TYPE_CHECKING:

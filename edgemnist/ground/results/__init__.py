@@ -8,9 +8,15 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from edgemnist import TASK_HOMES
+from edgemnist.ground.registry import OpenRegistry
+
 SCHEMA_VERSION = 1
 UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for bytes that are no such document: it decodes text late, and nests no deeper than Python."""
+
+FORMER_NAMES: Final[OpenRegistry[tuple[str, ...]]] = OpenRegistry("former name", TASK_HOMES, {})
+"""Labels that mean `none-of-these`, as 0.1.0 wrote them, each with the classes of the models that it wrote them for."""
 
 ResultT = TypeVar("ResultT", bound="Result")
 

@@ -1,19 +1,12 @@
 """What the commands about samples print: `review`, `learn` and `health`."""
 
-from typing import Final
-
 import msgspec
 
-from edgemnist import TASK_HOMES
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.registry import OpenRegistry
-from edgemnist.ground.results import Part, Result, as_json
+from edgemnist.ground.results import FORMER_NAMES, Part, Result, as_json
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.ground.results.verify import Interval
-
-FORMER_NAMES: Final[OpenRegistry[tuple[str, ...]]] = OpenRegistry("former name", TASK_HOMES, {})
-"""Labels that mean `none-of-these`, as 0.1.0 wrote them, each with the classes of the models that it wrote them for."""
 
 
 class GivenLabel(Part, frozen=True, kw_only=True):
