@@ -54,7 +54,7 @@ def pieces(*readings: tuple[int, int, float]) -> list[Reading]:
     ("marks", "numbers"),
     [
         ([Mark("/", 0.95, 140), Mark("1", 0.7, 170)], ["3/15"]),
-        # Of two in a row, the fainter one is none.
+        # Of two signs in a row, only the clearer one counts.
         ([Mark("/", 0.95, 140), Mark("/", 0.85, 170)], ["3/15"]),
         ([Mark("/", 0.95, 140), Mark("1", 0.7, 170), Mark(".", 0.7, 157)], ["3/15"]),
         ([Mark("/", 0.9, 140), Mark("1", 0.7, 170), Mark(":", 0.95, 155)], ["31:15"]),

@@ -152,7 +152,7 @@ class Assembled:
             # Alone, ticks, rules and dividers are ones, and letters are other digits.
             unseen = {
                 index for index in number
-                if not self._may_be_digit(index, marks) and not self._is_beside(index, number, marks)
+                if not self._may_be_digit(index, marks) and not self._is_one_in_cell(index, number, marks)
             }  # fmt: skip
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
             # What is around these is judged with them.
@@ -190,8 +190,8 @@ class Assembled:
             return True
         return bool(seen) if reading.label == BAR else reading.confidence >= SURE or any(map(str.isdigit, seen))
 
-    def _is_beside(self, index: int, number: Sequence[int], marks: Sequence[Mark]) -> bool:
-        """Return whether this is a stroke in a cell, beside a digit as high that strips see, too, and nothing else."""
+    def _is_one_in_cell(self, index: int, number: Sequence[int], marks: Sequence[Mark]) -> bool:
+        """Return whether this is a stroke in a cell, beside a digit of its height that strips see, and no letter."""
         stroke, others = self._readings[index], [self._readings[other] for other in number if self._speaks(other)]
         heights = [other.piece.box[3] for other in others if other.label != BAR]
         if stroke.label != BAR or stroke.piece.table is None or not heights:
@@ -263,7 +263,7 @@ class Assembled:
             self._refuse_letters(number, grid)
 
     def _refuse_letters(self, number: int, grid: Grid) -> None:
-        """Refuse what stands in columns of letters, and in rows of them in the other columns: names, grades, heads."""
+        """Refuse what stands in columns of letters, then in rows of them in other columns: names, grades, headings."""
         cells = {grid.cells[place[1]]: these for place, these in self._members.items() if place[0] == number}
         # Signs are no letters.
         counts = [count or index in self._signs for index, count in enumerate(self._counts)]

@@ -63,7 +63,7 @@ SHEET_SIDE: Final = 256
 SHEET: Final = 0.2
 """Share of the picture that a sheet on something dark covers, at least."""
 SHEET_FILLED: Final = 0.8
-"""Share of the rectangle around it that it is, at least: seen from aside, it is none itself, and an oval has 0.79."""
+"""Share of the rectangle around it that a sheet fills, at least: less if seen from the side. An oval fills 0.79."""
 SHEET_BRIGHT: Final = 0.95
 """Share of it that is bright in that copy, in which writing is grey."""
 SHEET_STROKE: Final = 9
@@ -129,7 +129,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     labels = np.asarray(found, dtype=np.int32)
     page_height, page_width = ink.shape
     x, y, w, h, area = stats.T
-    # A minus is as wide as digits are high, and no lower than they are for it.
+    # A minus tells how high digits are by its width.
     reach = np.where((w >= BAR_WIDTH * h) & (area >= WINDOW_INK * w * h), w, h)
     aside, beyond = np.minimum(x, page_width - x - w), np.minimum(y, page_height - y - h)
     inside = (np.minimum(aside, beyond) > 0) & (np.maximum(aside, beyond) > CORNER * np.maximum(w, h))
@@ -190,7 +190,7 @@ def _usual(reach: Floats, heights: Floats, areas: Floats) -> float:
 
 
 def _is_sheet(grey: Grey) -> bool:
-    """Return whether most of what is bright is a written sheet on something dark, where a page looks like a board."""
+    """Return whether what is bright is a sheet with writing on it, which lies on something dark and is no board."""
     small = cv2.resize(grey, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
     _, bright = cv2.threshold(small, 0, 1, cv2.THRESH_OTSU)
     outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)

@@ -154,7 +154,7 @@ SEEN: Final = 0.9
 
 
 def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join_gap: float) -> list[Reading]:
-    """Return the readings of a page, what is doubtful beside a digit that strips see as well as what they see there.
+    """Return the readings of a page; beside a digit that strips see, too, doubtful ones become what strips see there.
 
     `ink` is the page's, uint8 [h, w], and `join_gap` is that of numbers.
 
@@ -272,14 +272,15 @@ def _marks(ink: Grey, heights: Sequence[float] | Floats, where: Ink | None = Non
                     strips.append(padded[top : top + rows, left:right])
                     places.append((left - step, top + rows / 2 - edge, height))
     marks = [
-        (
-            int(mark.text) if mark.text.isdigit() else LETTER if mark.text == "other" else NO_DIGIT,
-            mark.probability, mark.x + left, y, height, mark.runner_up,
-        )
+        (_class_of(mark.text), mark.probability, mark.x + left, y, height, mark.runner_up)
         for found, (left, y, height) in zip(read_strips(strips, [place[2] for place in places]), places, strict=True)
         for mark in found if mark.probability >= 1 / 2
     ]  # fmt: skip
     return np.array(marks, dtype=np.float64).reshape(-1, 6), seen <= MOST
+
+
+def _class_of(text: str) -> int:
+    return int(text) if text.isdigit() else LETTER if text == "other" else NO_DIGIT
 
 
 def _runs(columns: Bools, room: int) -> Iterator[tuple[int, int]]:
