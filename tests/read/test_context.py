@@ -191,6 +191,13 @@ def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -
         assert are_doubtful(row([*surely * [0.9], *doubtful[surely:]], label=label)) == expected
 
 
+def test_what_is_written_into_many_doubtful_letters_is_judged_apart_from_them() -> None:
+    letters = [one for line in range(0, 16, 4) for one in apart(line, 4 * [0.5])]
+    assert counted(*letters) == 0
+    for height, expected in ((40 * ALIKE[1], 0), (40 * ALIKE[1] + 1, 2)):
+        assert counted(*letters, *(boxed((at, 150, 40, round(height)), 0.99) for at in (100, 160))) == expected
+
+
 def test_specks_in_a_table_are_small_and_no_digits() -> None:
     digits, speck, counts = row([0.9, 0.9, 0.9]), row([0.01], height=10, width=10), np.array([True, True, True, False])
     assert specks([*digits, *speck], counts).tolist() == [False, False, False, True]

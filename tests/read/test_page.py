@@ -28,7 +28,7 @@ from edgemnist.digits.results import ReadNumber
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import unnamed_task
 from tools.likeness.fonts import font_file
-from tools.likeness.page import STYLES, Digits, Page, PageStyle, compose_page, quarter
+from tools.likeness.page import STYLES, Digits, Page, PageStyle, compose_page, glyph, quarter
 
 Write = Callable[..., Page]
 
@@ -246,6 +246,42 @@ def test_a_thick_line_does_not_tell_how_high_digits_are(classifier: Classifier) 
     cv2.rectangle(sheet, (60, 120), (660, 144), (20,), cv2.FILLED)
     cv2.putText(sheet, "2583", (60, 300), cv2.FONT_HERSHEY_SIMPLEX, 1.5, (20,), 4, cv2.LINE_AA)
     assert [number.text for number in read_page(sheet, classifier).numbers] == ["2583"]
+
+
+@pytest.mark.parametrize("crossed", [False, True])
+def test_numbers_beside_frames_four_times_as_high_are_read(classifier: Classifier, *, crossed: bool) -> None:
+    sheet, texts = np.full((900, 700), 235, np.uint8), [str(number) for number in range(10, 28)]
+    for index, text in enumerate(texts):
+        x, y = 40 + 220 * (index % 3), 40 + 130 * (index // 3)
+        cv2.putText(sheet, text, (x, y + 60), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (40,), 2, cv2.LINE_AA)
+        # A little askew, so that they are no table.
+        cv2.polylines(
+            sheet, [np.array(((x + 80, y), (x + 170, y + 3), (x + 167, y + 90), (x + 83, y + 90)))], True, 60, 3
+        )
+        if crossed and index % 2:
+            cv2.line(sheet, (x + 80, y), (x + 167, y + 90), 40, 4, cv2.LINE_AA)
+            cv2.line(sheet, (x + 170, y), (x + 83, y + 90), 40, 4, cv2.LINE_AA)
+    numbers = [number.text for number in read_page(sheet, classifier).numbers]
+    assert [text for text in numbers if "?" not in text] == texts
+
+
+@pytest.mark.parametrize("height", [60, 90, 160])
+@pytest.mark.parametrize("lines", [3, 12])
+def test_handwriting_several_times_as_high_as_the_print_is_read(
+    digits: Digits, classifier: Classifier, height: int, lines: int
+) -> None:
+    sheet = Image.new("L", (1000, 1400), 240)
+    for line in range(lines):
+        text = "how to make good coffee in a small kitchen while the paper"
+        ImageDraw.Draw(sheet).text((60, 60 + 60 * line), text, fill=40, font=ImageFont.load_default(26))
+    page = np.array(sheet)
+    for number in range(3):
+        digit = glyph(digits.images[number], height * 28 // 20)
+        high, wide = digit.shape
+        patch = page[900 : 900 + high, 200 + 2 * height * number :][:, :wide]
+        patch[:] = patch - (200 * digit).astype(np.uint8)
+    found = [one.digit for one in read_page(page, classifier).digits if one.digit is not None]
+    assert found == digits.labels[:3].tolist()
 
 
 def test_a_board_that_is_lit_unevenly_is_no_sheet(write: Write, classifier: Classifier) -> None:

@@ -235,9 +235,14 @@ class Assembled:
                     counting_flags[index] = counts
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
-        counting = self._counting(outside)
-        if is_pattern(counting) or are_doubtful(counting):
-            self._refuse(outside, "pattern")
+        heights = {index: self._readings[index].piece.box[3] for index in outside if self._counts[index]}
+        usual = ALIKE[1] * np.median([*heights.values(), 0])
+        # What is written into print is higher than what letters look like.
+        for is_high in (False, True):
+            alike = [index for index, height in heights.items() if (height > usual) == is_high]
+            counting = self._counting(alike)
+            if is_pattern(counting) or are_doubtful(counting):
+                self._refuse(alike, "pattern")
         flags = np.array([self._counts[index] for index in outside], dtype=bool)
         letters = in_print([self._readings[index] for index in outside], flags, self._unread)
         self._refuse([index for index, one in zip(outside, letters.tolist(), strict=True) if one], "print")

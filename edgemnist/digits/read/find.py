@@ -16,26 +16,18 @@ from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
 from edgemnist.digits.read.grid import Floats, Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
-from edgemnist.digits.read.piece import Piece, Pieces, Sheet, without_rings
+from edgemnist.digits.read.piece import LARGEST, MIN_HEIGHT, WIDEST, Piece, Pieces, Sheet, without_rings
 from edgemnist.digits.read.tables import find_tables
 from edgemnist.digits.task import Box
 
 MIN_SIDE: Final = 6
 """Longer side, in pixels, below which ink is grain, and not even part of a digit."""
-MIN_HEIGHT: Final = 14
-"""Height, in pixels, below which a digit cannot be read."""
 EDGE_LENGTH: Final = 0.5
 """Length, as a share of the page's longer side, above which a thin piece is the edge of something."""
 EDGE_STROKE: Final = 0.03
 """Stroke of such an edge, as a share of its length, at most."""
 CORNER: Final = 0.02
 """Gap to both sides of the picture, as a share of its own length, within which a piece is the edge of something."""
-SPECK: Final = 0.4
-"""Height, as a share of a typical digit's, below which a piece is a speck, a dot or part of a digit."""
-LARGEST: Final = 2.5
-"""Height, in digits, above which a piece is no digit but a frame, a stain or the edge of a page."""
-WIDEST: Final = 8.0
-"""Width, in heights of a digit, above which a piece is no row of digits that touch."""
 PALEST: Final = 50
 """Light that writing takes at least, of 255: print on the back of a sheet takes up to 40, pale pens 80 and more."""
 FAINTEST_RULING: Final = 30
@@ -160,24 +152,20 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
     if not kept:
-        return Pieces([], [], 0, left_out, windows)
+        return Pieces([], [], 0, left_out=left_out, windows=windows)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
     usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
     kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
-        return Pieces([], [], 0, left_out, windows)
+        return Pieces([], [], 0, left_out=left_out, windows=windows)
     typical = _usual(*np.array([reach[kept], h[kept], area[kept]], dtype=float))
-    candidates: list[Piece] = []
-    fragments: list[Piece] = []
-    for label in kept:
-        if h[label] > LARGEST * typical or w[label] > WIDEST * typical:
-            too_large.add(label)
-            continue
-        (candidates if h[label] >= max(MIN_HEIGHT, SPECK * typical) else fragments).append(pieces[label])
+    too_large.update(label for label in kept if h[label] > LARGEST * typical or w[label] > WIDEST * typical)
     is_large = np.zeros(len(stats), dtype=np.uint8)
     is_large[[*too_large]] = 1
-    return Pieces(without_rings(candidates), fragments, typical, left_out, windows, _held(is_large[labels], typical))
+    every = [pieces[label] for label in kept]
+    held = _held(is_large[labels], typical)
+    return Pieces(every, [], typical, left_out=left_out, windows=windows, held=held).by_height(typical)
 
 
 def _usual(reach: Floats, heights: Floats, areas: Floats) -> float:
@@ -319,7 +307,7 @@ def pieces_in(ink: Ink, grid: Grid, most: int) -> Pieces:
         without_rings([piece for piece in pieces if piece.box[3] >= least]),
         [piece for piece in pieces if piece.box[3] < least],
         typical,
-        left_out,
+        left_out=left_out,
     )
 
 

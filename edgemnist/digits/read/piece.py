@@ -37,6 +37,16 @@ class Piece:
         return (-1, -1) if self.table is None or self.cell is None else (self.table, self.cell)
 
 
+MIN_HEIGHT: Final = 14
+"""Height, in pixels, below which a digit cannot be read."""
+SPECK: Final = 0.4
+"""Height, as a share of a typical digit's, below which a piece is a speck, a dot or part of a digit."""
+LARGEST: Final = 2.5
+"""Height, in digits, above which a piece is no digit but a frame, a stain or the edge of a page."""
+WIDEST: Final = 8.0
+"""Width, in heights of a digit, above which a piece is no row of digits that touch."""
+SOFT_EDGES: Final = 2
+"""Pixels by which a box is higher and wider than what is surely ink."""
 RING: Final = 0.3
 """Share of its height from which on a piece within another makes that a ring or a frame around it."""
 
@@ -63,12 +73,29 @@ class Pieces:
     """What is smaller: specks, and parts of digits that are broken."""
     height: float
     """Of a typical digit, in pixels."""
+    large: Sequence[Piece] = ()
+    """What is larger: frames, stains, and digits where most of the ink is print."""
     left_out: Sequence[Box] = ()
     """Boxes of those with the least ink, where there were too many."""
     windows: Sequence[Box] = ()
     """Boxes of dark fields that may be displays, or wheels of a counter."""
     held: Ink | None = None
     """uint8 [h, w]: 1 at strokes of pieces that are no candidates, too large or cut by the edge, but for long lines."""
+
+    def by_height(self, height: float) -> "Pieces":
+        """Return the same pieces where this is the height of a typical digit, in pixels."""
+        candidates: list[Piece] = []
+        fragments: list[Piece] = []
+        large: list[Piece] = []
+        for piece in (*self.candidates, *self.fragments, *self.large):
+            wide, high = piece.box[2] - SOFT_EDGES, piece.box[3] - SOFT_EDGES
+            if high > LARGEST * height or wide > WIDEST * height:
+                large.append(piece)
+            else:
+                (candidates if high >= max(MIN_HEIGHT, SPECK * height) else fragments).append(piece)
+        return replace(
+            self, candidates=without_rings(candidates), fragments=fragments, large=without_rings(large), height=height
+        )
 
     def of_table(self, number: int) -> "Pieces":
         """Return the same pieces as those of table `number` of a page."""

@@ -13,9 +13,10 @@ from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_digit
 from edgemnist.digits.read.grid import Floats
 from edgemnist.digits.read.layout import around
 from edgemnist.digits.read.likeness import verdicts_of
-from edgemnist.digits.read.piece import Piece, Pieces, Sheet, trimmed
+from edgemnist.digits.read.piece import MIN_HEIGHT, SOFT_EDGES, Piece, Pieces, Sheet, trimmed
 from edgemnist.ground.arrays import Images
 from edgemnist.model.runtimes.interface import Classifier
+from edgemnist.model.task import task_of
 
 DOUBTFUL: Final = 0.8
 """Confidence below which a piece is tried as several digits, or as part of one."""
@@ -41,6 +42,8 @@ SIDE_BY_SIDE: Final = 1.1
 """Width by height above which two tall pieces are two digits: nine in ten digits are narrower."""
 BAR: Final = 1
 """Index of the digit that any bare stroke is."""
+LIKE_FRAMES: Final = (0, 8)
+"""Digits that frames look like, and frames with a cross in them."""
 MAX_TRIED: Final = 2000
 """Images that are tried beside the pieces: a page of a hundred digits takes 270 where they touch, noise any number."""
 
@@ -64,6 +67,18 @@ class Reading:
     """Index of the most probable of the other classes."""
 
 
+def _sure_digits(readings: Sequence[Reading]) -> list[Reading]:
+    """Return which readings are surely digits, single ones, and no bare strokes."""
+    return [
+        one for one in readings
+        if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.box[2] <= SIDE_BY_SIDE * one.piece.box[3]
+    ]  # fmt: skip
+
+
+def _height(readings: Sequence[Reading]) -> float:
+    return float(np.median([one.piece.box[3] for one in readings])) - SOFT_EDGES
+
+
 class Recognizer:
     """A classifier with a watch: knows how long normalizing and classifying took."""
 
@@ -77,7 +92,26 @@ class Recognizer:
 
     def recognize_all(self, found: Sheet) -> list[Reading]:
         """Return what all pieces of a page are read as, in no order."""
-        return [reading for part in found.parts for reading in self.recognize(part)]
+        outside, *tables = found.parts
+        return [reading for part in (*self._layers(outside), *tables) for reading in self.recognize(part)]
+
+    def _layers(self, found: Pieces) -> list[Pieces]:
+        """Return the pieces of a page by the height of its digits, which not always is that of most ink.
+
+        Frames are higher than what is printed beside them, and print is lower than what is written into it.
+        """
+        low = [piece for piece in found.fragments if piece.box[3] >= MIN_HEIGHT + SOFT_EDGES]
+        knows_others = bool(task_of(self._classifier).refuser)
+        if not knows_others or len(found.candidates) + len(low) + len(found.large) > MAX_TRIED:
+            return [found]
+        groups = [_sure_digits(self._read(pieces)) for pieces in (found.candidates, low, found.large)]
+        most = max(groups, key=len)
+        if most is not groups[0]:
+            found = found.by_height(_height(most))
+        large = _sure_digits(self._read(found.large))
+        if not {one.label for one in large}.difference(LIKE_FRAMES):
+            return [found]
+        return [found, Pieces([*found.large], [], 0).by_height(_height(large))]
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""
