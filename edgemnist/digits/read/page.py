@@ -28,6 +28,10 @@ SMALLEST: Final = 640
 """Longer side, in pixels, to which smaller pages are enlarged, since lines and gaps are told in pixels."""
 LARGER: Final = 2
 """Factor by which they are, at most: beyond it all only grows softer."""
+LEAST_LARGER: Final = 1.5
+"""Factor from which on that is worth finding all again."""
+LOW: Final = 26
+"""Usual height of what may be a digit, in pixels, below which a page is enlarged: lower ones are lost among specks."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
 UPRIGHT: Final = 0.75
@@ -76,10 +80,16 @@ def read_page(
     started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     width, height = picture.size
-    grey = _enlarged(to_grey(picture, config.max_side))
+    grey = to_grey(picture, config.max_side)
+    grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
     found = find_sheet(grey)
+    heights = [piece.box[3] for part in found.parts for piece in part.candidates]
+    room = config.max_side / max(grey.shape)
+    if heights and np.median(heights) < LOW and room >= LEAST_LARGER:
+        grey = _enlarged(grey, room)
+        found = find_sheet(grey)
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize_all(found)
@@ -138,14 +148,12 @@ def is_soft(readings: Sequence[Reading], found: Sheet) -> bool:
     return float(np.median(ways or [0.0])) >= SOFT
 
 
-def _enlarged(grey: Grey) -> Grey:
-    """Return the grey levels of a page, uint8 [h, w], enlarged where they are few."""
-    height, width = grey.shape
-    factor = min(LARGER, SMALLEST / max(height, width))
-    if factor <= 1 or min(height, width) < STRIP * max(height, width):
+def _enlarged(grey: Grey, factor: float) -> Grey:
+    """Return the grey levels of a page, uint8 [h, w], enlarged by a factor above 1, and by `LARGER` at most."""
+    if factor <= 1:
         return grey
-    size = round(width * factor), round(height * factor)
-    return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    height, width = (round(min(LARGER, factor) * side) for side in grey.shape)
+    return np.asarray(Image.fromarray(grey).resize((width, height), Image.Resampling.BICUBIC))
 
 
 @cache
