@@ -272,6 +272,7 @@ class Assembled:
         cells = {grid.cells[place[1]]: these for place, these in self._members.items() if place[0] == number}
         # Signs are no letters.
         counts = [count or index in self._signs for index, count in enumerate(self._counts)]
+        least = 3 if np.mean([counts[index] for these in cells.values() for index in these] or [1]) < MOST else LEAST_CELLS
         for axis in ("column", "row"):
             lines: dict[int, list[Cell]] = {}
             for cell in cells:
@@ -279,7 +280,7 @@ class Assembled:
             for line in lines.values():
                 counting = np.mean([np.mean([counts[index] for index in cells[cell]]) for cell in line])
                 sure = np.mean([any(map(self._speaks, cells[cell])) for cell in line])
-                if len(line) >= LEAST_CELLS and counting < FEW and sure <= MOST:
+                if len(line) >= least and counting < FEW and sure <= MOST:
                     for cell in line:
                         self._refuse(cells.pop(cell), "unsure")
 

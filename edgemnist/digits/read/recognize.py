@@ -44,6 +44,10 @@ BAR: Final = 1
 """Index of the digit that any bare stroke is."""
 LIKE_FRAMES: Final = (0, 8)
 """Digits that frames look like, and frames with a cross in them."""
+BESIDE: Final = 0.6
+"""Gap between a digit and a much lower one, in heights of a digit, at most."""
+ON_LINE: Final = 0.25
+"""Distance of their middles up or down, in such heights, at most: signs of degrees and exponents are farther off."""
 MAX_TRIED: Final = 2000
 """Images that are tried beside the pieces: a page of a hundred digits takes 270 where they touch, noise any number."""
 
@@ -79,6 +83,13 @@ def _height(readings: Sequence[Reading]) -> float:
     return float(np.median([one.piece.box[3] for one in readings])) - SOFT_EDGES
 
 
+def _is_beside(piece: Piece, other: Piece, height: float) -> bool:
+    """Return whether two pieces stand side by side on a line, by the height of a digit."""
+    gap = max(piece.box[0], other.box[0]) - min(piece.box[0] + piece.box[2], other.box[0] + other.box[2])
+    off = abs(piece.box[1] + piece.box[3] / 2 - other.box[1] - other.box[3] / 2)
+    return gap <= BESIDE * height and off <= ON_LINE * height
+
+
 class Recognizer:
     """A classifier with a watch: knows how long normalizing and classifying took."""
 
@@ -108,6 +119,17 @@ class Recognizer:
         most = max(groups, key=len)
         if most is not groups[0]:
             found = found.by_height(_height(most))
+        else:
+            # Whoever writes fast writes some digits, zeros above all, much lower than others.
+            beside, others = [one.piece for one in most], [one.piece for one in groups[1]]
+            while more := [piece for piece in others if any(_is_beside(piece, one, found.height) for one in beside)]:
+                beside += more
+                others = [piece for piece in others if all(piece is not one for one in more)]
+            found = replace(
+                found,
+                candidates=[*found.candidates, *beside[len(most) :]],
+                fragments=[piece for piece in found.fragments if all(piece is not one for one in beside)],
+            )
         large = _sure_digits(self._read(found.large))
         if not {one.label for one in large}.difference(LIKE_FRAMES):
             return [found]
