@@ -255,9 +255,8 @@ def test_numbers_beside_frames_four_times_as_high_are_read(classifier: Classifie
         x, y = 40 + 220 * (index % 3), 40 + 130 * (index // 3)
         cv2.putText(sheet, text, (x, y + 60), cv2.FONT_HERSHEY_SIMPLEX, 0.9, (40,), 2, cv2.LINE_AA)
         # A little askew, so that they are no table.
-        cv2.polylines(
-            sheet, [np.array(((x + 80, y), (x + 170, y + 3), (x + 167, y + 90), (x + 83, y + 90)))], True, 60, 3
-        )
+        corners = np.array(((x + 80, y), (x + 170, y + 3), (x + 167, y + 90), (x + 83, y + 90)))
+        cv2.polylines(sheet, [corners], isClosed=True, color=(60,), thickness=3)
         if crossed and index % 2:
             cv2.line(sheet, (x + 80, y), (x + 167, y + 90), 40, 4, cv2.LINE_AA)
             cv2.line(sheet, (x + 170, y), (x + 83, y + 90), 40, 4, cv2.LINE_AA)
@@ -282,6 +281,51 @@ def test_handwriting_several_times_as_high_as_the_print_is_read(
         patch[:] = patch - (200 * digit).astype(np.uint8)
     found = [one.digit for one in read_page(page, classifier).digits if one.digit is not None]
     assert found == digits.labels[:3].tolist()
+
+
+def test_a_page_with_low_digits_is_enlarged(digits: Digits, classifier: Classifier) -> None:
+    comb = np.full((240, 800), 240, np.uint8)
+    for row in range(3):
+        cv2.rectangle(comb, (100, 20 + 50 * row), (100 + 22 * 20, 44 + 50 * row), (150,), 1)
+        for cell in range(20):
+            digit = glyph(digits.images[20 * row + cell], 17)
+            x, y = 107 + 22 * cell, 26 + 50 * row
+            patch = comb[y : y + digit.shape[0], x : x + digit.shape[1]]
+            patch[:] = patch - (200 * digit).astype(np.uint8)
+            cv2.line(comb, (100 + 22 * cell, 20 + 50 * row), (100 + 22 * cell, 44 + 50 * row), (150,), 1)
+    found = [one.digit for one in read_page(comb, classifier).digits]
+    assert sum(one == int(other) for one, other in zip(found, digits.labels, strict=False)) >= 55
+
+
+def test_small_zeros_beside_tall_digits_are_read_and_exponents_and_degrees_are_not_on_their_line(
+    digits: Digits, classifier: Classifier
+) -> None:
+    tall = [int(np.flatnonzero(digits.labels == label)[0]) for label in (7, 3, 7)]
+    zero = digits.images[np.flatnonzero(digits.labels == 0)[0]]
+    for down, expected in ((0.5, [7, 3, 0, 0, 7]), (0.1, [7, 3, 7])):
+        page, x = np.full((500, 900), 240, np.uint8), 100
+        for place, image in enumerate([*digits.images[tall[:2]], zero, zero, digits.images[tall[2]]]):
+            high = 34 if place in {2, 3} else 100
+            one = glyph(image, high * 28 // 20)
+            y = round(200 + down * 100 - one.shape[0] / 2) if place in {2, 3} else 200
+            patch = page[y : y + one.shape[0], x : x + one.shape[1]]
+            patch[:] = patch - (200 * one).astype(np.uint8)
+            x += one.shape[1] + 20
+        assert [one.digit for one in read_page(page, classifier).digits if one.digit is not None] == expected
+
+
+@pytest.mark.parametrize("dark", [True, False])
+def test_digits_in_segments_are_read_where_no_window_is(classifier: Classifier, *, dark: bool) -> None:
+    page = np.full((600, 900), 170 if dark else 60, np.uint8)
+    upper = ((8, 0, 52, 0), (0, 8, 0, 52), (60, 8, 60, 52))
+    bars = (*upper, (8, 60, 52, 60), (0, 68, 0, 112), (60, 68, 60, 112), (8, 120, 52, 120))
+    for place, digit in enumerate((5, 7, 2, 4)):
+        for lit, (left, top, right, bottom) in zip(strips.LIT[digit], bars, strict=True):
+            if lit == "1":
+                ends = (200 + 110 * place + left, 220 + top), (200 + 110 * place + right, 220 + bottom)
+                cv2.line(page, *ends, (30 if dark else 230,), 13)
+    page = np.asarray(cv2.GaussianBlur(page, (0, 0), 1.5), dtype=np.uint8)
+    assert [one.digit for one in read_page(page, classifier).digits if one.digit is not None] == [5, 7, 2, 4]
 
 
 def test_a_board_that_is_lit_unevenly_is_no_sheet(write: Write, classifier: Classifier) -> None:

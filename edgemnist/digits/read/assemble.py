@@ -272,7 +272,8 @@ class Assembled:
         cells = {grid.cells[place[1]]: these for place, these in self._members.items() if place[0] == number}
         # Signs are no letters.
         counts = [count or index in self._signs for index, count in enumerate(self._counts)]
-        least = 3 if np.mean([counts[index] for these in cells.values() for index in these] or [1]) < MOST else LEAST_CELLS
+        flags = [counts[index] for these in cells.values() for index in these]
+        least = LEAST_CELLS if sum(flags) >= MOST * len(flags) else FEWEST_CELLS
         for axis in ("column", "row"):
             lines: dict[int, list[Cell]] = {}
             for cell in cells:
@@ -444,6 +445,8 @@ FEW: Final = 2 / 3
 """Share of what there is, outside of tables or in one, below which circles and strokes are no digits."""
 LEAST_CELLS: Final = 6
 """Filled cells of a row or column of a table, at least, that tell whether it has letters."""
+FEWEST_CELLS: Final = 3
+"""The same where less than half of all in the table counts as a digit."""
 PATTERN: Final = 12
 """Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
 MANY: Final = 100

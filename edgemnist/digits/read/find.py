@@ -68,6 +68,16 @@ WHEEL_WIDTH: Final = 0.3
 """Width of a dark field by its height, at least: a wheel of a counter may be one of its own."""
 WHEEL_GAP: Final = 0.2
 """Gap to the next wheel, in such heights, at most: those of `benchmarks.vision.strips` have up to 0.17."""
+BROKEN_SIDE: Final = 640
+"""Longer side, in pixels, of the copy in which digits in parts are looked for."""
+BROKEN_GAP: Final = 0.12
+"""Gap between parts of a digit, by the longer side of a part, at most."""
+BROKEN_PITCH: Final = 0.6
+"""Gap between such digits, in their heights, at most."""
+BROKEN_UNEVEN: Final = 0.2
+"""Share by which their heights differ at most."""
+BROKEN_ROOM: Final = 0.35
+"""Room to the left and the right of them, in their heights; there is half as much above and below."""
 MAX_FIELDS: Final = 64
 MAX_WINDOWS: Final = 8
 """Dark fields that are looked at, and windows that are opened, the largest ones."""
@@ -203,6 +213,52 @@ def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:
     rows = [around([fields[index] for index in row]) for row in lines]
     windows = sorted((row for row in rows if row[2] >= row[3]), key=lambda row: -row[2] * row[3])
     return windows[:MAX_WINDOWS], [row[3] for row in rows if row[2] < row[3]]
+
+
+def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
+    """Return the boxes of rows of digits that fall into parts, as segments of displays and dots of printers do.
+
+    `grey` is a page, uint8 [h, w], of which tables, `grids`, are left out. At least two digits of a row have the same
+    height, and half of them fall into parts, dark or light ones.
+    """
+    factor = min(1.0, BROKEN_SIDE / max(grey.shape))
+    small = np.asarray(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    rows: list[Box] = []
+    for dark in (True, False):
+        digits = _in_parts(extract_ink(small, dark=dark))
+        boxes = [around(parts) for parts in digits]
+        for number in (number for line in arrange(boxes) for number in numbers_in(line, boxes, BROKEN_PITCH)):
+            usual = float(np.median([boxes[index][3] for index in number]))
+            alike = [index for index in number if abs(boxes[index][3] - usual) < BROKEN_UNEVEN * usual]
+            if len(alike) > 1 and 2 * sum(len(digits[index]) > 1 for index in alike) >= len(alike):
+                left, top, wide, high = around([boxes[index] for index in alike])
+                room = BROKEN_ROOM * high
+                corner, sides = (max(0.0, left - room), max(0.0, top - room / 2)), (wide + 2 * room, high + room)
+                x, y, w, h = (round(value / factor) for value in (*corner, *sides))
+                rows.append((x, y, w, h))
+    free = [row for row in rows if all(grid.locate(row[0] + row[2] / 2, row[1] + row[3] / 2) is None for grid in grids)]
+    return sorted(free, key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
+
+
+def _in_parts(ink: Ink) -> list[list[Box]]:
+    """Return what may be a digit in the ink of a picture, uint8 [h, w], each as the boxes of its parts."""
+    if (strong := strong_ink(ink)) is None:
+        return []
+    mask = (ink >= strong * INK_SHARE).astype(np.uint8)
+    stats = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)[2]
+    x, y, w, h, area = stats.T
+    edge = np.min([x, y, ink.shape[1] - x - w, ink.shape[0] - y - h], axis=0)
+    fits = np.flatnonzero((edge > 0) & (np.maximum(w, h) >= MIN_SIDE))
+    fits = fits[np.argsort(-area[fits], kind="stable")[:MAX_PIECES]]
+    joined, places = np.zeros_like(mask), stats[fits, :4].tolist()
+    for left, top, wide, high in places:
+        reach = max(1, round(BROKEN_GAP / 2 * max(wide, high)))
+        joined[max(0, top - reach) : top + high + reach, max(0, left - reach) : left + wide + reach] = 1
+    labels = cv2.connectedComponents(joined)[1]
+    parts: dict[int, list[Box]] = {}
+    for left, top, wide, high in places:
+        parts.setdefault(int(labels[top, left]), []).append((left, top, wide, high))
+    return [some for some in parts.values() if MIN_HEIGHT <= (whole := around(some))[3] >= whole[2]]
 
 
 def _held(large: Ink, height: float) -> Ink:

@@ -1,8 +1,9 @@
 """Reading a page or a camera's frame that is in memory: find, turn, recognize, arrange."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from time import perf_counter
+from types import ModuleType
 from typing import Final
 
 import msgspec
@@ -30,7 +31,7 @@ LARGER: Final = 2
 """Factor by which they are, at most: beyond it all only grows softer."""
 LEAST_LARGER: Final = 1.5
 """Factor from which on that is worth finding all again."""
-LOW: Final = 26
+LOW: Final = 22
 """Usual height of what may be a digit, in pixels, below which a page is enlarged: lower ones are lost among specks."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
@@ -50,7 +51,7 @@ SOFT: Final = 0.15
 """Way on which ink rises from none to all, in heights of what is written, from which on it is out of focus. Drawn pages
 blurred by a tenth of a digit's height have 0.19 and more, eight real ones of which most is refused up to 0.07."""
 FINDER: Final = Entry(
-    target="edgemnist.digits.read.find:find_sheet",
+    target="edgemnist.digits.read.find",
     summary="Finding digits on a page",
     requires=(Package("opencv-python-headless", "cv2"),),
     extra="vision",
@@ -76,7 +77,7 @@ def read_page(
     Raises ImageError for a picture without pixels, and MissingDependencyError where OpenCV is not installed.
     """
     config = config or ReadConfig()
-    find_sheet = _finder()
+    finder = _finder()
     started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     width, height = picture.size
@@ -84,12 +85,12 @@ def read_page(
     grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
-    found = find_sheet(grey)
+    found = finder.find_sheet(grey)
     heights = [piece.box[3] for part in found.parts for piece in part.candidates]
     room = config.max_side / max(grey.shape)
     if heights and np.median(heights) < LOW and room >= LEAST_LARGER:
         grey = _enlarged(grey, room)
-        found = find_sheet(grey)
+        found = finder.find_sheet(grey)
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize_all(found)
@@ -99,7 +100,7 @@ def read_page(
     if quarters:
         turned_at = perf_counter()
         grey = np.ascontiguousarray(np.rot90(grey, quarters))
-        found = find_sheet(grey)
+        found = finder.find_sheet(grey)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
     complete = found.complete and recognizer.complete
@@ -107,7 +108,8 @@ def read_page(
         readings, all_seen = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
         complete = complete and all_seen
         readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
-        readings = with_opened(grey, found.parts[0].windows, readings, classifier.labels)
+        broken = finder.find_broken(grey, found.grids)
+        readings = with_opened(grey, found.parts[0].windows, broken, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
     scale = across / grey.shape[1], down / grey.shape[0]
@@ -157,9 +159,9 @@ def _enlarged(grey: Grey, factor: float) -> Grey:
 
 
 @cache
-def _finder() -> Callable[[Grey], Sheet]:
-    """Return `find_sheet`: which packages are installed is asked once, and not for each frame of a camera."""
-    finder: Callable[[Grey], Sheet] = FINDER.load()
+def _finder() -> ModuleType:
+    """Return the module: which packages are installed is asked once, and not for each frame of a camera."""
+    finder: ModuleType = FINDER.load()
     return finder
 
 

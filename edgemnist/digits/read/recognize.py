@@ -42,6 +42,8 @@ SIDE_BY_SIDE: Final = 1.1
 """Width by height above which two tall pieces are two digits: nine in ten digits are narrower."""
 BAR: Final = 1
 """Index of the digit that any bare stroke is."""
+FEWEST_LOWER: Final = 3
+"""Pieces that are surely digits, at least, which tell that digits are lower than most of the ink."""
 LIKE_FRAMES: Final = (0, 8)
 """Digits that frames look like, and frames with a cross in them."""
 BESIDE: Final = 0.6
@@ -83,6 +85,24 @@ def _height(readings: Sequence[Reading]) -> float:
     return float(np.median([one.piece.box[3] for one in readings])) - SOFT_EDGES
 
 
+def _unlike_frames(readings: Sequence[Reading], least: int = 1) -> Sequence[Reading]:
+    """Return the readings, or none if they are fewer than `least` or all look like frames."""
+    return readings if len(readings) >= least and {one.label for one in readings}.difference(LIKE_FRAMES) else []
+
+
+def _with_low(found: Pieces, digits: Sequence[Reading], lower: Sequence[Reading]) -> Pieces:
+    """Return the pieces with those of lower digits among the candidates that stand beside digits, or one another.
+
+    Whoever writes fast writes some digits, zeros above all, much lower than others.
+    """
+    beside, others = [one.piece for one in digits], [one.piece for one in lower]
+    while more := [piece for piece in others if any(_is_beside(piece, one, found.height) for one in beside)]:
+        beside += more
+        others = [piece for piece in others if all(piece is not one for one in more)]
+    fragments = [piece for piece in found.fragments if all(piece is not one for one in beside)]
+    return replace(found, candidates=[*found.candidates, *beside[len(digits) :]], fragments=fragments)
+
+
 def _is_beside(piece: Piece, other: Piece, height: float) -> bool:
     """Return whether two pieces stand side by side on a line, by the height of a digit."""
     gap = max(piece.box[0], other.box[0]) - min(piece.box[0] + piece.box[2], other.box[0] + other.box[2])
@@ -115,25 +135,12 @@ class Recognizer:
         knows_others = bool(task_of(self._classifier).refuser)
         if not knows_others or len(found.candidates) + len(low) + len(found.large) > MAX_TRIED:
             return [found]
-        groups = [_sure_digits(self._read(pieces)) for pieces in (found.candidates, low, found.large)]
-        most = max(groups, key=len)
-        if most is not groups[0]:
-            found = found.by_height(_height(most))
-        else:
-            # Whoever writes fast writes some digits, zeros above all, much lower than others.
-            beside, others = [one.piece for one in most], [one.piece for one in groups[1]]
-            while more := [piece for piece in others if any(_is_beside(piece, one, found.height) for one in beside)]:
-                beside += more
-                others = [piece for piece in others if all(piece is not one for one in more)]
-            found = replace(
-                found,
-                candidates=[*found.candidates, *beside[len(most) :]],
-                fragments=[piece for piece in found.fragments if all(piece is not one for one in beside)],
-            )
-        large = _sure_digits(self._read(found.large))
-        if not {one.label for one in large}.difference(LIKE_FRAMES):
-            return [found]
-        return [found, Pieces([*found.large], [], 0).by_height(_height(large))]
+        usual, lower, higher = (_sure_digits(self._read(pieces)) for pieces in (found.candidates, low, found.large))
+        most = max(usual, _unlike_frames(lower, FEWEST_LOWER), _unlike_frames(higher), key=len)
+        found = _with_low(found, usual, lower) if most is usual else found.by_height(_height(most))
+        large = _unlike_frames(_sure_digits(self._read(found.large)))
+        more = [Pieces([*found.large], [], 0).by_height(_height(large))] if large else []
+        return [found, *more]
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""

@@ -42,6 +42,10 @@ FEWEST: Final = 2
 """Digits that a window has, and that count, at least: empty frames have two false ones more often than displays do."""
 
 
+BROKEN_LEAD: Final = 3.0
+"""Mean lead of the digits of a row that falls into parts, at least: those of a display, or of a printer, have 3.7."""
+
+
 class _Spot(NamedTuple):
     digit: int
     lead: float
@@ -58,31 +62,49 @@ class _Spot(NamedTuple):
 
 
 def with_opened(
-    grey: Grey, windows: Sequence[Box], readings: Sequence[Reading], labels: Sequence[str]
+    grey: Grey, windows: Sequence[Box], broken: Sequence[Box], readings: Sequence[Reading], labels: Sequence[str]
 ) -> list[Reading]:
     """Return the readings of a page, uint8 [h, w], with those of its windows in place of what was read there.
+
+    `broken` are rows of digits that fall into parts, which may be other things: all of such a row has to be sure.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
     result = [*readings]
-    for x, y, w, h in windows:
-        inside = grey[y : y + h, x : x + w]
-        heights = h * np.array(HEIGHTS)
-        seen = [_marks(ink, heights)[0] for ink in (255 - inside, inside)]
-        ways = [
-            _spots(marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])])
-            for first in range(len(HEIGHTS) - TOGETHER + 1) for marks in seen
-        ]  # fmt: skip
-        worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in ways]
-        spots = next(spots for spots, value in zip(ways, worth, strict=True) if value >= NEARLY * max(worth))
-        sure = [spot.digit for spot in spots if spot.sure]
+    for box in (*windows, *broken):
+        spots = _spots_in(grey, box)
+        sure = [spot for spot in spots if spot.sure]
+        there = [one for one in result if _is_within(one.piece.box, box)]
+        known = [one for one in there if one.confidence >= DOUBTFUL and one.label != BAR]
+        if box in windows:
+            taken = len(spots) >= SPOTS and len(sure) >= FEWEST
+        else:
+            taken = len(sure) == len(spots) > len(known) and sum(one.lead for one in sure) >= BROKEN_LEAD * len(sure)
         # Bars alone are its edges.
-        if len(spots) < SPOTS or len(sure) < FEWEST or {*sure} == {BAR}:
-            continue
-        result = [one for one in result if not overlap(one.piece.box, (x, y, w, h))]
-        placed = [spot._replace(x=x + spot.x, y=y + spot.y) for spot in spots]
-        result += [_reading(grey, spot, labels) for spot in placed]
+        if taken and {spot.digit for spot in sure} != {BAR}:
+            result = [one for one in result if all(one is not other for other in there)]
+            result += [_reading(grey, spot._replace(x=box[0] + spot.x, y=box[1] + spot.y), labels) for spot in spots]
     return result
+
+
+def _spots_in(grey: Grey, box: Box) -> list[_Spot]:
+    """Return the digits in a window, by the way to look at it that shows most: the heights of digits, dark or light."""
+    x, y, w, h = box
+    inside = grey[y : y + h, x : x + w]
+    heights = h * np.array(HEIGHTS)
+    seen = [_marks(ink, heights)[0] for ink in (255 - inside, inside)]
+    ways = [
+        _spots(marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])])
+        for first in range(len(HEIGHTS) - TOGETHER + 1) for marks in seen
+    ]  # fmt: skip
+    worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in ways]
+    return next(spots for spots, value in zip(ways, worth, strict=True) if value >= NEARLY * max(worth))
+
+
+def _is_within(box: Box, window: Box) -> bool:
+    """Return whether the middle of a box lies in a window."""
+    x, y = box[0] + box[2] / 2, box[1] + box[3] / 2
+    return window[0] <= x < window[0] + window[2] and window[1] <= y < window[1] + window[3]
 
 
 OTHERS: Final = (1.2, 0.83)
