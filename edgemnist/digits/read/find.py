@@ -222,7 +222,8 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
     height, and half of them fall into parts, dark or light ones.
     """
     factor = min(1.0, BROKEN_SIDE / max(grey.shape))
-    small = np.asarray(cv2.resize(grey, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    sides = [max(1, round(factor * side)) for side in grey.shape[::-1]]
+    small = np.asarray(cv2.resize(grey, sides, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     rows: list[Box] = []
     for dark in (True, False):
         digits = _in_parts(extract_ink(small, dark=dark))
@@ -233,8 +234,8 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
             if len(alike) > 1 and 2 * sum(len(digits[index]) > 1 for index in alike) >= len(alike):
                 left, top, wide, high = around([boxes[index] for index in alike])
                 room = BROKEN_ROOM * high
-                corner, sides = (max(0.0, left - room), max(0.0, top - room / 2)), (wide + 2 * room, high + room)
-                x, y, w, h = (round(value / factor) for value in (*corner, *sides))
+                place = max(0.0, left - room), max(0.0, top - room / 2), wide + 2 * room, high + room
+                x, y, w, h = (round(value / factor) for value in place)
                 rows.append((x, y, w, h))
     free = [row for row in rows if all(grid.locate(row[0] + row[2] / 2, row[1] + row[3] / 2) is None for grid in grids)]
     return sorted(free, key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]

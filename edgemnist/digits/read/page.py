@@ -31,8 +31,8 @@ LARGER: Final = 2
 """Factor by which they are, at most: beyond it all only grows softer."""
 LEAST_LARGER: Final = 1.5
 """Factor from which on that is worth finding all again."""
-LOW: Final = 22
-"""Usual height of what may be a digit, in pixels, below which a page is enlarged: lower ones are lost among specks."""
+LOW: Final = 13
+"""Height of most ink, in pixels, below which that is done: digits among it are lower than can be read."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
 UPRIGHT: Final = 0.75
@@ -86,9 +86,9 @@ def read_page(
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
     found = finder.find_sheet(grey)
-    heights = [piece.box[3] for part in found.parts for piece in part.candidates]
+    fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
     room = config.max_side / max(grey.shape)
-    if heights and np.median(heights) < LOW and room >= LEAST_LARGER:
+    if 0 < fullest.height < LOW and room >= LEAST_LARGER:
         grey = _enlarged(grey, room)
         found = finder.find_sheet(grey)
     find_s = perf_counter() - started

@@ -116,6 +116,7 @@ class Recognizer:
     def __init__(self, classifier: Classifier) -> None:
         self._classifier = classifier
         self._left = MAX_TRIED
+        self._known: dict[int, Reading] = {}
         self.complete = True
         """False where there was more to try than `MAX_TRIED`."""
         self.normalize_ms = 0.0
@@ -133,21 +134,28 @@ class Recognizer:
         """
         low = [piece for piece in found.fragments if piece.box[3] >= MIN_HEIGHT + SOFT_EDGES]
         knows_others = bool(task_of(self._classifier).refuser)
-        if not knows_others or len(found.candidates) + len(low) + len(found.large) > MAX_TRIED:
+        if not knows_others or len(low) + len(found.large) > self._left:
             return [found]
-        usual, lower, higher = (_sure_digits(self._read(pieces)) for pieces in (found.candidates, low, found.large))
+        self._left -= len(low) + len(found.large)
+        usual, lower, higher = (_sure_digits(self._first(pieces)) for pieces in (found.candidates, low, found.large))
         most = max(usual, _unlike_frames(lower, FEWEST_LOWER), _unlike_frames(higher), key=len)
         found = _with_low(found, usual, lower) if most is usual else found.by_height(_height(most))
-        large = _unlike_frames(_sure_digits(self._read(found.large)))
+        large = _unlike_frames(_sure_digits(self._first(found.large)))
         more = [Pieces([*found.large], [], 0).by_height(_height(large))] if large else []
         return [found, *more]
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""
-        readings = self._read(found.candidates)
+        readings = self._first(found.candidates)
         readings = self._split(readings, found.height)
         readings = self._join(readings, found.height, found.fragments)
         return self._join(readings, found.height)
+
+    def _first(self, pieces: Sequence[Piece]) -> list[Reading]:
+        """Return what pieces of the page are read as, each of which is asked for once."""
+        new = [piece for piece in pieces if id(piece) not in self._known]
+        self._known |= {id(piece): reading for piece, reading in zip(new, self._read(new), strict=True)}
+        return [self._known[id(piece)] for piece in pieces]
 
     def _read(self, pieces: Sequence[Piece]) -> list[Reading]:
         if not pieces:
