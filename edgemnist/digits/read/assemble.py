@@ -142,10 +142,7 @@ class Assembled:
 
     def _find_signs(self, ink: Ink, numbers: Sequence[Sequence[int]]) -> None:
         """Note the signs before digits, and which were read as digits: a slash is a 1 to whoever knows digits alone."""
-        answered_ones = [
-            number for number in numbers
-            if any(self._counts[index] and not self._readings[index].piece.opened for index in number)
-        ]  # fmt: skip
+        answered_ones = [number for number in numbers if any(self._counts[index] for index in number)]
         boxes = [[self._readings[index].piece.box for index in number] for number in answered_ones]
         for number, places, marks in zip(answered_ones, boxes, signs_of(boxes, ink), strict=True):
             middles = np.array([x + w / 2 for x, _, w, _ in places])
@@ -157,7 +154,9 @@ class Assembled:
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
             # What is around these is judged with them.
             self._unseen |= unseen
-            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
+            # What was opened may be light, and then other ink is on its place.
+            seen = all(self._is_seen(index, marks) for index in number if self._readings[index].piece.opened)
+            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs and seen else []
             # Beside a sign, a fainter one is part of it, and no number has two in a row.
             for mark in sorted(signs, key=lambda mark: -mark.probability):
                 nearest = int(np.abs(middles - mark.x).argmin())
@@ -182,6 +181,13 @@ class Assembled:
                     self._parts |= {
                         other for other in others if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }
+
+    def _is_seen(self, index: int, marks: Sequence[Mark]) -> bool:
+        """Return whether strips see the digit that this was read as."""
+        reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
+        return any(
+            mark.text == self._labels[reading.label] and abs(mark.x - x - w / 2) <= ON_DIGIT * h for mark in marks
+        )
 
     def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box

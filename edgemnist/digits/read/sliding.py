@@ -79,7 +79,8 @@ def with_opened(
         if box in windows:
             taken = len(spots) >= SPOTS and len(sure) >= FEWEST
         else:
-            taken = len(sure) == len(spots) > len(known) and sum(one.lead for one in sure) >= BROKEN_LEAD * len(sure)
+            lead = sum(spot.lead for spot in spots) / max(1, len(spots))
+            taken = len(sure) == len(spots) >= FEWEST and not known and lead >= BROKEN_LEAD
         # Bars alone are its edges.
         if taken and {spot.digit for spot in sure} != {BAR}:
             result = [one for one in result if all(one is not other for other in there)]
