@@ -13,7 +13,7 @@ from benchmarks.vision.synthetic.forms import STYLES, compose_form
 from edgemnist.digits.images.find import bounds
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.layout import LINE_OVERLAP, MEMORY, around, arrange, numbers_in, overlap, page_slope
-from edgemnist.digits.read.lines import MAX_RULINGS, find_rulings, without_rulings
+from edgemnist.digits.read.lines import MAX_LINES, find_rulings, without_rulings
 from edgemnist.digits.read.page import FEWEST_TO_TURN, box_before, read_page
 from edgemnist.digits.task import Box
 from edgemnist.model.runtimes.interface import Classifier
@@ -187,7 +187,7 @@ def test_a_box_is_brought_back_through_every_turn() -> None:
         assert box_before(box, quarters, turned.shape[1], turned.shape[0]) == (20, 5, 3, 7)
 
 
-LEVEL = 60.0
+LEVEL = 60
 
 
 def cleared_of_rulings(ink: Ink) -> Ink:
@@ -239,7 +239,7 @@ def test_a_sheet_without_lines_is_left_as_it_is_and_so_is_a_seven_that_fills_the
         np.testing.assert_array_equal(cleared_of_rulings(ink), ink)
 
 
-@pytest.mark.parametrize(("gap", "side", "lines"), [(14, 1600, 113), (13, 2040, MAX_RULINGS)])
+@pytest.mark.parametrize(("gap", "side", "lines"), [(14, 1600, 113), (13, 2040, MAX_LINES)])
 def test_the_finest_squared_paper_is_found_and_hatching_takes_no_more_work(gap: int, side: int, lines: int) -> None:
     """2 mm apart on A4."""
     ink = np.zeros((side, side), dtype=np.uint8)

@@ -35,8 +35,8 @@ COVERED: Final = 0.5
 """Share of a line's length in which it has ink, at least."""
 MAX_RUNS: Final = 300
 """Runs of a direction that are looked at, the longest first: the work is bounded, whatever is shown."""
-MAX_LINES: Final = 120
-"""Lines of a direction, the longest first."""
+MAX_LINES: Final = 150
+"""Lines of a direction, the longest first: a sheet of A4 has 148 where they are 2 mm apart."""
 FAR: Final = 12
 """Pixels from a line within which a run beside it may be part of it."""
 BENT_BY: Final = 0.03
@@ -105,13 +105,13 @@ def transposed(mask: Mask) -> Mask:
 def find_lines(mask: Mask) -> list[Line]:
     """Return the level lines of a page, from top to bottom."""
     run = max(MIN_RUN, round(max(mask.shape) * RUN))
-    thickest = thickest_line(mask.shape)
-    # Where an upright stroke crosses a line, it is not thin.
-    solid = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
-    runs = np.asarray(cv2.min(_level_runs(mask, run), cv2.subtract(mask, solid)), dtype=np.uint8)
-    groups = [group for group in _grouped(_straight(runs, run, thickest), run) if _length(group) >= SHORTEST * run]
-    lines = [_fitted(group, run) for group in groups]
-    kept = [line for line in lines if line is not None and line.length >= SHORTEST * run]
+    return _lines(_straight(mask, run, thickest_line(mask.shape)), run)
+
+
+def _lines(runs: list[_Run], run: int) -> list[Line]:
+    """Return the lines of straight runs, of at least so many pixels each, from top to bottom."""
+    fitted = [_fitted(group, run) for group in _grouped(runs, run) if _length(group) >= SHORTEST * run]
+    kept = [line for line in fitted if line is not None and line.length >= SHORTEST * run]
     kept.sort(key=lambda line: -line.length)
     return sorted(kept[:MAX_LINES], key=lambda line: line.middle)
 
@@ -126,8 +126,11 @@ def _level_runs(mask: Mask, run: int) -> Mask:
     return np.asarray(cv2.min(level, closed), dtype=np.uint8)
 
 
-def _straight(runs: Mask, run: int, thickest: int) -> list[_Run]:
-    """Return the pieces of runs that are straight, the longest first."""
+def _straight(mask: Mask, run: int, thickest: int) -> list[_Run]:
+    """Return the straight runs of a page, of at least so many pixels and not thicker, the longest first."""
+    # Where an upright stroke crosses a line, it is not thin.
+    solid = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
+    runs = np.asarray(cv2.min(_level_runs(mask, run), cv2.subtract(mask, solid)), dtype=np.uint8)
     joined = cv2.dilate(runs, np.ones((1, max(3, run // 2)), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
     found: list[_Run] = []
@@ -169,7 +172,7 @@ def _straight_through(columns: npt.NDArray[Any], rows: Floats) -> tuple[float, f
 
 
 def _grouped(runs: list[_Run], run: int) -> list[list[_Run]]:
-    """Return runs as lines: each run, the longest first, goes to the line that it continues."""
+    """Return runs as lines: each run, in their order, goes to the line that it continues."""
     groups: list[list[_Run]] = []
     # Of each group, at its left and at its right end: column, row, slope.
     left, right = np.empty((len(runs), 3)), np.empty((len(runs), 3))
@@ -259,27 +262,15 @@ def _fitted(group: list[_Run], run: int) -> Line | None:
 
 
 RULING_RUN: Final = 1 / 30
-"""Straight run of a ruling, as a share of the page's side, at least: slanted, it is a staircase."""
-RULING_LENGTH: Final = 0.25
-"""Runs in a row, as a share of the page's side, at least: no stroke of a digit is so long."""
+"""Straight run of a ruling, as a share of the page's longer side, at least."""
+RULING_SPAN: Final = 0.7
+"""Length of a ruling, as a share of the page's side, at least: no stroke of a digit is so long."""
 PRINTED: Final = 5
 """Lines across a page from which on they were printed: nobody draws so many."""
-RULING_TORN: Final = 0.08
-"""Runs of printed rulings that grain or shade tore, as a share of the page's side, at least."""
-RULING_SPAN: Final = 0.7
-"""Reach of a ruling from its first run to its last, as a share of the page's side, at least."""
+RULING_LENGTH: Final = 0.25
+"""What `RULING_SPAN` is among printed ones, which grain or shade may tear."""
 RULING_THICKNESS: Final = 0.006
 """Thickness of a ruling, as a share of the page's longer side, at most, and 3 pixels if that is less."""
-RULED: Final = 0.5
-"""Share of the columns in which the runs of a ruled page lie, at least: those of large digits lie in fewer."""
-RULED_MARGIN: Final = 0.025
-"""Share of the page's side at its edge where lines do not make a page ruled."""
-FAT: Final = 3
-"""Times the thickness of a ruling, both ways, from which on ink is no stroke either: the table around a sheet."""
-RULING_BARE: Final = 0.5
-"""Share of a ruling that no digit stands on, at least."""
-RULING_DEGREE: Final = 2
-"""Degree of the polynomial that a ruling is: a photographed sheet is bent."""
 SEGMENTS: Final = 8
 """Parts of a ruling in which its strength is measured, since a shadow or the end of the sheet changes it."""
 UNEVEN: Final = 1.35
@@ -290,10 +281,6 @@ STRONGEST: Final = 0.92
 """Share of the light taken beyond which nothing can be told of what lies on a ruling."""
 RESIDUE: Final = 0.12
 """Share of the light below which what is left of a ruling is grain."""
-MAX_RULINGS: Final = 150
-"""Rulings of a direction: a sheet of A4 has 148 where they are 2 mm apart, and the work is bounded."""
-MAX_RULING_RUNS: Final = 2000
-"""Runs of a direction that are looked at, the longest first: rulings may be torn into a dozen."""
 
 
 @dataclass(frozen=True)
@@ -306,68 +293,23 @@ class Rulings:
     """From the row to the column."""
 
 
-class _Groups:
-    """Points of runs, put together to lines."""
-
-    def __init__(self, width: int) -> None:
-        """`width` is that of the page."""
-        self._width = width
-        self._points: list[tuple[Floats, Floats]] = []
-        self._fits: list[np.polynomial.Polynomial] = []
-        self._ends = np.empty((MAX_RULINGS, 2))
-        """Rows at which the straight line through a group meets the left and the right edge of the page."""
-        self._is_long: list[bool] = []
-
-    @property
-    def long(self) -> int:
-        """How many reach across the page."""
-        return sum(self._is_long)
-
-    def lines(self) -> list[tuple[Floats, Floats]]:
-        """Return columns and rows of the groups that are rulings."""
-        if self.long >= PRINTED:
-            return [group for group in self._points if len(np.unique(group[0])) >= RULING_LENGTH * self._width]
-        return [group for group, is_long in zip(self._points, self._is_long, strict=True) if is_long]
-
-    def add(self, columns: Floats, rows: Floats, thickest: int) -> None:
-        """Add points to the line that they continue, or make them one of their own if it has room."""
-        for index in self._near(columns, rows, thickest):
-            if abs(float(np.median(self._fits[index](columns) - rows))) <= thickest:
-                known_columns, known_rows = self._points[index]
-                self._put(index, np.concatenate([known_columns, columns]), np.concatenate([known_rows, rows]))
-                return
-        if len(self._points) < MAX_RULINGS:
-            self._put(len(self._points), columns, rows)
-
-    def _near(self, columns: Floats, rows: Floats, thickest: int) -> list[int]:
-        """Return the groups whose line may be within `thickest` of the points: the others cannot be."""
-        at = np.array([columns.min(), columns.max()])[:, None] / self._width
-        left, right = self._ends[: len(self._points)].T
-        expected = left + (right - left) * at
-        reach = thickest + 1
-        near = (expected.min(axis=0) <= rows.max() + reach) & (expected.max(axis=0) >= rows.min() - reach)
-        return np.flatnonzero(near).tolist()
-
-    def _put(self, index: int, columns: Floats, rows: Floats) -> None:
-        fit = straight_line(columns, rows)
-        # A slice that begins at the end appends.
-        self._points[index : index + 1] = [(columns, rows)]
-        self._fits[index : index + 1] = [fit]
-        self._is_long[index : index + 1] = [bool(np.ptp(columns) >= RULING_SPAN * self._width)]
-        self._ends[index] = fit(np.array([0.0, self._width]))
-
-
-def find_rulings(ink: Ink, level: float) -> Rulings:
+def find_rulings(ink: Ink, level: int) -> Rulings:
     """Return the lines that run across a page, uint8 [h, w], level or upright within a few degrees.
 
     `level` is the least ink, 1 to 255, that counts as ink.
     """
-    mask = np.asarray(ink >= max(1, level), dtype=np.uint8)
-    is_ruled, is_ruled_upright = _may_be_ruled(mask), _may_be_ruled(transposed(mask))
-    if not is_ruled and not is_ruled_upright:
-        return Rulings([], [])
-    mask = np.asarray(cv2.subtract(ink, _fat(ink)) >= max(1, level), dtype=np.uint8)
-    return Rulings(_rulings(mask) if is_ruled else [], _rulings(transposed(mask)) if is_ruled_upright else [])
+    mask = (ink >= level).astype(np.uint8)
+    return Rulings(_rulings(mask), _rulings(transposed(mask)))
+
+
+def _rulings(mask: Mask) -> list[np.polynomial.Polynomial]:
+    width, run = mask.shape[1], max(MIN_RUN, round(max(mask.shape) * RULING_RUN))
+    # From left to right, so that what tore a ruling lies between two of its runs.
+    runs = sorted(_straight(mask, run, _thickest_ruling(mask)), key=lambda one: float(one.columns[0]))
+    lines = _lines(runs, run)
+    printed = sum(line.length >= RULING_SPAN * width for line in lines) >= PRINTED
+    least = (RULING_LENGTH if printed else RULING_SPAN) * width
+    return [line.curve for line in lines if line.length >= least]
 
 
 def without_rulings(ink: Ink, rulings: Rulings) -> Ink:
@@ -387,60 +329,10 @@ def without_rulings(ink: Ink, rulings: Rulings) -> Ink:
     return cleared.astype(np.uint8)
 
 
-def _fat(ink: Ink) -> Ink:
-    """Return the ink of what is no stroke: the table around a sheet, the edge of a shadow. It would join all lines."""
-    side = FAT * _thickest_ruling(ink)
-    fat = cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
-    # With its soft edge.
-    return np.asarray(cv2.dilate(fat, np.ones((5, 5), np.uint8)), dtype=np.uint8)
-
-
 def _thickest_ruling(page: Ink | Mask | npt.NDArray[np.float32]) -> int:
     """Return how many pixels thick a ruling may be on a page, [h, w]."""
     side: int = max(page.shape)
     return max(3, round(side * RULING_THICKNESS))
-
-
-def _may_be_ruled(mask: Mask) -> bool:
-    """Return whether a page may have level rulings, as most have not, before anything costly is done."""
-    # A rim of the table is no line.
-    margin = round(len(mask) * RULED_MARGIN)
-    inner = _level_runs(mask, _ruling_run(mask.shape[1]))[margin : len(mask) - margin]
-    return bool(inner.max(axis=0, initial=0).mean() >= RULED)
-
-
-def _rulings(mask: Mask) -> list[np.polynomial.Polynomial]:
-    """Return the level lines, whose thin ink `mask` shows."""
-    height, width = mask.shape
-    thickest = _thickest_ruling(mask)
-    # A slanted line is a staircase: its steps are joined before its length is taken.
-    run = _ruling_run(width)
-    joined = cv2.morphologyEx(_level_runs(mask, run), cv2.MORPH_CLOSE, np.ones((3, run), np.uint8))
-    count, labels, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(joined, 8, cv2.CV_32S, cv2.CCL_GRANA)
-    groups = _Groups(width)
-    for label in np.argsort(-stats[1:, cv2.CC_STAT_WIDTH], kind="stable")[:MAX_RULING_RUNS] + 1 if count > 1 else ():
-        x, y, w, h = (int(value) for value in stats[label, :4])
-        # Among printed rulings, what is shorter is one of them that is torn.
-        printed = groups.long >= PRINTED
-        at_edge = y == 0 or y + h == height
-        if (at_edge and not printed) or w < (RULING_TORN if printed else RULING_LENGTH) * width:
-            continue
-        own = labels[y : y + h, x : x + w] == label
-        # Where a digit stands on the line, it is thicker than itself.
-        bare = own & (own.sum(axis=0) <= thickest)
-        if at_edge:
-            # One of the rulings may leave the picture, and what lies along its edge is none.
-            bare &= ~(own[0] & (y == 0) | own[-1] & (y + h == height))
-        rows, columns = bare.nonzero()
-        # The lines are parabolas, which fewer points do not tell.
-        if len(np.unique(columns)) >= max(RULING_BARE * w, RULING_DEGREE + 1):
-            groups.add(columns + float(x), rows + float(y), thickest)
-    return [np.polynomial.Polynomial.fit(columns, rows, RULING_DEGREE) for columns, rows in groups.lines()]
-
-
-def _ruling_run(length: int) -> int:
-    """Return how many pixels long the runs of a ruling are at least that crosses so many."""
-    return max(8, round(length * RULING_RUN))
 
 
 def _medians(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
