@@ -110,7 +110,7 @@ def find_lines(mask: Mask) -> list[Line]:
 
 def _lines(runs: list[_Run], run: int) -> list[Line]:
     """Return the lines of straight runs, of at least so many pixels each, from top to bottom."""
-    fitted = [_fitted(group, run) for group in _grouped(runs, run) if _length(group) >= SHORTEST * run]
+    fitted = [_fitted(group, run) for group in _grouped(runs, run)]
     kept = [line for line in fitted if line is not None and line.length >= SHORTEST * run]
     kept.sort(key=lambda line: -line.length)
     return sorted(kept[:MAX_LINES], key=lambda line: line.middle)
@@ -147,7 +147,7 @@ def _straight(mask: Mask, run: int, thickest: int) -> list[_Run]:
             continue
         rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / counts[columns]
         thickness = _median(counts[columns])
-        off = np.abs(rows - _expected(columns, rows, _degree(w, run)))
+        off = np.abs(rows - _fit(columns, rows, w, run)(columns))
         if _median(off) > STRAIGHT + thickness / 4 + BUMPY * w or thickness > thickest:
             continue
         near = off <= max(2.0, thickness)
@@ -155,20 +155,15 @@ def _straight(mask: Mask, run: int, thickest: int) -> list[_Run]:
     return found
 
 
-def _expected(columns: npt.NDArray[np.int64], rows: Floats, degree: int) -> Floats:
-    """Return the rows of the polynomial of least squares through points."""
-    if degree > 1:
-        return np.asarray(np.polynomial.Polynomial.fit(columns, rows, degree)(columns))
-    offset, slope = _straight_through(columns, rows)
-    return np.asarray(offset + slope * columns)
-
-
-def _straight_through(columns: npt.NDArray[Any], rows: Floats) -> tuple[float, float]:
-    """Return offset and slope of the straight line of least squares, in closed form: there are hundreds."""
-    middle = columns.mean()
+def _fit(columns: npt.NDArray[Any], rows: Floats, length: float, run: int) -> np.polynomial.Polynomial:
+    """Return the polynomial of least squares through points of a line: the longer it is, the more it may be bent."""
+    if length > BENT * run:
+        return np.polynomial.Polynomial.fit(columns, rows, 2 if length <= CRUMPLED * run else 3)
+    # In closed form: there are hundreds.
+    middle, ends = columns.mean(), (columns.min(), columns.max())
     at = columns - middle
     slope = float(at @ rows) / max(1.0, float(at @ at))
-    return float(rows.mean() - slope * middle), slope
+    return np.polynomial.Polynomial([float(rows.mean() - slope * middle), slope], domain=ends, window=ends)
 
 
 def _grouped(runs: list[_Run], run: int) -> list[list[_Run]]:
@@ -217,33 +212,12 @@ def _apart(group: list[_Run], one: _Run) -> float:
     return _median(np.abs(rows - one.rows))
 
 
-def _length(group: list[_Run]) -> float:
-    return float(max(part.columns[-1] for part in group) - min(part.columns[0] for part in group)) + 1
-
-
-def _fit(group: list[_Run], run: int) -> np.polynomial.Polynomial:
-    columns = np.concatenate([part.columns for part in group])
-    rows = np.concatenate([part.rows for part in group])
-    degree = _degree(float(np.ptp(columns)), run)
-    return np.polynomial.Polynomial.fit(columns, rows, degree) if degree > 1 else straight_line(columns, rows)
-
-
-def straight_line(columns: Floats, rows: Floats) -> np.polynomial.Polynomial:
-    """Return the straight line of least squares through points, of one column at least."""
-    ends = columns.min(), columns.max()
-    offset, slope = _straight_through(columns, rows)
-    return np.polynomial.Polynomial([offset, slope], domain=ends, window=ends)
-
-
-def _degree(length: float, run: int) -> int:
-    """Return the degree of the polynomial that a line of this length may be."""
-    return 1 if length <= BENT * run else 2 if length <= CRUMPLED * run else 3
-
-
 def _fitted(group: list[_Run], run: int) -> Line | None:
     """Return the line through runs, without those that it misses, such as the foot of a digit that stands on it."""
-    curve = _fit(group, run)
-    for _ in range(3):
+    while True:
+        columns = np.concatenate([part.columns for part in group])
+        rows = np.concatenate([part.rows for part in group])
+        curve = _fit(columns, rows, float(np.ptp(columns)), run)
         fitting = [
             part for part in group
             if _median(np.abs(curve(part.columns) - part.rows)) <= STRAIGHT + part.thickness / 2
@@ -251,8 +225,6 @@ def _fitted(group: list[_Run], run: int) -> Line | None:
         if len(fitting) == len(group) or not fitting:
             break
         group = fitting
-        curve = _fit(group, run)
-    columns = np.concatenate([part.columns for part in group])
     first, last = round(columns.min()), round(columns.max())
     if len(np.unique(columns)) < COVERED * (last - first + 1):
         return None
