@@ -31,7 +31,8 @@ CORNER: Final = 0.02
 PALEST: Final = 50
 """Light that writing takes at least, of 255: print on the back of a sheet takes up to 40, pale pens 80 and more."""
 FAINTEST_RULING: Final = 30
-"""Light that a ruling takes at least, of 255: pale in the light, it is strong at the edge of a shadow."""
+"""Light that a ruling, or what is written in a cell, takes at least, of 255. Pale in the light, a ruling is strong at
+the edge of a shadow."""
 FAINT: Final = 0.6
 """Share of the usual ink's strength below which ink is a ruling, or print on the back of the sheet."""
 SURROUNDINGS: Final = 4
@@ -319,8 +320,6 @@ def is_in_field(light: Grey, piece: Piece) -> bool:
     return dark > FIELD * max(1, around.size - w * h)
 
 
-CELL_PALEST: Final = 40
-"""Light that writing in a cell takes at least, of 255."""
 CELL_STROKE: Final = 0.4
 """Width of a stroke, as a share of its cell's shorter side, at most: what is wider is shade."""
 CELL_STRONG: Final = 96
@@ -329,8 +328,6 @@ CELL_INKED: Final = 25
 """Light, of 255, that a pixel takes at least to count as inked there."""
 CELL_INNER: Final = 0.12
 """Share of a cell at each side that does not count there: what is left of its lines."""
-CELL_GRAIN: Final = 5
-"""Pixels below which a piece, both ways, is grain."""
 LEFTOVER_THIN: Final = 0.14
 """Thickness of what is left of a line, as a share of the cell's shorter side, at most."""
 LEFTOVER_NEAR: Final = 3
@@ -415,7 +412,7 @@ def _pieces_of_table(ink: Ink, grid: Grid) -> list[Piece]:
     labels = np.asarray(named, dtype=np.int32)
     found: list[Piece] = []
     for label in range(1, len(stats)):
-        if stats[label, 2:4].max() < CELL_GRAIN:
+        if stats[label, 2:4].max() < MIN_SIDE:
             continue
         piece = cut_out(part, labels, label, stats[label])
         x, y, w, h = piece.box
@@ -440,7 +437,7 @@ def _thresholds(part: Ink, grid: Grid, origin: tuple[int, int]) -> npt.NDArray[n
     quads = np.stack([grid.quad(cell) for cell in grid.cells]) - np.array(origin)
     least = np.full(part.shape, np.inf, dtype=np.float32)
     for quad in quads:
-        if (strength := _strength(part, quad)) >= CELL_PALEST:
+        if (strength := _strength(part, quad)) >= FAINTEST_RULING:
             cv2.fillConvexPoly(least, np.rint(quad).astype(np.int32), max(CELL_INKED, INK_SHARE * strength))
     return least
 
@@ -450,7 +447,7 @@ def _strength(part: Ink, quad: npt.NDArray[np.float64]) -> float:
     dx, dy = CELL_INNER * (right - left), CELL_INNER * (bottom - top)
     inner = part[max(0, int(top + dy)) : max(0, int(bottom - dy)), max(0, int(left + dx)) : max(0, int(right - dx))]
     inked = inner[inner >= CELL_INKED]
-    return float(np.percentile(inked, CELL_STRONG)) if inked.size > CELL_GRAIN else 0.0
+    return float(np.percentile(inked, CELL_STRONG)) if inked.size > 0 else 0.0
 
 
 def cut_out(ink: Ink, labels: npt.NDArray[np.int32], label: int, stats: npt.NDArray[np.int32]) -> Piece:
@@ -482,7 +479,7 @@ def _placed(piece: Piece, grid: Grid) -> Piece | None:
     quad = grid.quad(grid.cells[index])
     height = float(quad[2:, 1].mean() - quad[:2, 1].mean())
     width = float(quad[1:3, 0].mean() - quad[[0, 3], 0].mean())
-    if stroke_contrast(piece.ink) < CELL_PALEST:
+    if stroke_contrast(piece.ink) < FAINTEST_RULING:
         return None
     left, right = x - quad[[0, 3], 0].mean(), quad[1:3, 0].mean() - (x + w)
     above, below = y - quad[:2, 1].mean(), quad[2:, 1].mean() - (y + h)

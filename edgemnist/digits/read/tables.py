@@ -71,8 +71,8 @@ def find_tables(grey: Grey, *, dark: bool) -> list[Grid]:
     grids = find_lattices(lines.mask, lines.level, lines.upright)
     if not grids or any(_goes_on(lattice, lines) for lattice in grids):
         grids = _with_faint_lines(grids, _Lines(contrast.mask | contrast.faint))
-    for group in _linked(_bands(lines.mask, lines.level, lines.upright, grids)):
-        if (grid := _table_of(lines.mask, lines.level, group)) is not None:
+    for chain in _chains(_bands(lines.mask, lines.level, lines.upright, grids)):
+        if (grid := _table_of(lines.mask, lines.level, chain)) is not None:
             grids = [*grids, grid]
     return _tables_apart([grid for grid in grids if not _is_sheet(grid, lines.mask.shape)])
 
@@ -402,10 +402,6 @@ MIN_FAT: Final = 8
 """The same in pixels, in a low band."""
 SAME_COLUMN: Final = 0.3
 """Share of a usual cell's width within which upright lines of two bands are one."""
-LOWER: Final = 0.75
-"""Share of a band's height below which another one from the same line may be the first of two rows in it."""
-ALMOST: Final = 0.6
-"""Share of its cells that such a row has at least."""
 OVERLAP: Final = 0.25
 """Share of the lower one's height above which two bands exclude one another."""
 SHEET_EDGE: Final = 0.01
@@ -491,10 +487,6 @@ def _bands(mask: Mask, lines: Sequence[Line], uprights: Sequence[Line], known: S
         found += [_Band(upper, lower, lines[upper], lines[lower], part) for part in parts]
     kept: list[_Band] = []
     for band in sorted(found, key=lambda band: (-band.cells, band.height)):
-        # Not two rows as one, however many uprights the lower ones lack.
-        lower_ones = (other for other in found if other.height < LOWER * band.height and other.upper == band.upper)
-        if any(other.cells >= ALMOST * band.cells and band.shares(other) for other in lower_ones):
-            continue
         if not any(band.overlaps(other) for other in kept):
             kept.append(band)
     return kept
@@ -617,34 +609,22 @@ def _has_ink(mask: Mask, along: Floats, curve: np.polynomial.Polynomial, reach: 
     return np.asarray((mask[rows.clip(0, mask.shape[0] - 1)[:, valid], columns[valid]] > 0).any(axis=0))
 
 
-def _linked(bands: Sequence[_Band]) -> list[list[_Band]]:
-    """Return bands as tables: those that share a line, and lie above one another."""
-    names = list(range(len(bands)))
+def _chains(bands: Sequence[_Band]) -> list[list[_Band]]:
+    """Return bands as tables: those that share a line, and lie above one another, from top to bottom.
 
-    def root(index: int) -> int:
-        while names[index] != index:
-            index = names[index]
-        return index
-
-    for one, band in enumerate(bands):
-        for other in range(one):
-            below, above = (band, bands[other]) if band.upper == bands[other].lower else (bands[other], band)
-            if below.upper != above.lower:
-                continue
-            if band.shares(bands[other]):
-                names[root(one)] = root(other)
-    groups: dict[int, list[_Band]] = {}
-    for index, band in enumerate(bands):
-        groups.setdefault(root(index), []).append(band)
-    return [sorted(group, key=lambda band: band.upper) for group in groups.values()]
+    Of two between the same lines, apart by a gap, the wider is the table.
+    """
+    chains: list[list[_Band]] = []
+    for band in sorted(bands, key=lambda band: (band.upper, band.left - band.right)):
+        above = next((chain for chain in chains if chain[-1].lower == band.upper and chain[-1].shares(band)), None)
+        if above is None:
+            chains.append([band])
+        else:
+            above.append(band)
+    return chains
 
 
-def _table_of(mask: Mask, lines: Sequence[Line], bands: Sequence[_Band]) -> Grid | None:
-    # Of two bands between the same lines, apart by a gap, the wider is the table.
-    by_upper: dict[int, _Band] = {}
-    for band in sorted(bands, key=lambda band: band.right - band.left):
-        by_upper[band.upper] = band
-    chain = _longest_chain(by_upper)
+def _table_of(mask: Mask, lines: Sequence[Line], chain: Sequence[_Band]) -> Grid | None:
     level = [lines[chain[0].upper], *(lines[band.lower] for band in chain)]
     uprights = _band_columns(level, chain)
     if uprights is None:
@@ -652,19 +632,6 @@ def _table_of(mask: Mask, lines: Sequence[Line], bands: Sequence[_Band]) -> Grid
     left, right = float(np.mean([band.left for band in chain])), float(np.mean([band.right for band in chain]))
     curves = [(snapped(mask, (line.curve, line.thickness), left, right), line.thickness) for line in level]
     return make_grid(mask, curves, uprights)
-
-
-def _longest_chain(by_upper: dict[int, _Band]) -> list[_Band]:
-    best: list[_Band] = []
-    lowers = {band.lower for band in by_upper.values()}
-    for start, first in by_upper.items():
-        if start in lowers:
-            continue
-        chain = [first]
-        while chain[-1].lower in by_upper:
-            chain.append(by_upper[chain[-1].lower])
-        best = max(best, chain, key=len)
-    return best
 
 
 def _band_columns(level: Sequence[Line], chain: Sequence[_Band]) -> list[Curve] | None:
