@@ -12,8 +12,8 @@ from PIL import Image
 
 from edgemnist.errors import ImageError
 
-Pixels: TypeAlias = npt.NDArray[np.uint8]
-"""uint8 [h, w]"""
+Grey: TypeAlias = npt.NDArray[np.uint8]
+"""uint8 [h, w]: 0 black, 255 white."""
 
 SMALL: Final = 24
 """Ink of at most so many pixels a side, its soft edge included, is enlarged before anything is cut off or measured."""
@@ -33,7 +33,7 @@ def scaled_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     return width, height
 
 
-def rescale(pixels: Pixels, side: int) -> Pixels:
+def rescale(pixels: Grey, side: int) -> Grey:
     """Return a picture whose longer side is `side`: means of the pixels under each new one, or between them a cubic."""
     height, width = pixels.shape
     size = scaled_size((width, height), side)
@@ -43,12 +43,12 @@ def rescale(pixels: Pixels, side: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
 
 
-def quadruple(pixels: Pixels) -> Pixels:
+def quadruple(pixels: Grey) -> Grey:
     """Return a picture four times as large, with zeros around it: few pixels tell most about what lies between them."""
     return _four_rows(_four_rows(pixels.T).T)
 
 
-def _four_rows(pixels: Pixels) -> Pixels:
+def _four_rows(pixels: Grey) -> Grey:
     """Return four rows for each."""
     height, width = pixels.shape
     padded = np.pad(pixels, ((3, 3), (0, 0))).astype(np.int32)
@@ -59,7 +59,7 @@ def _four_rows(pixels: Pixels) -> Pixels:
     return np.asarray(np.clip(sums >> _QUARTER_BITS, 0, 255).astype(np.uint8).reshape(4 * height, width))
 
 
-def _box(pixels: Pixels, count: int) -> Pixels:
+def _box(pixels: Grey, count: int) -> Grey:
     """Return `count` rows instead of more: each pixel counts for the one that has its middle."""
     borders = (2 * np.arange(count + 1) * len(pixels) + count) // (2 * count)
     # 16 bits hold the sum of 257 rows, and add up twice as fast.
@@ -69,9 +69,6 @@ def _box(pixels: Pixels, count: int) -> Pixels:
     shares = (((2 << _SHARE_BITS) + counts) // (2 * counts)).astype(np.uint32)
     return np.asarray((sums * shares + np.uint32(1 << (_SHARE_BITS - 1)) >> _SHARE_BITS).astype(np.uint8))
 
-
-Grey: TypeAlias = npt.NDArray[np.uint8]
-"""uint8 [h, w]: 0 black, 255 white."""
 
 _MID_GREY: Final = 128
 STRIP_PIXELS: Final = 2**19

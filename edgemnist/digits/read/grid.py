@@ -21,7 +21,7 @@ WEAK: Final = 0.35
 CLEAR: Final = 0.4
 """Share of its length by which ink covers a line more than what is beside it, at least."""
 FEW: Final = 4
-"""Cells of a table below which that has to be `SURELY_CLEAR`: strokes of letters make small rectangles."""
+"""Cells of a table below which that has to be `SURELY_CLEAR`: strokes of letters and digits make small rectangles."""
 SURELY_CLEAR: Final = 0.7
 """That share in a table of so few cells."""
 APART: Final = 3

@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 
 from edgemnist.digits.images.grey import Grey
+from edgemnist.digits.images.paper import DARKEST_GROUND
 from edgemnist.digits.read.grid import (
     CROWDED,
+    FEW,
     MAX_CELLS,
     WEAK,
     Bools,
@@ -47,8 +49,6 @@ HALO: Final = 0.35
 """Share of the strongest ink beside it below which ink is the soft edge of that."""
 HALO_SIDE: Final = 9
 """Side, in pixels, of the square in which that is looked for."""
-DARKEST: Final = 64
-"""Grey level of the ground, at least: in deeper shade the quotient would show the sensor's noise."""
 FIELD_LIGHT: Final = 0.5
 """Share of the light of the brightest paper near it that a dark field has at most."""
 COARSE: Final = 8
@@ -119,7 +119,7 @@ def _contrast(grey: Grey, *, dark: bool) -> _Contrast:
     side = 2 * thickest_line(grey.shape) + 1
     closed = np.asarray(cv2.morphologyEx(light, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8)), dtype=np.uint8)
     # The share of the light that is taken, as in `images.paper`, against the paper right beside.
-    taken = np.asarray(cv2.divide(closed - light, np.maximum(closed, DARKEST), scale=255), dtype=np.uint8)
+    taken = np.asarray(cv2.divide(closed - light, np.maximum(closed, DARKEST_GROUND), scale=255), dtype=np.uint8)
     counts = cv2.calcHist([taken], [0], None, [256], [0, 256]).ravel().cumsum()
     level = max(FAINTEST, NOISE * float(np.searchsorted(counts, taken.size / 2)))
     mask = ((taken >= level) & (taken >= _soft(taken))).astype(np.uint8) | _rims(closed)
@@ -194,7 +194,7 @@ OVERRUN: Final = 0.1
 MAX_OVERRUN: Final = 14
 """Pixels by which it may, at most."""
 SUPPORTED: Final = 0.6
-"""Share of a side, and of its first and last eighth, that ink covers at least."""
+"""Share of a side of a cell, and of its first and last eighth, that ink covers at least."""
 SIDES: Final = 3
 """Sides that a cell has at least: what merges with a neighbour lacks one."""
 STRAY: Final = 0.3
@@ -382,8 +382,6 @@ LEAN: Final = 0.2
 """Lean of an upright line, as a share of its height, at most, besides being square to its band."""
 SHARED: Final = 0.5
 """Share of the shorter of two lines, or bands, for which they lie above one another at least."""
-UPRIGHT_REACH: Final = 0.6
-"""Share of the height of a band, and of its first and last eighth, that an upright line covers at least."""
 BEYOND: Final = (0.15, 0.5)
 """Where a line is looked at beyond a corner, from and to, in heights of the band."""
 CORNER_INK: Final = 0.6
@@ -406,8 +404,6 @@ OVERLAP: Final = 0.25
 """Share of the lower one's height above which two bands exclude one another."""
 SHEET_EDGE: Final = 0.01
 """Share of the picture's longer side within which a line at its edge may be the edge of the sheet."""
-NESTED: Final = 4
-"""Cells of a table in a cell of another one, at least: what has fewer may be a digit."""
 MAX_PAIRS: Final = 100
 """Pairs of lines that are looked at, the longest first: the work is bounded."""
 
@@ -578,7 +574,7 @@ def _uprights(mask: Mask, columns: Floats, edges: tuple[Floats, Floats], height:
             for rows in (range(end), range(end, BAND_ROWS - end), range(BAND_ROWS - end, BAND_ROWS))
         ]
         total = counts[0] + counts[1] + counts[2]
-        reaches = (total >= UPRIGHT_REACH * BAND_ROWS) & (np.minimum(counts[0], counts[2]) >= UPRIGHT_REACH * end)
+        reaches = (total >= SUPPORTED * BAND_ROWS) & (np.minimum(counts[0], counts[2]) >= SUPPORTED * end)
         cover = np.where(reaches, total / BAND_ROWS, 0)
         better = cover > best + 1e-9
         best[better], shift_of[better] = cover[better], shift
@@ -683,6 +679,6 @@ def _tables_apart(grids: Sequence[Grid]) -> list[Grid]:
     kept: list[Grid] = []
     for grid in sorted(grids, key=lambda grid: -len(grid.cells)):
         within = [{other.locate(*point) for point in grid.inner_points} for other in kept]
-        if all(None in cells or (len(cells) == 1 and len(grid.cells) >= NESTED) for cells in within):
+        if all(None in cells or (len(cells) == 1 and len(grid.cells) >= FEW) for cells in within):
             kept.append(grid)
     return sorted(kept, key=lambda grid: (grid.corners[0, 1], grid.corners[0, 0]))
