@@ -588,11 +588,10 @@ def _as_low(boxes: npt.NDArray[np.float64], counts: Bools, letters: Bools) -> Bo
 
 def specks(readings: Sequence[Reading], counts: Bools) -> Bools:
     """Return which readings of a table are neither digits nor as large: what was left of a line, stains, dots."""
-    found: Bools = np.zeros(len(readings), dtype=bool)
-    if counts.sum() >= LEAST_SURE:
-        ink = np.array([np.count_nonzero(reading.piece.ink) for reading in readings])
-        heights = np.array([reading.piece.box[3] for reading in readings])
-        # A one has little ink, and is as high as the others.
-        small = (ink < SPECK * np.median(ink[counts])) & (heights < LOW * np.median(heights[counts]))
-        found = ~counts & small
-    return found
+    if counts.sum() < LEAST_SURE:
+        return np.zeros(len(readings), dtype=bool)
+    ink = np.array([np.count_nonzero(reading.piece.ink) for reading in readings])
+    heights = np.array([reading.piece.box[3] for reading in readings])
+    # A one has little ink, and is as high as the others.
+    small = (ink < SPECK * np.median(ink[counts])) & (heights < LOW * np.median(heights[counts]))
+    return np.asarray(~counts & small)

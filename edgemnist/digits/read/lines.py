@@ -287,13 +287,11 @@ def without_rulings(ink: Ink, rulings: Rulings) -> Ink:
     if not rulings.level and not rulings.upright:
         return ink
     cleared = ink.astype(np.float32) / np.float32(255)
-    for curve in rulings.level:
-        _divide_away(cleared, curve)
-    if rulings.upright:
-        turned = np.asarray(cv2.transpose(cleared), dtype=np.float32)
-        for curve in rulings.upright:
-            _divide_away(turned, curve)
-        cleared = np.asarray(cv2.transpose(turned), dtype=np.float32)
+    for curves in (rulings.level, rulings.upright):
+        for curve in curves:
+            _divide_away(cleared, curve)
+        # With rows for columns, upright lines are level; and back again.
+        cleared = np.asarray(cv2.transpose(cleared), dtype=np.float32)
     cleared *= 255
     cleared += 0.5
     return cleared.astype(np.uint8)

@@ -53,9 +53,6 @@ ON_LINE: Final = 0.25
 MAX_TRIED: Final = 2000
 """Images that are tried beside the pieces: a page of a hundred digits takes 270 where they touch, noise any number."""
 
-Boxes = npt.NDArray[np.int64]
-"""int64 [N, 4]: x, y, width, height of each box."""
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -265,29 +262,26 @@ class _Trial:
 def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     """Return the pairs of readings that may be one digit, the later one first."""
     boxes = np.array([reading.piece.box for reading in readings], dtype=np.int64).reshape(-1, 4)
+    starts, ends, heights = boxes[:, :2], boxes[:, :2] + boxes[:, 2:], boxes[:, 3]
     confidences = np.array([reading.confidence for reading in readings])
     places = np.array([reading.piece.place for reading in readings], dtype=np.int64).reshape(-1, 2)
     pairs: list[tuple[int, int]] = []
-    for one, (box, confidence) in enumerate(zip(boxes, confidences, strict=True)):
-        doubtful = np.flatnonzero(np.minimum(confidence, confidences[:one]) < DOUBTFUL)
+    for one in range(len(readings)):
+        doubtful = np.flatnonzero(np.minimum(confidences[one], confidences[:one]) < DOUBTFUL)
         if not doubtful.size:
             continue
-        others = boxes[doubtful]
-        both = np.maximum(box[:2] + box[2:], others[:, :2] + others[:, 2:]) - np.minimum(box[:2], others[:, :2])
+        both = np.maximum(ends[one], ends[doubtful]) - np.minimum(starts[one], starts[doubtful])
+        # Below 0 where they overlap.
+        gaps = np.maximum(starts[one] - ends[doubtful], starts[doubtful] - ends[one]).max(axis=1)
+        lower = np.minimum(heights[one], heights[doubtful])
         near = (
-            (_gaps(box, others) <= JOIN_GAP * height)
+            (gaps <= JOIN_GAP * height)
             & (both.max(axis=1) <= JOIN_SIZE * height)
-            & ((both[:, 0] <= SIDE_BY_SIDE * both[:, 1]) | (np.minimum(box[3], others[:, 3]) < TALL * height))
+            & ((both[:, 0] <= SIDE_BY_SIDE * both[:, 1]) | (lower < TALL * height))
             & (places[doubtful] == places[one]).all(axis=1)
         )
         pairs += [(one, other) for other in doubtful[near].tolist()]
     return pairs
-
-
-def _gaps(box: Boxes, others: Boxes) -> npt.NDArray[np.int64]:
-    """Return how far each of the others, int64 [N, 4], is from a box, int64 [4]: below 0 where they overlap."""
-    ends, others_ends = box[:2] + box[2:], others[:, :2] + others[:, 2:]
-    return np.asarray(np.maximum(box[:2] - others_ends, others[:, :2] - ends).max(axis=1))
 
 
 def _merge(one: Piece, other: Piece) -> Piece:

@@ -158,19 +158,10 @@ def _draw_digit(draw: ImageDraw.ImageDraw, digit: ReadDigit, scale: float) -> No
     draw.rectangle((left - 2, top - 2, left + width + 1, top + height + 1), outline=colour, width=2)
     middle = left + width / 2
     answer = "?" if digit.digit is None else str(digit.digit)
-    _write(draw, (middle, top - 4), answer, colour=colour, size=height / 2.4, anchor="ms")
-    _write(draw, (middle, top + height + 3), percent(digit.confidence, 0), colour=colour, size=height / 5, anchor="mt")
-
-
-def _write(
-    draw: ImageDraw.ImageDraw,
-    at: tuple[float, float],
-    text: str,
-    *,
-    colour: tuple[int, int, int],
-    size: float,
-    anchor: str,
-) -> None:
-    font = ImageFont.load_default(max(SMALLEST_TEXT, size))
-    # A white rim keeps the text legible on any ground.
-    draw.text(at, text, fill=colour, font=font, anchor=anchor, stroke_width=2, stroke_fill="white")
+    for text, y, size, anchor in (
+        (answer, top - 4, height / 2.4, "ms"),
+        (percent(digit.confidence, 0), top + height + 3, height / 5, "mt"),
+    ):
+        font = ImageFont.load_default(max(SMALLEST_TEXT, size))
+        # A white rim keeps the text legible on any ground.
+        draw.text((middle, y), text, fill=colour, font=font, anchor=anchor, stroke_width=2, stroke_fill="white")

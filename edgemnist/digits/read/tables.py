@@ -243,18 +243,14 @@ def _components(crossings: Bools) -> Iterator[tuple[list[int], list[int]]]:
         if np.array_equal(keep, links):
             break
         links = keep
-    left = links.any(axis=1)
-    while left.any():
-        rows: Bools = np.zeros(len(links), dtype=bool)
-        rows[np.flatnonzero(left)[0]] = True
-        while True:
-            columns = links[rows].any(axis=0)
-            more: Bools = np.asarray(links[:, columns].any(axis=1))
-            if np.array_equal(more, rows):
-                break
-            rows = more
-        left &= ~rows
-        yield np.flatnonzero(rows).tolist(), np.flatnonzero(columns).tolist()
+    if not links.any():
+        return
+    together = links @ links.T
+    while not np.array_equal(further := together @ together, together):
+        together = further
+    # Each once, and in order.
+    for rows in np.unique(together[together.any(axis=1)], axis=0)[::-1]:
+        yield np.flatnonzero(rows).tolist(), np.flatnonzero(links[rows].any(axis=0)).tolist()
 
 
 def _consistent(mask: Mask, lines: Sequence[Line], across: Sequence[Line]) -> list[Line]:
