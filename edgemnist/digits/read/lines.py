@@ -39,8 +39,6 @@ MAX_LINES: Final = 150
 """Lines of a direction, the longest first: a sheet of A4 has 148 where they are 2 mm apart."""
 FAR: Final = 12
 """Pixels from a line within which a run beside it may be part of it."""
-BENT_BY: Final = 0.03
-"""Share of the line's length that is added to those pixels."""
 BENT: Final = 15
 """Runs in a row above which a line may be a parabola: a shorter one does not tell where its ends point to."""
 CRUMPLED: Final = 22
@@ -185,7 +183,7 @@ def _grouped(runs: list[_Run], run: int) -> list[list[_Run]]:
         length = np.maximum(1, rights[:, 0] - lefts[:, 0])
         middle = (start[0] + stop[0]) / 2
         straight = lefts[:, 1] + (rights[:, 1] - lefts[:, 1]) * (middle - lefts[:, 0]) / length
-        close = np.abs(straight - (start[1] + stop[1]) / 2) <= FAR + BENT_BY * length
+        close = np.abs(straight - (start[1] + stop[1]) / 2) <= FAR
         off[inside] = np.inf
         for index in np.flatnonzero(inside & close & (lefts[:, 0] < stop[0]) & (rights[:, 0] > start[0])):
             off[index] = _apart(groups[index], one)
