@@ -247,8 +247,6 @@ STEPS: Final = 3
 """Samples of a ruling's profile for each pixel."""
 STRONGEST: Final = 0.92
 """Share of the light taken beyond which nothing can be told of what lies on a ruling."""
-RESIDUE: Final = 0.12
-"""Share of the light below which what is left of a ruling is grain."""
 
 
 @dataclass(frozen=True)
@@ -332,9 +330,7 @@ def _divide_away(ink: npt.NDArray[np.float32], curve: np.polynomial.Polynomial) 
     taken = profile[np.minimum(along * segments // width, segments - 1)[None], position].clip(0, STRONGEST)
     inside = (rows >= 0) & (rows < height)
     at = rows.clip(0, height - 1), np.broadcast_to(along, rows.shape)
-    before = ink[at]
-    left = np.maximum(1 - (1 - before) / (1 - taken), 0)
-    left[left < RESIDUE * (taken > RESIDUE / 2)] = 0
+    left = np.maximum(1 - (1 - ink[at]) / (1 - taken), 0)
     ink[at[0][inside], at[1][inside]] = left[inside]
 
 
