@@ -43,6 +43,8 @@ BENT: Final = 15
 """Runs in a row above which a line may be a parabola: a shorter one does not tell where its ends point to."""
 CRUMPLED: Final = 22
 """Runs in a row above which it may be a cubic."""
+BUMPY: Final = 0.003
+"""Share of its length by which a line strays in the median, as folded paper does."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _straight(mask: Mask, run: int, thickest: int) -> list[_Run]:
         rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / counts[columns]
         thickness = _median(counts[columns])
         off = np.abs(rows - _fit(columns, rows, w, run)(columns))
-        if _median(off) > STRAIGHT + thickness / 4 or thickness > thickest:
+        if _median(off) > STRAIGHT + thickness / 4 + BUMPY * w or thickness > thickest:
             continue
         near = off <= max(2.0, thickness)
         found.append(_Run(columns[near] + float(x), rows[near] + float(y), thickness))
