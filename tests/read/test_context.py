@@ -12,6 +12,7 @@ from edgemnist.digits.read import assemble
 from edgemnist.digits.read.assemble import (
     ALIKE,
     AMONG_SURE,
+    HIGHER,
     LEAST_SPEAKING,
     PATTERN,
     TEXT,
@@ -194,7 +195,7 @@ def test_many_that_look_a_little_like_digits_are_none_unless_some_surely_are() -
 def test_what_is_written_into_many_doubtful_letters_is_judged_apart_from_them() -> None:
     letters = [one for line in range(0, 16, 4) for one in apart(line, 4 * [0.5])]
     assert counted(*letters) == 0
-    for height, expected in ((40 * ALIKE[1], 0), (40 * ALIKE[1] + 1, 2)):
+    for height, expected in ((40 * HIGHER, 0), (40 * HIGHER + 1, 2)):
         assert counted(*letters, *(boxed((at, 150, 40, round(height)), 0.99) for at in (100, 160))) == expected
 
 

@@ -242,7 +242,7 @@ class Assembled:
             self._refuse_words(line)
         outside = [index for line in lines for number in line for index in number]
         heights = {index: self._readings[index].piece.box[3] for index in outside if self._counts[index]}
-        usual = ALIKE[1] * np.median([*heights.values(), 0])
+        usual = HIGHER * np.median([*heights.values(), 0])
         # What is written into print is higher than what letters look like.
         for is_high in (False, True):
             alike = [index for index, height in heights.items() if (height > usual) == is_high]
@@ -461,6 +461,8 @@ LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
 """Standard deviation of heights, as a share, from which on digits that are all the same were drawn, not written."""
+HIGHER: Final = 1.3
+"""Times the usual height from which on readings are judged apart from what is lower."""
 EVEN: Final = 0.05
 """Standard deviation of heights, as a share, up to which digits that are all the same were printed."""
 TEXT: Final = 100
