@@ -16,7 +16,7 @@ from edgemnist.digits.images.mnist import fit_digit
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
-from edgemnist.digits.read.recognize import Reading, Recognizer
+from edgemnist.digits.read.recognize import DOUBTFUL, Reading, Recognizer
 from edgemnist.digits.read.sliding import with_held, with_opened, with_seen
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
@@ -108,7 +108,9 @@ def read_page(
         readings, all_seen = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
         complete = complete and all_seen
         readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
-        broken = finder.find_broken(grey, found.grids)
+        # Where most is surely read, no display is left that fell into parts.
+        unsure = sum(one.confidence < DOUBTFUL for one in readings)
+        broken = finder.find_broken(grey, found.grids) if 2 * unsure >= len(readings) else []
         readings = with_opened(grey, found.parts[0].windows, broken, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
