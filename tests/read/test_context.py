@@ -199,6 +199,15 @@ def test_what_is_written_into_many_doubtful_letters_is_judged_apart_from_them() 
         assert counted(*letters, *(boxed((at, 150, 40, round(height)), 0.99) for at in (100, 160))) == expected
 
 
+def test_circles_of_two_sizes_are_one_pattern() -> None:
+    sides = [*np.linspace(32, 40, 18).round().astype(int).tolist(), *np.linspace(68, 84, 8).round().astype(int).tolist()]
+    circles = [
+        replace(boxed((100 + 200 * (at % 5), 100 + 200 * (at // 5), side, side), 0.99), label=0)
+        for at, side in enumerate(sides)
+    ]
+    assert counted(*circles) == 0
+
+
 def test_specks_in_a_table_are_small_and_no_digits() -> None:
     digits, speck, counts = row([0.9, 0.9, 0.9]), row([0.01], height=10, width=10), np.array([True, True, True, False])
     assert specks([*digits, *speck], counts).tolist() == [False, False, False, True]

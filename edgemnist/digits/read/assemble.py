@@ -243,6 +243,9 @@ class Assembled:
         outside = [index for line in lines for number in line for index in number]
         heights = {index: self._readings[index].piece.box[3] for index in outside if self._counts[index]}
         usual = HIGHER * np.median([*heights.values(), 0])
+        # Circles of two sizes are one pattern, however even those of each size are.
+        if is_pattern(self._counting(outside)):
+            self._refuse(outside, "pattern")
         # What is written into print is higher than what letters look like.
         for is_high in (False, True):
             alike = [index for index, height in heights.items() if (height > usual) == is_high]
