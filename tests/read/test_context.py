@@ -200,7 +200,10 @@ def test_what_is_written_into_many_doubtful_letters_is_judged_apart_from_them() 
 
 
 def test_circles_of_two_sizes_are_one_pattern() -> None:
-    sides = [*np.linspace(32, 40, 18).round().astype(int).tolist(), *np.linspace(68, 84, 8).round().astype(int).tolist()]
+    sides = [
+        *np.linspace(32, 40, 18).round().astype(int).tolist(),
+        *np.linspace(68, 84, 8).round().astype(int).tolist(),
+    ]
     circles = [
         replace(boxed((100 + 200 * (at % 5), 100 + 200 * (at // 5), side, side), 0.99), label=0)
         for at, side in enumerate(sides)

@@ -88,7 +88,8 @@ def read_page(
     found = finder.find_sheet(grey)
     fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
     room = config.max_side / max(grey.shape)
-    if 0 < fullest.height < LOW and room >= LEAST_LARGER:
+    # Beside a window, low print is not what the page is for.
+    if 0 < fullest.height < LOW and room >= LEAST_LARGER and not found.parts[0].windows:
         grey = _enlarged(grey, room)
         found = finder.find_sheet(grey)
     find_s = perf_counter() - started
