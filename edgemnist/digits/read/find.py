@@ -216,8 +216,8 @@ def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:
     return windows[:MAX_WINDOWS], [row[3] for row in rows if row[2] < row[3]]
 
 
-def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
-    """Return the boxes of rows of digits that fall into parts, as segments of displays and dots of printers do.
+def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[tuple[Box, int]]:
+    """Return rows of digits that fall into parts, as segments of displays and dots of printers do: box and digits.
 
     `grey` is a page, uint8 [h, w], of which tables, `grids`, are left out. At least two digits of a row have the same
     height, and half of them fall into parts, dark or light ones.
@@ -225,7 +225,7 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
     factor = min(1.0, BROKEN_SIDE / max(grey.shape))
     sides = [max(1, round(factor * side)) for side in grey.shape[::-1]]
     small = np.asarray(cv2.resize(grey, sides, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    rows: list[Box] = []
+    rows: list[tuple[Box, int]] = []
     for dark in (True, False):
         digits = _in_parts(extract_ink(small, dark=dark))
         boxes = [around(parts) for parts in digits]
@@ -237,9 +237,12 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[Box]:
                 room = BROKEN_ROOM * high
                 place = max(0.0, left - room), max(0.0, top - room / 2), wide + 2 * room, high + room
                 x, y, w, h = (round(value / factor) for value in place)
-                rows.append((x, y, w, h))
-    free = [row for row in rows if all(grid.locate(row[0] + row[2] / 2, row[1] + row[3] / 2) is None for grid in grids)]
-    return sorted(free, key=lambda row: -row[2] * row[3])[:MAX_WINDOWS]
+                rows.append(((x, y, w, h), len(alike)))
+    free = [
+        ((x, y, w, h), count) for (x, y, w, h), count in rows
+        if all(grid.locate(x + w / 2, y + h / 2) is None for grid in grids)
+    ]  # fmt: skip
+    return sorted(free, key=lambda row: -row[0][2] * row[0][3])[:MAX_WINDOWS]
 
 
 def _in_parts(ink: Ink) -> list[list[Box]]:

@@ -16,7 +16,7 @@ from edgemnist.digits.images.mnist import fit_digit
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
-from edgemnist.digits.read.recognize import DOUBTFUL, Reading, Recognizer
+from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading, Recognizer
 from edgemnist.digits.read.sliding import with_held, with_opened, with_seen
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
@@ -33,6 +33,8 @@ LEAST_LARGER: Final = 1.5
 """Factor from which on that is worth finding all again."""
 LOW: Final = 13
 """Height of most ink, in pixels, below which that is done: digits among it are lower than can be read."""
+MOST_LOW: Final = 500
+"""Pieces of such a page, at most: more are small print, and take seconds."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
 UPRIGHT: Final = 0.75
@@ -89,7 +91,8 @@ def read_page(
     fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
     room = config.max_side / max(grey.shape)
     # Beside a window, low print is not what the page is for.
-    if 0 < fullest.height < LOW and room >= LEAST_LARGER and not found.parts[0].windows:
+    is_low = 0 < fullest.height < LOW and len(fullest.candidates) + len(fullest.fragments) <= MOST_LOW
+    if is_low and room >= LEAST_LARGER and not found.parts[0].windows:
         grey = _enlarged(grey, room)
         found = finder.find_sheet(grey)
     find_s = perf_counter() - started
@@ -97,7 +100,8 @@ def read_page(
     readings = recognizer.recognize_all(found)
     quarters, of_digits = 0, bool(task_of(classifier).refuser)
     if of_digits:
-        quarters = best_turn(readings, [piece for part in found.parts for piece in part.candidates], classifier)
+        pieces = [piece for part in found.parts for piece in part.candidates]
+        quarters = best_turn(recognizer.first(pieces), pieces, classifier)
     if quarters:
         turned_at = perf_counter()
         grey = np.ascontiguousarray(np.rot90(grey, quarters))
@@ -110,8 +114,8 @@ def read_page(
         complete = complete and all_seen
         readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
         # Where most is surely read, no display is left that fell into parts.
-        unsure = sum(one.confidence < DOUBTFUL for one in readings)
-        broken = finder.find_broken(grey, found.grids) if 2 * unsure >= len(readings) else []
+        surely = sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings)
+        broken = finder.find_broken(grey, found.grids) if 2 * surely <= len(readings) else []
         readings = with_opened(grey, found.parts[0].windows, broken, readings, classifier.labels)
     recognized_at = perf_counter()
     across, down = (width, height) if quarters % 2 == 0 else (height, width)
@@ -171,7 +175,7 @@ def _finder() -> ModuleType:
 def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: Classifier) -> int:
     """Return how many quarters, against the clock, a page is to be turned so that its pieces read best; mostly 0.
 
-    `readings` are those of the page as it is.
+    `readings` are those of these pieces as they are.
     """
     if float(np.mean([reading.confidence for reading in readings] or [1.0])) >= UPRIGHT:
         return 0

@@ -93,18 +93,25 @@ def _with_low(found: Pieces, digits: Sequence[Reading], lower: Sequence[Reading]
     Whoever writes fast writes some digits, zeros above all, much lower than others.
     """
     beside, others = [one.piece for one in digits], [one.piece for one in lower]
-    while more := [piece for piece in others if any(_is_beside(piece, one, found.height) for one in beside)]:
+    # What nothing is before is a bullet.
+    others = [
+        piece for piece in others if any(_follows(one, piece, found.height) for one in (*found.candidates, *others))
+    ]
+    while more := [
+        piece for piece in others
+        if any(_follows(one, piece, found.height) or _follows(piece, one, found.height) for one in beside)
+    ]:  # fmt: skip
         beside += more
         others = [piece for piece in others if all(piece is not one for one in more)]
     fragments = [piece for piece in found.fragments if all(piece is not one for one in beside)]
     return replace(found, candidates=[*found.candidates, *beside[len(digits) :]], fragments=fragments)
 
 
-def _is_beside(piece: Piece, other: Piece, height: float) -> bool:
-    """Return whether two pieces stand side by side on a line, by the height of a digit."""
-    gap = max(piece.box[0], other.box[0]) - min(piece.box[0] + piece.box[2], other.box[0] + other.box[2])
+def _follows(piece: Piece, other: Piece, height: float) -> bool:
+    """Return whether another piece follows one on its line, by the height of a digit."""
+    gap = other.box[0] + other.box[2] / 2 - piece.box[0] - piece.box[2]
     off = abs(piece.box[1] + piece.box[3] / 2 - other.box[1] - other.box[3] / 2)
-    return gap <= BESIDE * height and off <= ON_LINE * height
+    return 0 < gap <= BESIDE * height + other.box[2] / 2 and off <= ON_LINE * height
 
 
 class Recognizer:
@@ -134,21 +141,21 @@ class Recognizer:
         if not knows_others or len(low) + len(found.large) > self._left:
             return [found]
         self._left -= len(low) + len(found.large)
-        usual, lower, higher = (_sure_digits(self._first(pieces)) for pieces in (found.candidates, low, found.large))
+        usual, lower, higher = (_sure_digits(self.first(pieces)) for pieces in (found.candidates, low, found.large))
         most = max(usual, _unlike_frames(lower, FEWEST_LOWER), _unlike_frames(higher), key=len)
         found = _with_low(found, usual, lower) if most is usual else found.by_height(_height(most))
-        large = _unlike_frames(_sure_digits(self._first(found.large)))
+        large = _unlike_frames(_sure_digits(self.first(found.large)))
         more = [Pieces([*found.large], [], 0).by_height(_height(large))] if large else []
         return [found, *more]
 
     def recognize(self, found: Pieces) -> list[Reading]:
         """Return what the pieces of a page are read as, in no order."""
-        readings = self._first(found.candidates)
+        readings = self.first(found.candidates)
         readings = self._split(readings, found.height)
         readings = self._join(readings, found.height, found.fragments)
         return self._join(readings, found.height)
 
-    def _first(self, pieces: Sequence[Piece]) -> list[Reading]:
+    def first(self, pieces: Sequence[Piece]) -> list[Reading]:
         """Return what pieces of the page are read as, each of which is asked for once."""
         new = [piece for piece in pieces if id(piece) not in self._known]
         self._known |= {id(piece): reading for piece, reading in zip(new, self._read(new), strict=True)}

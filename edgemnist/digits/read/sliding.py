@@ -62,25 +62,29 @@ class _Spot(NamedTuple):
 
 
 def with_opened(
-    grey: Grey, windows: Sequence[Box], broken: Sequence[Box], readings: Sequence[Reading], labels: Sequence[str]
+    grey: Grey,
+    windows: Sequence[Box],
+    broken: Sequence[tuple[Box, int]],
+    readings: Sequence[Reading],
+    labels: Sequence[str],
 ) -> list[Reading]:
     """Return the readings of a page, uint8 [h, w], with those of its windows in place of what was read there.
 
-    `broken` are rows of digits that fall into parts, which may be other things: all of such a row has to be sure.
+    `broken` are rows of so many digits, or more, that fall into parts. They may be other things: all have to be sure.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
     result = [*readings]
-    for box in (*windows, *broken):
+    for box, digits in (*((window, 0) for window in windows), *broken):
         spots = _spots_in(grey, box)
         sure = [spot for spot in spots if spot.sure]
         there = [one for one in result if _is_within(one.piece.box, box)]
-        known = [one for one in there if one.confidence >= DOUBTFUL and one.label != BAR]
-        if box in windows:
-            taken = len(spots) >= SPOTS and len(sure) >= FEWEST
+        if digits:
+            known = any(one.confidence >= DOUBTFUL and one.label != BAR for one in there)
+            lead = sum(spot.lead for spot in sure)
+            taken = not known and len(sure) == len(spots) >= digits and lead >= BROKEN_LEAD * len(sure)
         else:
-            lead = sum(spot.lead for spot in spots) / max(1, len(spots))
-            taken = len(sure) == len(spots) >= FEWEST and not known and lead >= BROKEN_LEAD
+            taken = len(spots) >= SPOTS and len(sure) >= FEWEST
         # Bars alone are its edges.
         if taken and {spot.digit for spot in sure} != {BAR}:
             result = [one for one in result if all(one is not other for other in there)]
