@@ -324,6 +324,23 @@ def test_small_zeros_beside_tall_digits_are_read_and_exponents_and_degrees_are_n
         assert [one.digit for one in read_page(page, classifier).digits if one.digit is not None] == expected
 
 
+def test_a_hollow_bullet_before_a_number_is_no_zero_of_it(classifier: Classifier) -> None:
+    sheet = np.full((600, 700), 240, np.uint8)
+    for row, text in enumerate(("472", "385", "629")):
+        cv2.circle(sheet, (90, 108 + 180 * row), 12, (50,), 4, cv2.LINE_AA)
+        cv2.putText(sheet, text, (130, 150 + 180 * row), cv2.FONT_HERSHEY_SIMPLEX, 4, (50,), 8, cv2.LINE_AA)
+    assert [number.text for number in read_page(sheet, classifier).numbers] == ["472", "385", "629"]
+
+
+@pytest.mark.parametrize("text", ["SIZE", "PACKAGE"])
+def test_a_stencilled_word_is_no_number(text: str, classifier: Classifier) -> None:
+    sheet = Image.new("L", (1000, 400), 240)
+    font = ImageFont.truetype(font_file("DejaVuSans-Bold"), 160)
+    ImageDraw.Draw(sheet).text((60, 60), text, fill=40, font=font)
+    ImageDraw.Draw(sheet).rectangle((0, 150, 1000, 155), fill=240)
+    assert all(one.digit is None for one in read_page(np.array(sheet), classifier).digits)
+
+
 @pytest.mark.parametrize("dark", [True, False])
 def test_digits_in_segments_are_read_where_no_window_is(classifier: Classifier, *, dark: bool) -> None:
     page = np.full((600, 900), 170 if dark else 60, np.uint8)
