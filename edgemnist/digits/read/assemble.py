@@ -154,9 +154,7 @@ class Assembled:
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
             # What is around these is judged with them.
             self._unseen |= unseen
-            # What was opened may be light, and then other ink is on its place.
-            seen = all(self._is_seen(index, marks) for index in number if self._readings[index].piece.opened)
-            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs and seen else []
+            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
             # Beside a sign, a fainter one is part of it, and no number has two in a row.
             for mark in sorted(signs, key=lambda mark: -mark.probability):
                 nearest = int(np.abs(middles - mark.x).argmin())
@@ -181,13 +179,6 @@ class Assembled:
                     self._parts |= {
                         other for other in others if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }
-
-    def _is_seen(self, index: int, marks: Sequence[Mark]) -> bool:
-        """Return whether strips see the digit that this was read as."""
-        reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
-        return any(
-            mark.text == self._labels[reading.label] and abs(mark.x - x - w / 2) <= ON_DIGIT * h for mark in marks
-        )
 
     def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
@@ -268,9 +259,8 @@ class Assembled:
             parts.setdefault(table, []).extend(numbers)
         for numbers in parts.values():
             these = [*chain(*numbers)]
-            counting = self._counting(these)
-            few = sum(not (one.piece.hangs and one.label == BAR) for one in counting) < FEW * len(these)
-            if (few and not any(map(self._is_number, numbers))) or are_doubtful(counting):
+            standing = [one for one in self._counting(these) if one.label != BAR or not one.piece.hangs]
+            if len(standing) < FEW * len(these) and not any(map(self._is_number, numbers)):
                 self._refuse(these, "unsure")
         self._refuse([*self._unseen], "foreign")
         for number, grid in enumerate(self._grids):
@@ -458,8 +448,6 @@ FEWEST_CELLS: Final = 3
 """The same where less than half of all in the table counts as a digit."""
 PATTERN: Final = 12
 """Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
-MANY: Final = 100
-"""Digits, all the same, that are one at any height."""
 LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
@@ -533,8 +521,7 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
     if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
         return False
     heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
-    written = readings[0].label != BAR and EVEN < heights.std() / heights.mean() < UNEVEN
-    return not written or len(readings) >= MANY
+    return readings[0].label == BAR or not EVEN < heights.std() / heights.mean() < UNEVEN
 
 
 def are_doubtful(readings: Sequence[Reading]) -> bool:
@@ -553,10 +540,8 @@ def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) 
     boxes = np.array([reading.piece.box for reading in readings], dtype=float)
     sure = ~counts & np.array([reading.confidence < NO_DIGIT for reading in readings], dtype=bool)
     small = [box for box in others if box[3] >= SMALL * np.median(boxes[:, 3])]
-    # Strips find digits on lines and in windows, and no letters.
-    written = sum(not one.piece.opened for one, count in zip(readings, counts.tolist(), strict=True) if count)
     letters = sure.sum() + len(small)
-    if letters < max(TEXT, MOSTLY_TEXT * (letters + written)):
+    if letters < max(TEXT, MOSTLY_TEXT * (letters + counts.sum())):
         return found
     return _in_words(readings, counts, sure, small) | _as_low(boxes, counts, sure)
 
