@@ -13,9 +13,9 @@ from edgemnist.digits.images.find import INK_SHARE, strong_ink
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
 from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
-from edgemnist.digits.read.grid import Floats, Grid
+from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
-from edgemnist.digits.read.lines import PRINTED, Rulings, find_rulings, without_grids, without_rulings
+from edgemnist.digits.read.lines import Rulings, find_rulings, without_grids, without_rulings
 from edgemnist.digits.read.piece import LARGEST, MIN_HEIGHT, WIDEST, Piece, Pieces, Sheet, without_rings
 from edgemnist.digits.read.tables import find_tables
 from edgemnist.digits.task import Box
@@ -88,7 +88,8 @@ def find_sheet(grey: Grey) -> Sheet:
     """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
     dark = is_dark_on_light(grey) or _is_sheet(grey)
     grids = find_tables(grey, dark=dark)
-    ink, rulings = _ink_and_rulings(grey, dark=dark)
+    ink = extract_ink(grey, dark=dark)
+    rulings = find_rulings(ink, FAINTEST_RULING)
     light = grey if dark else 255 - grey
     bare = without_grids(ink, grids)
     frames: list[Grid] = []
@@ -170,22 +171,13 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     kept = [label for label in kept if not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
-    typical = _usual(*np.array([reach[kept], h[kept], area[kept]], dtype=float))
+    typical = weighted_median(reach[kept].astype(float), area[kept].astype(float))
     too_large.update(label for label in kept if h[label] > LARGEST * typical or w[label] > WIDEST * typical)
     is_large = np.zeros(len(stats), dtype=np.uint8)
     is_large[[*too_large]] = 1
     every = [pieces[label] for label in kept]
     held = _held(is_large[labels], typical)
     return Pieces(every, [], typical, left_out=left_out, windows=windows, held=held).by_height(typical)
-
-
-def _usual(reach: Floats, heights: Floats, areas: Floats) -> float:
-    """Return the usual reach of pieces, by their heights and ink, [N] each, without lines too thick for a minus."""
-    upright = reach == heights
-    if upright.any():
-        telling = upright | (reach <= LARGEST * weighted_median(heights[upright], areas[upright]))
-        reach, areas = reach[telling], areas[telling]
-    return weighted_median(reach, areas)
 
 
 def _is_sheet(grey: Grey) -> bool:
@@ -273,18 +265,6 @@ def _held(large: Ink, height: float) -> Ink:
         cv2.morphologyEx(large, cv2.MORPH_OPEN, np.ones(way, np.uint8)) for way in ((side, side), (1, long), (long, 1))
     ]
     return np.asarray(large > np.max(wide, axis=0), dtype=np.uint8)
-
-
-def _ink_and_rulings(grey: Grey, *, dark: bool) -> tuple[Ink, Rulings]:
-    """Return the ink of a page, uint8 [h, w], and the lines that are printed on it."""
-    if not dark:
-        # Squared paper in dim light is as dark as a board, but no board is ruled in black.
-        ink = extract_ink(grey, dark=True)
-        rulings = find_rulings(ink, FAINTEST_RULING)
-        if max(len(rulings.level), len(rulings.upright)) >= PRINTED:
-            return ink, rulings
-    ink = extract_ink(grey, dark=dark)
-    return ink, find_rulings(ink, FAINTEST_RULING)
 
 
 def _shade(ink: Ink, mask: npt.NDArray[np.uint8], piece: Piece) -> float:
