@@ -41,6 +41,8 @@ UPRIGHT: Final = 0.75
 """Mean confidence from which on a page is not turned: upside down, only 0, 1 and 8 read so well."""
 FEWEST_TO_TURN: Final = 4
 """Pieces below which nobody knows how they lie: a 6 may be a 9."""
+SLENDER: Final = 0.3
+"""Width of a bar by its height, at most."""
 MOST_TO_TURN: Final = 48
 """Pieces that are tried: they tell it."""
 GAIN_OF_TURN: Final = 0.2
@@ -177,6 +179,10 @@ def best_turn(readings: Sequence[Reading], pieces: Sequence[Piece], classifier: 
     """
     if float(np.mean([reading.confidence for reading in readings] or [1.0])) >= UPRIGHT:
         return 0
+    # A bare stroke is a one or a scrap of a line, whichever way it lies; and around a table there are letters.
+    pieces = [piece for piece in pieces if min(piece.box[2:]) > SLENDER * max(piece.box[2:])]
+    inside = [piece for piece in pieces if piece.table is not None]
+    pieces = inside if len(inside) >= FEWEST_TO_TURN else pieces
     if len(pieces) < FEWEST_TO_TURN:
         return 0
     # From all over the page: of its largest pieces, many may be the same letter.

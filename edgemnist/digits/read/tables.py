@@ -396,6 +396,10 @@ MIN_FAT: Final = 8
 """The same in pixels, in a low band."""
 SAME_COLUMN: Final = 0.3
 """Share of a usual cell's width within which upright lines of two bands are one."""
+LOWER: Final = 0.75
+"""Share of a band's height below which another one from the same line may be the first of two rows in it."""
+ALMOST: Final = 0.6
+"""Share of its cells that such a row has at least."""
 OVERLAP: Final = 0.25
 """Share of the lower one's height above which two bands exclude one another."""
 SHEET_EDGE: Final = 0.01
@@ -479,6 +483,10 @@ def _bands(mask: Mask, lines: Sequence[Line], uprights: Sequence[Line], known: S
         found += [_Band(upper, lower, lines[upper], lines[lower], part) for part in parts]
     kept: list[_Band] = []
     for band in sorted(found, key=lambda band: (-band.cells, band.height)):
+        # Not two rows as one, however many uprights the lower ones lack.
+        lower_ones = (other for other in found if other.height < LOWER * band.height and other.upper == band.upper)
+        if any(other.cells >= ALMOST * band.cells and band.shares(other) for other in lower_ones):
+            continue
         if not any(band.overlaps(other) for other in kept):
             kept.append(band)
     return kept
