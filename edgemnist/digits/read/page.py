@@ -29,12 +29,10 @@ SMALLEST: Final = 640
 """Longer side, in pixels, to which smaller pages are enlarged, since lines and gaps are told in pixels."""
 LARGER: Final = 2
 """Factor by which they are, at most: beyond it all only grows softer."""
-LEAST_LARGER: Final = 1.5
-"""Factor from which on that is worth finding all again."""
 LOW: Final = 13
-"""Height of most ink, in pixels, below which that is done: digits among it are lower than can be read."""
-MOST_LOW: Final = 500
-"""Pieces of such a page, at most: more are small print, and take seconds."""
+"""Height of most ink, in pixels, below which a page is enlarged: digits among it are lower than can be read."""
+LOW_PIXELS: Final = 150_000
+"""Pixels of such a page, at most: a larger one is a page of small print, which would take seconds."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
 UPRIGHT: Final = 0.75
@@ -89,11 +87,8 @@ def read_page(
     del image, picture
     found = finder.find_sheet(grey)
     fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
-    room = config.max_side / max(grey.shape)
-    # Beside a window, low print is not what the page is for.
-    is_low = 0 < fullest.height < LOW and len(fullest.candidates) + len(fullest.fragments) <= MOST_LOW
-    if is_low and room >= LEAST_LARGER and not found.parts[0].windows:
-        grey = _enlarged(grey, room)
+    if 0 < fullest.height < LOW and grey.size <= LOW_PIXELS:
+        grey = _enlarged(grey, LARGER)
         found = finder.find_sheet(grey)
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
