@@ -44,6 +44,8 @@ BAR: Final = 1
 """Index of the digit that any bare stroke is."""
 FEWEST_LOWER: Final = 3
 """Pieces that are surely digits, at least, which tell that digits are lower than most of the ink."""
+LARGE_SHARE: Final = 0.25
+"""Share of what is higher than digits that are surely digits, at least, where these are read as well."""
 LIKE_FRAMES: Final = (0, 8)
 """Digits that frames look like, and frames with a cross in them."""
 BESIDE: Final = 0.6
@@ -144,7 +146,8 @@ class Recognizer:
         usual, lower, higher = (_sure_digits(self.first(pieces)) for pieces in (found.candidates, low, found.large))
         most = max(usual, _unlike_frames(lower, FEWEST_LOWER), _unlike_frames(higher), key=len)
         found = _with_low(found, usual, lower) if most is usual else found.by_height(_height(most))
-        large = _unlike_frames(_sure_digits(self.first(found.large)))
+        # Of what is left of frames, a corner is a seven.
+        large = _unlike_frames(_sure_digits(self.first(found.large)), round(LARGE_SHARE * len(found.large)))
         more = [Pieces([*found.large], [], 0).by_height(_height(large))] if large else []
         return [found, *more]
 
