@@ -154,7 +154,9 @@ class Assembled:
             self._refuse([index for index in unseen if self._readings[index].label == BAR], "line")
             # What is around these is judged with them.
             self._unseen |= unseen
-            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs else []
+            # What was opened may be light, and then other ink is in its place.
+            seen = all(self._is_seen(index, marks) for index in number if self._readings[index].piece.opened)
+            signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs and seen else []
             # Beside a sign, a fainter one is part of it, and no number has two in a row.
             for mark in sorted(signs, key=lambda mark: -mark.probability):
                 nearest = int(np.abs(middles - mark.x).argmin())
@@ -179,6 +181,12 @@ class Assembled:
                     self._parts |= {
                         other for other in others if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }
+
+    def _is_seen(self, index: int, marks: Sequence[Mark]) -> bool:
+        """Return whether strips see the digit that this was read as."""
+        reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
+        label = self._labels[reading.label]
+        return any(mark.text == label and abs(mark.x - x - w / 2) <= ON_DIGIT * h for mark in marks)
 
     def _may_be_digit(self, index: int, marks: Sequence[Mark]) -> bool:
         reading, (x, _, w, h) = self._readings[index], self._readings[index].piece.box
@@ -448,6 +456,8 @@ FEWEST_CELLS: Final = 3
 """The same where less than half of all in the table counts as a digit."""
 PATTERN: Final = 12
 """Digits, all the same and of a height, that are a pattern: the empty ovals of an answer sheet are zeros."""
+MANY: Final = 100
+"""Digits, all the same, that are a pattern at any height."""
 LEAST_SPEAKING: Final = 0.25
 """Share of many digits that are surely digits, at least: 0.4 and more in blurred photographs."""
 UNEVEN: Final = 0.25
@@ -521,7 +531,8 @@ def is_pattern(readings: Sequence[Reading]) -> bool:
     if len(readings) < PATTERN or len({reading.label for reading in readings}) > 1:
         return False
     heights = np.array([reading.piece.box[3] for reading in readings], dtype=float)
-    return readings[0].label == BAR or not EVEN < heights.std() / heights.mean() < UNEVEN
+    written = readings[0].label != BAR and EVEN < heights.std() / heights.mean() < UNEVEN
+    return not written or len(readings) >= MANY
 
 
 def are_doubtful(readings: Sequence[Reading]) -> bool:

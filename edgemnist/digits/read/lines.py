@@ -107,7 +107,7 @@ def find_lines(mask: Mask) -> list[Line]:
 
 
 def _lines(runs: list[_Run], run: int) -> list[Line]:
-    """Return the lines of straight runs, of at least so many pixels each, from top to bottom."""
+    """Return the lines that straight runs make, from top to bottom; `run` is the least length of a run, in pixels."""
     fitted = [_fitted(group, run) for group in _grouped(runs, run)]
     kept = [line for line in fitted if line is not None and line.length >= SHORTEST * run]
     kept.sort(key=lambda line: -line.length)
@@ -125,7 +125,7 @@ def _level_runs(mask: Mask, run: int) -> Mask:
 
 
 def _straight(mask: Mask, run: int, thickest: int) -> list[_Run]:
-    """Return the straight runs of a page, of at least so many pixels and not thicker, the longest first."""
+    """Return the straight runs of a page, longest first: at least `run` pixels long, and no thicker than `thickest`."""
     # Where an upright stroke crosses a line, it is not thin.
     solid = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((thickest + 1, 1), np.uint8))
     runs = np.asarray(cv2.min(_level_runs(mask, run), cv2.subtract(mask, solid)), dtype=np.uint8)

@@ -95,7 +95,7 @@ def _with_low(found: Pieces, digits: Sequence[Reading], lower: Sequence[Reading]
     Whoever writes fast writes some digits, zeros above all, much lower than others.
     """
     beside, others = [one.piece for one in digits], [one.piece for one in lower]
-    # What nothing is before is a bullet.
+    # A low piece with nothing before it is a bullet.
     others = [
         piece for piece in others if any(_follows(one, piece, found.height) for one in (*found.candidates, *others))
     ]
@@ -146,7 +146,7 @@ class Recognizer:
         usual, lower, higher = (_sure_digits(self.first(pieces)) for pieces in (found.candidates, low, found.large))
         most = max(usual, _unlike_frames(lower, FEWEST_LOWER), _unlike_frames(higher), key=len)
         found = _with_low(found, usual, lower) if most is usual else found.by_height(_height(most))
-        # Of what is left of frames, a corner is a seven.
+        # The corner of a broken frame looks like a seven.
         large = _unlike_frames(_sure_digits(self.first(found.large)), round(LARGE_SHARE * len(found.large)))
         more = [Pieces([*found.large], [], 0).by_height(_height(large))] if large else []
         return [found, *more]

@@ -70,7 +70,8 @@ def with_opened(
 ) -> list[Reading]:
     """Return the readings of a page, uint8 [h, w], with those of its windows in place of what was read there.
 
-    `broken` are rows of so many digits, or more, that fall into parts. They may be other things: all have to be sure.
+    `broken` has the box and the number of digits of each row that seems to fall into parts. A row counts only if strips
+    see at least that many digits there, and are sure of every one.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
