@@ -121,7 +121,8 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
         try:
             assert any(b"Ray runtime started" in line for line in head.stdout or ())
             run(f"{submit} 1000")
-            assert comes_true(lambda: journal.exists() and tried())
+            # As many as the search that goes on is to try: it has to find these, and to try no others.
+            assert comes_true(lambda: journal.exists() and tried() >= 2)
             assert "succeeded" not in run(stop)
             assert "Search 0 %: 0 networks" in run(logs)
             finished = tried()
