@@ -672,6 +672,8 @@ def _band_columns(level: Sequence[Line], chain: Sequence[_Band]) -> list[Curve] 
                     (float(level[row + 1].curve(nearest.bottom)), nearest.bottom),
                 ]
                 thickness.append(nearest.thickness)
+        if not points:
+            return None
         y, x = np.array(points).T
         curve = np.polynomial.Polynomial.fit(y, x, 2 if len(thickness) > 4 else 1)  # noqa: PLR2004 - bands
         curves.append((curve, float(np.median(thickness))))
