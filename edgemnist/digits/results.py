@@ -105,9 +105,9 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     runner_up: int | str | None = None
     """The label that it has otherwise; None where it was refused."""
     refused: str | None = None
-    """Why it was refused: its `confidence` is below the threshold, it is part of a `word`, of `print`, a `pattern` or
-    a `line`, where hardly anything is surely a digit (`unsure`), a `sign` of a number, or `foreign`: a letter or an
-    operator, or a doubtful digit where strips see none."""
+    """What speaks against it most: its own `confidence`, its `size`, what the `strips` see there, the `word` that it
+    stands in, its `surroundings`, a `pattern` all over the page; or it is part of `print`, a `sign` of a number, or
+    surely `foreign`: a letter or an operator."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.vision.signs import FORMS, compose_number
-from edgemnist.digits.read import assemble, sliding
+from edgemnist.digits.read import assemble, context, sliding
 from edgemnist.digits.read.likeness import ReadConfig, read_record
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.piece import Piece, Pieces, Sheet
@@ -67,7 +67,8 @@ def pieces(*readings: tuple[int, int, float]) -> list[Reading]:
 def test_a_sign_is_what_is_surely_one_where_it_stands(
     marks: list[Mark], numbers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assemble, "signs_of", lambda some, _: [marks for _ in some])
+    monkeypatch.setattr(context, "signs_of", lambda some, _: [marks for _ in some])
+    monkeypatch.setattr(assemble, "judge", lambda seen: ([None] * len(seen), [1.0] * len(seen)))
     readings = pieces(
         (100, 3, 0.99), (130, 1, 0.99), (160, 1, 0.99), (190, 5, 0.99), *[(250, 7, 0.99)] * (len(numbers) - 1)
     )
@@ -151,9 +152,10 @@ def test_ticks_are_no_ones_and_what_is_surely_foreign_is_no_digit(digits: Digits
     sheet[260:344, 200:536] -= 0.8 * np.hstack([*digits.images[:4]]).repeat(3, 0).repeat(3, 1)
     found = read_page(sheet.astype(np.uint8), classifier).digits
     assert [digit.digit for digit in found if digit.box[1] > 200] == digits.labels[:4].tolist()
-    assert sum(digit.refused == "line" for digit in found) >= 9
+    assert sum(digit.digit is None for digit in found) >= 9
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(assemble, "signs_of", lambda some, _: [[Mark("+", 1, x + 24) for x, *_ in one] for one in some])
+        patch.setattr(context, "signs_of", lambda some, _: [[Mark("+", 1, x + 24) for x, *_ in one] for one in some])
+        patch.setattr(assemble, "judge", lambda seen: ([None] * len(seen), [1.0] * len(seen)))
         assert "foreign" in {digit.refused for digit in read_page(sheet.astype(np.uint8), classifier).digits}
 
 

@@ -16,7 +16,7 @@ from benchmarks.vision.forms import Cells, compare
 from benchmarks.vision.scoring import Score, score
 from benchmarks.vision.synthetic.forms import STYLES, compose_form
 from edgemnist.digits.images.grey import Grey, to_grey
-from edgemnist.digits.read import assemble
+from edgemnist.digits.read import assemble, context
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.find import find_sheet
 from edgemnist.digits.read.likeness import ReadConfig
@@ -201,94 +201,21 @@ def in_table(*pieces: tuple[Box, int, float]) -> Assembled:
     return Assembled(readings, sheet, DIGITS, ReadConfig(min_confidence=0.2), (1, 1))
 
 
-@pytest.mark.parametrize(
-    ("confidences", "counting"), [((0.5, 0.5, 0, 0, 0), 0), ((0.9, 0.5, 0, 0, 0), 2), ((0.5, 0.5, 0), 2)]
-)
-def test_a_table_without_a_sure_digit_of_which_most_is_none_has_none(
-    confidences: Sequence[float], counting: int
-) -> None:
-    page = in_table(
-        *(((60 + 90 * (at % 3), 80 + 90 * (at // 3), 30, 40), at, sure) for at, sure in enumerate(confidences))
-    )
-    assert sum(digit.digit is not None for digit in page.digits) == counting
-
-
-def page_of(readings: Sequence[Reading], *, rows: int, columns: int, ink: bool = False) -> Assembled:
-    """Return what readings make of a table with cells of 60 pixels, whose strips are asked if it has `ink`."""
-    sheet = find_sheet(ruled(40, 60, rows=rows, columns=columns, side=60, thickness=3))
-    assert [(grid.rows, grid.columns) for grid in sheet.grids] == [(rows, columns)]
-    return Assembled(readings, sheet if ink else replace(sheet, ink=None), DIGITS, ReadConfig(), (1, 1))
-
-
-def in_cell(
-    row: int, column: int, cell: int, confidence: float, *, label: int = 2, left: int = 0, height: int = 30
-) -> Reading:
-    box = (50 + 60 * column + left, 75 + 60 * row, 18, height)
-    return Reading(Piece(box, np.full((height, 18), 200, dtype=np.uint8), 0, cell), label, confidence)
-
-
-LETTER = 0.0
-
-
-@pytest.mark.parametrize(
-    ("line", "remains", "counting"),
-    [
-        ([LETTER, LETTER, LETTER, LETTER, 0.99, 0.99], 0, 0),
-        ([LETTER, LETTER, LETTER, 0.99, 0.99, 0.99], 3, 0),
-        # Neither letters that are few, nor doubtful digits, nor what is left of lines make letters of the others.
-        ([LETTER, LETTER, 0.99, 0.99, 0.99, 0.99], 0, 4),
-        ([0.5, 0.5, 0.5, 0.5, 0.99, 0.99], 0, 6),
-        ([0.99, 0.99, 0.99, 0.99, 0.99, 0.99], 6, 6),
-        ([LETTER, LETTER, LETTER, LETTER, 0.99], 0, 1),
-    ],
-)
-@pytest.mark.parametrize("upright", [True, False])
-def test_what_stands_in_a_column_or_a_row_of_letters_is_no_digit(
-    line: Sequence[float], remains: int, counting: int, *, upright: bool
-) -> None:
-    count, readings = len(line), list[Reading]()
-    for at, beside in itertools.product(range(count), range(3)):
-        row, column, cell = (at, beside, 3 * at + beside) if upright else (beside, at, count * beside + at)
-        readings.append(in_cell(row, column, cell, line[at] if beside == 1 else 0.99))
-        if beside == 1 and at >= count - remains:
-            readings.append(in_cell(row, column, cell, LETTER, left=24))
-    rows, columns = (count, 3) if upright else (3, count)
-    digits = page_of(readings, rows=rows, columns=columns).digits
-    assert sum(digit.digit is not None for digit in digits) == 2 * count + counting
-
-
-def test_a_minus_before_each_number_of_a_column_makes_no_letters_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_minus_before_each_number_of_a_column_is_in_its_text(monkeypatch: pytest.MonkeyPatch) -> None:
     def marks(boxes: Sequence[Box]) -> list[Mark]:
         return [Mark("-" if len(boxes) > 1 and box == boxes[0] else "2", 0.95, box[0] + 9) for box in boxes]
 
-    monkeypatch.setattr(assemble, "signs_of", lambda numbers, _: [*map(marks, numbers)])
+    monkeypatch.setattr(context, "signs_of", lambda numbers, _: [*map(marks, numbers)])
+    monkeypatch.setattr(assemble, "judge", lambda seen: ([None] * len(seen), [1.0] * len(seen)))
     readings: list[Reading] = []
     for row, column in itertools.product(range(6), range(3)):
-        cell = 3 * row + column
-        if column == 1:
-            readings.append(in_cell(row, column, cell, LETTER, label=1, left=-8))
-        readings.append(in_cell(row, column, cell, 0.6 if column == 1 and row > 2 else 0.99, left=16))
-    page = page_of(readings, rows=6, columns=3, ink=True)
+        for left, sure, label in ((16, 0.99, 2), *[(-8, 0.0, 1)] * (column == 1)):
+            box = (50 + 60 * column + left, 75 + 60 * row, 18, 30)
+            piece = Piece(box, np.full((30, 18), 200, dtype=np.uint8), 0, 3 * row + column)
+            readings.append(Reading(piece, label, sure))
+    sheet = find_sheet(ruled(40, 60, rows=6, columns=3, side=60, thickness=3))
+    page = Assembled(readings, sheet, DIGITS, ReadConfig(), (1, 1))
     assert [number.text for number in page.numbers] == ["2", "-2", "2"] * 6
-
-
-@pytest.mark.parametrize(
-    ("seen", "height", "refused"),
-    [
-        ((("8", 0.99),), 30, None),
-        ((("8", 0.6),), 30, "line"),
-        ((("8", 0.99), ("other", 0.7)), 30, "line"),
-        ((("8", 0.99),), 15, "line"),
-    ],
-)
-def test_a_stroke_in_a_cell_is_a_one_beside_a_digit_that_strips_see(
-    seen: Sequence[tuple[str, float]], height: int, refused: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    marks = [Mark(text, probability, 59) for text, probability in seen]
-    monkeypatch.setattr(assemble, "signs_of", lambda numbers, _: [marks for _ in numbers])
-    readings = in_cell(0, 0, 0, 0.99, label=8), in_cell(0, 0, 0, 0.95, label=1, left=24, height=height)
-    digits = page_of(readings, rows=2, columns=3, ink=True).digits
-    assert [digit.refused for digit in digits] == [None, refused]
 
 
 @pytest.mark.parametrize("sure", [(0.99, 0.7), (0.7, 0.99)])

@@ -124,7 +124,7 @@ def compose_page(digits: Digits, rng: np.random.Generator, style: PageStyle) -> 
     ink, placed = _write(digits, rng, style)
     sheet = paper(height, width, rng)
     if style.ruled or style.squared:
-        sheet = _rule(sheet, rng, style)
+        sheet = ruled(sheet, rng, style)
     if style.show_through:
         sheet = lay_ink(sheet, _back_of_sheet(height, width, rng) * style.show_through, 0.1)
     sheet = lay_ink(sheet, ink, rng.uniform(*style.ink))
@@ -214,7 +214,8 @@ def stamp(ink: Floats, glyph: Floats, left: int, top: int) -> None:
     np.maximum(patch, glyph[: patch.shape[0], : patch.shape[1]], out=patch)
 
 
-def _rule(sheet: Floats, rng: np.random.Generator, style: PageStyle) -> Floats:
+def ruled(sheet: Floats, rng: np.random.Generator, style: PageStyle) -> Floats:
+    """Return a sheet with the lines, or the squares, that digits of the style are written on."""
     height, width = sheet.shape[:2]
     pitch = style.digit * width * (0.5 if style.squared else 1.45)
     thickness = max(1, round(width / 900))

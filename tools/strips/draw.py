@@ -131,7 +131,7 @@ class Writer:
         if kind == "nothing":
             if rng.random() < 0.4:
                 drawn = 255 - strokes.scribble(SCRIBBLES[rng.integers(len(SCRIBBLES))], rng)
-                _put(ink, as_share(cv2.resize(drawn, (CANVAS[1], CANVAS[0]))), 0, 0)
+                put(ink, as_share(cv2.resize(drawn, (CANVAS[1], CANVAS[0]))), 0, 0)
         elif kind == "drawing":
             drawings.draw(ink, height, rng)
         else:
@@ -193,12 +193,12 @@ class Writer:
             middle = across + drawn.shape[1] / 2
             column = int(middle / OVER / COLUMN)
             if 0 <= column < len(labels) and labels[column] in {BLANK, IGNORED}:
-                _put(ink, as_share(drawn) * np.float32(depth), across, down)
+                put(ink, as_share(drawn) * np.float32(depth), across, down)
                 near = labels[max(0, column - 1) : column + 2]
                 near[near == BLANK] = IGNORED
                 labels[column] = glyph.label
             elif not 0 <= column < len(labels):
-                _put(ink, as_share(drawn) * np.float32(depth), across, down)
+                put(ink, as_share(drawn) * np.float32(depth), across, down)
             gap = (tightness + rng.normal(0, 0.1)) * height
             if rng.random() < 0.08:
                 gap += rng.uniform(0.4, 1.5) * height
@@ -219,7 +219,7 @@ class Writer:
             case "wheel" | "print":
                 return font.get(sign, font["."]) if is_sign and kind == "print" else font[str(digit)]
             case _:
-                other = _drawn(sign, rng) if is_sign else _bent(letter, rng)
+                other = drawn_sign(sign, rng) if is_sign else _bent(letter, rng)
                 return other if is_sign or (signs and rng.random() < 0.12) else self._written(digit, pen)
 
     def _written(self, digit: int, pen: int) -> Glyph:
@@ -270,7 +270,7 @@ class Writer:
                 digit = int(rng.integers(10))
                 glyph = self._written(digit, 0)
                 drawn = cv2.resize(glyph.ink, None, fx=height / glyph.ink.shape[0], fy=height / glyph.ink.shape[0])
-                _put(ink, as_share(drawn) * np.float32(0.9), x, down)
+                put(ink, as_share(drawn) * np.float32(0.9), x, down)
                 x += rng.uniform(0.7, 1.5) * height
 
     def _next(self, ink: Floats, font: Font, height: float, top: float) -> None:
@@ -283,7 +283,7 @@ class Writer:
                     glyph = font[str(rng.integers(10))]
                     scale = height / glyph.ink.shape[0]
                     drawn = cv2.resize(glyph.ink, None, fx=scale, fy=scale)
-                    _put(ink, as_share(drawn) * np.float32(0.8), x, top + side * rng.uniform(1.1, 1.5) * height)
+                    put(ink, as_share(drawn) * np.float32(0.8), x, top + side * rng.uniform(1.1, 1.5) * height)
                 x += rng.uniform(0.8, 1.6) * height
             if rng.random() < 0.4:
                 edge = top + height / 2 + side * rng.uniform(0.6, 1.0) * height
@@ -337,7 +337,8 @@ def _frame(ink: Floats, height: float, top: float, rng: np.random.Generator) -> 
     np.maximum(ink, as_share(around) * np.float32(rng.uniform(0.3, 1)), out=ink)
 
 
-def _put(ink: Floats, drawn: Floats, x: float, y: float) -> None:
+def put(ink: Floats, drawn: Floats, x: float, y: float) -> None:
+    """Put ink on other ink, in place; anything beyond an edge is cut off."""
     left, top = round(x), round(y)
     cut = drawn[max(0, -top) : max(0, ink.shape[0] - top), max(0, -left) : max(0, ink.shape[1] - left)]
     if cut.size:
@@ -440,7 +441,7 @@ HAND: Final[dict[str, tuple[Sequence[Stroke], float, float]]] = {
 """Strokes of each sign in the unit square, its height and its top against those of a digit."""
 
 
-def _drawn(sign: str, rng: np.random.Generator) -> Glyph:
+def drawn_sign(sign: str, rng: np.random.Generator) -> Glyph:
     """Return a sign as a hand draws it."""
     lines, height, top = HAND[sign]
     high = max(3, EM * height * rng.uniform(0.8, 1.25))

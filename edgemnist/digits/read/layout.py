@@ -20,6 +20,8 @@ EVEN: Final = 1.3
 """Times the widest gap of a number up to which a gap still belongs to it."""
 WIDER: Final = 1.5
 """Times the usual limit up to which it does."""
+CELL_GAP: Final = 1.2
+"""Gap within a cell, in heights of a digit, up to which digits are one number, as a cell mostly holds one."""
 MEMORY: Final = 4
 """Boxes of a line, the last ones, from whose mean it continues."""
 

@@ -1,14 +1,15 @@
 """Reading a page or a camera's frame that is in memory: find, turn, recognize, arrange."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from time import perf_counter
 from types import ModuleType
 from typing import Final
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 from PIL import Image
 
 from edgemnist.digits.images.grey import Grey, to_grey
@@ -77,14 +78,55 @@ def read_page(
     Raises ImageError for a picture without pixels, and MissingDependencyError where OpenCV is not installed.
     """
     config = config or ReadConfig()
-    finder = _finder()
-    started = perf_counter()
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
     width, height = picture.size
     grey = to_grey(picture, config.max_side)
-    grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
     # Where the caller has let go of it as well, a large picture makes room for what is done with the small one.
     del image, picture
+    page = recognize_page(grey, classifier, config)
+    recognized_at = perf_counter()
+    across, down = (width, height) if page.quarters % 2 == 0 else (height, width)
+    scale = across / page.width, down / page.height
+    assembled = Assembled(page.readings, page.sheet, classifier.labels, config, scale)
+    refused = sum(digit.digit is None for digit in assembled.digits)
+    sharp = 2 * refused <= len(assembled.digits) or not is_soft(page.readings, page.sheet)
+    if publish is not None and sharp:
+        publish(assembled.answers(source))
+    result = ReadResult(
+        source=source,
+        width=width,
+        height=height,
+        min_confidence=config.min_confidence,
+        sharp=sharp,
+        digits=assembled.digits if sharp else [],
+        numbers=assembled.numbers if sharp else [],
+        tables=assembled.tables if sharp else [],
+        complete=page.complete,
+        milliseconds=replace(page.milliseconds, arrange=(perf_counter() - recognized_at) * 1e3),
+    )
+    return turned_back(result, page.quarters, across, down) if page.quarters else result
+
+
+@dataclass(frozen=True)
+class Recognized:
+    """What was recognized on a page, before what is around a reading decides with it."""
+
+    readings: list[Reading]
+    sheet: Sheet
+    width: int
+    height: int
+    """Of the page in which they are, in pixels."""
+    quarters: int
+    """By how many it was turned, against the clock."""
+    complete: bool
+    milliseconds: StageTimes
+
+
+def recognize_page(grey: Grey, classifier: Classifier, config: ReadConfig) -> Recognized:
+    """Return what the pieces of a page, uint8 [h, w], are read as."""
+    finder = _finder()
+    started = perf_counter()
+    grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
     found = finder.find_sheet(grey)
     fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
     if 0 < fullest.height < LOW and grey.size <= LOW_PIXELS:
@@ -112,32 +154,10 @@ def read_page(
         surely = sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings)
         broken = finder.find_broken(grey, found.grids) if 2 * surely <= len(readings) else []
         readings = with_opened(grey, found.parts[0].windows, broken, readings, classifier.labels)
-    recognized_at = perf_counter()
-    across, down = (width, height) if quarters % 2 == 0 else (height, width)
-    scale = across / grey.shape[1], down / grey.shape[0]
-    assembled = Assembled(readings, found, classifier.labels, config, scale)
-    refused = sum(digit.digit is None for digit in assembled.digits)
-    sharp = 2 * refused <= len(assembled.digits) or not is_soft(readings, found)
-    if publish is not None and sharp:
-        publish(assembled.answers(source))
-    result = ReadResult(
-        source=source,
-        width=width,
-        height=height,
-        min_confidence=config.min_confidence,
-        sharp=sharp,
-        digits=assembled.digits if sharp else [],
-        numbers=assembled.numbers if sharp else [],
-        tables=assembled.tables if sharp else [],
-        complete=complete,
-        milliseconds=StageTimes(
-            find=find_s * 1e3,
-            normalize=recognizer.normalize_ms,
-            classify=recognizer.classify_ms,
-            arrange=(perf_counter() - recognized_at) * 1e3,
-        ),
+    times = StageTimes(
+        find=find_s * 1e3, normalize=recognizer.normalize_ms, classify=recognizer.classify_ms, arrange=0.0
     )
-    return turned_back(result, quarters, across, down) if quarters else result
+    return Recognized(readings, found, grey.shape[1], grey.shape[0], quarters, complete, times)
 
 
 def is_soft(readings: Sequence[Reading], found: Sheet) -> bool:
@@ -194,7 +214,6 @@ def turned_back(result: ReadResult, quarters: int, width: int, height: int) -> R
     def back(box: Box) -> Box:
         return box_before(box, quarters, width, height)
 
-    replace = msgspec.structs.replace
     return replace(
         result,
         turned=(4 - quarters) % 4 * 90,

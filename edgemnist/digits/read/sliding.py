@@ -205,8 +205,8 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         flags = [_is_sure(one, marks) for one in row]
         sure = [one for one, is_sure in zip(row, flags, strict=True) if is_sure]
         shapes = [one for one in sure if one.label != BAR]
-        agreed = any(mark.text == labels[one.label] and _is_on(mark, one) for one in shapes for mark in marks)
-        free = [mark for mark in marks if not any(_is_on(mark, one) for one in sure)]
+        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in shapes for mark in marks)
+        free = [mark for mark in marks if not any(mark.is_on(one.piece.box) for one in sure)]
         low = TALL * float(np.median([one.piece.box[3] for one in row]))
         for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
             run = [one for _, one in pairs]
@@ -216,13 +216,10 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
 
 def _is_sure(reading: Reading, marks: Sequence[Mark]) -> bool:
     """Return whether a reading needs no strips; where they see nothing, a one is part of a digit."""
-    told = reading.confidence >= DOUBTFUL and (reading.label != BAR or any(_is_on(mark, reading) for mark in marks))
+    told = reading.confidence >= DOUBTFUL and (
+        reading.label != BAR or any(mark.is_on(reading.piece.box) for mark in marks)
+    )
     return reading.piece.opened or told
-
-
-def _is_on(mark: Mark, reading: Reading) -> bool:
-    x, _, w, h = reading.piece.box
-    return abs(mark.x - x - w / 2) <= ON_DIGIT * h
 
 
 def _as_seen(

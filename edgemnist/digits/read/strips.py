@@ -56,6 +56,11 @@ class Mark(NamedTuple):
     runner_up: int = 0
     """The most probable digit there, or the second one where it is that."""
 
+    def is_on(self, box: Box) -> bool:
+        """Return whether this is what stands in a box."""
+        left, _, wide, high = box
+        return abs(self.x - left - wide / 2) <= ON_DIGIT * high
+
 
 def open_network(file: Path) -> Classifier:
     """Return the network in a file. Raises ArtifactError where it is damaged."""
@@ -151,7 +156,8 @@ KEPT_SIGNS: Final = ".,/-:"
 SURE_SIGN: Final = 0.6
 SURE_SLASH: Final = 0.82
 """Probability of a sign, at least; and of a slash, which a leaning one resembles."""
-FOREIGN: Final = (*"+×÷=()%", "other")
+OTHER: Final = "other"
+FOREIGN: Final = (*"+×÷=()%", OTHER)
 """What is neither a digit nor a sign of a number: letters, operators."""
 SURE_FOREIGN: Final = 0.99
 """Probability of it from which on it is no digit, whatever it was read as."""
