@@ -109,6 +109,9 @@ def test_a_lower_threshold_never_refuses_more_and_each_refusal_has_its_reason(co
 
 def test_a_classifier_of_other_things_and_what_strips_have_shown_are_taken_at_their_word() -> None:
     letters = row(8 * [0.3])
+    circles = [*row([0.9], label=0), *row(3 * [0.01], top=300)]
+    page = Assembled(circles, EMPTY, tuple("abcdefghij"), ReadConfig(), (1, 1))
+    assert [digit.digit for digit in page.digits if digit.box[1] == 100] == ["a"]
     config = ReadConfig()
     page = Assembled(letters, EMPTY, tuple("abcdefghij"), config, (1, 1))
     assert {digit.digit for digit in page.digits} == {"h"}
@@ -117,7 +120,7 @@ def test_a_classifier_of_other_things_and_what_strips_have_shown_are_taken_at_th
 
 
 def written(sheet: np.ndarray, digits: Digits, left: int, top: int, count: int, times: int = 2) -> None:
-    """Write the first digits in a row, each in a square of 28 pixels so many times as large."""
+    """Write the first digits side by side, each in a square of 28 pixels times `times`."""
     for at in range(count):
         large = cv2.resize(digits.images[at], None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC)
         side = len(large)
@@ -160,6 +163,7 @@ def test_specks_in_a_table_are_small_and_no_digits() -> None:
 
 @pytest.mark.parametrize("runtime", ["native", "litert"])
 def test_all_runtimes_judge_alike(runtime: str) -> None:
+    # A machine with Python alone has neither a compiler for the engine nor LiteRT.
     if RUNTIMES[runtime].missing():
         pytest.skip(f"{runtime} is not installed")
     seen = np.random.default_rng(0).integers(0, 256, (500, len(NAMES)), dtype=np.uint8)

@@ -105,7 +105,7 @@ class Assembled:
         surroundings = look_around(self._readings, found, self._labels, self._config.join_gap)
         self._asked, self._marks = surroundings.numbers, surroundings.marks
         # Around a single one there is nothing.
-        judged = self._labels == DIGITS and found.ink is not None and len(self._readings) > 1
+        self._judged = judged = self._labels == DIGITS and found.ink is not None and len(self._readings) > 1
         none = [None] * len(self._readings), [1.0] * len(self._readings)
         reasons, digits = judge(surroundings.features) if judged else none
         self._counts, self._shown = [], []
@@ -158,7 +158,8 @@ class Assembled:
         lines = self._lines
         if self._ink is not None:
             self._find_signs()
-            self._refuse_circles()
+            if self._judged:
+                self._refuse_circles()
             # A comma may have been on a line of its own, with the digit after it.
             whole = [index for index in self._outside if index not in self._parts]
             lines = [(top, self._joined(row)) for top, row in self._arranged(whole, self._config.join_gap)]

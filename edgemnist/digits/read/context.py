@@ -41,7 +41,7 @@ BESIDE: Final = 0.6
 ALIKE: Final = 0.1
 """Logarithm of the ratio of two heights up to which they are the same."""
 HALF: Final = 0.5
-"""What neighbours say if there are none."""
+"""Stands for a share of the neighbours if a reading has none."""
 ODDS: Final = 0.002
 """What keeps odds finite."""
 FILLED: Final = 0.4
