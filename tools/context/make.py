@@ -26,11 +26,10 @@ from edgemnist.digits.read.context import (
     RECORD_FILE,
     WEIGHTS_FILE,
     look_around,
-    open_network,
     probabilities,
 )
 from edgemnist.digits.read.layout import overlap
-from edgemnist.digits.read.likeness import ReadConfig
+from edgemnist.digits.read.likeness import ReadConfig, open_network
 from edgemnist.digits.read.page import recognize_page
 from edgemnist.digits.task import DIGITS
 from edgemnist.ground.progress import SILENT, Reporter
@@ -225,7 +224,7 @@ def finish(
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, WEIGHTS_FILE.name)
         file.write_bytes(data)
-        kept = probabilities(open_network(file), judged.features) >= LEAST
+        kept = probabilities(open_network(file, (len(NAMES),)), judged.features) >= LEAST
     logits = np.asarray(model(_share(judged.features), training=False))[:, 0]
     record = ContextRecord(
         file=WEIGHTS_FILE.name,

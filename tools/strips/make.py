@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from edgemnist.digits.read.strips import BLANK, RECORD_FILE, WEIGHTS_FILE, columns_of, open_network
+from edgemnist.digits.read.likeness import open_network
+from edgemnist.digits.read.strips import BLANK, HEIGHT, RECORD_FILE, WEIGHTS_FILE, WIDTH, columns_of
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results import Part, Result
@@ -103,7 +104,7 @@ def finish(model: keras.Model, shown: Images, judged: Strips, dataset: Dataset, 
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary, WEIGHTS_FILE.name)
         file.write_bytes(data)
-        found = columns_of(open_network(file), judged.images).argmax(axis=-1)
+        found = columns_of(open_network(file, (HEIGHT, WIDTH)), judged.images).argmax(axis=-1)
     truth = judged.labels
     digits, blanks = (truth >= 0) & (truth < DIGITS), truth == BLANK
     signs = (truth >= DIGITS) & ~blanks

@@ -8,7 +8,6 @@ page looks the same. Like the others it is an int8 file; `tools/context` made it
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,13 +15,18 @@ import numpy.typing as npt
 
 from edgemnist.digits.read.grid import Bools, Floats
 from edgemnist.digits.read.layout import CELL_GAP, arrange, numbers_in
-from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, EXACT, HERE, ShippedNetwork, checked, read_record
+from edgemnist.digits.read.likeness import (
+    DEFAULT_MIN_CONFIDENCE,
+    HERE,
+    ShippedNetwork,
+    checked,
+    open_network,
+    read_record,
+)
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
 from edgemnist.digits.read.strips import KEPT_SIGNS, OTHER, Mark, signs_of
 from edgemnist.digits.task import Box
-from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier
 
 WEIGHTS_FILE: Final = HERE / "context.tflite"
@@ -264,13 +268,7 @@ def shipped_context() -> tuple[Context, Classifier]:
     """
     record = read_record(RECORD_FILE, Context)
     checked(WEIGHTS_FILE, record)
-    return record, open_network(WEIGHTS_FILE)
-
-
-def open_network(file: Path) -> Classifier:
-    """Return the network in a file. Raises ArtifactError where it is damaged."""
-    runtime = next(name for name in EXACT if not RUNTIMES[name].missing())
-    return load(file, runtime=runtime, spec=InputSpec.of_range((len(NAMES),)), numbers=True)
+    return record, open_network(WEIGHTS_FILE, (len(NAMES),))
 
 
 def probabilities(network: Classifier, seen: npt.NDArray[np.uint8]) -> Floats:

@@ -6,6 +6,7 @@ is an int8 file. The engine executes it, or NumPy if the engine is not installed
 package; `tools/likeness` made it, `likeness.json` records how, and `calibration.json` where the threshold comes from.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images, Labels
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.results import Part
 from edgemnist.ground.storage import sha256
 from edgemnist.model.runtimes import RUNTIMES, load
@@ -59,6 +61,12 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
 CLASSES: Final = (*"0123456789", "no digit")
 EXACT: Final = ("native", "integer")
 """Runtimes that give the same bits, the fastest first; the last one needs NumPy alone."""
+
+
+def open_network(file: Path, shape: Sequence[int]) -> Classifier:
+    """Return a network that answers bytes of this shape with numbers. Raises ArtifactError if its file is damaged."""
+    runtime = next(name for name in EXACT if not RUNTIMES[name].missing())
+    return load(file, runtime=runtime, spec=InputSpec.of_range(shape), numbers=True)
 
 
 class LikenessNetwork:

@@ -8,7 +8,6 @@ executes, or NumPy; `tools/strips` made it, and `strips.json` records how.
 from collections.abc import Sequence
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -18,11 +17,9 @@ from PIL import Image
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink, dilate
 from edgemnist.digits.read.layout import around
-from edgemnist.digits.read.likeness import EXACT, HERE, ShippedNetwork, checked, read_record
+from edgemnist.digits.read.likeness import HERE, ShippedNetwork, checked, open_network, read_record
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import Images, Probabilities
-from edgemnist.ground.inputs import InputSpec
-from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier, softmax
 
 WEIGHTS_FILE: Final = HERE / "strips.tflite"
@@ -62,16 +59,10 @@ class Mark(NamedTuple):
         return abs(self.x - left - wide / 2) <= ON_DIGIT * high
 
 
-def open_network(file: Path) -> Classifier:
-    """Return the network in a file. Raises ArtifactError where it is damaged."""
-    runtime = next(name for name in EXACT if not RUNTIMES[name].missing())
-    return load(file, runtime=runtime, spec=InputSpec.of_range((HEIGHT, WIDTH)), numbers=True)
-
-
 @cache
 def _network() -> Classifier:
     checked(WEIGHTS_FILE, read_record(RECORD_FILE, ShippedNetwork))
-    return open_network(WEIGHTS_FILE)
+    return open_network(WEIGHTS_FILE, (HEIGHT, WIDTH))
 
 
 def columns_of(network: Classifier, tiles: Images) -> Probabilities:
