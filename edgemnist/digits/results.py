@@ -106,8 +106,7 @@ class ReadDigit(Part, frozen=True, kw_only=True):
     """The label that it has otherwise; None where it was refused."""
     refused: str | None = None
     """What speaks against it most: its own `confidence`, its `size`, what the `strips` see there, the `word` that it
-    stands in, its `surroundings`, a `pattern` all over the page; or it is part of `print`, a `sign` of a number, or
-    surely `foreign`: a letter or an operator."""
+    stands in, its `surroundings`, a `pattern` all over the page; or it is part of `print`, or a `sign` of a number."""
     line: int
     """From 0, top to bottom."""
     table: int | None = None

@@ -124,8 +124,8 @@ def test_what_was_refused_for_what_is_around_it_is_not_said_to_be_below_the_thre
         result = ReadResult(width=9, height=9, min_confidence=0.08, digits=digits, numbers=[], milliseconds=times)
         return "\n".join(lines_of(read_page_view(result), 80))
 
-    assert "4 digits, 4 refused (1 below 8 %, 1 as line, 2 as word), 4 ms" in summary(
-        "confidence", "word", "line", "word"
+    assert "4 digits, 4 refused (1 below 8 %, 1 by size, 2 by word), 4 ms" in summary(
+        "confidence", "word", "size", "word"
     )
     assert "2 digits, 2 refused below 8 %, 4 ms" in summary("confidence", "confidence")
 

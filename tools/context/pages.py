@@ -15,7 +15,7 @@ from tools.likeness import strokes
 from tools.likeness.camera import Camera, develop, lay_ink, paper
 from tools.likeness.page import Digits, Page, PageStyle, project, ruled, view
 from tools.strips import drawings
-from tools.strips.draw import SCRIBBLES, put
+from tools.strips.draw import SCRIBBLES, put, word
 
 MARGIN: Final = 0.04
 """Share of the page that stays empty along each edge."""
@@ -23,17 +23,10 @@ SIGNED: Final = ("11/11/1111", "11/11/11", "4.1", "4,11", "11:11", "-4", "4-4", 
 """Numbers as people write them: each digit stands for up to so many."""
 LOW: Final = 0.15
 """Share of numbers that end in lower digits."""
+SCANNED: Final = 0.2
+"""Share of pages that no lens blurs and no sensor makes grainy."""
 EMPTY: Final = 0.06
 """Share of areas that stay empty."""
-
-
-def _word(rng: np.random.Generator) -> str:
-    """Return one to eight letters, as frequent as in English, vowels and consonants in turn for the most part."""
-    kinds = ("aaaeeeeiiioou", "bbccddddffgghhhhjkllllmmmnnnnnnppqrrrrrrssssssttttttttvwwxyyz")
-    chosen = [kinds[(at + int(rng.integers(2))) % 2] for at in range(int(rng.integers(1, 9)))]
-    word = "".join(letters[rng.integers(len(letters))] for letters in chosen)
-    shape = rng.random()
-    return word.upper() if shape < 0.12 else word.capitalize() if shape < 0.35 else word
 
 
 def _figures(rng: np.random.Generator, most: int) -> str:
@@ -50,7 +43,7 @@ def _numbers(sheet: Sheet, area: Area) -> None:
     for y in np.arange(area.y, area.bottom - height, pitch).tolist():
         x = area.x + rng.uniform(0, 0.2) * area.width
         if rng.random() < labels:
-            x = sheet.text(_word(rng) + sheet.pick(": =#."), face, (x, y + height), area.right) + 0.2 * height
+            x = sheet.text(word(rng) + sheet.pick(": =#."), face, (x, y + height), area.right) + 0.2 * height
         while x < area.right - height:
             if written:
                 x = sheet.number((x, y), height, area.right, most=6, gap=(gap, 0.08), signs=signs)
@@ -77,7 +70,7 @@ def _prose(sheet: Sheet, area: Area, face: Face) -> None:
     while y < area.bottom:
         x = area.x
         while x < area.right:
-            text = _word(rng) + sheet.pick(("", "", "", "", ",", ",", ".", "!", "?"))
+            text = word(rng) + sheet.pick(("", "", "", "", ",", ",", ".", "!", "?"))
             if rng.random() < share:
                 if face.hand and rng.random() < 0.42:
                     x = sheet.number((x, y - 0.75 * size), 0.75 * size, area.right, most=4) + 0.5 * size
@@ -113,7 +106,7 @@ def _table(sheet: Sheet, area: Area) -> None:
         y = area.y + row * tall + (tall - height) / 2 + rng.normal(0, 0.06) * tall
         right = area.x + (column + 1) * wide
         if kind in names:
-            sheet.text(_word(rng), names[kind], (x, y + 0.9 * height), right)
+            sheet.text(word(rng), names[kind], (x, y + 0.9 * height), right)
         elif kind == "figures":
             sheet.text(_figures(rng, 4), printed, (x, y + height), right)
         elif kind == "digits":
@@ -169,6 +162,30 @@ def _circles(sheet: Sheet, area: Area) -> None:
             sheet.digit(x - 0.3 * radius, y - 0.5 * radius, radius)
 
 
+def _dial(sheet: Sheet, area: Area) -> None:
+    """The face of a gauge: strokes around it, numbers beside some of them, and a hand."""
+    rng = sheet.rng
+    radius = 0.5 * min(area.width, area.height) * rng.uniform(0.6, 0.95)
+    middle = np.array([area.x + area.width / 2, area.y + area.height / 2])
+    size, inner, pen = radius * rng.uniform(0.1, 0.25), rng.uniform(0.8, 0.93), max(1, round(0.02 * radius))
+    face, step, every = sheet.print(size), sheet.pick((1, 2, 5, 10, 20)), sheet.pick((1, 2, 5, 10))
+    ticks = np.zeros((2 * round(radius) + 4,) * 2, dtype=np.uint8)
+    for at, angle in enumerate(np.linspace(2.3, 7.1, int(rng.integers(5, 12)) * every + 1)):
+        way = np.array([np.cos(angle), np.sin(angle)])
+        long = at % every == 0
+        ends = [radius + 2 + radius * share * way for share in (inner - 0.06 * long, 0.99)]
+        cv2.line(ticks, *np.rint(ends).astype(int).tolist(), 255, pen * (1 + long), cv2.LINE_AA)
+        if long:
+            text = str(step * at // every)
+            x, y = middle + (inner - 0.1) * radius * way - way * (face.width(text) / 2, 0.4 * size)
+            sheet.text(text, face, (x - face.width(text) / 2, y + 0.4 * size), area.right)
+    hand = radius + 2 + 0.7 * radius * np.array([np.cos(angle := rng.uniform(2.3, 7.1)), np.sin(angle)])
+    cv2.line(ticks, (round(radius) + 2,) * 2, np.rint(hand).astype(int).tolist(), 255, 3 * pen, cv2.LINE_AA)
+    sheet.draw(ticks, *(middle - radius - 2))
+    if rng.random() < 0.7:
+        sheet.ring((middle[0], middle[1]), (radius, radius), 0, 2 * pen)
+
+
 def _drawing(sheet: Sheet, area: Area) -> None:
     rng = sheet.rng
     width, height = max(2, int(area.width)), max(2, int(area.height))
@@ -216,7 +233,7 @@ def _comb(sheet: Sheet, area: Area) -> None:
     printed, face = sheet.print(0.7 * height), sheet.hand(1.05 * height)
     y = area.y + 4
     while y + 1.5 * height < area.bottom:
-        left = sheet.text(_word(rng), printed, (area.x, y + height), area.right) + height
+        left = sheet.text(word(rng), printed, (area.x, y + height), area.right) + height
         boxes = min(int((area.right - left) / wide), int(rng.integers(3, 14)))
         if boxes > 1:
             for line in (y, y + tall):
@@ -272,7 +289,7 @@ def _fields(sheet: Sheet, area: Area) -> None:
     has_rules, pen, depth = rng.random() < 0.7, int(rng.uniform(1, 3)), rng.uniform(0.4, 1)
     y = area.y + max(size, height)
     while y < area.bottom:
-        question = " ".join(_word(rng) for _ in range(int(rng.integers(1, 4)))) + sheet.pick((":", "", "?", " ="))
+        question = " ".join(word(rng) for _ in range(int(rng.integers(1, 4)))) + sheet.pick((":", "", "?", " ="))
         x = sheet.text(question, printed, (area.x, y), area.right) + 0.6 * size
         if has_rules and x < area.right:
             sheet.line((x, y + 3), (min(area.right, x + 8 * height), y + 3), pen, depth)
@@ -281,7 +298,7 @@ def _fields(sheet: Sheet, area: Area) -> None:
             start = x + rng.uniform(0.1, 1) * height, y - 1.02 * height
             sheet.number(start, height, area.right, most=6, gap=(0.12, 0.06))
         elif answer < 0.84:
-            sheet.text(_word(rng), face, (x + 0.3 * height, y - 2), area.right)
+            sheet.text(word(rng), face, (x + 0.3 * height, y - 2), area.right)
         y += max(height, size) * rng.uniform(1.5, 2.2)
 
 
@@ -292,7 +309,7 @@ def _scores(sheet: Sheet, area: Area) -> None:
     face = sheet.hand(1.05 * height) if rng.random() < 0.6 else sheet.print(1.05 * height)
     y = area.y
     while y + 1.2 * height < area.bottom:
-        sheet.text(_word(rng)[:6], face, (area.x, y + height), min(area.right, area.x + 5 * height))
+        sheet.text(word(rng)[:6], face, (area.x, y + height), min(area.right, area.x + 5 * height))
         for column in range(columns):
             x = area.x + (5 + 3 * column + rng.uniform(0, 0.4)) * height
             sheet.number((x, y), height, area.right, most=2)
@@ -303,7 +320,7 @@ def _headline(sheet: Sheet, area: Area) -> None:
     """A large word, and some other block below it."""
     size = sheet.rng.uniform(50, 150)
     face = replace(sheet.pick((sheet.print, sheet.hand))(size), hand=False)
-    sheet.text(_word(sheet.rng), face, (area.x, area.y + size), area.right)
+    sheet.text(word(sheet.rng), face, (area.x, area.y + size), area.right)
     if area.height > 2.2 * size:
         _block(sheet, replace(area, y=area.y + 1.4 * size, height=area.height - 1.4 * size))
 
@@ -316,6 +333,7 @@ BLOCKS: Final[dict[Block, float]] = {
     _table: 0.14,
     _marks: 0.06,
     _circles: 0.04,
+    _dial: 0.03,
     _drawing: 0.08,
     _scribbles: 0.05,
     _equations: 0.06,
@@ -346,10 +364,11 @@ def _areas(page: Area, rng: np.random.Generator) -> list[Area]:
 
 
 def _style(width: int, height: int, rng: np.random.Generator) -> PageStyle:
+    scanned = rng.random() < SCANNED
     camera = Camera(
         shadow=float(rng.choice([0, 0.3, 0.7])),
-        blur=(0.3, float(rng.choice([0.6, 1.3]))),
-        noise=rng.uniform(1, 5),
+        blur=(0.1 if scanned else 0.3, 0.2 if scanned else float(rng.choice([0.6, 1.3]))),
+        noise=0 if scanned else rng.uniform(1, 5),
         jpeg_quality=int(rng.integers(50, 95)),
     )
     return PageStyle(

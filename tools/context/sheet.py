@@ -20,7 +20,7 @@ from tools.likeness.drawings import hard_digits
 from tools.likeness.fonts import FONTS, HERSHEY, font_file
 from tools.likeness.hands import styled_digits
 from tools.likeness.page import Digits, Truth
-from tools.strips.draw import cropped, drawn_sign, put
+from tools.strips.draw import cropped, drawn_sign, looped_zero, put
 
 HAND: Final = (
     *("BecauseWeBuild-Regular", "BecauseWeConnect-Regular", "BecauseWeCreate-Regular", "BecauseWeLearn-Regular"),
@@ -35,6 +35,8 @@ PENS: Final = ("simplex", "complex", "script", "script-complex")
 """OpenCV's fonts that look written once they are bent."""
 ROUND: Final = "0001125"
 """Digits that numbers have more of where people write them."""
+JOINED: Final = 0.25
+"""Share of sheets, and there of digits, that are zeros written without lifting the pen."""
 COVERED: Final = 0.25
 """A digit of which others would cover more than this share is left out."""
 FAINT: Final = 40
@@ -129,6 +131,7 @@ class Sheet:
         self._digits = digits
         self._round = float(rng.choice([0, 0.4, 0.7], p=[0.5, 0.25, 0.25]))
         self._pen, self._depth = int(rng.integers(4)), rng.uniform(0.6, 1)
+        self._joined = JOINED if rng.random() < JOINED else 0
 
     def pick(self, options: Sequence[T]) -> T:
         """Return one of the options."""
@@ -210,8 +213,18 @@ class Sheet:
                 break
             if rng.random() < signs:
                 x = self.sign(".,/-:+×÷=()%", x, y, height) + 0.15 * height
-            x = self.digit(x, y, height) + rng.normal(*gap) * height
+            if x > place[0] and rng.random() < self._joined:
+                x = self._zero(x - (gap[0] + 0.1) * height, y, height) + gap[0] * height
+            else:
+                x = self.digit(x, y, height) + rng.normal(*gap) * height
         return max(x, place[0])
+
+    def _zero(self, x: float, y: float, height: float) -> float:
+        """Write a zero that touches what is before it and after it, and return where it ends."""
+        glyph = looped_zero(self.rng, closed=False)
+        ink = scaled(glyph.ink, height * glyph.height)
+        self.note(0, ink, x, y + glyph.top * height)
+        return float(x + ink.shape[1] - 0.1 * height)
 
     def sign(self, signs: str, x: float, y: float, height: float) -> float:
         """Write one of the signs beside digits of this height, and return where it ends."""

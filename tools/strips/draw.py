@@ -31,6 +31,8 @@ FONTS: Final = (
 )
 LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIlDQzZsSBbqg"))) + "&@#?*<>{}[]~^|$€"
 """What is no digit: those that somebody may read as one are left out."""
+LOOKALIKES: Final = "OoIlDQzZsSBbqg"
+"""Those are letters in a word only, beside others."""
 SIGNS: Final = ".,/-:.,/-:+×÷=()%"
 """Those that change what a number is come twice as often."""
 EM: Final = 60
@@ -44,13 +46,18 @@ KINDS: Final = {
     "print": (0.12, 0.11),
     "wheel": (0.12, 0.1),
     "segments": (0.12, 0.1),
-    "letters": (0.12, 0.11),
-    "nothing": (0.06, 0.04),
-    "drawing": (0.0, 0.16),
+    "letters": (0.12, 0.07),
+    "words": (0.0, 0.08),
+    "nothing": (0.06, 0.03),
+    "drawing": (0.0, 0.13),
 }
 """What is drawn, and how often at first and at last."""
 SIGNED: Final = ((0.4, 0.35, 0.25), (0.25, 0.3, 0.45))
 """How often a row has no sign, few or many, at first and at last."""
+AMOUNTS: Final = 0.12
+"""Share of rows by hand that are amounts, at last: their zeros are written without lifting the pen."""
+ZEROS: Final = 0.55
+"""Share of their digits that are such zeros."""
 SLENDER: Final = 0.15
 """Share of digits that are a one, beside many signs, at last."""
 TURNED: Final = {"hand": 0.04, "print": 0.08, "wheel": 0.2, "segments": 0.15}
@@ -67,6 +74,8 @@ class Glyph:
     label: int
     height: float = 1.0
     top: float = 0.0
+    middle: float = 0.5
+    """Its middle as a share of its width: a stroke may lead on to the next one."""
 
 
 Font = dict[str, Glyph]
@@ -136,7 +145,7 @@ class Writer:
             drawings.draw(ink, height, rng)
         else:
             start = self._row(ink, labels, font, kind=kind, height=height, top=top)
-        if kind in {"hand", "letters", "nothing", "print"}:
+        if kind in {"hand", "letters", "words", "nothing", "print"}:
             self._beside(ink, height, top)
             self._lines(ink, height, top, start)
         elif kind != "drawing" and rng.random() < 0.3:
@@ -148,13 +157,13 @@ class Writer:
             labels[:] = BLANK
         return self._seen(ink, turned=turned), labels
 
-    def _row(  # noqa: C901 - a row has many choices
+    def _row(
         self, ink: Floats, labels: npt.NDArray[np.int8], font: Font, *, kind: str, height: float, top: float
     ) -> float:
         """Write from left to right until the strip is full, note the middles, and return where it starts."""
         rng = self._rng
         x = rng.uniform(-0.5, 1.2) * height
-        tightness = rng.choice([-0.12, 0.05, 0.25, 0.9], p=[0.2, 0.35, 0.3, 0.15])
+        tightness = 0.1 if kind == "words" else rng.choice([-0.12, 0.05, 0.25, 0.9], p=[0.2, 0.35, 0.3, 0.15])
         pitch = height * rng.uniform(0.75, 1.6) if kind == "wheel" or (kind == "hand" and rng.random() < 0.15) else 0
         pitch = height * rng.uniform(0.6, 0.95) if kind == "segments" else pitch
         signs = rng.choice([0, 0.15, 0.4], p=SIGNED[self._late])
@@ -165,32 +174,29 @@ class Writer:
         most = int(rng.choice([1, 2, 3, 4, 6, 99], p=[0.07, 0.07, 0.1, 0.1, 0.11, 0.55]))
         if most < 99:
             x = rng.uniform(0, 0.7) * CANVAS[1]
-        start = x
+        start, written = x, ""
+        amounts, bent = kind == "hand" and self._late and rng.random() < AMOUNTS, rng.random() < 0.5
+        linked, tightness = False, rng.uniform(-0.15, 0) if amounts else tightness
         while x < CANVAS[1]:
             if pitch and rng.random() < 0.12:
                 x = self._divide(ink, x, pitch, height, top) if dividers else x + pitch
                 continue
-            if not most:
+            if not (most or written):
                 return start
-            most -= 1
-            glyph = self._glyph(kind, font, signs=signs, thick=thick, pen=pen)
-            tall = max(
-                2, round(height * glyph.height * (rng.uniform(0.85, 1.12) if kind in {"hand", "letters"} else 1))
-            )
-            wide = max(2, round(glyph.ink.shape[1] / glyph.ink.shape[0] * tall * (aspect if kind != "wheel" else 1)))
-            lean = 0 if kind == "wheel" else int(abs(slant) * tall)
-            drawn = cv2.resize(glyph.ink, (wide, tall), interpolation=cv2.INTER_AREA)
-            if lean:
-                matrix = np.array([[1, -slant, lean if slant > 0 else 0], [0, 1, 0]])
-                drawn = cv2.warpAffine(drawn, matrix, (wide + lean, tall))
-            if glyph.label < 10 and kind == "hand" and weight == 3 and tall > 30:
-                drawn = cv2.dilate(drawn, np.ones((2, 3), np.uint8))
-            if glyph.label < 10 and kind == "hand" and weight == 0 and tall > 36:
-                thin = cv2.erode(drawn, np.ones((2, 2), np.uint8))
-                drawn = thin if thin.max() > 200 else drawn
+            most -= 1 if most else 0
+            if kind == "words":
+                x += 0.4 * height * (not written and x > start)
+                written = written or _legible(rng)
+                glyph, written = font[written[0]], written[1:]
+                glyph = _bent(glyph, rng) if bent else glyph
+            elif amounts and rng.random() < ZEROS:
+                glyph = looped_zero(rng, closed=not linked)
+            else:
+                glyph = self._glyph(kind, font, signs=signs, thick=thick, pen=pen)
+            drawn = self._shaped(glyph, kind, height, aspect=aspect, slant=slant, weight=weight)
             across = x + (pitch - drawn.shape[1]) / (1 if kind == "segments" else 2) if pitch else x
             down = top + glyph.top * height + (rng.normal(0, 0.06) * height if kind == "hand" else 0)
-            middle = across + drawn.shape[1] / 2
+            middle = across + glyph.middle * drawn.shape[1]
             column = int(middle / OVER / COLUMN)
             if 0 <= column < len(labels) and labels[column] in {BLANK, IGNORED}:
                 put(ink, as_share(drawn) * np.float32(depth), across, down)
@@ -200,10 +206,30 @@ class Writer:
             elif not 0 <= column < len(labels):
                 put(ink, as_share(drawn) * np.float32(depth), across, down)
             gap = (tightness + rng.normal(0, 0.1)) * height
-            if rng.random() < 0.08:
+            apart = kind != "words" and rng.random() < 0.08
+            linked = glyph.label < 10 and not apart
+            if apart:
                 gap += rng.uniform(0.4, 1.5) * height
             x = self._divide(ink, x, pitch, height, top) if dividers else x + (pitch or max(4, drawn.shape[1] + gap))
         return start
+
+    def _shaped(self, glyph: Glyph, kind: str, height: float, *, aspect: float, slant: float, weight: int) -> Picture:
+        """Return a glyph in its size, as the pen of a row writes it."""
+        tall = max(
+            2, round(height * glyph.height * (self._rng.uniform(0.85, 1.12) if kind in {"hand", "letters"} else 1))
+        )
+        wide = max(2, round(glyph.ink.shape[1] / glyph.ink.shape[0] * tall * (aspect if kind != "wheel" else 1)))
+        lean = 0 if kind == "wheel" else int(abs(slant) * tall)
+        drawn = cv2.resize(glyph.ink, (wide, tall), interpolation=cv2.INTER_AREA)
+        if lean:
+            matrix = np.array([[1, -slant, lean if slant > 0 else 0], [0, 1, 0]])
+            drawn = cv2.warpAffine(drawn, matrix, (wide + lean, tall))
+        if glyph.label < 10 and kind == "hand" and weight == 3 and tall > 30:
+            drawn = cv2.dilate(drawn, np.ones((2, 3), np.uint8))
+        if glyph.label < 10 and kind == "hand" and weight == 0 and tall > 36:
+            thin = cv2.erode(drawn, np.ones((2, 2), np.uint8))
+            drawn = thin if thin.max() > 200 else drawn
+        return drawn
 
     def _glyph(self, kind: str, font: Font, *, signs: float, thick: float, pen: int) -> Glyph:
         rng = self._rng
@@ -361,7 +387,7 @@ def _small(ink: Picture) -> Picture:
 def _font(name: str) -> Font:
     """Return the glyphs of a font by character."""
     pictures: dict[str, Picture] = {}
-    for character in string.digits + LETTERS + SIGNS:
+    for character in string.digits + LETTERS + LOOKALIKES + SIGNS:
         if name in HERSHEY:
             if not character.isascii():
                 continue
@@ -384,6 +410,23 @@ def _font(name: str) -> Font:
     return found
 
 
+def word(rng: np.random.Generator) -> str:
+    """Return one to eight letters, as frequent as in English, vowels and consonants in turn for the most part."""
+    kinds = ("aaaeeeeiiioou", "bbccddddffgghhhhjkllllmmmnnnnnnppqrrrrrrssssssttttttttvwwxyyz")
+    chosen = [kinds[(at + int(rng.integers(2))) % 2] for at in range(int(rng.integers(1, 9)))]
+    letters = "".join(some[rng.integers(len(some))] for some in chosen)
+    shape = rng.random()
+    return letters.upper() if shape < 0.12 else letters.capitalize() if shape < 0.35 else letters
+
+
+def _legible(rng: np.random.Generator) -> str:
+    """Return a word of which most letters look like no digit, as words without context do not."""
+    while True:
+        letters = word(rng)
+        if 2 * sum(letter in LOOKALIKES for letter in letters) < len(letters):
+            return letters
+
+
 def label_of(character: str) -> int:
     """Return the class of a character: its own, or other."""
     return CLASSES.index(character) if character in CLASSES else CLASSES.index("other")
@@ -395,6 +438,25 @@ def _bent(glyph: Glyph, rng: np.random.Generator) -> Glyph:
     if rng.random() < 0.3:
         ink = np.asarray(cv2.dilate(ink, np.ones((int(rng.integers(1, 5)),) * 2, np.uint8)), dtype=np.uint8)
     return Glyph(cropped(ink), glyph.label, glyph.height, glyph.top)
+
+
+def looped_zero(rng: np.random.Generator, *, closed: bool) -> Glyph:
+    """Return a zero that a pen leaves for the next digit, often open on the right, with a stroke that leads on."""
+    high, wide = EM * rng.uniform(0.55, 1.05), EM * rng.uniform(0.5, 0.95)
+    first, turn = rng.uniform(-1.9, -0.3), rng.uniform(6 if closed else 4.4, 6.9)
+    angles = first - np.linspace(0, turn, 40)
+    loop = np.stack([np.cos(angles) * wide / 2, np.sin(angles) * high / 2], axis=1)
+    ahead = loop[-1] + (rng.uniform(0.3, 0.8) * wide, rng.normal(0, 0.12) * high)
+    bow = loop[-1] + (ahead - loop[-1]) * (0.5, 0) + (0, rng.uniform(-0.05, 0.25) * high)
+    points = np.concatenate([loop, [bow, ahead]] if rng.random() < 0.6 else [loop])
+    pixels = points - points.min(axis=0) + 20
+    canvas = np.zeros(np.ceil(pixels.max(axis=0) + 20).astype(int)[::-1], dtype=np.uint8)
+    cv2.polylines(canvas, [np.rint(pixels * 8).astype(np.int32)], isClosed=False, color=255,
+                  thickness=int(rng.integers(3, 8)), lineType=cv2.LINE_AA, shift=3)  # fmt: skip
+    ink = cropped(canvas)
+    tall = ink.shape[0] / EM
+    middle = (loop[:, 0].min() + loop[:, 0].max()) / 2 - points[:, 0].min()
+    return Glyph(ink, 0, tall, rng.uniform(0, max(0.05, 1 - tall)), float(middle / np.ptp(points[:, 0])))
 
 
 def _segments(digit: int, thick: float, rng: np.random.Generator) -> Glyph:

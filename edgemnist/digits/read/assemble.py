@@ -204,7 +204,7 @@ class Assembled:
                     beside |= self._signs.keys() & {*number[max(0, nearest - 1) : nearest + 2]}
                     inside = 0 < nearest < len(number) - 1 or mark.text == MINUS
                     if mark.text in FOREIGN:
-                        self._refuse(index, "foreign")
+                        self._refuse(index, "strips")
                     elif is_bar_or_none and inside and mark.text in STROKES and not beside:
                         self._refuse(index, "sign")
                         self._signs[index] = mark.text

@@ -106,7 +106,7 @@ def _refused(result: ReadResult) -> str:
     threshold = percent(result.min_confidence, 0)
     if not rules:
         return f"{doubtful:,} refused below {threshold}"
-    context = ", ".join(f"{number:,} as {rule}" for rule, number in sorted(rules.items(), key=str))
+    context = ", ".join(f"{number:,} by {rule}" for rule, number in sorted(rules.items(), key=str))
     return f"{doubtful + rules.total():,} refused ({doubtful:,} below {threshold}, {context})"
 
 

@@ -25,7 +25,7 @@ from edgemnist.digits.read.likeness import (
 )
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
-from edgemnist.digits.read.strips import KEPT_SIGNS, OTHER, Mark, signs_of
+from edgemnist.digits.read.strips import KEPT_SIGNS, OTHER, SLASH, Mark, signs_of
 from edgemnist.digits.task import Box
 from edgemnist.model.runtimes.interface import Classifier
 
@@ -48,18 +48,32 @@ HALF: Final = 0.5
 """Stands for a share of the neighbours if a reading has none."""
 ODDS: Final = 0.002
 """What keeps odds finite."""
+LEVEL: Final = 0.5
+"""Share of the lower one's height that two have in common, at least, which stand side by side."""
+LOW: Final = 0.45
+"""Height, as a share of a reading's, from which on something counts as beside it: an x has 0.63 of an l."""
+FAR: Final = 3.0
+"""Gap to its neighbour on the line, in such heights, from which on a reading has none."""
+BELOW: Final = (0.7, 5.0)
+"""Distances up or down, in such heights, between which another one is above or below it."""
+LETTERS_AROUND: Final = 12
+TALL: Final = 0.75
+"""Letters around a digit that tell the height of their print, and the quantile of their heights that it is."""
 FILLED: Final = 0.4
 """Share of the strongest ink of a piece from which on a pixel of it is filled."""
 SMALLEST: Final = 8
 """Height of what was not read, in pixels, from which on it counts."""
 GROUPS: Final = {
     "confidence": ("confidence", "log odds", "probability", "one", "zero"),
-    "size": ("width by height", "filled", "by median", "by sure", "pixels", "hangs", "in table"),
+    "size": ("width by height", "filled", "by median", "by sure", "by letters", "pixels", "hangs", "in table"),
     "strips": ("same", "digit", "letter", "sign", "letter beside", "nothing"),
     "word": ("length", "mean", "least", "most", "sure in it", "letters in it", "alone", "first", "last", "other",
-             "digits", "signs", "strokes"),
+             "digits", "signs", "strokes", "shapes",
+             *(f"{what} {side}" for side in ("before", "after")
+               for what in ("gap", "confidence", "letter", "digit", "height", "one"))),
     "surroundings": ("near", "sure near", "letters near", "same near", "other near", "how many", "by theirs", "uneven",
-                     "sure in line", "letters in line", "other in line", "line", "unread", "edge"),
+                     "sure in line", "letters in line", "other in line", "line", "unread", "edge", "above", "below",
+                     "gap above"),
     "pattern": ("readings", "sure", "letters", "how many sure", "unread of page", "same shape", "ones", "zeros"),
 }  # fmt: skip
 """What the network sees of each reading, by what it tells of: a reading is refused for the group that speaks against
@@ -68,7 +82,8 @@ RANGES: Final = {
     "log odds": (-6, 6), "width by height": (-2, 1.5), "by median": (-1.5, 1.5), "by sure": (-1.5, 1.5),
     "pixels": (2.5, 5.5), "length": (0, 8), "other": (0, 8), "digits": (0, 8), "signs": (0, 3), "how many": (0, 8),
     "by theirs": (-1, 1), "edge": (0, 3), "line": (0, 20), "unread": (0, 4), "readings": (0, 7),
-    "how many sure": (0, 6),
+    "how many sure": (0, 6), "by letters": (-1, 1), "shapes": (0, 3), "gap before": (0, 3), "gap after": (0, 3),
+    "height before": (-1, 1), "height after": (-1, 1), "gap above": (0, 5),
 }  # fmt: skip
 """Least and largest value of each, where these are not 0 and 1; what is beyond is cut off."""
 NAMES: Final = tuple(name for names in GROUPS.values() for name in names)
@@ -124,6 +139,7 @@ class _Page:
         self._letter = self._confidence < LETTER
         small = np.array(sheet.parts[0].unread, dtype=np.float64).reshape(-1, 4)
         self._small = small[small[:, 3] >= SMALLEST]
+        self._every = np.concatenate([self._boxes, self._small])
         self._values = {name: np.zeros(len(readings)) for name in NAMES}
 
     def seen(self, numbers: Sequence[Sequence[int]], marks: Sequence[Sequence[Mark]]) -> npt.NDArray[np.uint8]:
@@ -131,11 +147,12 @@ class _Page:
         self._values |= self._own()
         for number, there in zip(numbers, marks, strict=True):
             for index in number:
-                self._note(index, self._in_strip(index, there))
+                self._note(index, self._in_strip(index, there, is_first=index == number[0]))
                 if not self._letter[index]:
                     self._note(index, self._in_number(index, number, there))
         for index in np.flatnonzero(~self._letter).tolist():
-            self._note(index, self._near(index) | self._in_line(index))
+            self._note(index, self._near(index) | self._in_line(index) | self._above(index))
+            self._note(index, self._beside(index, "before", -1) | self._beside(index, "after", 1))
         for table in set(self._tables.tolist()):
             self._note(self._tables == table, self._of_part(self._tables == table))
         columns = []
@@ -166,9 +183,13 @@ class _Page:
             "in table": self._tables >= 0,
         }
 
-    def _in_strip(self, index: int, marks: Sequence[Mark]) -> dict[str, float]:
+    def _in_strip(self, index: int, marks: Sequence[Mark], *, is_first: bool) -> dict[str, float]:
         text, box = self._labels[self._label[index]], self._readings[index].piece.box
         there = [mark for mark in marks if mark.is_on(box)]
+        if is_first:
+            # No number begins with a slash: that is a one with a lean.
+            one = self._labels[BAR]
+            there = [mark._replace(text=one) if mark.text == SLASH else mark for mark in there]
         near = [mark for mark in marks if abs(mark.x - self._middles[index, 0]) <= BESIDE * self._height[index]]
         return {
             "same": _most(mark for mark in there if mark.text == text),
@@ -196,6 +217,46 @@ class _Page:
             "digits": sum(mark.probability for mark in marks if mark.text.isdigit()),
             "signs": sum(mark.probability for mark in marks if mark.text in KEPT_SIGNS),
             "strokes": _mean(self._label[others] == BAR),
+            "shapes": len({int(self._label[one]) for one in number if self._confidence[one] >= DOUBTFUL} - {0, BAR}),
+        }
+
+    def _beside(self, index: int, side: str, way: int) -> dict[str, float]:
+        """Return what stands next to a reading on its line, `way` to the right of it: what was not read, too."""
+        left, top, wide, high = self._boxes[index]
+        x, y, w, h = self._every.T
+        shared = np.minimum(y + h, top + high) - np.maximum(y, top)
+        level = (h >= LOW * high) & (shared >= LEVEL * np.minimum(h, high)) & (way * (x + w / 2 - left - wide / 2) > 0)
+        others = np.flatnonzero(level)
+        gaps = np.maximum(left, x[others]) - np.minimum(left + wide, x[others] + w[others])
+        nearest = int(gaps.argmin()) if len(others) else 0
+        if not len(others) or gaps[nearest] >= FAR * high:
+            return {f"gap {side}": FAR, f"confidence {side}": HALF}
+        other = others[nearest]
+        is_read = other < len(self._readings)
+        return {
+            f"gap {side}": gaps[nearest] / high,
+            f"confidence {side}": self._confidence[other] if is_read else 0,
+            f"letter {side}": self._values["letter"][other] if is_read else 0,
+            f"digit {side}": self._values["digit"][other] if is_read else 0,
+            f"height {side}": np.log(h[other] / high),
+            f"one {side}": is_read and self._label[other] == BAR,
+        }
+
+    def _above(self, index: int) -> dict[str, float]:
+        """Return what stands above and below a reading, and how high it is by the letters around it."""
+        left, _, wide, high = self._boxes[index]
+        x, w = self._boxes[:, 0], self._boxes[:, 2]
+        down = (self._middles[:, 1] - self._middles[index, 1]) / high
+        over = (x < left + wide) & (left < x + w) & (np.abs(down) > BELOW[0]) & (np.abs(down) < BELOW[1])
+        above, below = (np.flatnonzero(over & (way * down > 0)) for way in (-1, 1))
+        letters = self._middles[self._letter], self._height[self._letter]
+        away = np.hypot(*(letters[0] - self._middles[index]).T)
+        around = letters[1][np.argsort(away, kind="stable")[:LETTERS_AROUND]]
+        return {
+            "above": self._confidence[above[np.argmax(down[above])]] if len(above) else HALF,
+            "below": self._confidence[below[np.argmin(down[below])]] if len(below) else HALF,
+            "gap above": -down[above].max() if len(above) else BELOW[1],
+            "by letters": np.log(high / np.quantile(around, TALL)) if len(around) == LETTERS_AROUND else 0,
         }
 
     def _near(self, index: int) -> dict[str, float]:

@@ -161,7 +161,7 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
             cut = (outside & (np.maximum(w, h) >= MIN_HEIGHT)).astype(np.uint8)[labels]
             return replace(beside, windows=windows, held=beside.held | _held(cut, beside.height))
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
-    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape)) and not is_lattice(pieces[label])]
+    kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape))]
     too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
@@ -325,10 +325,6 @@ OVER_SQUARE: Final = 1.1
 """Height of a piece, in squares, from which on it does not respect squared paper."""
 FEW_OVER: Final = 0.3
 """Share of the ink in such pieces below which squares are a table, and not squared paper."""
-LATTICE: Final = 3
-"""Holes one below another that lines which cross have, and no digit."""
-HOLE_AREA: Final = 0.01
-"""Share of a piece's box that a hole takes at least: smaller ones are grain."""
 
 
 def pieces_in(ink: Ink, grid: Grid, most: int) -> Pieces:
@@ -353,22 +349,6 @@ def _typical(pieces: Sequence[Piece]) -> float:
     heights = np.array([piece.box[3] for piece in pieces], dtype=np.float64)
     areas = np.array([np.count_nonzero(piece.ink) for piece in pieces], dtype=np.float64)
     return weighted_median(heights, areas) if pieces else 0.0
-
-
-def is_lattice(piece: Piece) -> bool:
-    """Return whether a piece is lines that cross, of a table that was not found: digits have two holes in a column."""
-    ground = (piece.ink <= piece.ink.max() // 2).astype(np.uint8)
-    padded = np.asarray(cv2.copyMakeBorder(ground, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1))
-    count, _, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(padded, 4, cv2.CV_32S, cv2.CCL_GRANA)
-    # The first is the ink, and what has the width of all is around it.
-    if count < 2 + LATTICE:
-        return False
-    left, _, width, _, area = stats[1:].T
-    holes = (area >= HOLE_AREA * ground.size) & (width < padded.shape[1])
-    left, width = left[holes], width[holes]
-    middle = left + width // 2
-    below_one_another = ((left[:, None] <= middle) & ((left + width)[:, None] > middle)).sum(axis=0)
-    return bool(below_one_another.max(initial=0) >= LATTICE)
 
 
 def is_frame(grid: Grid, found: Pieces) -> bool:
@@ -400,7 +380,7 @@ def _pieces_of_table(ink: Ink, grid: Grid) -> list[Piece]:
         piece = cut_out(part, labels, label, stats[label])
         x, y, w, h = piece.box
         placed = _placed(replace(piece, box=(left + x, top + y, w, h)), grid)
-        if placed is not None and not is_lattice(placed):
+        if placed is not None:
             found.append(placed)
     return found
 

@@ -196,16 +196,17 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         boxes = [one.piece.box for one in some]
         numbers = [number for line in arrange(boxes) for number in numbers_in(line, boxes, join_gap)]
         rows += [[some[index] for index in number] for number in numbers]
-    told = [{one.label != BAR and one.confidence >= DOUBTFUL for one in row} for row in rows]
-    asked = [row for row, both in zip(rows, told, strict=True) if len(both) > 1]
-    result = [one for row, both in zip(rows, told, strict=True) if len(both) == 1 for one in row]
+    # Doubtful, a sure stroke, or another sure digit.
+    told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
+    asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1]
+    result = [one for row, kinds in zip(rows, told, strict=True) if len(kinds) == 1 for one in row]
     seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
     for row, every in zip(asked, seen, strict=True):
         marks = [mark for mark in every if mark.probability >= 1 / 2]
         flags = [_is_sure(one, marks) for one in row]
         sure = [one for one, is_sure in zip(row, flags, strict=True) if is_sure]
-        shapes = [one for one in sure if one.label != BAR]
-        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in shapes for mark in marks)
+        told_by = [one for one in sure if one.label != BAR] or sure
+        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in told_by for mark in marks)
         free = [mark for mark in marks if not any(mark.is_on(one.piece.box) for one in sure)]
         low = TALL * float(np.median([one.piece.box[3] for one in row]))
         for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
