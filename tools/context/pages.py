@@ -174,7 +174,8 @@ def _dial(sheet: Sheet, area: Area) -> None:
         way = np.array([np.cos(angle), np.sin(angle)])
         long = at % every == 0
         ends = [radius + 2 + radius * share * way for share in (inner - 0.06 * long, 0.99)]
-        cv2.line(ticks, *np.rint(ends).astype(int).tolist(), 255, pen * (1 + long), cv2.LINE_AA)
+        start, stop = np.rint(ends).astype(int).tolist()
+        cv2.line(ticks, start, stop, 255, pen * (1 + long), cv2.LINE_AA)
         if long:
             text = str(step * at // every)
             x, y = middle + (inner - 0.1) * radius * way - way * (face.width(text) / 2, 0.4 * size)

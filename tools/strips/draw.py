@@ -229,7 +229,7 @@ class Writer:
         if glyph.label < 10 and kind == "hand" and weight == 0 and tall > 36:
             thin = cv2.erode(drawn, np.ones((2, 2), np.uint8))
             drawn = thin if thin.max() > 200 else drawn
-        return drawn
+        return np.asarray(drawn, dtype=np.uint8)
 
     def _glyph(self, kind: str, font: Font, *, signs: float, thick: float, pen: int) -> Glyph:
         rng = self._rng

@@ -368,16 +368,8 @@ TEXT: Final = 100
 """Letters of a page of print, at least."""
 MOSTLY_TEXT: Final = 0.68
 """Share of its pieces that are letters, at least: up to a quarter of print looks like ones."""
-SMALL: Final = 0.45
-"""Height, as a share of the usual one, from which on what is too low to be read is a letter: an x has 0.63 of an l."""
 WORD_GAP: Final = 0.4
 """Gap between letters of a word, in their heights, at most: a space is half of one."""
-WORD_OVERLAP: Final = 0.5
-"""Share of the lower one's height that two letters of a word have in common, at least."""
-LETTERS_AROUND: Final = 12
-"""Letters around a digit that tell the height of its print."""
-TALL: Final = 0.75
-"""Quantile of their heights that is the height of the print."""
 AS_TALL: Final = 0.8
 """Share of that height that printed digits have at least: an o and a comma have less."""
 
@@ -392,7 +384,7 @@ def in_print(readings: Sequence[Reading], counts: Bools, others: Sequence[Box]) 
         return found
     boxes = np.array([reading.piece.box for reading in readings], dtype=float)
     sure = ~counts & np.array([reading.confidence < LETTER for reading in readings], dtype=bool)
-    small = [box for box in others if box[3] >= SMALL * np.median(boxes[:, 3])]
+    small = [box for box in others if box[3] >= LOW * np.median(boxes[:, 3])]
     letters = sure.sum() + len(small)
     like_digits = sum(reading.confidence >= DEFAULT_MIN_CONFIDENCE for reading in readings)
     if letters < max(TEXT, MOSTLY_TEXT * (letters + like_digits)):
@@ -410,7 +402,7 @@ def _in_words(readings: Sequence[Reading], counts: Bools, letters: Bools, small:
     for index in np.flatnonzero(counts).tolist():
         gap = np.maximum(left, left[index]) - np.minimum(right, right[index])
         shared = np.minimum(bottom, bottom[index]) - np.maximum(top, top[index])
-        near = (gap <= WORD_GAP * height[index]) & (shared >= WORD_OVERLAP * np.minimum(height, height[index]))
+        near = (gap <= WORD_GAP * height[index]) & (shared >= LEVEL * np.minimum(height, height[index]))
         beside[index] = np.flatnonzero(near)
     while more := [index for index, others in beside.items() if not in_word[index] and in_word[others].any()]:
         in_word[more] = True
