@@ -132,6 +132,15 @@ def test_nothing_as_high_as_a_digit_is_left_out_for_what_strips_see_beside_it(
         assert reading.piece.ink.shape == (h, w)
 
 
+@pytest.mark.parametrize(("seen", "label"), [("1", 6), ("7", 5)])
+def test_beside_a_sure_one_that_strips_see_they_tell_what_is_doubtful(
+    seen: str, label: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sliding, "signs_of", lambda some, _: [[Mark(seen, 1, 110), Mark("6", 0.95, 140)] for _ in some])
+    read = sliding.with_seen(np.zeros((200, 300), np.uint8), pieces((100, 1, 0.99), (130, 5, 0.5)), DIGITS, 0.6)
+    assert sorted((one.piece.box, one.label) for one in read)[1][1] == label
+
+
 def test_a_low_stroke_where_strips_see_nothing_is_part_of_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:
     whole, other, part = pieces((100, 9, 0.99), (160, 8, 0.99), (130, 1, 0.99))
     low = replace(part, piece=replace(part.piece, box=(130, 65, 8, 20)))

@@ -29,10 +29,10 @@ FONTS: Final = (
     *("DejaVuSans", "DejaVuSans-Bold", "DejaVuSansMono", "DejaVuSansMono-Bold", "DejaVuSans-Oblique", "DejaVuSerif"),
     *("STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmb10", "simplex", "duplex", "complex"),
 )
-LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set("OoIlDQzZsSBbqg"))) + "&@#?*<>{}[]~^|$€"
-"""What is no digit: those that somebody may read as one are left out."""
 LOOKALIKES: Final = "OoIlDQzZsSBbqg"
-"""Those are letters in a word only, beside others."""
+"""Letters that somebody may read as a digit: they are letters only in a word, beside others."""
+LETTERS: Final = "".join(sorted(set(string.ascii_letters) - set(LOOKALIKES))) + "&@#?*<>{}[]~^|$€"
+"""What is no digit, by itself."""
 SIGNS: Final = ".,/-:.,/-:+×÷=()%"
 """Those that change what a number is come twice as often."""
 EM: Final = 60
@@ -420,7 +420,7 @@ def word(rng: np.random.Generator) -> str:
 
 
 def _legible(rng: np.random.Generator) -> str:
-    """Return a word of which most letters look like no digit, as words without context do not."""
+    """Return a word that nobody reads as a number: less than half of its letters look like a digit."""
     while True:
         letters = word(rng)
         if 2 * sum(letter in LOOKALIKES for letter in letters) < len(letters):

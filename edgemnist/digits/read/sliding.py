@@ -196,7 +196,7 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         boxes = [one.piece.box for one in some]
         numbers = [number for line in arrange(boxes) for number in numbers_in(line, boxes, join_gap)]
         rows += [[some[index] for index in number] for number in numbers]
-    # Doubtful, a sure stroke, or another sure digit.
+    # 0 is doubtful, 1 a sure stroke, 2 another sure digit.
     told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
     asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1]
     result = [one for row, kinds in zip(rows, told, strict=True) if len(kinds) == 1 for one in row]
@@ -205,8 +205,9 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         marks = [mark for mark in every if mark.probability >= 1 / 2]
         flags = [_is_sure(one, marks) for one in row]
         sure = [one for one, is_sure in zip(row, flags, strict=True) if is_sure]
-        told_by = [one for one in sure if one.label != BAR] or sure
-        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in told_by for mark in marks)
+        # A stroke speaks only where no other digit is sure.
+        speaking = [one for one in sure if one.label != BAR] or sure
+        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in speaking for mark in marks)
         free = [mark for mark in marks if not any(mark.is_on(one.piece.box) for one in sure)]
         low = TALL * float(np.median([one.piece.box[3] for one in row]))
         for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
