@@ -89,7 +89,6 @@ def find_sheet(grey: Grey) -> Sheet:
     dark = is_dark_on_light(grey) or _is_sheet(grey)
     grids = find_tables(grey, dark=dark)
     ink = extract_ink(grey, dark=dark)
-    rulings = find_rulings(ink, FAINTEST_RULING)
     light = grey if dark else 255 - grey
     bare = without_grids(ink, grids)
     frames: list[Grid] = []
@@ -109,9 +108,9 @@ def find_sheet(grey: Grey) -> Sheet:
             left -= len(pieces.candidates) + len(pieces.fragments)
             if grid in nested:
                 blank_out(bare, grid)
-    ink = without_grids(ink, frames)
+    framed, ink = ink, without_grids(ink, frames)
     if not found:
-        pieces = _pieces(ink, rulings, light)
+        pieces = _pieces(ink, find_rulings(framed, FAINTEST_RULING), light)
         return Sheet([pieces], [], ink)
     grids = [grid for grid in grids if grid in found]
     parts = [found[grid].of_table(number) for number, grid in enumerate(grids)]

@@ -103,15 +103,24 @@ def transposed(mask: Mask) -> Mask:
 def find_lines(mask: Mask) -> list[Line]:
     """Return the level lines of a page, from top to bottom."""
     run = max(MIN_RUN, round(max(mask.shape) * RUN))
-    return _lines(_straight(mask, run, thickest_line(mask.shape)), run)
+    return _lines(_straight(mask, run, thickest_line(mask.shape)), run, SHORTEST * run)
 
 
-def _lines(runs: list[_Run], run: int) -> list[Line]:
-    """Return the lines that straight runs make, from top to bottom; `run` is the least length of a run, in pixels."""
-    fitted = [_fitted(group, run) for group in _grouped(runs, run)]
-    kept = [line for line in fitted if line is not None and line.length >= SHORTEST * run]
+def _lines(runs: list[_Run], run: int, least: float) -> list[Line]:
+    """Return the lines that straight runs make, from top to bottom.
+
+    `run` is the least length of a run, and `least` that of a line, in pixels.
+    """
+    long = (group for group in _grouped(runs, run) if _span(group) >= least)
+    fitted = [_fitted(group, run) for group in long]
+    kept = [line for line in fitted if line is not None and line.length >= least]
     kept.sort(key=lambda line: -line.length)
     return sorted(kept[:MAX_LINES], key=lambda line: line.middle)
+
+
+def _span(group: list[_Run]) -> float:
+    """Return how many columns lie between the ends of runs, which is what a line through them has at most."""
+    return 1 + max(float(one.columns[-1]) for one in group) - min(float(one.columns[0]) for one in group)
 
 
 def _level_runs(mask: Mask, run: int) -> Mask:
@@ -274,7 +283,7 @@ def _rulings(mask: Mask) -> list[np.polynomial.Polynomial]:
     width, run = mask.shape[1], max(MIN_RUN, round(max(mask.shape) * RULING_RUN))
     # From left to right, so that what tore a ruling lies between two of its runs.
     runs = sorted(_straight(mask, run, _thickest_ruling(mask)), key=lambda one: float(one.columns[0]))
-    lines = _lines(runs, run)
+    lines = _lines(runs, run, max(SHORTEST * run, RULING_LENGTH * width))
     printed = sum(line.length >= RULING_SPAN * width for line in lines) >= PRINTED
     least = (RULING_LENGTH if printed else RULING_SPAN) * width
     return [line.curve for line in lines if line.length >= least]
