@@ -19,6 +19,7 @@ from edgemnist.digits.images.grey import Grey, to_grey
 from edgemnist.digits.read import assemble, context
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.find import find_sheet
+from edgemnist.digits.read.grid import make_grid
 from edgemnist.digits.read.likeness import ReadConfig
 from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.piece import Piece
@@ -405,3 +406,9 @@ def test_several_tables_become_files_with_a_number(edgemnist: Run, tmp_path: Pat
     assert "--csv would overwrite out-2.csv, which is not a table of what was read." in " ".join(done.stderr.split())
     assert (tmp_path / "out-2.csv").read_text() == "name,town\n"
     assert not (tmp_path / "out-1.csv").exists()
+
+
+def test_lines_that_bend_away_from_each_other_are_no_table() -> None:
+    """Where cubic lines cross is sought step by step, and each step may lead further away: beyond all numbers."""
+    bent = [(np.polynomial.Polynomial([offset, 0, 0, 1e-3]), 2.0) for offset in (100.0, 200.0)]
+    assert make_grid(np.zeros((400, 400), dtype=np.uint8), bent, bent) is None

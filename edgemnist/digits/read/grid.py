@@ -28,6 +28,8 @@ APART: Final = 3
 """Pixels beyond the soft edge of a line at which it is looked beside it."""
 MAX_CELLS: Final = 2500
 """Cells above which a table is a pattern."""
+FARTHEST: Final = 1e6
+"""Pixels from the corner of the page beyond which lines do not cross: bent ones may run away from each other."""
 INNER: Final = 0.8
 """Share of the way from a table's middle to its corners at which the points lie that tell whether it is in another."""
 POINTS: Final = 24
@@ -148,9 +150,9 @@ def vertices_of(level: Sequence[Curve], upright: Sequence[Curve]) -> Floats:
     # Each is nearly straight, so this converges at once.
     for _ in range(4):
         for row, (curve, _) in enumerate(level):
-            y[row] = curve(x[row])
+            y[row] = np.clip(curve(x[row]), -FARTHEST, FARTHEST)
         for column, (curve, _) in enumerate(upright):
-            x[:, column] = curve(y[:, column])
+            x[:, column] = np.clip(curve(y[:, column]), -FARTHEST, FARTHEST)
     return np.stack([x, y], axis=-1)
 
 
