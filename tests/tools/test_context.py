@@ -22,7 +22,7 @@ from tools.likeness.page import Digits
 @pytest.fixture(autouse=True)
 def fonts_of_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fonts of OpenCV and matplotlib alone."""
-    monkeypatch.setattr(sheet, "WRITTEN", ())
+    monkeypatch.setattr(sheet, "HAND", ())
     monkeypatch.setattr(sheet, "PRINT", ("DejaVuSans", "DejaVuSerif"))
 
 
