@@ -409,6 +409,6 @@ def test_several_tables_become_files_with_a_number(edgemnist: Run, tmp_path: Pat
 
 
 def test_lines_that_bend_away_from_each_other_are_no_table() -> None:
-    """Where cubic lines cross is sought step by step, and each step may lead further away: beyond all numbers."""
+    """Crossings are found step by step. Between cubic lines, each step may lead further away, until it overflows."""
     bent = [(np.polynomial.Polynomial([offset, 0, 0, 1e-3]), 2.0) for offset in (100.0, 200.0)]
     assert make_grid(np.zeros((400, 400), dtype=np.uint8), bent, bent) is None

@@ -29,7 +29,7 @@ APART: Final = 3
 MAX_CELLS: Final = 2500
 """Cells above which a table is a pattern."""
 FARTHEST: Final = 1e6
-"""Pixels from the corner of the page beyond which lines do not cross: bent ones may run away from each other."""
+"""Pixels from the page's corner at which the search for a crossing stops: lines that bend apart have none."""
 INNER: Final = 0.8
 """Share of the way from a table's middle to its corners at which the points lie that tell whether it is in another."""
 POINTS: Final = 24

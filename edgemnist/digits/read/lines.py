@@ -119,7 +119,7 @@ def _lines(runs: list[_Run], run: int, least: float) -> list[Line]:
 
 
 def _span(group: list[_Run]) -> float:
-    """Return how many columns lie between the ends of runs, which is what a line through them has at most."""
+    """Return how many columns runs cover from end to end: no line through them is longer."""
     return 1 + max(float(one.columns[-1]) for one in group) - min(float(one.columns[0]) for one in group)
 
 
