@@ -187,7 +187,7 @@ class ReadResult(Result, frozen=True, kw_only=True):
     complete: bool = True
     """False where there was more ink than on any page of digits, so that not all of it was tried."""
     sharp: bool = True
-    """False where most was refused and is out of focus, so that nothing is reported."""
+    """False where over a third was refused and is out of focus, so that nothing is reported."""
     milliseconds: StageTimes
 
 

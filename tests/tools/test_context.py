@@ -23,7 +23,7 @@ from tools.likeness.page import Digits, Truth
 @pytest.fixture(autouse=True)
 def fonts_of_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fonts of OpenCV and matplotlib alone."""
-    monkeypatch.setattr(sheet, "HAND", ())
+    monkeypatch.setattr(sheet, "WRITTEN", ())
     monkeypatch.setattr(sheet, "PRINT", ("DejaVuSans", "DejaVuSerif"))
 
 

@@ -11,8 +11,8 @@ from edgemnist.pipeline.data.sources import embedded_dataset
 
 pytest.importorskip("tensorflow")
 pytest.importorskip("cv2")
+from tools.strips import draw, network
 from tools.strips import make as module
-from tools.strips import network
 from tools.strips.make import StripRecord, make
 
 pytestmark = pytest.mark.all
@@ -26,6 +26,9 @@ def test_what_is_written_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("JUDGED", 40),
     ):
         monkeypatch.setattr(module, name, value)
+    # Fonts of matplotlib alone, which every machine has.
+    for place in (draw, module):
+        monkeypatch.setattr(place, "WRITTEN", ("DejaVuSans",))
     monkeypatch.setattr(network, "BATCH", 16)
     monkeypatch.setattr(network, "AVERAGE", 0.5)
     whole = embedded_dataset()

@@ -40,8 +40,8 @@ from edgemnist.model.exports import reference_directory
 from edgemnist.model.runtimes import load
 from edgemnist.pipeline.data.dataset import Dataset
 from tools.context.pages import compose
-from tools.context.sheet import HAND, PRINT
-from tools.likeness.fonts import hashes, require
+from tools.context.sheet import PRINT
+from tools.likeness.fonts import WRITTEN, hashes, require
 from tools.likeness.make import HELD_OUT
 from tools.likeness.page import Digits
 
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import keras
 
 SEED: Final = 11
-PAGES: Final = 1_200
+PAGES: Final = 1_800
 """Pages that are learned from; a sixth as many judge."""
 JOBS: Final = 24
 """Pieces that the making of pages is cut into, each with a seed of its own."""
@@ -67,7 +67,7 @@ APART: Final = 0.25
 SHOWN: Final = 500
 """Readings whose activations give the ranges of int8."""
 
-FACES: Final = (*HAND, *PRINT)
+FACES: Final = (*WRITTEN, *PRINT)
 Floats = npt.NDArray[np.float32]
 
 

@@ -73,7 +73,11 @@ def _prose(sheet: Sheet, area: Area, face: Face) -> None:
             text = word(rng) + sheet.pick(("", "", "", "", ",", ",", ".", "!", "?"))
             if rng.random() < share:
                 if face.hand and rng.random() < 0.42:
-                    x = sheet.number((x, y - 0.75 * size), 0.75 * size, area.right, most=4) + 0.5 * size
+                    top, height = y - 0.75 * size, 0.75 * size
+                    before = sheet.pick(("", "", "(", "-", "="))
+                    x = sheet.sign(before, x, top, height) + 0.1 * size if before else x
+                    x = sheet.number((x, top), height, area.right, most=4)
+                    x = (sheet.sign(")", x, top, height) if before == "(" else x) + 0.5 * size
                     continue
                 text = (sheet.pick(("#", "No.", "$", "(")) if rng.random() < 0.3 else "") + _figures(rng, 4)
             if x + face.width(text) > area.right:
@@ -90,7 +94,8 @@ def _table(sheet: Sheet, area: Area) -> None:
         int(np.clip(side, 1, 14)) for side in (area.height / tall, area.width / tall / rng.uniform(0.9, 3.5))
     )
     wide, pen, depth = min(area.width / columns, 4 * tall), int(rng.uniform(1, 4)), rng.uniform(0.4, 1)
-    for row in range(rows + 1):
+    # A bill has rules between its columns alone.
+    for row in range(0, rows + 1, rows if rng.random() < 0.2 else 1):
         sheet.line((area.x, area.y + row * tall), (area.x + columns * wide, area.y + row * tall), pen, depth)
     for column in range(columns + 1):
         sheet.line((area.x + column * wide, area.y), (area.x + column * wide, area.y + rows * tall), pen, depth)
@@ -205,25 +210,36 @@ def _scribbles(sheet: Sheet, area: Area) -> None:
 
 
 def _equations(sheet: Sheet, area: Area) -> None:
-    """Digits, signs and letters in lines."""
+    """Digits, signs and letters in lines, with powers and fractions."""
     rng = sheet.rng
     height = rng.uniform(22, 80)
-    face = sheet.hand(1.1 * height)
-    y = area.y
-    while y + height < area.bottom:
+    face, apart = sheet.hand(1.1 * height), rng.uniform(0.1, 0.8)
+    y = area.y + 0.5 * height
+
+    def term(x: float, y: float, height: float) -> float:
+        if rng.random() < 0.7:
+            return sheet.number((x, y), height, area.right, most=2)
+        variable = replace(face, size=1.1 * height)
+        return sheet.text(sheet.pick("xyzabnktfpcTCkm"), variable, (x, y + 0.95 * height), area.right)
+
+    while y + 1.5 * height < area.bottom:
         x = area.x + rng.uniform(0, 0.2) * area.width
         for _ in range(int(rng.integers(3, 14))):
-            if x > area.right - height:
+            if x > area.right - 1.5 * height:
                 break
             kind = rng.random()
-            if kind < 0.5:
-                x = sheet.number((x, y), height, area.right, most=2)
-            elif kind < 0.8:
+            if kind < 0.3:
                 x = sheet.sign("+-×÷=()=+-/", x, y, height)
+            elif kind < 0.4:
+                end = max(term(x, y - 0.5 * height, 0.8 * height), term(x, y + 0.75 * height, 0.8 * height))
+                sheet.line((x, y + 0.5 * height), (end, y + 0.5 * height), max(2, round(0.05 * height)), 0.9)
+                x = end
             else:
-                x = sheet.text(sheet.pick("xyzabnktfpc"), face, (x, y + 0.95 * height), area.right)
-            x += rng.uniform(0.1, 0.5) * height
-        y += height * rng.uniform(1.4, 2.2)
+                x = term(x, y, height)
+                if rng.random() < 0.15:
+                    x = term(x, y - 0.35 * height, rng.uniform(0.45, 0.7) * height)
+            x += rng.uniform(0.1, apart) * height
+        y += height * rng.uniform(1.8, 2.6)
 
 
 def _comb(sheet: Sheet, area: Area) -> None:
@@ -337,7 +353,7 @@ BLOCKS: Final[dict[Block, float]] = {
     _dial: 0.03,
     _drawing: 0.08,
     _scribbles: 0.05,
-    _equations: 0.06,
+    _equations: 0.1,
     _comb: 0.06,
     _few: 0.08,
     _signed: 0.12,

@@ -1,6 +1,6 @@
 """A sheet to write and draw on: by hand, with one pen, in fonts, and with the truth about the digits.
 
-Fonts of `HAND` and `PRINT` have to be there: ask `tools.likeness.fonts.require` for them first.
+Fonts of `WRITTEN` and `PRINT` have to be there: ask `tools.likeness.fonts.require` for them first.
 """
 
 from __future__ import annotations
@@ -17,20 +17,12 @@ from PIL import Image, ImageDraw, ImageFont
 from tools.likeness import strokes
 from tools.likeness.camera import Picture, as_share
 from tools.likeness.drawings import hard_digits
-from tools.likeness.fonts import FONTS, HERSHEY, font_file
+from tools.likeness.fonts import FONTS, HERSHEY, WRITTEN, font_file
 from tools.likeness.hands import styled_digits
 from tools.likeness.page import Digits, Truth
 from tools.strips.draw import cropped, drawn_sign, looped_zero, put
 
-HAND: Final = (
-    *("BecauseWeBuild-Regular", "BecauseWeConnect-Regular", "BecauseWeCreate-Regular", "BecauseWeLearn-Regular"),
-    *("BecauseWeMentor-Regular", "BecauseWeOrganize-Regular", "ComicNeue-Regular", "DancingScript-Regular"),
-    *("Delphine", "Ecolier-court", "Humor-Sans", "Isabella", "KaushanScript-Regular", "KleeOne-Regular", "Kristi"),
-    *("Purisa", "Rufscript010", "SteveHand", "YOzRE_", "YuseiMagic-Regular", "breipfont", "dkgBd"),
-    *("kiloji", "setofont"),
-)
-"""Fonts that look written."""
-PRINT: Final = tuple(font for font in FONTS if font not in {*HAND, *HERSHEY})
+PRINT: Final = tuple(font for font in FONTS if font not in {*WRITTEN, *HERSHEY})
 PENS: Final = ("simplex", "complex", "script", "script-complex")
 """OpenCV's fonts that look written once they are bent."""
 ROUND: Final = "0001125"
@@ -139,7 +131,7 @@ class Sheet:
 
     def hand(self, size: float) -> Face:
         """Return a face that looks written."""
-        return self._face((*HAND, *PENS), size, hand=True)
+        return self._face((*WRITTEN, *PENS), size, hand=True)
 
     def print(self, size: float) -> Face:
         """Return a face that looks printed."""
@@ -212,7 +204,8 @@ class Sheet:
             if x > right - height:
                 break
             if rng.random() < signs:
-                x = self.sign(".,/-:+×÷=()%", x, y, height) + 0.15 * height
+                # No other sign stands before a number.
+                x = self.sign(".,/-:+×÷=()%" if x > place[0] else "-", x, y, height) + 0.15 * height
             if x > place[0] and rng.random() < self._joined:
                 x = self._zero(x - (gap[0] + 0.1) * height, y, height) + gap[0] * height
             else:

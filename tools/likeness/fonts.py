@@ -40,6 +40,14 @@ SERIFED_I: Final = frozenset(row["font"] for row in _ROWS if "I" in row["letters
 """Fonts whose capital I has serifs; that of others is a bar, which is a one."""
 CURLED_L: Final = frozenset(row["font"] for row in _ROWS if "l" in row["letters"])
 """Fonts whose small l has a foot or a loop; that of others is a bar, or a printed 1."""
+WRITTEN: Final = (
+    *("BecauseWeBuild-Regular", "BecauseWeConnect-Regular", "BecauseWeCreate-Regular", "BecauseWeLearn-Regular"),
+    *("BecauseWeMentor-Regular", "BecauseWeOrganize-Regular", "ComicNeue-Regular", "DancingScript-Regular"),
+    *("Delphine", "Ecolier-court", "Humor-Sans", "Isabella", "KaushanScript-Regular", "KleeOne-Regular", "Kristi"),
+    *("Purisa", "Rufscript010", "SteveHand", "YOzRE_", "YuseiMagic-Regular", "breipfont", "dkgBd"),
+    *("kiloji", "setofont"),
+)
+"""Fonts that look written."""
 
 MATPLOTLIB: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"
 DEBIAN: Final = Path("/usr/share/fonts")

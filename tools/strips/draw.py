@@ -17,7 +17,7 @@ from edgemnist.ground.arrays import Images
 from tools.likeness import strokes
 from tools.likeness.camera import Floats, Picture, as_share
 from tools.likeness.drawings import hard_digits
-from tools.likeness.fonts import HERSHEY, font_file
+from tools.likeness.fonts import HERSHEY, WRITTEN, font_file
 from tools.likeness.hands import styled_digits
 from tools.likeness.page import Digits
 from tools.strips import drawings
@@ -42,24 +42,36 @@ SEGMENT_ENDS: Final = ((0, 1), (1, 3), (3, 5), (4, 5), (2, 4), (0, 2), (2, 3))
 """Corners that each segment, a to g, joins: row by row from the upper left one."""
 SCRIBBLES: Final[tuple[strokes.Scribble, ...]] = ("zigzag", "loops", "knot", "tick", "cross")
 KINDS: Final = {
-    "hand": (0.46, 0.38),
+    "hand": (0.46, 0.36),
     "print": (0.12, 0.11),
     "wheel": (0.12, 0.1),
     "segments": (0.12, 0.1),
     "letters": (0.12, 0.07),
-    "words": (0.0, 0.08),
+    "words": (0.0, 0.1),
     "nothing": (0.06, 0.03),
     "drawing": (0.0, 0.13),
 }
 """What is drawn, and how often at first and at last."""
+BY_HAND: Final = ("hand", "letters", "words")
+WRITTEN_LETTERS: Final = 0.6
+"""What is written by hand, and the share of it whose letters are of a font that looks written."""
 SIGNED: Final = ((0.4, 0.35, 0.25), (0.25, 0.3, 0.45))
 """How often a row has no sign, few or many, at first and at last."""
 AMOUNTS: Final = 0.12
 """Share of rows by hand that are amounts, at last: their zeros are written without lifting the pen."""
 ZEROS: Final = 0.55
 """Share of their digits that are such zeros."""
+UNEVEN: Final = 0.2
+LOWER: Final = (0.45, 1)
+"""Share of rows by hand, at last, of which the round digits are lower than the others, and how high they are then."""
+TILT: Final = 0.05
+"""Standard deviation of the slope of rows."""
 SLENDER: Final = 0.15
 """Share of digits that are a one, beside many signs, at last."""
+COARSE: Final = 0.35
+"""Share of strips that are smaller in the picture than they are read, at last."""
+FEWEST: Final = 7.5
+"""Pixels that a digit is high there at least."""
 TURNED: Final = {"hand": 0.04, "print": 0.08, "wheel": 0.2, "segments": 0.15}
 """How often each is shown light on dark, and is to be read as nothing."""
 IGNORED: Final = -1
@@ -114,7 +126,8 @@ class Writer:
             # A row is written with one pen: thick, thin, or in another hand's forms.
             pen = index // stock + (stock <= index < 2 * stock and (index - stock) % 2)
             self._hand.setdefault((pen, label), []).append(Glyph(_small(cropped(ink)), label))
-        self._fonts = [_font(name) for name in FONTS]
+        self._printed = [_font(name, string.digits + LETTERS + LOOKALIKES + SIGNS) for name in FONTS]
+        self._letters = [_font(name, string.digits + LETTERS + LOOKALIKES) for name in WRITTEN]
 
     def strips(self, count: int) -> Strips:
         """Return this many new strips."""
@@ -135,7 +148,8 @@ class Writer:
         top = (CANVAS[0] - height) / 2 + rng.normal(0, 0.12) * (CANVAS[0] - 0.5 * height)
         if size == "read":
             top = float(np.clip(top, -0.08 * height, CANVAS[0] - 0.92 * height))
-        font = self._fonts[rng.integers(len(self._fonts))]
+        fonts = self._letters if kind in BY_HAND and rng.random() < WRITTEN_LETTERS else self._printed
+        font = fonts[rng.integers(len(fonts))]
         start = rng.uniform(0, 1) * CANVAS[1]
         if kind == "nothing":
             if rng.random() < 0.4:
@@ -155,7 +169,7 @@ class Writer:
         turned = rng.random() < TURNED.get(kind, 0.0)
         if turned or size != "read":
             labels[:] = BLANK
-        return self._seen(ink, turned=turned), labels
+        return self._seen(ink, height / OVER, turned=turned), labels
 
     def _row(
         self, ink: Floats, labels: npt.NDArray[np.int8], font: Font, *, kind: str, height: float, top: float
@@ -175,6 +189,7 @@ class Writer:
         if most < 99:
             x = rng.uniform(0, 0.7) * CANVAS[1]
         start, written = x, ""
+        tilt, uneven = rng.normal(0, TILT), kind == "hand" and self._late and rng.random() < UNEVEN
         amounts, bent = kind == "hand" and self._late and rng.random() < AMOUNTS, rng.random() < 0.5
         linked, tightness = False, rng.uniform(-0.15, 0) if amounts else tightness
         while x < CANVAS[1]:
@@ -193,18 +208,15 @@ class Writer:
                 glyph = looped_zero(rng, closed=not linked)
             else:
                 glyph = self._glyph(kind, font, signs=signs, thick=thick, pen=pen)
-            drawn = self._shaped(glyph, kind, height, aspect=aspect, slant=slant, weight=weight)
+            size = height * (rng.uniform(*LOWER) if uneven and glyph.label in {0, 2, 4, 6} else 1)
+            drawn = self._shaped(glyph, kind, size, aspect=aspect, slant=slant, weight=weight)
             across = x + (pitch - drawn.shape[1]) / (1 if kind == "segments" else 2) if pitch else x
             down = top + glyph.top * height + (rng.normal(0, 0.06) * height if kind == "hand" else 0)
-            middle = across + glyph.middle * drawn.shape[1]
-            column = int(middle / OVER / COLUMN)
-            if 0 <= column < len(labels) and labels[column] in {BLANK, IGNORED}:
+            down += rng.uniform(0.4, 1) * (height - size) + tilt * (across - CANVAS[1] / 2)
+            column = int((across + glyph.middle * drawn.shape[1]) / OVER / COLUMN)
+            if _free(labels, column):
                 put(ink, as_share(drawn) * np.float32(depth), across, down)
-                near = labels[max(0, column - 1) : column + 2]
-                near[near == BLANK] = IGNORED
-                labels[column] = glyph.label
-            elif not 0 <= column < len(labels):
-                put(ink, as_share(drawn) * np.float32(depth), across, down)
+                _note(labels, column, glyph.label)
             gap = (tightness + rng.normal(0, 0.1)) * height
             apart = kind != "words" and rng.random() < 0.08
             linked = glyph.label < 10 and not apart
@@ -315,7 +327,7 @@ class Writer:
                 edge = top + height / 2 + side * rng.uniform(0.6, 1.0) * height
                 ink[slice(max(0, round(edge))) if side < 0 else slice(max(0, round(edge)), None)] = rng.uniform(0.4, 1)
 
-    def _seen(self, ink: Floats, *, turned: bool) -> Picture:
+    def _seen(self, ink: Floats, height: float, *, turned: bool) -> Picture:
         """Return a strip as a camera sees it: blurred, uneven, faint, with grain, and `local_ink` takes the paper away.
 
         Where it is turned from dark on light into light on dark, what is between the digits is the ink.
@@ -338,14 +350,39 @@ class Writer:
         grain = rng.standard_normal(small.shape, dtype=np.float32)
         if rng.random() < 0.4:
             grain = 1.5 * cv2.GaussianBlur(grain, (0, 0), 0.8)
-        light = (1 - contrast * small) * shade + grain * np.float32(contrast * rng.choice([0, 0.01, 0.03, 0.06, 0.1]))
+        rough = contrast * rng.choice([0, 0.01, 0.03, 0.06, 0.1, 0.16])
+        light = (1 - contrast * small) * shade + grain * np.float32(rough)
         if rng.random() < 0.05:
             x, y = int(rng.integers(WIDTH)), int(rng.integers(HEIGHT))
             glare = cv2.circle(np.zeros_like(light), (x, y), int(rng.integers(4, 16)), 1.0, -1)
             light += np.float32(rng.uniform(0.1, 0.5)) * cv2.GaussianBlur(glare, (0, 0), 3)
         bright = rng.uniform(max(90, 30 / contrast) / 255, 1.0) if contrast > 0.15 else 1.0
-        seen = local_ink(np.asarray(np.clip(light * bright * 245, 0, 255), dtype=np.uint8)[None])
-        return np.asarray(seen[0], dtype=np.uint8)
+        taken = np.asarray(np.clip(light * bright * 245, 0, 255), dtype=np.uint8)
+        taken = _enlarged(taken, height / FEWEST, rng) if self._late and rng.random() < COARSE else taken
+        return np.asarray(local_ink(taken[None])[0], dtype=np.uint8)
+
+
+def _free(labels: npt.NDArray[np.int8], column: int) -> bool:
+    """Return whether nothing has its middle in a column, or it lies beyond the strip."""
+    return not 0 <= column < len(labels) or labels[column] in {BLANK, IGNORED}
+
+
+def _note(labels: npt.NDArray[np.int8], column: int, label: int) -> None:
+    """Note what has its middle in a column, if that is in the strip, and that those beside it count as neither."""
+    if 0 <= column < len(labels):
+        near = labels[max(0, column - 1) : column + 2]
+        near[near == BLANK] = IGNORED
+        labels[column] = label
+
+
+def _enlarged(picture: Picture, most: float, rng: np.random.Generator) -> Picture:
+    """Return a picture as it is where the camera had fewer pixels for it, by a factor of up to `most`."""
+    size, scale = picture.shape[::-1], rng.uniform(1, float(np.clip(most, 1, 2.4)))
+    few = cv2.resize(picture, (round(size[0] / scale), round(size[1] / scale)), interpolation=cv2.INTER_AREA)
+    if rng.random() < 0.6:
+        _, data = cv2.imencode(".jpg", few, (cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))))
+        few = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+    return np.asarray(cv2.resize(few, size, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _frame(ink: Floats, height: float, top: float, rng: np.random.Generator) -> None:
@@ -384,10 +421,10 @@ def _small(ink: Picture) -> Picture:
     return np.asarray(cv2.resize(ink, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def _font(name: str) -> Font:
+def _font(name: str, characters: str) -> Font:
     """Return the glyphs of a font by character."""
     pictures: dict[str, Picture] = {}
-    for character in string.digits + LETTERS + LOOKALIKES + SIGNS:
+    for character in characters:
         if name in HERSHEY:
             if not character.isascii():
                 continue
@@ -519,4 +556,5 @@ def drawn_sign(sign: str, rng: np.random.Generator) -> Glyph:
         cv2.polylines(canvas, [np.rint(pixels * 8).astype(np.int32)], isClosed=False, color=255, thickness=pen,
                       lineType=cv2.LINE_AA, shift=3)  # fmt: skip
     ink = cropped(canvas)
-    return Glyph(ink, label_of(sign), ink.shape[0] / EM, top + rng.normal(0, 0.05) - (ink.shape[0] / EM - height) / 2)
+    tall, off = ink.shape[0] / EM, 0.1 if sign == "-" else 0.05
+    return Glyph(ink, label_of(sign), tall, top + rng.normal(0, off) - (tall - height) / 2)

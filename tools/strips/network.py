@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LAYERS: Final = ((24, 3, (2, 2)), (32, 3, (1, 1)), (48, 3, (2, 2)), (64, 3, (1, 1)), (64, 3, (2, 1)))
 """Channels, side and strides of each convolution; one as high as what is left follows, and one along the row."""
-ACROSS: Final = 96
+ACROSS: Final = 128
 BESIDE: Final = 64
 BATCH: Final = 128
 AVERAGE: Final = 0.998

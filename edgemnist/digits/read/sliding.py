@@ -85,7 +85,8 @@ def with_opened(
             lead = sum(spot.lead for spot in sure)
             taken = not known and len(sure) == len(spots) >= digits and lead >= BROKEN_LEAD * len(sure)
         else:
-            taken = len(spots) >= SPOTS and len(sure) >= FEWEST
+            known = len(there) >= len(spots) and all(one.confidence >= DOUBTFUL for one in there)
+            taken = not known and len(spots) >= SPOTS and len(sure) >= FEWEST
         # Bars alone are its edges.
         if taken and {spot.digit for spot in sure} != {BAR}:
             result = [one for one in result if all(one is not other for other in there)]
