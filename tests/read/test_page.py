@@ -199,7 +199,7 @@ def test_dark_wheels_side_by_side_are_one_window() -> None:
     sheet = np.full((500, 700), 200, dtype=np.uint8)
     for left in range(200, 440, 60):
         sheet[150:250, left : left + 52] = 40
-    assert [window[2] > 220 for window in find_sheet(sheet).parts[0].windows] == [True]
+    assert [window[2] > 220 for window in find_sheet(sheet, dark=True).parts[0].windows] == [True]
 
 
 def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, classifier: Classifier) -> None:
@@ -212,9 +212,11 @@ def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, c
     assert sum(digit.digit is not None for digit in sharp.digits) >= 0.9 * len(page.truths)
 
 
-@pytest.mark.parametrize(("share", "dark"), [(0.25, True), (0.4, True), (0.75, False)])
+@pytest.mark.parametrize(
+    ("share", "aside", "dark"), [(0.25, 0, True), (0.4, 0, True), (0.4, 0.35, True), (0.75, 0, False)]
+)
 def test_a_sheet_on_a_dark_table_and_a_board_on_a_bright_wall_are_read(
-    share: float, digits: Digits, classifier: Classifier, *, dark: bool
+    share: float, aside: float, digits: Digits, classifier: Classifier, *, dark: bool
 ) -> None:
     style = replace(quarter(STYLES["scan"]), rows=2, columns=4)
     rng = np.random.default_rng(4)
@@ -223,10 +225,13 @@ def test_a_sheet_on_a_dark_table_and_a_board_on_a_bright_wall_are_read(
     high, wide = sheet.shape
     sides = round(wide / share**0.5), round(high / share**0.5)
     picture = np.clip(rng.normal(30, 6, sides[::-1]), 0, 255).astype(np.uint8)
-    # A little askew, as a sheet lies.
+    # A little askew, as a sheet lies, and seen from the side.
     lying = cv2.getRotationMatrix2D((wide / 2, high / 2), 4, 1)
     lying[:, 2] += [(sides[0] - wide) / 2, (sides[1] - high) / 2]
-    cv2.warpAffine(sheet, lying, sides, picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
+    corners = np.array([(0, 0), (wide, 0), (wide, high), (0, high)], dtype=np.float32)
+    seen = cv2.transform(corners[None], lying)[0] + [(aside / 2 * wide, 0), (-aside / 2 * wide, 0), (0, 0), (0, 0)]
+    view = cv2.getPerspectiveTransform(corners, seen.astype(np.float32))
+    cv2.warpPerspective(sheet, view, sides, picture, cv2.INTER_LINEAR, cv2.BORDER_TRANSPARENT)
     result = read_page(picture if dark else 255 - picture, classifier)
     answered = [digit for digit in result.digits if digit.digit is not None]
     assert len(page.truths) - 1 <= len(answered) <= len(page.truths)

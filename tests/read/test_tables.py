@@ -194,7 +194,7 @@ def in_table(*pieces: tuple[Box, int, float]) -> Assembled:
 
     Strips are not asked: there is no ink in the cells.
     """
-    sheet = replace(find_sheet(ruled(40, 60, rows=2, columns=3, side=90, thickness=3)), ink=None)
+    sheet = replace(find_sheet(ruled(40, 60, rows=2, columns=3, side=90, thickness=3), dark=True), ink=None)
     readings = [
         Reading(Piece(box, np.full((box[3], box[2]), 200, dtype=np.uint8), 0, cell), 2, sure)
         for box, cell, sure in pieces
@@ -214,7 +214,7 @@ def test_a_minus_before_each_number_of_a_column_is_in_its_text(monkeypatch: pyte
             box = (50 + 60 * column + left, 75 + 60 * row, 18, 30)
             piece = Piece(box, np.full((30, 18), 200, dtype=np.uint8), 0, 3 * row + column)
             readings.append(Reading(piece, label, sure))
-    sheet = find_sheet(ruled(40, 60, rows=6, columns=3, side=60, thickness=3))
+    sheet = find_sheet(ruled(40, 60, rows=6, columns=3, side=60, thickness=3), dark=True)
     page = Assembled(readings, sheet, DIGITS, ReadConfig(), (1, 1))
     assert [number.text for number in page.numbers] == ["2", "-2", "2"] * 6
 

@@ -17,6 +17,7 @@ from PIL import Image
 
 from edgemnist.digits.images.grey import to_grey
 from edgemnist.digits.images.mnist import fit_digit
+from edgemnist.digits.images.paper import is_dark_on_light
 from edgemnist.digits.read.find import find_sheet
 from edgemnist.digits.read.layout import overlap
 from edgemnist.digits.read.piece import Piece
@@ -55,7 +56,8 @@ def harvest(digits: Digits, pages: int, rng: np.random.Generator) -> Harvest:
     for _ in range(pages):
         style = _small_page(rng)
         page = compose_page(digits.sample(style.rows * style.columns, rng), rng, style)
-        pieces = find_sheet(to_grey(Image.fromarray(page.picture), 2048)).parts[0]
+        grey = to_grey(Image.fromarray(page.picture), 2048)
+        pieces = find_sheet(grey, dark=is_dark_on_light(grey)).parts[0]
         for piece in (*pieces.candidates, *pieces.fragments):
             found += [(label, fit_digit(part.ink)) for label, part in _judged(piece, page.truths, rng)]
     return Harvest(
@@ -71,7 +73,7 @@ def harvest_words(fonts: Sequence[str], words: int, rng: np.random.Generator) ->
     for font in fonts:
         for _ in range(words):
             word = "".join(rng.choice(list(WORD_LETTERS), int(rng.integers(3, 8))))
-            pieces = find_sheet(print_text(word, font)).parts[0]
+            pieces = find_sheet(print_text(word, font), dark=True).parts[0]
             for piece in (*pieces.candidates, *pieces.fragments):
                 found += [fit_digit(part.ink) for label, part in _judged(piece, [], rng) if label is None]
     return np.stack(found) if found else np.empty((0, 28, 28), dtype=np.uint8)

@@ -1,6 +1,5 @@
 """Finding what may be a digit on a page: its connected pieces of ink, those of its tables cell by cell."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from edgemnist.digits.images.find import INK_SHARE, strong_ink
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
-from edgemnist.digits.images.paper import Ink, extract_ink, is_dark_on_light
+from edgemnist.digits.images.paper import Ink, extract_ink
 from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
 from edgemnist.digits.read.lines import Rulings, find_rulings, without_grids, without_rulings
@@ -51,16 +50,6 @@ HELD_LINE: Final = 1.3
 """Length, in such heights, from which on a level or an upright stroke is the line."""
 BAR_WIDTH: Final = 2
 """Width of a minus by its height, at least."""
-SHEET_SIDE: Final = 256
-"""Pixels of each side of the copy in which a sheet is looked for."""
-SHEET: Final = 0.2
-"""Share of the picture that a sheet on something dark covers, at least."""
-SHEET_FILLED: Final = 0.8
-"""Share of the rectangle around it that a sheet fills, at least: less if seen from the side. An oval fills 0.79."""
-SHEET_BRIGHT: Final = 0.95
-"""Share of it that is bright in that copy, in which writing is grey."""
-SHEET_STROKE: Final = 9
-"""Width of what is written on it, at most, and its distance from the edge, at least, in pixels of that copy."""
 WINDOW_INK: Final = 0.5
 """Share of its box that a window fills, at least: bright digits are the rest."""
 WINDOW_SIDE: Final = 32
@@ -84,9 +73,11 @@ MAX_WINDOWS: Final = 8
 """Dark fields that are looked at, and windows that are opened, the largest ones."""
 
 
-def find_sheet(grey: Grey) -> Sheet:
-    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables."""
-    dark = is_dark_on_light(grey) or _is_sheet(grey)
+def find_sheet(grey: Grey, *, dark: bool) -> Sheet:
+    """Return what may be a digit, or part of one, in the grey levels of a page, uint8 [h, w], and its tables.
+
+    `dark` tells whether its ink is darker than its ground.
+    """
     grids = find_tables(grey, dark=dark)
     ink = extract_ink(grey, dark=dark)
     light = grey if dark else 255 - grey
@@ -177,24 +168,6 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     every = [pieces[label] for label in kept]
     held = _held(is_large[labels], typical)
     return Pieces(every, [], typical, left_out=left_out, windows=windows, held=held).by_height(typical)
-
-
-def _is_sheet(grey: Grey) -> bool:
-    """Return whether what is bright is a sheet with writing on it, which lies on something dark and is no board."""
-    small = cv2.resize(grey, (SHEET_SIDE, SHEET_SIDE), interpolation=cv2.INTER_AREA)
-    _, bright = cv2.threshold(small, 0, 1, cv2.THRESH_OTSU)
-    outlines, _ = cv2.findContours(bright, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outline = max(outlines, key=cv2.contourArea, default=np.zeros((1, 1, 2), dtype=np.int32))
-    area, (_, sides, _) = cv2.contourArea(outline), cv2.minAreaRect(outline)
-    # The outline of a wall has the board within it, and that of a bold 0 its hole.
-    if area < max(SHEET * small.size, SHEET_FILLED * math.prod(sides)) or bright.sum() < SHEET_BRIGHT * area:
-        return False
-    # A wall beside a board is as bright, and empty; and on a part of a board in bright light, strokes are brighter.
-    sheet = cv2.drawContours(np.zeros_like(small), [outline], -1, 1, cv2.FILLED)
-    inside = cv2.drawContours(sheet, [outline], -1, 0, 2 * SHEET_STROKE) > 0
-    ways, kernel = (cv2.MORPH_BLACKHAT, cv2.MORPH_TOPHAT), np.ones((SHEET_STROKE, SHEET_STROKE), np.uint8)
-    darker, brighter = (int(cv2.morphologyEx(small, way, kernel)[inside].max(initial=0)) for way in ways)
-    return darker >= max(FAINTEST_RULING, brighter)
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:

@@ -1,5 +1,6 @@
 """Reading a page or a camera's frame that is in memory: find, turn, recognize, arrange."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,10 +15,11 @@ from PIL import Image
 
 from edgemnist.digits.images.grey import Grey, to_grey
 from edgemnist.digits.images.mnist import fit_digit
+from edgemnist.digits.images.paper import is_dark_on_light
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
-from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading, Recognizer
+from edgemnist.digits.read.recognize import BAR, DOUBTFUL, LIKE_FRAMES, Reading, Recognizer
 from edgemnist.digits.read.sliding import with_held, with_opened, with_seen
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
@@ -36,6 +38,8 @@ LOW_PIXELS: Final = 150_000
 """Pixels of such a page, at most: a larger one is a page of small print, which would take seconds."""
 STRIP: Final = 0.3
 """Width by length below which a page stays as it is: what was cropped to a row of digits is full of them."""
+FEW_SURE: Final = 3
+"""Sure digits of a page below which its ink may be what is bright, or what is dark, after all."""
 UPRIGHT: Final = 0.75
 """Mean confidence from which on a page is not turned: upside down, only 0, 1 and 8 read so well."""
 FEWEST_TO_TURN: Final = 4
@@ -124,14 +128,37 @@ class Recognized:
 
 def recognize_page(grey: Grey, classifier: Classifier, config: ReadConfig) -> Recognized:
     """Return what the pieces of a page, uint8 [h, w], are read as."""
+    grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
+    dark = is_dark_on_light(grey)
+    page = _recognize(grey, classifier, config, dark=dark)
+    # A sheet on a dark table looks like a board, until it is read.
+    if task_of(classifier).refuser and page.complete and len(_sure_pieces(page)) < FEW_SURE:
+        other = _recognize(grey, classifier, config, dark=not dark)
+        first, second = page.milliseconds, other.milliseconds
+        both = {stage: getattr(first, stage) + getattr(second, stage) for stage in StageTimes.__struct_fields__}
+        opened = sum(one.piece.opened and one.confidence >= DOUBTFUL for one in page.readings)
+        better = other if len(_sure_pieces(other)) > len(_sure_pieces(page)) + opened else page
+        return dataclasses.replace(better, milliseconds=StageTimes(**both))
+    return page
+
+
+def _sure_pieces(page: Recognized) -> list[Reading]:
+    """Return what is surely a digit, and looks like neither a stroke nor a frame, without what strips have opened."""
+    frames = {BAR, *LIKE_FRAMES}
+    return [
+        one for one in page.readings
+        if one.confidence >= DOUBTFUL and one.label not in frames and not one.piece.opened
+    ]  # fmt: skip
+
+
+def _recognize(grey: Grey, classifier: Classifier, config: ReadConfig, *, dark: bool) -> Recognized:
     finder = _finder()
     started = perf_counter()
-    grey = _enlarged(grey, SMALLEST / max(grey.shape)) if min(grey.shape) >= STRIP * max(grey.shape) else grey
-    found = finder.find_sheet(grey)
+    found = finder.find_sheet(grey, dark=dark)
     fullest = max(found.parts, key=lambda part: len(part.candidates) + len(part.fragments))
     if 0 < fullest.height < LOW and grey.size <= LOW_PIXELS:
         grey = _enlarged(grey, LARGER)
-        found = finder.find_sheet(grey)
+        found = finder.find_sheet(grey, dark=dark)
     find_s = perf_counter() - started
     recognizer = Recognizer(classifier)
     readings = recognizer.recognize_all(found)
@@ -142,7 +169,7 @@ def recognize_page(grey: Grey, classifier: Classifier, config: ReadConfig) -> Re
     if quarters:
         turned_at = perf_counter()
         grey = np.ascontiguousarray(np.rot90(grey, quarters))
-        found = finder.find_sheet(grey)
+        found = finder.find_sheet(grey, dark=dark)
         find_s += perf_counter() - turned_at
         readings = recognizer.recognize_all(found)
     complete = found.complete and recognizer.complete
