@@ -213,7 +213,7 @@ def test_a_page_out_of_focus_is_told_once_and_not_digit_by_digit(write: Write, c
 
 
 @pytest.mark.parametrize(
-    ("share", "aside", "dark"), [(0.25, 0, True), (0.4, 0, True), (0.4, 0.35, True), (0.75, 0, False)]
+    ("share", "aside", "dark"), [(0.25, 0, True), (0.4, 0, True), (0.4, 0.5, True), (0.75, 0, False)]
 )
 def test_a_sheet_on_a_dark_table_and_a_board_on_a_bright_wall_are_read(
     share: float, aside: float, digits: Digits, classifier: Classifier, *, dark: bool
