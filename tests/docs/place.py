@@ -20,8 +20,8 @@ from tests.processes import command_line
 from tests.shapes import SPECS
 from tests.shapes.graphs import graph_of, write_tflite
 
-PAGE = REPOSITORY / "tests" / "read" / "pages" / "everything.jpg"
-FORM = REPOSITORY / "tests" / "read" / "pages" / "form.jpg"
+PAGES = REPOSITORY / "tests" / "read" / "pages"
+PAGE = PAGES / "everything.jpg"
 PARSED = frozenset({"example", "minutes", "hardware"})
 """Needs of blocks whose command lines are parsed and not run: they train for minutes, or ask for a camera."""
 
@@ -104,7 +104,8 @@ class Place:
         seven = self.golden.images[list(self.golden.labels).index(7)]
         Image.fromarray(seven).save(directory / "digit.png")
         shutil.copy(PAGE, directory / "page.jpg")
-        shutil.copy(FORM, directory / "form.jpg")
+        for name in ("form.jpg", "worksheet.jpg", "tally.jpg"):
+            shutil.copy(PAGES / name, directory / name)
         self.program("edgemnist", EDGEMNIST)
         self.program("make", MAKE.replace("command make", str(shutil.which("make"))))
         self.program("pip", PIP)

@@ -57,7 +57,7 @@ EPOCHS: Final = 12
 HIDDEN: Final = (64, 32)
 NOISE: Final = 0.1
 """Standard deviation of what is added to each input, of 1: drawn pages are no real ones."""
-DROPPED: Final = 0.15
+DROPPED: Final = 0.3
 RATE: Final = 3e-3
 BATCH: Final = 256
 SAME: Final = 0.5

@@ -25,6 +25,8 @@ LOW: Final = 0.15
 """Share of numbers that end in lower digits."""
 SCANNED: Final = 0.2
 """Share of pages that no lens blurs and no sensor makes grainy."""
+SHOWS_THROUGH: Final = 0.1
+"""Share of pages on which what is on the back is seen."""
 EMPTY: Final = 0.06
 """Share of areas that stay empty."""
 
@@ -36,7 +38,7 @@ def _figures(rng: np.random.Generator, most: int) -> str:
 def _numbers(sheet: Sheet, area: Area) -> None:
     """Rows of numbers, some with a word before them; one block in four is printed."""
     rng = sheet.rng
-    height = rng.uniform(18, min(90, max(20, area.height / 1.6)))
+    height = rng.uniform(12, min(90, max(20, area.height / 1.6)))
     pitch, gap = height * rng.uniform(1.3, 2.4), sheet.pick((0.05, 0.15, 0.3, 0.6))
     signs, labels = 0.15 * (rng.random() < 0.3), 0.8 * (rng.random() < 0.25)
     written, face, printed = rng.random() < 0.75, sheet.hand(1.1 * height), sheet.print(1.35 * height)
@@ -278,7 +280,7 @@ def _few(sheet: Sheet, area: Area) -> None:
 def _signed(sheet: Sheet, area: Area) -> None:
     """Numbers with signs in them, each on a line: dates, times, amounts, negative ones."""
     rng = sheet.rng
-    height = rng.uniform(18, min(130, max(22, area.height / 1.5)))
+    height = rng.uniform(12, min(130, max(22, area.height / 1.5)))
     single, y = rng.random() < 0.5, area.y + rng.uniform(0, 0.2) * area.height
     while y + height < area.bottom:
         x = area.x + rng.uniform(0, 0.35) * area.width
@@ -409,6 +411,8 @@ def compose(digits: Digits, rng: np.random.Generator) -> Page:
     for area in _areas(Area(MARGIN * width, MARGIN * height, inner * width, inner * height), rng):
         if area.width >= 60 and area.height >= 40 and rng.random() >= EMPTY:
             _block(drawn, area)
+    if rng.random() < SHOWS_THROUGH:
+        np.maximum(drawn.ink, np.float32(rng.uniform(0.1, 0.35)) * drawn.ink[:, ::-1], out=drawn.ink)
     style = _style(width, height, rng)
     sheet = paper(height, width, rng)
     if style.ruled or style.squared:

@@ -27,6 +27,8 @@ PENS: Final = ("simplex", "complex", "script", "script-complex")
 """OpenCV's fonts that look written once they are bent."""
 ROUND: Final = "0001125"
 """Digits that numbers have more of where people write them."""
+PENCIL: Final = 0.25
+"""Share of sheets that are written with one."""
 JOINED: Final = 0.25
 """Share of sheets, and there of digits, that are zeros written without lifting the pen."""
 COVERED: Final = 0.25
@@ -122,7 +124,8 @@ class Sheet:
         self._taken = np.zeros((height, width), dtype=np.bool_)
         self._digits = digits
         self._round = float(rng.choice([0, 0.4, 0.7], p=[0.5, 0.25, 0.25]))
-        self._pen, self._depth = int(rng.integers(4)), rng.uniform(0.6, 1)
+        # A pencil is paler than print.
+        self._pen, self._depth = int(rng.integers(4)), rng.uniform(*((0.2, 0.6) if rng.random() < PENCIL else (0.6, 1)))
         self._joined = JOINED if rng.random() < JOINED else 0
 
     def pick(self, options: Sequence[T]) -> T:

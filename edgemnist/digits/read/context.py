@@ -65,7 +65,8 @@ SMALLEST: Final = 8
 """Height of what was not read, in pixels, from which on it counts."""
 GROUPS: Final = {
     "confidence": ("confidence", "log odds", "probability", "one", "zero"),
-    "size": ("width by height", "filled", "by median", "by sure", "by letters", "pixels", "hangs", "in table"),
+    "size": ("width by height", "filled", "ink", "ink by sure", "by median", "by sure", "by letters", "pixels", "hangs",
+             "in table"),
     "strips": ("same", "digit", "letter", "sign", "letter beside", "nothing"),
     "word": ("length", "mean", "least", "most", "sure in it", "letters in it", "alone", "first", "last", "other",
              "digits", "signs", "strokes", "shapes",
@@ -83,7 +84,7 @@ RANGES: Final = {
     "pixels": (2.5, 5.5), "length": (0, 8), "other": (0, 8), "digits": (0, 8), "signs": (0, 3), "how many": (0, 8),
     "by theirs": (-1, 1), "edge": (0, 3), "line": (0, 20), "unread": (0, 4), "readings": (0, 7),
     "how many sure": (0, 6), "by letters": (-1, 1), "shapes": (0, 3), "gap before": (0, 3), "gap after": (0, 3),
-    "height before": (-1, 1), "height after": (-1, 1), "gap above": (0, 5),
+    "height before": (-1, 1), "height after": (-1, 1), "gap above": (0, 5), "ink by sure": (0, 2),
 }  # fmt: skip
 """Least and largest value of each, where these are not 0 and 1; what is beyond is cut off."""
 NAMES: Final = tuple(name for names in GROUPS.values() for name in names)
@@ -168,6 +169,7 @@ class _Page:
     def _own(self) -> dict[str, Floats]:
         height, confidence, usual = self._height, self._confidence, float(np.median(self._height))
         pieces = [one.piece for one in self._readings]
+        strongest = np.array([max(1, int(piece.ink.max())) for piece in pieces])
         return {
             "confidence": confidence,
             "log odds": np.log((confidence + ODDS) / (1 + ODDS - confidence)),
@@ -176,6 +178,8 @@ class _Page:
             "zero": self._label == 0,
             "width by height": np.log(self._boxes[:, 2] / height),
             "filled": np.array([np.mean(piece.ink > FILLED * piece.ink.max()) for piece in pieces]),
+            "ink": strongest / 255,
+            "ink by sure": strongest / np.median(strongest[self._sure] if self._sure.any() else strongest),
             "by median": np.log(height / usual),
             "by sure": np.log(height / (np.median(height[self._sure]) if self._sure.any() else usual)),
             "pixels": np.log(height),

@@ -8,13 +8,20 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.digits.images.find import INK_SHARE, strong_ink
+from edgemnist.digits.images.find import INK_SHARE, block_maxima, strong_ink
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.mnist import stroke_contrast, stroke_width
 from edgemnist.digits.images.paper import Ink, extract_ink
 from edgemnist.digits.read.grid import Grid
 from edgemnist.digits.read.layout import around, arrange, numbers_in
-from edgemnist.digits.read.lines import Rulings, find_rulings, without_grids, without_rulings
+from edgemnist.digits.read.lines import (
+    UNDERLINE,
+    Rulings,
+    find_rulings,
+    without_grids,
+    without_rulings,
+    without_underline,
+)
 from edgemnist.digits.read.piece import LARGEST, MIN_HEIGHT, WIDEST, Piece, Pieces, Sheet, without_rings
 from edgemnist.digits.read.tables import find_tables
 from edgemnist.digits.task import Box
@@ -32,8 +39,10 @@ PALEST: Final = 50
 FAINTEST_RULING: Final = 30
 """Light that a ruling, or what is written in a cell, takes at least, of 255. Pale in the light, a ruling is strong at
 the edge of a shadow."""
-FAINT: Final = 0.6
-"""Share of the usual ink's strength below which ink is a ruling, or print on the back of the sheet."""
+BLOCKS: Final = 64
+"""Blocks along the longer side of a page whose strongest ink tells how strong it is there."""
+FAINT: Final = 0.3
+"""Share of the usual ink's strength below which ink is grain, or print on the back of the sheet."""
 SURROUNDINGS: Final = 4
 """Pixels around a piece in which its ground is looked at."""
 PAPER: Final = 0.9
@@ -112,15 +121,17 @@ def find_sheet(grey: Grey, *, dark: bool) -> Sheet:
     return Sheet([pieces, *parts], grids, ink)
 
 
-def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, windows_out: bool = False) -> Pieces:
-    """Return what stands outside of tables; `windows_out` says that windows are no longer in its ink."""
+def _pieces(
+    ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, windows_out: bool = False, bare: bool = False
+) -> Pieces:
+    """Return what stands outside of tables; windows and underlines may be no longer in its ink."""
     strong = strong_ink(ink)
     if strong is None:
         return Pieces([], [], 0)
     ink = without_rulings(ink, rulings)
-    mask = (ink >= strong * INK_SHARE).astype(np.uint8)
-    _, found, stats, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
-    labels = np.asarray(found, dtype=np.int32)
+    mask = _mask(ink, strong)
+    _, found, told, _ = cv2.connectedComponentsWithStatsWithAlgorithm(mask, 8, cv2.CV_32S, cv2.CCL_GRANA)
+    labels, stats = np.asarray(found, dtype=np.int32), np.asarray(told, dtype=np.int32)
     page_height, page_width = ink.shape
     x, y, w, h, area = stats.T
     # A minus tells how high digits are by its width.
@@ -162,12 +173,35 @@ def _pieces(ink: Ink, rulings: Rulings, light: Grey, most: int = MAX_PIECES, *, 
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
     typical = weighted_median(reach[kept].astype(float), area[kept].astype(float))
+    if not bare and (cleared := _without_underlines(ink, labels, stats, {*kept, *too_large}, typical)) is not None:
+        return _pieces(cleared, Rulings([], []), light, most, windows_out=windows_out, bare=True)
     too_large.update(label for label in kept if h[label] > LARGEST * typical or w[label] > WIDEST * typical)
     is_large = np.zeros(len(stats), dtype=np.uint8)
     is_large[[*too_large]] = 1
     every = [pieces[label] for label in kept]
     held = _held(is_large[labels], typical)
     return Pieces(every, [], typical, left_out=left_out, windows=windows, held=held).by_height(typical)
+
+
+def _without_underlines(
+    ink: Ink, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], chosen: set[int], height: float
+) -> Ink | None:
+    """Return the ink, uint8 [h, w], without lines under or over chosen components, or None where there are none."""
+    cleared, found = ink.copy(), False
+    for label in chosen:
+        left, top, wide, high = stats[label, :4].tolist()
+        if wide > UNDERLINE * height:
+            mask = (labels[top : top + high, left : left + wide] == label).astype(np.uint8)
+            found |= without_underline(cleared[top : top + high, left : left + wide], mask, height)
+    return cleared if found else None
+
+
+def _mask(ink: Ink, strong: int) -> Ink:
+    """Return where there is ink, uint8 [h, w]: against the strongest around it, since a pencil is paler than print."""
+    high, wide = ink.shape
+    near = cv2.dilate(block_maxima(ink, max(1, max(high, wide) // BLOCKS)), np.ones((3, 3), np.uint8))
+    local = np.clip(near, min(strong, max(PALEST, FAINT * strong)), strong).astype(np.float32) * np.float32(INK_SHARE)
+    return np.asarray(ink >= cv2.resize(local, (wide, high), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:

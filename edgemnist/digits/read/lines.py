@@ -368,6 +368,28 @@ def without_grids(ink: Ink, grids: Sequence[Grid]) -> Ink:
     return left
 
 
+UNDERLINE: Final = 1.5
+"""Length of an underline, in heights of a digit, at least: no stroke of one is so long."""
+THICK: Final = 0.2
+"""Its thickness, in such heights, at most."""
+UNDER: Final = 0.7
+"""Height of what it joins from which on it lies under that; what is above the rest of it is an overline."""
+
+
+def without_underline(ink: Ink, mask: Mask, height: float) -> bool:
+    """Take the lines under and over a piece away from ink, uint8 [h, w], in place; return whether there is one.
+
+    `mask`, uint8 [h, w], is 1 where the piece is, and `height` that of a digit, in pixels.
+    """
+    run = max(MIN_RUN, round(height))
+    lines = _lines(_straight(mask, run, max(3, round(THICK * height))), run, UNDERLINE * height)
+    found = [line for line in lines if max(line.middle, len(mask) - line.middle) >= UNDER * len(mask)]
+    for line in found:
+        ends = np.array([line.first, line.last], dtype=np.float64)
+        _erase(ink, (line.curve, line.thickness), ends, np.ones(1, dtype=bool))
+    return bool(found)
+
+
 def _present(grid: Grid) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return which sides there are: bool [rows + 1, columns] and bool [columns + 1, rows]."""
     level = np.ones((grid.rows + 1, grid.columns), dtype=bool)

@@ -37,7 +37,7 @@ class Piece:
         return (-1, -1) if self.table is None or self.cell is None else (self.table, self.cell)
 
 
-MIN_HEIGHT: Final = 14
+MIN_HEIGHT: Final = 12
 """Height, in pixels, below which a digit cannot be read."""
 SPECK: Final = 0.4
 """Height, as a share of a typical digit's, below which a piece is a speck, a dot or part of a digit."""
