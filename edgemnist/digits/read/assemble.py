@@ -123,7 +123,7 @@ class Assembled:
             self._refuse_print(found.parts[0].unread, digits)
 
     def _judge_numbers(self) -> None:
-        """Refuse strokes that strips do not see, and words; a number of sure digits counts."""
+        """Refuse strokes that strips do not see, and words."""
         for number, marks in zip(self._asked, self._marks, strict=True):
             for index in number:
                 piece, is_bar = self._readings[index].piece, self._readings[index].label == BAR
@@ -131,19 +131,10 @@ class Assembled:
                 # Ticks and parts of digits are strokes as well.
                 if is_bar and alone and not any(mark.is_on(piece.box) for mark in marks):
                     self._refuse(index, "strips")
-            self._count_sure(number)
             among = [self._counts[index] for index in number]
             if among.count(False) >= WORD and sum(among) < DIGITS_OF_WORD * len(among):
                 for index in number:
                     self._refuse(index, "word")
-
-    def _count_sure(self, number: Sequence[int]) -> None:
-        """Let a number count of which all digits are sure, unless it is what circles and strokes look like."""
-        labels = {self._readings[index].label for index in number}
-        if len(number) > 1 and labels.difference(ROUND_OR_STRAIGHT) and all(map(self._is_sure, number)):
-            for index in number:
-                self._counts[index] = True
-                self._shown[index] = self._readings[index].confidence >= self._config.min_confidence
 
     def _refuse_print(self, unread: Sequence[Box], digits: Sequence[float]) -> None:
         """Refuse what is as low as letters, or beside one, on a page of print; `digits` are its probabilities."""

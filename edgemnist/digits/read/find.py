@@ -41,7 +41,9 @@ FAINTEST_RULING: Final = 30
 the edge of a shadow."""
 BLOCKS: Final = 64
 """Blocks along the longer side of a page whose strongest ink tells how strong it is there."""
-FAINT: Final = 0.3
+LOCAL_SHARE: Final = 0.5
+"""Share of that from which on there is ink, where it is weak."""
+FAINT: Final = 0.6
 """Share of the usual ink's strength below which ink is grain, or print on the back of the sheet."""
 SURROUNDINGS: Final = 4
 """Pixels around a piece in which its ground is looked at."""
@@ -190,7 +192,7 @@ def _without_underlines(
     cleared, found = ink.copy(), False
     for label in chosen:
         left, top, wide, high = stats[label, :4].tolist()
-        if wide > UNDERLINE * height:
+        if wide > UNDERLINE * height and high <= LARGEST * height:
             mask = (labels[top : top + high, left : left + wide] == label).astype(np.uint8)
             found |= without_underline(cleared[top : top + high, left : left + wide], mask, height)
     return cleared if found else None
@@ -200,8 +202,8 @@ def _mask(ink: Ink, strong: int) -> Ink:
     """Return where there is ink, uint8 [h, w]: against the strongest around it, since a pencil is paler than print."""
     high, wide = ink.shape
     near = cv2.dilate(block_maxima(ink, max(1, max(high, wide) // BLOCKS)), np.ones((3, 3), np.uint8))
-    local = np.clip(near, min(strong, max(PALEST, FAINT * strong)), strong).astype(np.float32) * np.float32(INK_SHARE)
-    return np.asarray(ink >= cv2.resize(local, (wide, high), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+    least = np.clip(np.float32(LOCAL_SHARE) * near, min(INK_SHARE * strong, PALEST / 2), INK_SHARE * strong)
+    return np.asarray(ink >= cv2.resize(least, (wide, high), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _windows(solid: npt.NDArray[np.int32]) -> tuple[list[Box], list[int]]:

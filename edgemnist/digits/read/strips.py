@@ -145,7 +145,7 @@ ABOVE: Final = 0.3
 KEPT_SIGNS: Final = ".,/-:"
 """Signs that change what a number is."""
 SURE_SIGN: Final = 0.6
-SURE_SLASH: Final = 0.82
+SURE_SLASH: Final = 0.75
 """Probability of a sign, at least; and of a slash, which a leaning one resembles."""
 OTHER: Final = "other"
 FOREIGN: Final = (*"+×÷=()%", OTHER)
