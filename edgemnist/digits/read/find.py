@@ -188,7 +188,7 @@ def _pieces(
 def _without_underlines(
     ink: Ink, labels: npt.NDArray[np.int32], stats: npt.NDArray[np.int32], chosen: set[int], height: float
 ) -> Ink | None:
-    """Return the ink, uint8 [h, w], without lines under or over chosen components, or None where there are none."""
+    """Return the ink, uint8 [h, w], without lines under or over chosen components, or None if it has none."""
     cleared, found = ink.copy(), False
     for label in chosen:
         left, top, wide, high = stats[label, :4].tolist()
@@ -199,7 +199,7 @@ def _without_underlines(
 
 
 def _mask(ink: Ink, strong: int) -> Ink:
-    """Return where there is ink, uint8 [h, w]: against the strongest around it, since a pencil is paler than print."""
+    """Return where ink is, uint8 [h, w]: against the strongest around it, since a pencil is paler than print."""
     high, wide = ink.shape
     near = cv2.dilate(block_maxima(ink, max(1, max(high, wide) // BLOCKS)), np.ones((3, 3), np.uint8))
     least = np.clip(np.float32(LOCAL_SHARE) * near, min(INK_SHARE * strong, PALEST / 2), INK_SHARE * strong)
