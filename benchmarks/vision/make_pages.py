@@ -44,9 +44,9 @@ def main() -> None:
     form = compose_form(evaluation_digits().sample(60, rng), rng, FORM)
     Image.fromarray(form.picture).save(PAGES / "form.jpg", quality=80)
     for name, draw in (("worksheet", worksheet), ("tally", strips.column)):
-        rng, page = np.random.default_rng(SHEET_SEED), Image.new("L", strips.SIZE, 235)
-        fields = draw(ImageDraw.Draw(page), rng, evaluation_digits())
-        Image.fromarray(strips.photographed(page, rng)).save(PAGES / f"{name}.jpg", quality=80)
+        rng, sheet = np.random.default_rng(SHEET_SEED), Image.new("L", strips.SIZE, 235)
+        fields = draw(ImageDraw.Draw(sheet), rng, evaluation_digits())
+        Image.fromarray(strips.photographed(sheet, rng)).save(PAGES / f"{name}.jpg", quality=80)
         truth[f"{name}.jpg"] = [[text] for _, text in fields] if draw is strips.column else [
             [first, second, answer] for (first, _, second), answer in zip(SUMS, ANSWERS, strict=True)
         ]  # fmt: skip
