@@ -47,15 +47,13 @@ def main() -> None:
         rng, sheet = np.random.default_rng(SHEET_SEED), Image.new("L", strips.SIZE, 235)
         fields = draw(ImageDraw.Draw(sheet), rng, evaluation_digits())
         Image.fromarray(strips.photographed(sheet, rng)).save(PAGES / f"{name}.jpg", quality=80)
-        truth[f"{name}.jpg"] = [[text] for _, text in fields] if draw is strips.column else [
-            [first, second, answer] for (first, _, second), answer in zip(SUMS, ANSWERS, strict=True)
-        ]  # fmt: skip
+        truth[f"{name}.jpg"] = [[text] for _, text in fields]
     (PAGES / "truth.json").write_text(json.dumps(truth, indent=1) + "\n")
 
 
 def worksheet(draw: ImageDraw.ImageDraw, rng: np.random.Generator, digits: Digits) -> list[strips.Field]:
     """Draw printed sums, each with a line for its answer, and answers by hand."""
-    font = ImageFont.load_default(40)
+    font, fields = ImageFont.load_default(40), []
     for row, (task, answer) in enumerate(zip(SUMS, ANSWERS, strict=True)):
         y = 120 + 108 * row
         for place, text in zip((160, 230, 320, 400), (*task, "="), strict=True):
@@ -65,7 +63,8 @@ def worksheet(draw: ImageDraw.ImageDraw, rng: np.random.Generator, digits: Digit
             image = digits.images[rng.choice(np.flatnonzero(digits.labels == int(digit)))]
             mask = Image.fromarray(image).resize((84, 84), Image.Resampling.BICUBIC)
             draw.bitmap((480 + 50 * index, y - 4), mask, fill=70)
-    return []
+        fields.append(((140, y, 500, 80), task[0] + task[2] + answer))
+    return fields
 
 
 def _lines(page: Page) -> list[list[str]]:

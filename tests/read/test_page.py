@@ -25,6 +25,7 @@ from edgemnist.digits.read.page import read_page
 from edgemnist.digits.read.recognize import MAX_TRIED
 from edgemnist.digits.read.strips import KEPT_SIGNS
 from edgemnist.digits.results import ReadNumber
+from edgemnist.ground.arrays import Images
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import unnamed_task
 from tools.likeness.fonts import font_file
@@ -194,6 +195,37 @@ def test_letters_that_a_line_holds_are_no_digits(digits: Digits, classifier: Cla
     found = read_page(sheet, classifier).digits
     assert [one.digit for one in found if one.box[1] < 200] == digits.labels[:6].tolist()
     assert [one.digit for one in found if one.box[1] >= 200 and one.digit is not None] == []
+
+
+def under(digits: Digits, *, pen: int, line: int | None) -> Images:
+    """Return a sheet with bold print at its top, and below it numbers of a pen on their lines."""
+    sheet = Image.new("L", (900, 600), 240)
+    draw = ImageDraw.Draw(sheet)
+    draw.text((60, 20), "3 + 4   58 - 2", fill=10, font=ImageFont.load_default(70))
+    for index, image in enumerate(digits.images[:9]):
+        x, y = 60 + 260 * (index % 3), 150 + 140 * (index // 3)
+        mask = Image.fromarray(image).resize((84, 84), Image.Resampling.BICUBIC)
+        bounds = mask.point(lambda level: 255 * (level > 90)).getbbox() or (0, 0, 84, 84)
+        draw.bitmap((x + 60, y), mask, fill=pen)
+        if line is not None:
+            foot = y + bounds[3] + line
+            draw.line((x, foot, x + 200, foot), fill=pen, width=4)
+    return np.asarray(sheet)
+
+
+@pytest.mark.parametrize("line", [-2, 0, 6])
+def test_a_digit_is_the_same_on_a_line_and_above_it(line: int, digits: Digits, classifier: Classifier) -> None:
+    found = [one for one in read_page(under(digits, pen=60, line=line), classifier).digits if one.box[1] > 120]
+    pairs = list(zip((one.digit for one in found), digits.labels[:9].tolist(), strict=True))
+    # A 5 in two parts, of which one runs along the line, is no 5 any more.
+    assert sum(digit == label for digit, label in pairs) >= len(pairs) - 2
+    assert sum(digit not in {label, None} for digit, label in pairs) <= 1
+    assert all(one.box[2] < 100 for one in found)
+
+
+def test_a_pencil_beside_bold_print_is_read(digits: Digits, classifier: Classifier) -> None:
+    found = [one for one in read_page(under(digits, pen=165, line=None), classifier).digits if one.box[1] > 120]
+    assert [one.digit for one in found] == digits.labels[:9].tolist()
 
 
 def test_dark_wheels_side_by_side_are_one_window() -> None:

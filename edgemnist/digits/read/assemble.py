@@ -234,11 +234,8 @@ class Assembled:
 
     def _speaks(self, index: int) -> bool:
         """Return whether a reading is surely a digit: a one has to be surer than a shape."""
-        return self._counts[index] and self._is_sure(index)
-
-    def _is_sure(self, index: int) -> bool:
         reading = self._readings[index]
-        return reading.confidence >= (SURE_ONE if reading.label == BAR else DOUBTFUL)
+        return self._counts[index] and reading.confidence >= (SURE_ONE if reading.label == BAR else DOUBTFUL)
 
     def _joined(self, numbers: Sequence[list[int]]) -> list[list[int]]:
         """Return the numbers of a line, those with a sign between them as one; only a minus stands before the first."""
