@@ -101,11 +101,10 @@ def test_a_window_is_opened(digits: Digits, classifier: Classifier, *, bright: b
 
 
 @pytest.mark.parametrize(
-    ("kind", "least", "most"),
-    [(strips.display, 0.7, 4), (strips.wheels, 0.7, 1), (strips.column, 0.8, 1), (strips.nothing, 0, 1)],
+    ("kind", "least"), [(strips.display, 0.7), (strips.wheels, 0.7), (strips.column, 0.8), (strips.nothing, 0)]
 )
 def test_displays_wheels_and_what_touches_lines_are_read_and_dials_and_empty_frames_are_not(
-    kind: Callable[..., list[strips.Field]], least: float, most: int, digits: Digits, classifier: Classifier
+    kind: Callable[..., list[strips.Field]], least: float, digits: Digits, classifier: Classifier
 ) -> None:
     total = Counter[str]()
     for seed in range(8):
@@ -115,7 +114,7 @@ def test_displays_wheels_and_what_touches_lines_are_read_and_dials_and_empty_fra
         total += strips.counted(read_page(strips.photographed(page, rng), classifier).digits, fields)
     # Two of the displays are hardly darker than what is around them, so that they are no windows.
     assert total["right"] >= least * total["digits"]
-    assert total["false"] <= most
+    assert total["false"] <= 1
 
 
 def test_pale_print_beside_a_window_is_read_as_well_as_the_window(classifier: Classifier) -> None:

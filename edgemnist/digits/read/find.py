@@ -149,7 +149,10 @@ def _pieces(
         left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
         chosen = np.sort(by_ink[:most])
     kept: list[int] = chosen.tolist()
-    solid = np.flatnonzero(large & (area >= WINDOW_INK * w * h) & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
+    # Most of a window is ink on the whole page, and not only against what is around it.
+    dark = np.bincount(labels[ink >= INK_SHARE * strong], minlength=len(stats))
+    is_solid = large & (area >= WINDOW_INK * w * h) & (3 * dark >= 2 * area)
+    solid = np.flatnonzero(is_solid & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
     windows, narrow = _windows(np.asarray(stats[solid], dtype=np.int32))
     others = [*(reach[label] for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT), *narrow]
     tall = [window for window in windows if not others or window[3] > LARGEST * np.median(others)]
