@@ -94,7 +94,9 @@ MOST_WEIGHTS: Final = 1 << 24
 MOST_PRODUCTS: Final = 1 << 30
 """That one input takes: a second or two here. MobileNet V2 at 224×224 takes a third of it."""
 _MOST_VALUES: Final = 1 << 25
-"""Numbers that are held at a time, of 8 bytes: of more inputs at once, or of one."""
+"""Numbers of one input that are held at a time, of 8 bytes."""
+_AT_ONCE: Final = 1 << 20
+"""Such numbers of more inputs at once: what the caches of a processor hold is faster, too."""
 _ACCUMULATION_BITS = 12
 """The softmax adds up exponentials in Q12.19."""
 _MOST_TERMS: Final = 2**_ACCUMULATION_BITS - 1
@@ -130,7 +132,7 @@ class IntegerClassifier(ChunkedClassifier):
         check_input(given, self._file, spec)
         self._write, self._decode = encoder(self._numbers, spec), decoder(self._output)
         self._plan, held_at_once = plan(source, self._rounding)
-        self.most = min(self.most, max(1, _MOST_VALUES // held_at_once))
+        self.most = min(self.most, max(1, _AT_ONCE // held_at_once))
         self._made = made.shape[1:] if min(made.shape[1:], default=0) > 0 else (-1,)
         self._shape = self._made if self._is_numbers is not False else (-1,)
         return partial(last_kind, self._plan)
