@@ -145,10 +145,8 @@ def recognize_page(grey: Grey, classifier: Classifier, config: ReadConfig) -> Re
 def _sure_pieces(page: Recognized) -> list[Reading]:
     """Return what is surely a digit, and looks like neither a stroke nor a frame, without what strips have opened."""
     frames = {BAR, *LIKE_FRAMES}
-    return [
-        one for one in page.readings
-        if one.confidence >= DOUBTFUL and one.label not in frames and not one.piece.opened
-    ]  # fmt: skip
+    sure = (one for one in page.readings if one.confidence >= DOUBTFUL and not one.piece.opened)
+    return [one for one in sure if one.label not in frames]
 
 
 def _recognize(grey: Grey, classifier: Classifier, config: ReadConfig, *, dark: bool) -> Recognized:
