@@ -2,7 +2,6 @@
 
 import gzip
 import struct
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from edgemnist.errors import DataError
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.data.idx import decode_idx, decode_images, decode_labels, find_idx_files, read_idx_directory
-from tests.conftest import MNIST
+from tests.conftest import MNIST, allocates_less_than
 from tests.data.conftest import WriteSet, encode_idx, small_set
 from tests.messages import Told
 
@@ -76,13 +75,8 @@ def test_images_in_the_place_of_labels_are_refused() -> None:
 @pytest.mark.parametrize("count", [2**32 - 1, 10**6])
 def test_a_header_that_promises_too_much_allocates_nothing(pack: Callable[[bytes], bytes], count: int) -> None:
     data = pack(header(count, 28, 28) + bytes(1000))
-    tracemalloc.start()
-    try:
-        with pytest.raises(DataError, match="truncated or damaged: its header promises"):
-            decode_images(data, "images")
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
+    with allocates_less_than(1_000_000), pytest.raises(DataError, match="truncated or damaged: its header promises"):
+        decode_images(data, "images")
 
 
 def read(directory: Path) -> Dataset:

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from edgemnist.fleet.deploy import transport
 from edgemnist.fleet.deploy.answers import Applied, Line, Ran, clean, clean_result, cleaned, convert, decode, message
 from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.fleet.deploy.transport import Connection, connect, parse_host, plain_path, remote_path
+from tests.conftest import allocates_less_than
 from tests.deploy.loopback import Sshd, make_key
 from tests.messages import Told
 
@@ -33,14 +33,8 @@ def put_with(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_what_a_board_says_of_a_transfer_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(DeployError, match="does not accept the bundle") as caught:
-            put_with("echo no; yes no | head -c 50000000 >&2; exit 1", tmp_path, monkeypatch)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 10_000_000
+    with allocates_less_than(10_000_000), pytest.raises(DeployError, match="does not accept the bundle") as caught:
+        put_with("echo no; yes no | head -c 50000000 >&2; exit 1", tmp_path, monkeypatch)
     assert len(caught.value.message) < 5_000
 
 

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from edgemnist.digits.read.strips import WEIGHTS_FILE
+from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.exports import reference_directory
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.litert import LiteRTClassifier
+from tests.conftest import allocates_less_than
 
 
 @pytest.fixture
@@ -87,6 +90,14 @@ def test_memory_does_not_grow_with_the_number_of_images(file: str, made_exports:
         peaks.append(tracemalloc.get_traced_memory()[1] - count * 10 * 4)
         tracemalloc.stop()
     assert peaks[1] <= peaks[0] + 200_000
+
+
+def test_without_the_engine_a_large_network_takes_few_inputs_at_a_time() -> None:
+    network = load(WEIGHTS_FILE, runtime="integer", spec=InputSpec.of_range((32, 128)), numbers=True)
+    tiles = np.random.default_rng(0).integers(0, 256, (64, 32, 128), dtype=np.uint8)
+    with allocates_less_than(32 << 20):  # all 64 together take 135 MB
+        answers = network.answer(tiles)
+    assert np.array_equal(answers, np.concatenate([network.answer(tile[None]) for tile in tiles]))
 
 
 STAYS = (0, 0)

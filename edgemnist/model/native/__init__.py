@@ -25,7 +25,7 @@ SOURCES = Path(__file__).parent
 WARNINGS = ("-Wall", "-Wextra", "-Wconversion", "-pedantic")
 OPTIONS = (
     *("-O3", "-falign-functions=64", "-fno-asynchronous-unwind-tables", "-DNDEBUG", "-fvisibility=hidden"),
-    # What GCC's -O3 repeats, for 5 % of speed at most: 78 KB. Clang never does, and would only warn of the options.
+    # What GCC's -O3 repeats gains nothing with AVX2, 5 % with SSE2 alone: 78 KB. Clang never does, and would only warn.
     *("-fno-unswitch-loops", "-fno-peel-loops", "--param=vect-epilogues-nomask=0"),
     "--param=max-completely-peeled-insns=50",
     *("-Wno-ignored-optimization-argument", "-Wno-unused-command-line-argument", "-shared", "-s"),

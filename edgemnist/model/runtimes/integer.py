@@ -96,7 +96,7 @@ MOST_PRODUCTS: Final = 1 << 30
 _MOST_VALUES: Final = 1 << 25
 """Numbers of one input that are held at a time, of 8 bytes."""
 _AT_ONCE: Final = 1 << 20
-"""Such numbers of more inputs at once: what the caches of a processor hold is faster, too."""
+"""The same of several inputs together. Much more than a cache holds is slower, too."""
 _ACCUMULATION_BITS = 12
 """The softmax adds up exponentials in Q12.19."""
 _MOST_TERMS: Final = 2**_ACCUMULATION_BITS - 1
