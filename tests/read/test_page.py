@@ -382,15 +382,15 @@ def test_a_stencilled_word_is_no_number(text: str, classifier: Classifier) -> No
     assert all(one.digit is None for one in read_page(np.array(sheet), classifier).digits)
 
 
-@pytest.mark.parametrize("dark", [True, False])
-def test_digits_in_segments_are_read_where_no_window_is(classifier: Classifier, *, dark: bool) -> None:
+@pytest.mark.parametrize(("dark", "pitch"), [(True, 110), (False, 110), (True, 70), (False, 76)])
+def test_digits_in_segments_are_read_where_no_window_is(classifier: Classifier, pitch: int, *, dark: bool) -> None:
     page = np.full((600, 900), 170 if dark else 60, np.uint8)
     upper = ((11, 0, 49, 0), (0, 11, 0, 49), (60, 11, 60, 49))
     bars = (*upper, (11, 60, 49, 60), (0, 71, 0, 109), (60, 71, 60, 109), (11, 120, 49, 120))
     for place, digit in enumerate((2, 5, 8, 3)):
         for lit, (left, top, right, bottom) in zip(strips.LIT[digit], bars, strict=True):
             if lit == "1":
-                ends = (200 + 110 * place + left, 220 + top), (200 + 110 * place + right, 220 + bottom)
+                ends = (200 + pitch * place + left, 220 + top), (200 + pitch * place + right, 220 + bottom)
                 cv2.line(page, *ends, (30 if dark else 230,), 11)
     page = np.asarray(cv2.GaussianBlur(page, (0, 0), 1.5), dtype=np.uint8)
     assert [one.digit for one in read_page(page, classifier).digits if one.digit is not None] == [2, 5, 8, 3]

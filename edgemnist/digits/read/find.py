@@ -77,6 +77,8 @@ BROKEN_PITCH: Final = 0.6
 """Gap between such digits, in their heights, at most."""
 BROKEN_UNEVEN: Final = 0.2
 """Share by which their heights differ at most."""
+JOINED: Final = 3
+"""Digits of a row, at least, whose parts are as near to those of the next one: pairs are seen in bricks as well."""
 BROKEN_ROOM: Final = 0.35
 """Room to the left and the right of them, in their heights; there is half as much above and below."""
 MAX_FIELDS: Final = 64
@@ -223,33 +225,32 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[tuple[Box, int]]:
     """Return rows of digits that fall into parts, as segments of displays and dots of printers do: box and digits.
 
     `grey` is a page, uint8 [h, w], of which tables, `grids`, are left out. At least two digits of a row have the same
-    height, and half of them fall into parts, dark or light ones.
+    height, and half of them fall into parts, dark or light ones; or parts of all are near to one another.
     """
     factor = min(1.0, BROKEN_SIDE / max(grey.shape))
-    sides = [max(1, round(factor * side)) for side in grey.shape[::-1]]
-    small = np.asarray(cv2.resize(grey, sides, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    small = cv2.resize(grey, [max(1, round(factor * side)) for side in grey.shape[::-1]], interpolation=cv2.INTER_AREA)
     rows: list[tuple[Box, int]] = []
     for dark in (True, False):
-        digits = _in_parts(extract_ink(small, dark=dark))
+        digits = _in_parts(extract_ink(np.asarray(small, dtype=np.uint8), dark=dark))
         boxes = [around(parts) for parts in digits]
-        for number in (number for line in arrange(boxes) for number in numbers_in(line, boxes, BROKEN_PITCH)):
+        joined = [index for index, (_, _, wide, high) in enumerate(boxes) if wide > high]
+        numbers = [number for line in arrange(boxes) for number in numbers_in(line, boxes, BROKEN_PITCH)]
+        for number in [*numbers, *([index] for index in joined)]:
             usual = float(np.median([boxes[index][3] for index in number]))
             alike = [index for index in number if abs(boxes[index][3] - usual) < BROKEN_UNEVEN * usual]
-            if len(alike) > 1 and 2 * sum(len(digits[index]) > 1 for index in alike) >= len(alike):
+            count = len(alike) if set(joined).isdisjoint(alike) else max(JOINED, len(alike))
+            if count > 1 and 2 * sum(len(digits[index]) > 1 for index in alike) >= len(alike):
                 left, top, wide, high = around([boxes[index] for index in alike])
                 room = BROKEN_ROOM * high
                 place = max(0.0, left - room), max(0.0, top - room / 2), wide + 2 * room, high + room
                 x, y, w, h = (round(value / factor) for value in place)
-                rows.append(((x, y, w, h), len(alike)))
-    free = [
-        ((x, y, w, h), count) for (x, y, w, h), count in rows
-        if all(grid.locate(x + w / 2, y + h / 2) is None for grid in grids)
-    ]  # fmt: skip
-    return sorted(free, key=lambda row: -row[0][2] * row[0][3])[:MAX_WINDOWS]
+                if all(grid.locate(x + w / 2, y + h / 2) is None for grid in grids):
+                    rows.append(((x, y, w, h), count))
+    return sorted(rows, key=lambda row: -row[0][2] * row[0][3])[:MAX_WINDOWS]
 
 
 def _in_parts(ink: Ink) -> list[list[Box]]:
-    """Return what may be a digit in the ink of a picture, uint8 [h, w], each as the boxes of its parts."""
+    """Return what may be digits in the ink of a picture, uint8 [h, w], as the boxes of their parts: one, or a row."""
     if (strong := strong_ink(ink)) is None:
         return []
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
@@ -266,7 +267,8 @@ def _in_parts(ink: Ink) -> list[list[Box]]:
     parts: dict[int, list[Box]] = {}
     for left, top, wide, high in places:
         parts.setdefault(int(labels[top, left]), []).append((left, top, wide, high))
-    return [some for some in parts.values() if MIN_HEIGHT <= (whole := around(some))[3] >= whole[2]]
+    wholes = [(some, around(some)[2:]) for some in parts.values()]
+    return [some for some, (wide, high) in wholes if high >= MIN_HEIGHT and (wide <= high or len(some) > JOINED)]
 
 
 def _held(large: Ink, height: float) -> Ink:

@@ -40,8 +40,6 @@ AGREED: Final = 0.6
 SPOTS: Final = 3
 FEWEST: Final = 2
 """Digits that a window has, and that count, at least: empty frames have two false ones more often than displays do."""
-
-
 BROKEN_LEAD: Final = 3.0
 """Mean lead of the digits of a row that falls into parts, at least: those of a display, or of a printer, have 3.7."""
 
