@@ -77,8 +77,8 @@ BROKEN_PITCH: Final = 0.6
 """Gap between such digits, in their heights, at most."""
 BROKEN_UNEVEN: Final = 0.2
 """Share by which their heights differ at most."""
-JOINED: Final = 3
-"""Digits of a row, at least, whose parts are as near to those of the next one: pairs are seen in bricks as well."""
+UNDIVIDED: Final = 3
+"""Digits, at least, of a row that no larger gap divides: of two, 40 pages without digits have 17 false ones, not 1."""
 BROKEN_ROOM: Final = 0.35
 """Room to the left and the right of them, in their heights; there is half as much above and below."""
 MAX_FIELDS: Final = 64
@@ -174,9 +174,8 @@ def _pieces(
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}
-    usual = weighted_median(np.array(list(strength.values())), area[kept].astype(float))
-    kept = [label for label in kept if strength[label] >= max(PALEST, FAINT * usual)]
-    kept = [label for label in kept if not is_in_field(light, pieces[label])]
+    least = max(PALEST, FAINT * weighted_median(np.array([*strength.values()]), area[kept].astype(float)))
+    kept = [label for label in kept if strength[label] >= least and not is_in_field(light, pieces[label])]
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
     typical = weighted_median(reach[kept].astype(float), area[kept].astype(float))
@@ -225,32 +224,34 @@ def find_broken(grey: Grey, grids: Sequence[Grid]) -> list[tuple[Box, int]]:
     """Return rows of digits that fall into parts, as segments of displays and dots of printers do: box and digits.
 
     `grey` is a page, uint8 [h, w], of which tables, `grids`, are left out. At least two digits of a row have the same
-    height, and half of them fall into parts, dark or light ones; or parts of all are near to one another.
+    height, and half of them fall into parts, dark or light ones. A row whose digits are as near as parts is one piece.
     """
     factor = min(1.0, BROKEN_SIDE / max(grey.shape))
-    small = cv2.resize(grey, [max(1, round(factor * side)) for side in grey.shape[::-1]], interpolation=cv2.INTER_AREA)
-    rows: list[tuple[Box, int]] = []
+    sides = [max(1, round(factor * side)) for side in grey.shape[::-1]]
+    small = np.asarray(cv2.resize(grey, sides, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    rows: dict[Box, int] = {}
     for dark in (True, False):
-        digits = _in_parts(extract_ink(np.asarray(small, dtype=np.uint8), dark=dark))
-        boxes = [around(parts) for parts in digits]
-        joined = [index for index, (_, _, wide, high) in enumerate(boxes) if wide > high]
+        pieces = _in_parts(extract_ink(small, dark=dark))
+        boxes = [around(parts) for parts in pieces]
+        undivided = {index for index, (_, _, wide, high) in enumerate(boxes) if wide > high}
         numbers = [number for line in arrange(boxes) for number in numbers_in(line, boxes, BROKEN_PITCH)]
-        for number in [*numbers, *([index] for index in joined)]:
+        # What stands beside a row may be letters, so it is tried without them as well.
+        for number in [*numbers, *([index] for index in undivided)]:
             usual = float(np.median([boxes[index][3] for index in number]))
             alike = [index for index in number if abs(boxes[index][3] - usual) < BROKEN_UNEVEN * usual]
-            count = len(alike) if set(joined).isdisjoint(alike) else max(JOINED, len(alike))
-            if count > 1 and 2 * sum(len(digits[index]) > 1 for index in alike) >= len(alike):
+            digits = len(alike) if undivided.isdisjoint(alike) else max(UNDIVIDED, len(alike))
+            if digits > 1 and 2 * sum(len(pieces[index]) > 1 for index in alike) >= len(alike):
                 left, top, wide, high = around([boxes[index] for index in alike])
                 room = BROKEN_ROOM * high
                 place = max(0.0, left - room), max(0.0, top - room / 2), wide + 2 * room, high + room
                 x, y, w, h = (round(value / factor) for value in place)
                 if all(grid.locate(x + w / 2, y + h / 2) is None for grid in grids):
-                    rows.append(((x, y, w, h), count))
-    return sorted(rows, key=lambda row: -row[0][2] * row[0][3])[:MAX_WINDOWS]
+                    rows[x, y, w, h] = digits
+    return sorted(rows.items(), key=lambda row: -row[0][2] * row[0][3])[:MAX_WINDOWS]
 
 
 def _in_parts(ink: Ink) -> list[list[Box]]:
-    """Return what may be digits in the ink of a picture, uint8 [h, w], as the boxes of their parts: one, or a row."""
+    """Return what may be a digit, or a row of them, in the ink of a picture, uint8 [h, w]: the boxes of its parts."""
     if (strong := strong_ink(ink)) is None:
         return []
     mask = (ink >= strong * INK_SHARE).astype(np.uint8)
@@ -268,15 +269,15 @@ def _in_parts(ink: Ink) -> list[list[Box]]:
     for left, top, wide, high in places:
         parts.setdefault(int(labels[top, left]), []).append((left, top, wide, high))
     wholes = [(some, around(some)[2:]) for some in parts.values()]
-    return [some for some, (wide, high) in wholes if high >= MIN_HEIGHT and (wide <= high or len(some) > JOINED)]
+    # A row that falls into parts has more of them than digits.
+    return [some for some, (wide, high) in wholes if high >= MIN_HEIGHT and (wide <= high or len(some) > UNDIVIDED)]
 
 
 def _held(large: Ink, height: float) -> Ink:
     """Return where pieces that are too large, uint8 [h, w], are neither shade nor long lines, by a digit's height."""
     side, long = max(3, round(HELD_STROKE * height)), round(HELD_LINE * height)
-    wide = [
-        cv2.morphologyEx(large, cv2.MORPH_OPEN, np.ones(way, np.uint8)) for way in ((side, side), (1, long), (long, 1))
-    ]
+    ways = (side, side), (1, long), (long, 1)
+    wide = [cv2.morphologyEx(large, cv2.MORPH_OPEN, np.ones(way, np.uint8)) for way in ways]
     return np.asarray(large > np.max(wide, axis=0), dtype=np.uint8)
 
 
@@ -300,8 +301,7 @@ def _is_foreign(piece: Piece, page_side: int) -> bool:
     long = max(height, width)
     stroke = stroke_width(np.where(piece.ink > piece.ink.max() / 2, 255, 0).astype(np.uint8))
     is_edge = long > EDGE_LENGTH * page_side and stroke < EDGE_STROKE * long
-    is_solid = height < 2 * width and stroke > SOLID * long
-    return bool(is_edge or is_solid)
+    return bool(is_edge or (height < 2 * width and stroke > SOLID * long))
 
 
 def is_in_field(light: Grey, piece: Piece) -> bool:
