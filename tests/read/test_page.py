@@ -130,14 +130,16 @@ def test_pale_print_beside_a_window_is_read_as_well_as_the_window(classifier: Cl
     assert {"3207", "8475512"} <= {number.text for number in read_page(page, classifier).numbers}
 
 
-def test_low_print_around_a_window_is_left_alone(classifier: Classifier) -> None:
+def test_low_print_around_a_window_and_a_band_is_left_alone(classifier: Classifier) -> None:
     frame = Image.new("L", (640, 480), 200)
     draw = ImageDraw.Draw(frame)
     draw.rectangle((120, 180, 520, 270), fill=30)
     draw.text((320, 225), "04725", fill=235, font=ImageFont.load_default(76), anchor="mm")
     draw.text((130, 150), "WATER METER  2019  EN 14154", fill=40, font=ImageFont.load_default(14))
     draw.text((130, 285), "m3  Qn 2,5  No 4711 8233", fill=40, font=ImageFont.load_default(14))
-    assert [number.text for number in read_page(frame, classifier).numbers] == ["04725"]
+    draw.rectangle((0, 380, 640, 416), fill=60)
+    draw.text((320, 398), "4352", fill=235, font=ImageFont.load_default(27), anchor="mm")
+    assert [number.text for number in read_page(frame, classifier).numbers] == ["04725", "4352"]
 
 
 def test_heavy_digits_alone_on_a_page_are_no_windows(classifier: Classifier) -> None:

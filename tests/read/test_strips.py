@@ -64,14 +64,11 @@ def pieces(*readings: tuple[int, int, float]) -> list[Reading]:
         ([Mark("1", 0.7, 140), Mark("1", 0.7, 170), Mark(",", 0.95, 185)], ["311,5", "7"]),
     ],
 )
-def test_a_sign_is_what_is_surely_one_where_it_stands(
-    marks: list[Mark], numbers: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sign_is_where_it_stands(marks: list[Mark], numbers: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(context, "signs_of", lambda some, _: [marks for _ in some])
     monkeypatch.setattr(assemble, "judge", lambda seen: ([None] * len(seen), [1.0] * len(seen)))
-    readings = pieces(
-        (100, 3, 0.99), (130, 1, 0.99), (160, 1, 0.99), (190, 5, 0.99), *[(250, 7, 0.99)] * (len(numbers) - 1)
-    )
+    others = [(250, 7, 0.99)] * (len(numbers) - 1)
+    readings = pieces((100, 3, 0.99), (130, 1, 0.99), (160, 1, 0.99), (190, 5, 0.99), *others)
     sheet = Sheet([Pieces([], [], 0)], [], np.zeros((200, 300), np.uint8))
     page = assemble.Assembled(readings, sheet, DIGITS, ReadConfig(), (1, 1))
     assert [number.text for number in page.numbers] == numbers
@@ -80,18 +77,15 @@ def test_a_sign_is_what_is_surely_one_where_it_stands(
 @pytest.mark.parametrize(
     ("marks", "digits"),
     [
-        ([Mark("9", 1, 110), Mark("6", 0.95, 140)], [(9, 0.99), (6, 0.95), (1, 0.99)]),
+        ([Mark("9", 1, 110), Mark("6", 0.95, 140)], [(6, 0.95)]),
         # Two that say the same need not be as sure, and the strip alone has to be.
-        ([Mark("9", 1, 110), Mark("5", 0.6, 140)], [(9, 0.99), (5, 0.8), (1, 0.99)]),
-        ([Mark("9", 1, 110), Mark("6", 0.85, 140)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
+        ([Mark("9", 1, 110), Mark("5", 0.6, 140)], [(5, 0.8)]),
+        ([Mark("9", 1, 110), Mark("6", 0.94, 140)], [(5, 0.5)]),
         # What touches is as many as are seen, without its signs.
-        (
-            [Mark("9", 1, 110), Mark("2", 1, 131), Mark(",", 1, 140), Mark("6", 1, 147)],
-            [(9, 0.99), (2, 1), (6, 1), (1, 0.99)],
-        ),
+        ([Mark("9", 1, 110), Mark("2", 1, 131), Mark(",", 1, 140), Mark("6", 1, 147)], [(2, 1), (6, 1)]),
         # A letter is left alone, and all where the strip sees another digit than is sure.
-        ([Mark("9", 1, 110), Mark("other", 0.6, 140), Mark("6", 1, 145)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
-        ([Mark("8", 1, 110), Mark("6", 0.95, 140)], [(9, 0.99), (5, 0.5), (1, 0.99)]),
+        ([Mark("9", 1, 110), Mark("other", 0.6, 140), Mark("6", 1, 145)], [(5, 0.5)]),
+        ([Mark("8", 1, 110), Mark("6", 0.95, 140)], [(5, 0.5)]),
     ],
 )
 def test_beside_a_digit_that_both_see_strips_tell_what_is_doubtful(
@@ -101,7 +95,7 @@ def test_beside_a_digit_that_both_see_strips_tell_what_is_doubtful(
     monkeypatch.setattr(sliding, "signs_of", lambda some, _: [[*marks, Mark("1", 0.6, 170)] for _ in some])
     seen = sliding.with_seen(np.zeros((200, 300), np.uint8), readings, DIGITS, 0.6)
     found = sorted((one.piece.box, one.label, round(one.confidence, 9)) for one in seen)
-    assert [(label, confidence) for _, label, confidence in found] == digits
+    assert [(label, confidence) for _, label, confidence in found] == [(9, 0.99), *digits, (1, 0.99)]
 
 
 @pytest.mark.parametrize(
@@ -119,9 +113,7 @@ def test_beside_a_digit_that_both_see_strips_tell_what_is_doubtful(
         ([Mark("9", 1, 110), Mark("6", 0.95, 140), Mark("7", 0.95, 186), Mark("2", 0.95, 187.9)], "9672"),
     ],
 )
-def test_nothing_as_high_as_a_digit_is_left_out_for_what_strips_see_beside_it(
-    marks: list[Mark], digits: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_as_high_as_a_digit_is_lost(marks: list[Mark], digits: str, monkeypatch: pytest.MonkeyPatch) -> None:
     readings = pieces((100, 9, 0.99), (130, 5, 0.5), (160, 3, 0.3))
     monkeypatch.setattr(sliding, "signs_of", lambda some, _: [marks for _ in some])
     seen = sliding.with_seen(np.zeros((200, 180), np.uint8), readings, DIGITS, 0.6)
@@ -133,12 +125,18 @@ def test_nothing_as_high_as_a_digit_is_left_out_for_what_strips_see_beside_it(
 
 
 @pytest.mark.parametrize(("seen", "label"), [("1", 6), ("7", 5)])
-def test_beside_a_sure_one_that_strips_see_they_tell_what_is_doubtful(
-    seen: str, label: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sure_one_that_strips_see_speaks_for_them(seen: str, label: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sliding, "signs_of", lambda some, _: [[Mark(seen, 1, 110), Mark("6", 0.95, 140)] for _ in some])
     read = sliding.with_seen(np.zeros((200, 300), np.uint8), pieces((100, 1, 0.99), (130, 5, 0.5)), DIGITS, 0.6)
     assert sorted((one.piece.box, one.label) for one in read)[1][1] == label
+
+
+@pytest.mark.parametrize(("others", "label"), [(3, 6), (4, 5)])
+def test_alone_a_doubtful_digit_is_what_strips_see(others: int, label: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = [(250 + 150 * number, 5, 0.5) for number in range(others)]
+    monkeypatch.setattr(sliding, "signs_of", lambda some, _: [[Mark("6", 0.95, boxes[0][0] + 10)] for boxes in some])
+    read = sliding.with_seen(np.zeros((200, 900), np.uint8), pieces((100, 9, 0.99), *row), DIGITS, 0.6)
+    assert sorted(one.label for one in read) == [*[label] * others, 9]
 
 
 def test_a_low_stroke_where_strips_see_nothing_is_part_of_a_digit(monkeypatch: pytest.MonkeyPatch) -> None:

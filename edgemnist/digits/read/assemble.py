@@ -15,7 +15,8 @@ from edgemnist.digits.read.layout import CELL_GAP, around, arrange, numbers_in
 from edgemnist.digits.read.likeness import DEFAULT_MIN_CONFIDENCE, ReadConfig
 from edgemnist.digits.read.piece import Sheet
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, Reading
-from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ON_DIGIT, SLASH, Mark, surely
+from edgemnist.digits.read.sliding import is_seen
+from edgemnist.digits.read.strips import FOREIGN, KEPT_SIGNS, ON_DIGIT, SLASH, surely
 from edgemnist.digits.results import ReadCell, ReadDigit, ReadNumber, ReadTable
 from edgemnist.digits.task import DIGITS, Box
 from edgemnist.ground.arrays import as_number
@@ -182,7 +183,8 @@ class Assembled:
                 continue
             middles = np.array([x + w / 2 for x, _, w, _ in places])
             # What was opened may be light, and then other ink is in its place.
-            seen = all(self._is_seen(index, marks) for index in number if self._readings[index].piece.opened)
+            opened = [one for index in number if (one := self._readings[index]).piece.opened]
+            seen = all(is_seen(one, marks, self._labels) for one in opened)
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs and seen else []
             # Beside a sign, a fainter one is part of it, and no number has two in a row.
             for mark in sorted(signs, key=lambda mark: -mark.probability):
@@ -208,11 +210,6 @@ class Assembled:
                     self._parts |= {
                         other for other in others if _is_part(self._readings[other].piece.box, mark.x, y, h)
                     }
-
-    def _is_seen(self, index: int, marks: Sequence[Mark]) -> bool:
-        """Return whether strips see the digit that this was read as."""
-        reading = self._readings[index]
-        return any(mark.text == self._labels[reading.label] and mark.is_on(reading.piece.box) for mark in marks)
 
     def _refuse_circles(self) -> None:
         """Refuse zeros and ones amid what is no digit, as circles and strokes are: outside of tables, and in each."""
@@ -255,7 +252,8 @@ class Assembled:
     def _text(self, members: Sequence[Member]) -> str:
         return "".join(
             BLANK if index is None
-            else self._before.get(index, "") + self._signs.get(index, _character(self._digit(index, 0)))
+            else self._before.get(index, "")
+            + self._signs.get(index, self._labels[self._readings[index].label] if self._shown[index] else REFUSED)
             for index in members
         )  # fmt: skip
 
@@ -351,10 +349,6 @@ def _is_between(box: Box, x: float, digit: Box) -> bool:
     """Return whether the middle of a box lies between `x` and a digit, on its line, and it is as high as one."""
     left, above, wide, high = box
     return x < left + wide / 2 < digit[0] and high >= LOW * digit[3] and 0 < above + high / 2 - digit[1] < digit[3]
-
-
-def _character(digit: ReadDigit) -> str:
-    return REFUSED if digit.digit is None else str(digit.digit)
 
 
 AMONG_SURE: Final = 0.25

@@ -83,7 +83,7 @@ BROKEN_ROOM: Final = 0.35
 """Room to the left and the right of them, in their heights; there is half as much above and below."""
 MAX_FIELDS: Final = 64
 MAX_WINDOWS: Final = 8
-"""Dark fields that are looked at, and windows that are opened, the largest ones."""
+"""Dark fields that are looked at, and windows and bands that are opened, the largest of each."""
 
 
 def find_sheet(grey: Grey, *, dark: bool) -> Sheet:
@@ -153,11 +153,13 @@ def _pieces(
     kept: list[int] = chosen.tolist()
     # Most of a window is ink on the whole page, and not only against what is around it.
     dark = np.bincount(labels[ink >= INK_SHARE * strong], minlength=len(stats))
-    is_solid = large & (area >= WINDOW_INK * w * h) & (3 * dark >= 2 * area)
-    solid = np.flatnonzero(is_solid & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h))
+    is_solid = (area >= WINDOW_INK * w * h) & (3 * dark >= 2 * area) & (h >= WINDOW_SIDE) & (w >= WHEEL_WIDTH * h)
+    solid = np.flatnonzero(is_solid & large)
     windows, narrow = _windows(np.asarray(stats[solid], dtype=np.int32))
     others = [*(reach[label] for label in set(kept).difference(solid.tolist()) if h[label] >= MIN_HEIGHT), *narrow]
     tall = [window for window in windows if not others or window[3] > LARGEST * np.median(others)]
+    # A band that the side of the picture cuts may be the head of a table.
+    windows += _windows(np.asarray(stats[is_solid & (aside <= 0) & (beyond > 0)], dtype=np.int32))[0]
     if tall and not windows_out:
         # What is printed beside a window is paler than that, and than the case around both.
         outside = ~inside & (np.arange(len(stats)) > 0)

@@ -175,10 +175,11 @@ def _recognize(grey: Grey, classifier: Classifier, config: ReadConfig, *, dark: 
         readings, all_seen = with_held(found.ink, found.parts[0].held, readings, classifier.labels)
         complete = complete and all_seen
         readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
+        fields = [(window, 0) for window in found.parts[0].windows]
         # Where most is surely read, no display is left that fell into parts.
-        surely = sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings)
-        broken = finder.find_broken(grey, found.grids) if 2 * surely <= len(readings) else []
-        readings = with_opened(grey, found.parts[0].windows, broken, readings, classifier.labels)
+        if 2 * sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings) <= len(readings):
+            fields += finder.find_broken(grey, found.grids)
+        readings = with_opened(grey, fields, readings, classifier.labels)
     times = StageTimes(
         find=find_s * 1e3, normalize=recognizer.normalize_ms, classify=recognizer.classify_ms, arrange=0.0
     )

@@ -60,21 +60,17 @@ class _Spot(NamedTuple):
 
 
 def with_opened(
-    grey: Grey,
-    windows: Sequence[Box],
-    broken: Sequence[tuple[Box, int]],
-    readings: Sequence[Reading],
-    labels: Sequence[str],
+    grey: Grey, fields: Sequence[tuple[Box, int]], readings: Sequence[Reading], labels: Sequence[str]
 ) -> list[Reading]:
-    """Return the readings of a page, uint8 [h, w], with those of its windows in place of what was read there.
+    """Return the readings of a page, uint8 [h, w], with those of its fields in place of what was read there.
 
-    `broken` has the box and the number of digits of each row that seems to fall into parts. A row counts only if strips
-    see at least that many digits there, and are sure of every one.
+    `fields` are the boxes of its windows, with a 0, and of rows that seem to fall into parts, with the number of their
+    digits. A row counts only if strips see at least that many digits there, and are sure of every one.
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
     result = [*readings]
-    for box, digits in (*((window, 0) for window in windows), *broken):
+    for box, digits in fields:
         spots = _spots_in(grey, box)
         sure = [spot for spot in spots if spot.sure]
         there = [one for one in result if _is_within(one.piece.box, box)]
@@ -176,12 +172,14 @@ def with_held(
     return result, complete and complete_again
 
 
-SEEN: Final = 0.9
+SEEN: Final = 0.95
 """Probability of the digits that strips see, at least, where pieces do not say the same."""
+FEW_SURE: Final = 0.25
+"""Share of the rows of a page that have a sure digit, at least, where strips alone may see one in others."""
 
 
 def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join_gap: float) -> list[Reading]:
-    """Return the readings of a page; beside a digit that strips see, too, doubtful ones become what strips see there.
+    """Return the readings of a page; beside a digit that strips see, or alone, doubtful ones become what they see.
 
     `ink` is the page's, uint8 [h, w], and `join_gap` is that of numbers.
 
@@ -197,8 +195,10 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         rows += [[some[index] for index in number] for number in numbers]
     # 0 is doubtful, 1 a sure stroke, 2 another sure digit.
     told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
-    asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1]
-    result = [one for row, kinds in zip(rows, told, strict=True) if len(kinds) == 1 for one in row]
+    # Amid words, what strips alone see is a letter.
+    alone = sum(max(kinds) > 1 for kinds in told) >= FEW_SURE * len(told)
+    asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1 or (alone and kinds == {0})]
+    result = [one for row in rows if all(row is not other for other in asked) for one in row]
     seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
     for row, every in zip(asked, seen, strict=True):
         marks = [mark for mark in every if mark.probability >= 1 / 2]
@@ -206,7 +206,7 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         sure = [one for one, is_sure in zip(row, flags, strict=True) if is_sure]
         # A stroke speaks only where no other digit is sure.
         speaking = [one for one in sure if one.label != BAR] or sure
-        agreed = any(mark.text == labels[one.label] and mark.is_on(one.piece.box) for one in speaking for mark in marks)
+        agreed = not sure or any(is_seen(one, marks, labels) for one in speaking)
         free = [mark for mark in marks if not any(mark.is_on(one.piece.box) for one in sure)]
         low = TALL * float(np.median([one.piece.box[3] for one in row]))
         for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
@@ -215,12 +215,15 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
     return result
 
 
+def is_seen(reading: Reading, marks: Sequence[Mark], labels: Sequence[str]) -> bool:
+    """Return whether strips see the digit that this was read as."""
+    return any(mark.text == labels[reading.label] and mark.is_on(reading.piece.box) for mark in marks)
+
+
 def _is_sure(reading: Reading, marks: Sequence[Mark]) -> bool:
     """Return whether a reading needs no strips; where they see nothing, a one is part of a digit."""
-    told = reading.confidence >= DOUBTFUL and (
-        reading.label != BAR or any(mark.is_on(reading.piece.box) for mark in marks)
-    )
-    return reading.piece.opened or told
+    is_there = reading.label != BAR or any(mark.is_on(reading.piece.box) for mark in marks)
+    return reading.piece.opened or (is_there and reading.confidence >= DOUBTFUL)
 
 
 def _as_seen(
