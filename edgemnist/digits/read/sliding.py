@@ -174,8 +174,8 @@ def with_held(
 
 SEEN: Final = 0.95
 """Probability of the digits that strips see, at least, where pieces do not say the same."""
-FEW_SURE: Final = 0.25
-"""Share of the rows of a page that have a sure digit, at least, where strips alone may see one in others."""
+FEW_SURE: Final = 0.2
+"""Share of the readings of a page that are sure digits, at least, where strips alone may see one elsewhere."""
 
 
 def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join_gap: float) -> list[Reading]:
@@ -196,7 +196,7 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
     # 0 is doubtful, 1 a sure stroke, 2 another sure digit.
     told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
     # Amid words, what strips alone see is a letter.
-    alone = sum(max(kinds) > 1 for kinds in told) >= FEW_SURE * len(told)
+    alone = sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings) >= FEW_SURE * len(readings)
     asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1 or (alone and kinds == {0})]
     result = [one for row in rows if all(row is not other for other in asked) for one in row]
     seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
