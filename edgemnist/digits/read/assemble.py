@@ -176,15 +176,14 @@ class Assembled:
     def _find_signs(self) -> None:
         """Note the signs before digits, and which were read as digits: a slash is a 1 to whoever knows digits alone."""
         for number, marks in zip(self._asked, self._marks, strict=True):
-            pieces = [self._readings[index].piece for index in number]
-            places = [piece.box for piece in pieces]
-            table = pieces[0].table
+            row = [self._readings[index] for index in number]
+            places = [one.piece.box for one in row]
+            table = row[0].piece.table
             if not any(self._counts[index] for index in number) or (table is not None and self._is_comb(table)):
                 continue
             middles = np.array([x + w / 2 for x, _, w, _ in places])
             # What was opened may be light, and then other ink is in its place.
-            opened = [one for index in number if (one := self._readings[index]).piece.opened]
-            seen = all(is_seen(one, marks, self._labels) for one in opened)
+            seen = all(is_seen(one, marks, self._labels) for one in row if one.piece.opened)
             signs = surely(marks, max(h for _, _, _, h in places)) if self._config.signs and seen else []
             # Beside a sign, a fainter one is part of it, and no number has two in a row.
             for mark in sorted(signs, key=lambda mark: -mark.probability):

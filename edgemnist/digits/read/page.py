@@ -19,7 +19,7 @@ from edgemnist.digits.images.paper import is_dark_on_light
 from edgemnist.digits.read.assemble import Assembled
 from edgemnist.digits.read.likeness import ReadConfig, verdicts_of
 from edgemnist.digits.read.piece import Piece, Sheet
-from edgemnist.digits.read.recognize import BAR, DOUBTFUL, LIKE_FRAMES, Reading, Recognizer
+from edgemnist.digits.read.recognize import DOUBTFUL, LIKE_FRAMES, Reading, Recognizer
 from edgemnist.digits.read.sliding import with_held, with_opened, with_seen
 from edgemnist.digits.results import ReadResult, StageTimes
 from edgemnist.digits.task import Box
@@ -144,9 +144,8 @@ def recognize_page(grey: Grey, classifier: Classifier, config: ReadConfig) -> Re
 
 def _sure_pieces(page: Recognized) -> list[Reading]:
     """Return what is surely a digit, and looks like neither a stroke nor a frame, without what strips have opened."""
-    frames = {BAR, *LIKE_FRAMES}
-    sure = (one for one in page.readings if one.confidence >= DOUBTFUL and not one.piece.opened)
-    return [one for one in sure if one.label not in frames]
+    sure = (one for one in page.readings if one.is_sure and not one.piece.opened)
+    return [one for one in sure if one.label not in LIKE_FRAMES]
 
 
 def _recognize(grey: Grey, classifier: Classifier, config: ReadConfig, *, dark: bool) -> Recognized:
@@ -177,7 +176,7 @@ def _recognize(grey: Grey, classifier: Classifier, config: ReadConfig, *, dark: 
         readings = with_seen(found.ink, readings, classifier.labels, config.join_gap)
         fields = [(window, 0) for window in found.parts[0].windows]
         # Where most is surely read, no display is left that fell into parts.
-        if 2 * sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings) <= len(readings):
+        if 2 * sum(one.is_sure for one in readings) <= len(readings):
             fields += finder.find_broken(grey, found.grids)
         readings = with_opened(grey, fields, readings, classifier.labels)
     times = StageTimes(

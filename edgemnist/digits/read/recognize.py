@@ -71,13 +71,15 @@ class Reading:
     runner_up: int = 0
     """Index of the most probable of the other classes."""
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether this is surely a digit, and no bare stroke."""
+        return self.confidence >= DOUBTFUL and self.label != BAR
+
 
 def _sure_digits(readings: Sequence[Reading]) -> list[Reading]:
     """Return which readings are surely digits, single ones, and no bare strokes."""
-    return [
-        one for one in readings
-        if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.box[2] <= SIDE_BY_SIDE * one.piece.box[3]
-    ]  # fmt: skip
+    return [one for one in readings if one.is_sure and one.piece.box[2] <= SIDE_BY_SIDE * one.piece.box[3]]
 
 
 def _height(readings: Sequence[Reading]) -> float:

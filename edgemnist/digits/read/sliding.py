@@ -75,7 +75,7 @@ def with_opened(
         sure = [spot for spot in spots if spot.sure]
         there = [one for one in result if _is_within(one.piece.box, box)]
         if digits:
-            known = any(one.confidence >= DOUBTFUL and one.label != BAR for one in there)
+            known = any(one.is_sure for one in there)
             lead = sum(spot.lead for spot in sure)
             taken = not known and len(sure) == len(spots) >= digits and lead >= BROKEN_LEAD * len(sure)
         else:
@@ -89,17 +89,20 @@ def with_opened(
 
 
 def _spots_in(grey: Grey, box: Box) -> list[_Spot]:
-    """Return the digits in a window, by the way to look at it that shows most: the heights of digits, dark or light."""
+    """Return the digits in a window, unless it is words, seen in the way that shows most: by height, dark or light."""
     x, y, w, h = box
     inside = grey[y : y + h, x : x + w]
     heights = h * np.array(HEIGHTS)
     seen = [_marks(ink, heights)[0] for ink in (255 - inside, inside)]
     ways = [
-        _spots(marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])])
+        marks[np.isin(marks[:, 4], heights[first : first + TOGETHER])]
         for first in range(len(HEIGHTS) - TOGETHER + 1) for marks in seen
     ]  # fmt: skip
-    worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in ways]
-    return next(spots for spots, value in zip(ways, worth, strict=True) if value >= NEARLY * max(worth))
+    found = [_spots(marks) for marks in ways]
+    worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in found]
+    best = next(index for index, value in enumerate(worth) if value >= NEARLY * max(worth))
+    letters = float(ways[best][ways[best][:, 0] == LETTER, 1].sum())
+    return [] if letters > LETTERS * sum(spot.lead for spot in found[best]) else found[best]
 
 
 def _is_within(box: Box, window: Box) -> bool:
@@ -123,7 +126,7 @@ BESIDE: Final = 1.2
 SAME: Final = 0.15
 """Share of their union that a piece and such a digit have in common from which on they are the same ink."""
 LETTERS: Final = 0.3
-"""Share of its digits' leads that the probabilities of letters in a row are, at most: others are words in a frame."""
+"""Share of its digits' leads that the probabilities of letters in a row or a window are, at most: others are words."""
 
 
 def with_held(
@@ -137,10 +140,7 @@ def with_held(
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
     result = [*readings]
-    sure = [
-        one.piece.box for one in readings
-        if one.confidence >= DOUBTFUL and one.label != BAR and one.piece.table is None
-    ]  # fmt: skip
+    sure = [one.piece.box for one in readings if one.is_sure and one.piece.table is None]
     if held is None or len(sure) < SURE_DIGITS:
         return result, True
     height = float(np.median([box[3] for box in sure]))
@@ -196,7 +196,7 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
     # 0 is doubtful, 1 a sure stroke, 2 another sure digit.
     told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
     # Amid words, what strips alone see is a letter.
-    alone = sum(one.confidence >= DOUBTFUL and one.label != BAR for one in readings) >= FEW_SURE * len(readings)
+    alone = sum(one.is_sure for one in readings) >= FEW_SURE * len(readings)
     asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1 or (alone and kinds == {0})]
     result = [one for row in rows if all(row is not other for other in asked) for one in row]
     seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
