@@ -75,9 +75,8 @@ def with_opened(
         sure = [spot for spot in spots if spot.sure]
         there = [one for one in result if _is_within(one.piece.box, box)]
         if digits:
-            known = any(one.is_sure for one in there)
-            lead = sum(spot.lead for spot in sure)
-            taken = not known and len(sure) == len(spots) >= digits and lead >= BROKEN_LEAD * len(sure)
+            clear = len(sure) == len(spots) >= digits and sum(spot.lead for spot in sure) >= BROKEN_LEAD * len(sure)
+            taken = clear and not any(one.is_sure for one in there)
         else:
             known = len(there) >= len(spots) and all(one.confidence >= DOUBTFUL for one in there)
             taken = not known and len(spots) >= SPOTS and len(sure) >= FEWEST
@@ -102,7 +101,7 @@ def _spots_in(grey: Grey, box: Box) -> list[_Spot]:
     worth = [sum(spot.lead * (2 * spot.share - 1) for spot in spots) for spots in found]
     best = next(index for index, value in enumerate(worth) if value >= NEARLY * max(worth))
     letters = float(ways[best][ways[best][:, 0] == LETTER, 1].sum())
-    return [] if letters > LETTERS * sum(spot.lead for spot in found[best]) else found[best]
+    return [] if letters > LETTERS_IN_WINDOW * sum(spot.lead for spot in found[best]) else found[best]
 
 
 def _is_within(box: Box, window: Box) -> bool:
@@ -126,7 +125,8 @@ BESIDE: Final = 1.2
 SAME: Final = 0.15
 """Share of their union that a piece and such a digit have in common from which on they are the same ink."""
 LETTERS: Final = 0.3
-"""Share of its digits' leads that the probabilities of letters in a row or a window are, at most: others are words."""
+LETTERS_IN_WINDOW: Final = 0.8
+"""Share of its digits' leads that the probabilities of letters in a row, and in a window, are, at most."""
 
 
 def with_held(
