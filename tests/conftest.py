@@ -7,10 +7,9 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +18,13 @@ from filelock import FileLock
 from hypothesis import settings
 
 from edgemnist.board.machine import usable_cpus
-from edgemnist.model.runtimes import untrusted
 from edgemnist.pipeline.bench import run as process
 from tests.browser import browser
+from tests.command import Done, run
 from tests.firefox import firefox
-from tests.forking import FORKS_MEASURING
 from tests.judged import judged_here
 from tests.messages import told
 from tests.needs import pytest_runtest_setup, pytest_terminal_summary
-from tests.patience import PATIENCE_S
-from tests.processes import MEASURING, begin_forking, command_line, end_forking, forking_for_workers
 from tests.programs import DATA
 
 __all__ = ["browser", "firefox", "pytest_runtest_setup", "pytest_terminal_summary", "told"]
@@ -66,7 +62,7 @@ if os.name == "posix" and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 
 
 @contextlib.contextmanager
@@ -80,27 +76,7 @@ def allocates_less_than(most: int) -> Iterator[None]:
         tracemalloc.stop()
 
 
-def run_edgemnist(
-    *arguments: str | Path, cwd: Path, env: dict[str, str] | None = None, timeout: float = PATIENCE_S
-) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [*command_line(env), *arguments],
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "100", **(env or {})},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-    )
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Have one process that forks for all workers."""
-    if getattr(config.option, "numprocesses", 0) and not hasattr(config, "workerinput"):
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(forking_for_workers())
-            config.add_cleanup(stack.pop_all().close)
+run_edgemnist = run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -148,8 +124,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """End what was started, and make ready what mutmut forks for every mutant, once it has collected the tests."""
-    end_forking()
+    """Make ready what mutmut forks for every mutant, once it has collected the tests."""
     if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
         import tensorflow as tf  # noqa: F401 - here it takes its seconds once
@@ -170,16 +145,6 @@ def own_settings(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEMNIST_CACHE", str(cache))
         patch.delenv("EDGEMNIST_DATA", raising=False)
-        patch.setenv(FORKS_MEASURING, "1")
-        reports = untrusted._reports
-
-        def tried(files: Sequence[untrusted._Tried]) -> list[dict[str, Any]]:
-            if any(runtime == "keras" or ":" in runtime for runtime, *_ in files):
-                # To import TensorFlow would take each child seconds.
-                begin_forking()
-            return reports(files)
-
-        patch.setattr(untrusted, "_reports", tried)
         yield
 
 
@@ -189,16 +154,6 @@ def undisturbed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("taints", "slowness_taints"):
             patch.setattr(process, name, lambda *_: [])
-        yield
-
-
-@pytest.fixture(scope="module")
-def measuring_starts() -> Iterator[None]:
-    """Have what measures started as for a user, in a module that looks at its start, its memory or its end."""
-    begin_forking()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(process, "_COMMAND", list(MEASURING))
-        patch.delenv(FORKS_MEASURING)
         yield
 
 
@@ -280,10 +235,10 @@ def old_exports(tmp_path: Path) -> Path:
 def edgemnist(tmp_path: Path) -> Run:
     """Run the command line in an empty directory: `edgemnist("verify", "--json")`."""
 
-    def run(*arguments: str | Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    def started(*arguments: str | Path, **options: Any) -> Done:
         return run_edgemnist(*arguments, **{"cwd": tmp_path, **options})
 
-    return run
+    return started
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from edgemnist.pipeline.bench.timing import ScenarioConfig
 from edgemnist.pipeline.bench.worker import WorkerRequest
 from tests.patience import PATIENCE_S, comes_true
 
-pytestmark = pytest.mark.usefixtures("measuring_starts")
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="looks processes up in /proc")
 
 

@@ -27,7 +27,7 @@ from tests.notices import Notices
 from tests.render.test_narrow import lines_of
 from tests.verify.damage import edit_manifest, first, flip_bits_in_the_middle, with_golden
 
-pytestmark = pytest.mark.usefixtures("measuring_starts", "undisturbed")
+pytestmark = pytest.mark.usefixtures("undisturbed")
 QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
 
 

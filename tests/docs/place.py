@@ -14,9 +14,9 @@ from edgemnist.fleet.channel.run import publish
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from tests.channel.conftest import Site
+from tests.command import OWN_PROCESS
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
-from tests.processes import command_line
 from tests.shapes import SPECS
 from tests.shapes.graphs import graph_of, write_tflite
 
@@ -114,7 +114,7 @@ class Place:
         """Put a stand-in on the path, or at one; a shell runs it."""
         known = {
             "python": sys.executable,
-            "edgemnist": shlex.join(command_line()),
+            "edgemnist": shlex.join(OWN_PROCESS),
             "repository": REPOSITORY,
             "place": self.directory,
             **values,

@@ -24,8 +24,6 @@ from edgemnist.model.runtimes.untrusted import AT_ONCE, DAMAGED, ENDLESS, LACKS_
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.run import request_for, scratch_directory
 from edgemnist.pipeline.export.model import read_source
-from tests.forking import LIMITS
-from tests.processes import begin_forking
 
 pytestmark = pytest.mark.all
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
@@ -36,8 +34,9 @@ LOADING = "the runtime onnxruntime does not load it and answer an image within 1
 
 @pytest.fixture(autouse=True)
 def gives_up_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
-    begin_forking()
-    monkeypatch.setenv(LIMITS, json.dumps({"BUILDING_S": 20, "LOADING_S": 3, "ENOUGH_S": 2.5}))
+    sooner = "untrusted.BUILDING_S, untrusted.LOADING_S, untrusted.ENOUGH_S = 20, 3, 2.5\n"
+    code = untrusted._CODE.replace("untrusted.main(", f"{sooner}untrusted.main(")
+    monkeypatch.setattr(untrusted, "_COMMAND", [*untrusted._COMMAND[:-1], code])
 
 
 @pytest.fixture

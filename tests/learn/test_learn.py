@@ -29,6 +29,7 @@ from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_image
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.data.sources import embedded_dataset
 from edgemnist.pipeline.train.model import Weights
+from tests.command import Done
 from tests.conftest import run_edgemnist
 
 pytest.importorskip("tensorflow")
@@ -77,7 +78,7 @@ def fill(directory: Path, images: Images, labels: Labels, writers: list[str]) ->
             )
 
 
-def learn(*words: str | Path, cwd: Path, cache: Path) -> subprocess.CompletedProcess[str]:
+def learn(*words: str | Path, cwd: Path, cache: Path) -> Done:
     environment = {"EDGEMNIST_CACHE": str(cache), "EDGEMNIST_OFFLINE": "1"}
     return run_edgemnist("learn", *words, "--json", cwd=cwd, env=environment, timeout=900)
 

@@ -16,7 +16,7 @@ from edgemnist.errors import ArtifactError, UsageError
 from edgemnist.ground.arrays import Images
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.model.runtimes import RUNTIMES, default_runtime, load
+from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry, default_runtime, load
 from edgemnist.model.runtimes.integer import IntegerClassifier, Rounding
 from edgemnist.model.runtimes.interface import ChunkedClassifier, Classifier
 from tests.conftest import Run
@@ -230,12 +230,14 @@ NAME = "onnx-float32@toy"
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add a runtime to the registry of every process that a test starts."""
+    """Add a runtime to the registry of this process, and of every one that a test starts."""
     home = tmp_path / "site"
     home.mkdir()
     (home / "toy.py").write_text(FILE)
     (home / "sitecustomize.py").write_text(ENTRY)
     monkeypatch.setenv("PYTHONPATH", str(home), prepend=":")
+    monkeypatch.syspath_prepend(home)
+    monkeypatch.setitem(RUNTIMES, "toy", RuntimeEntry(target="toy:ToyClassifier", summary="A toy", suffixes=(".onnx",)))
 
 
 @pytest.mark.all

@@ -16,7 +16,6 @@ from edgemnist.pipeline.search.trials import Job, Outcome
 from edgemnist.pipeline.search.workers import Workers
 from edgemnist.pipeline.train.network import MLP
 from tests.needs import require
-from tests.processes import begin_forking
 from tests.train.conftest import small_dataset
 
 TIMING = BenchConfig(samples=20, seconds=0, rounds=1, repeats=0, keras=False)
@@ -40,7 +39,6 @@ def made(dataset: Dataset, shared_directory: Path, tmp_path_factory: pytest.Temp
     searched, told = shared_directory / "searched", shared_directory / "searched.json"
     with FileLock(shared_directory / "searched.lock"):
         if not told.exists():
-            begin_forking()
             told.write_text(search(dataset, quick(), searched).to_json(), encoding="utf-8")
     directory = Path(shutil.copytree(searched, tmp_path_factory.mktemp("search") / "made"))
     return directory, read_result(SearchResult, told.read_bytes())

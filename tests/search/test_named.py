@@ -22,7 +22,6 @@ from edgemnist.pipeline.search.networks import finished_training
 from edgemnist.pipeline.search.run import RESULT_FILE, SearchConfig, _with_best, search
 from edgemnist.pipeline.train.network import Network
 from tests.notices import Listener
-from tests.processes import begin_forking
 from tests.render.test_narrow import lines_of
 from tests.train.conftest import of
 
@@ -44,7 +43,6 @@ Made = tuple[Path, SearchResult]
 def made(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Return the directory of two networks, and what was found. Read only."""
     directory = tmp_path_factory.mktemp("named")
-    begin_forking()
     return directory, search(dataset, CONFIG, directory)
 
 

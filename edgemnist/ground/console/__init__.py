@@ -163,7 +163,10 @@ def prepare_streams() -> None:
     """Make the standard streams fit for use, before anything is written or opened. Raises StorageError without stdout.
 
     The number of a closed stream would go to the first file that is opened, and Typer writes help to `sys.stdout`.
+    A second command in one process, as in a test, gets consoles for the streams that it finds.
     """
+    out.cache_clear()
+    err.cache_clear()
     # Some shells and containers say 0 where they do not know the width, and nothing would be printed.
     if not os.environ.get("COLUMNS", "").strip("0"):
         os.environ.pop("COLUMNS", None)
