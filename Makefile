@@ -2,13 +2,9 @@
 # make test   the tests that need Python alone, the pipeline from training to report among them: five to eight minutes
 # make test-all   all others, with browsers, ssh, emulated processors, and what is exhaustive; what is left out for want
 #             of a program is named at the end. With EDGEMNIST_DATA=DIR also the accuracies on the full MNIST
-# make test-mutants   plants faults, one at a time, in what decides, stores, computes, guards and deploys, and lists those
-#                that no test notices; `.venv/bin/mutmut show NAME` shows one
 # make fuzz   100,000 broken inputs for every parser, each in a process with limits of time and memory
-# make lint   style, types, the direction of imports, and the number of lines
+# make lint   style, types, the direction of imports
 # make docs   the book, into site/index.html
-# make wheels a wheel for every system, cross-compiled here
-# make release KEY=~/.ssh/id_ed25519   the tagged commit in dist/: all wheels built twice, SBOM, checksums, signature, notes
 # make setup  only the virtual environment
 
 # Where Python keeps no bytecode, every process compiles the package again: half a second, hundreds of times in the tests.
@@ -23,7 +19,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all test-mutants fuzz wheels release lint docs format setup clean
+.PHONY: demo test test-all fuzz lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -64,41 +60,21 @@ demo: $(DEMO_STAMP)
 	@echo "  $(BIN)/edgemnist --help                   everything else"
 
 PYTEST = $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
-NATIVE = $(PIP) --constraint constraints.txt --editable '.[native]'
 
 test: $(STAMP)
 	$(PYTEST) -m "not all"
 
 test-all: $(STAMP)
-	@$(NATIVE)
 	$(PYTEST) -m all --timeout 1800
-
-test-mutants: $(STAMP)
-	rm -rf mutants
-	$(BIN)/mutmut run
-	$(BIN)/mutmut results
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz
-
-WHEEL_TARGETS = $(shell sed -n 's/^    "\([a-z0-9_-]*\)": [A-Za-z_]*.".*-.*/\1/p' edgemnist/model/native/__init__.py)
-
-wheels: $(STAMP)
-	@$(NATIVE)
-	@for target in $(WHEEL_TARGETS); do \
-		EDGEMNIST_WHEEL_TARGET=$$target $(BIN)/python -m hatchling build -t wheel || exit; done
-	$(BIN)/python -m hatchling build -t sdist
-
-release: $(STAMP)
-	@$(NATIVE)
-	@$(BIN)/python -m tools.release $(if $(KEY),--key $(KEY))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m tools.size
 
 docs: $(STAMP)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -109,4 +85,4 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache mutants
+	rm -rf $(VENV) build dist site .cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -123,22 +123,6 @@ def pytest_collection_finish() -> None:
         gc.freeze()
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Make ready what mutmut forks for every mutant, once it has collected the tests."""
-    if config.option.collectonly and "MUTANT_UNDER_TEST" in os.environ:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        import tensorflow as tf  # noqa: F401 - here it takes its seconds once
-        from hypothesis import Phase, settings
-
-        # That a fault is noticed is enough: nobody reads the smallest example.
-        settings.register_profile("mutants", database=None, phases=[Phase.explicit, Phase.generate])
-        settings.load_profile("mutants")
-
-        # Garbage collection in a child would copy all that it shares with the others.
-        gc.collect()
-        gc.freeze()
-
-
 @pytest.fixture(scope="session", autouse=True)
 def own_settings(cache: Path) -> Iterator[None]:
     """Keep the tests, and what they share, away from the user's own cache and data."""
