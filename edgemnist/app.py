@@ -6,9 +6,9 @@ A command is imported when it is asked for. `--help` imports all of them.
 import importlib
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -27,51 +27,21 @@ COMMANDS: Final = {
 }
 """The commands in the order in which `--help` lists them, each with its panel and its place in the package: a folder
 with its options in `cli.py`, or one module."""
-EARLIER: Final = {"releases": "list", "promote": "promote", "rollback": "rollback", "publish": "publish"}
-"""Names that commands of `release` answer to as well; no list shows them."""
-REMOVED: Final = {
-    "compare": "use edgemnist bench A B --pair",
-    "frontier": "use edgemnist search --network A --network B",
-    "scenario": "use edgemnist bench --scenario NAME",
-    "runtimes": "edgemnist doctor says what is installed, verify how to get a runtime that an artifact lacks",
-    "train-likeness": "run python -m tools.likeness in a clone of the repository",
-    "bench --cold-cache": "empty the cache of the disk yourself, and read the cold start of --rounds 1",
-    "deploy --allow-downgrade": "leave it out, a board takes every bundle that one of its allowed_signers signed",
-    "bench --slow-down": "to see a gate fail, time a slower model first with --pair --max-slowdown",
-    "train --resume": "train again, the same seed gives the same weights; a teacher that is finished is kept",
-    "predict --sheet": "use --show, which draws what the model was given; with --json it has each number",
-    "health --sheet": "use edgemnist review, which shows the samples",
-    "report --samples": "use edgemnist health, which says it of boards, too",
-    "watch --source": "give the source without it: edgemnist watch SOURCE",
-    "verify --sheet": "use edgemnist report, which draws the labels that changed",
-    "verify --layers": "use --why, which names the operator behind each flip and what in it is too coarse",
-    "review --idx": "leave it out, every command reads the folders of --export with --data",
-    "search --max-p50": "limit --max-bytes and --max-ram; the table has the p50 of the best",
-    "search --on": "search here, and time the best on the board with edgemnist bench --on",
-    "export --ranges": "leave it out, all calibration images give ranges that are as accurate",
-}
-"""Commands and options of earlier versions, and what to do instead."""
 
 
 class Subcommands(TyperGroup):
     """Finds a command by its name, and lets each option be given once."""
 
-    earlier: ClassVar[Mapping[str, str]] = {}
-    """Names that no list shows."""
-
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]  # as typer vendors Click
         """Return the command that was asked for, and its words.
 
-        Raises UnknownNameError for no command, and UsageError for what is given twice or was removed.
+        Raises UnknownNameError for no command, and UsageError for what is given twice.
         """
         names = self.list_commands(ctx)
-        if args and args[0] not in (*names, *self.earlier) and not args[0].startswith("-"):
+        if args and args[0] not in names and not args[0].startswith("-"):
             raise UnknownNameError("command", args[0], names)
         name, command, words = super().resolve_command(ctx, args)
         if command is not None:
-            for given in (f"{name} {word.partition('=')[0]}" for word in words):
-                if given in REMOVED:
-                    raise UsageError(f"edgemnist {given} was removed: {REMOVED[given]}")
             require_once(command.params, words)
         return name, command, words
 
@@ -79,7 +49,6 @@ class Subcommands(TyperGroup):
 class Commands(Subcommands):
     """Imports the command that was asked for, and turns errors into a message, a hint and an exit code."""
 
-    earlier = EARLIER
     _is_listing = False
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # as typer vendors Click
@@ -89,8 +58,7 @@ class Commands(Subcommands):
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]  # as typer vendors Click  # noqa: ANN401 - its own class
         """Import a command; None for one that does not exist."""
-        if cmd_name in EARLIER:
-            return self.get_command(ctx, "release").get_command(ctx, EARLIER[cmd_name])
+        del ctx
         if cmd_name not in COMMANDS:
             return None
         from edgemnist.ground.console.options import ADVANCED
@@ -122,12 +90,6 @@ class Commands(Subcommands):
             super().format_help(ctx, formatter)
         finally:
             self._is_listing = False
-
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> tuple[str | None, Any, list[str]]:  # type: ignore[override]  # as typer vendors Click
-        """Return the command that was asked for, and its words. Raises UsageError for one that was removed, too."""
-        if args and args[0] in REMOVED:
-            raise UsageError(f"edgemnist {args[0]} was removed: {REMOVED[args[0]]}")
-        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # noqa: ANN401 - as Typer declares it
         """Run the command that was asked for."""

@@ -19,7 +19,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from edgemnist.app import COMMANDS, EARLIER, app
+from edgemnist.app import COMMANDS, app
 from edgemnist.ground.results.bench import BenchResult, ScenariosResult
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.pipeline import TrainResult
@@ -41,7 +41,7 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
-LEAVES = [name for name in COMMANDS if name != "release"] + [f"release {name}" for name in EARLIER.values()]
+LEAVES = [name for name in COMMANDS if name != "release"] + ["release list", "release rollback"]
 
 
 def help_of(*words: str) -> str:
@@ -78,7 +78,6 @@ def test_the_list_has_each_command_in_its_panel_and_says_how_its_help_begins() -
         assert not panel or (f"─ {panel} " in text and listed[name] == str(command.help).split()[:3])
         folder = PACKAGE / place.replace(".", "/")
         assert (folder / "cli.py").exists() != folder.with_suffix(".py").exists(), name
-    assert not listed.keys() & EARLIER.keys()
 
 
 def test_words_are_completed(tmp_path: Path) -> None:
@@ -398,7 +397,7 @@ def no_room(tmp_path: Path) -> dict[str, str]:
     return {"PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}", "TMPDIR": "/full"}
 
 
-@pytest.mark.parametrize("words", ["export --format onnx", "bench tflite-int8", "releases --to board.invalid"])
+@pytest.mark.parametrize("words", ["export --format onnx", "bench tflite-int8", "release list --to board.invalid"])
 def test_no_room_ends_in_one_sentence(words: str, no_room: dict[str, str], old_exports: Path, edgemnist: Run) -> None:
     where = [] if "board" in words else ["--exports", str(old_exports)]
     done = edgemnist(*words.split(), *where, env={"EDGEMNIST_OFFLINE": "1", **no_room})

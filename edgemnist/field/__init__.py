@@ -1,4 +1,4 @@
-"""What a model meets in use: `samples`, `review`, `learn`, counts of answers (`drift`), `health`, and the `shadow`.
+"""What a model meets in use: `samples`, `review`, `learn`, counts of answers (`drift`) and `health`.
 
 It imports `pipeline` and what lies below.
 """

@@ -1,6 +1,6 @@
 """Answers to images that were met in the field, and who observes them.
 
-Whoever answers does not know who keeps samples, counts, or compares with the shadow: these register in `OBSERVERS`.
+Whoever answers does not know who keeps samples or counts: these register in `OBSERVERS`.
 """
 
 from __future__ import annotations

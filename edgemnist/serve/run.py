@@ -107,12 +107,6 @@ def make_app(store: ModelStore, config: ServeConfig, closing: contextlib.ExitSta
         )
         observers.append(collector)
         closing.callback(collector.close)
-        if store.release is not None:
-            from edgemnist.field.shadow.runner import Shadow
-
-            shadow = Shadow(store.directory, collector, directory, artifact=config.artifact, reporter=reporter)
-            observers.append(shadow)
-            closing.callback(shadow.close)
     if config.health is not None:
         from edgemnist.field.drift.monitor import Monitor
 

@@ -109,17 +109,6 @@ class Board:
             result = applying.apply(self.store, request, self.responder)
         return result
 
-    def beside(self, *records: BundleRecord, **options: Any) -> dict[str, Any]:
-        """Deploy bundles, the last of them into the shadow."""
-        self.apply(*records[:-1], **options)
-        return self.apply(records[-1], shadow=True, **options)
-
-    def promote(self, name: str) -> dict[str, Any]:
-        return applying.promote(self.store, name, 0.0, self.responder)
-
-    def drop(self) -> dict[str, Any]:
-        return applying.drop_shadow(self.store, 0.0, self.responder)
-
     def rollback(self, name: str | None = None) -> dict[str, Any]:
         return applying.rollback(self.store, name, 0.0, self.responder)
 
@@ -145,11 +134,6 @@ class Board:
     def serves(self) -> str | None:
         current = self.store.current()
         return current.name if current else None
-
-    def shadow(self) -> str | None:
-        shadow = self.store.shadow()
-        assert (shadow is None) == (not os.path.lexists(self.store.shadow_link))
-        return shadow.name if shadow else None
 
     def is_clean(self) -> bool:
         left = [*self.store.incoming.iterdir(), *self.store.staging.iterdir()]
@@ -309,82 +293,6 @@ def test_where_nothing_served_before_nothing_serves_after_a_failure(board: Board
     assert board.store.pending() is None
 
 
-def test_a_shadow_answers_beside_the_release_that_serves(board: Board) -> None:
-    with pytest.raises(DeployError, match="There is no release on this board yet for a shadow to answer beside"):
-        board.apply(A, shadow=True)
-    result = board.beside(A, B)
-    assert (result["status"], result["release"], result["previous"]) == ("shadow", B2, A1)
-    assert board.steps() == "check, unpack, self-test, shadow, tidy"
-    assert board.responder.steps[-2:] == [("shadow", False), ("tidy", False)]
-    assert (board.activated, board.serves(), board.shadow()) == ([], A1, B2)
-    # A release that serves does not answer beside itself.
-    board.apply(B)
-    assert (board.serves(), board.shadow()) == (B2, None)
-
-
-def test_a_shadow_survives_the_deployment_of_another_release_and_its_end_is_noticed(board: Board) -> None:
-    board.beside(A, B, keep=1)
-    board.apply(C, keep=1)
-    assert board.releases() == [B2, C3]
-    board.store.remove(board.store.releases()[0])
-    with pytest.raises(DeployError, match="No release answers beside"):
-        board.drop()
-    assert not os.path.lexists(board.store.shadow_link)
-
-
-def test_what_is_promoted_is_checked_tested_and_serves(board: Board) -> None:
-    board.beside(A, B)
-    board.forget()
-    assert board.promote(B2) == {"release": B2, "previous": A1}
-    assert board.tested == [(board.path(B2), LIMITS)]
-    assert (board.serves(), board.shadow()) == (B2, None)
-    # Whoever asks again may not have been told.
-    assert board.promote(B2) == {"release": B2, "previous": None}
-    assert board.steps() == "check, self-test, switch, service"
-    # It has served now.
-    board.apply(C)
-    assert board.rollback()["release"] == B2
-
-
-def test_what_is_promoted_or_returned_to_gives_way_where_it_does_not_come_up(board: Board) -> None:
-    board.beside(A, B, C)
-    board.ill = {A1: ILL, C3: ILL}
-    actions: list[Callable[[], object]] = [lambda: board.promote(C3), board.rollback]
-    for action in actions:
-        with pytest.raises(GateMissedError, match=f"^It is ill; release {B2} serves again$"):
-            action()
-        assert (board.serves(), board.shadow()) == (B2, C3)
-    # Where nothing serves, it comes to serve all the same.
-    board.ill.clear()
-    board.store.switch(None)
-    assert board.promote(C3) == {"release": C3, "previous": None}
-
-
-def test_only_the_release_in_the_shadow_is_promoted_and_only_whole(board: Board) -> None:
-    with pytest.raises(DeployError, match=r"^No release answers beside the one that serves$"):
-        board.promote(B2)
-    board.beside(A, B)
-    with pytest.raises(DeployError, match=f"^Release {C3} does not answer beside the one that serves$"):
-        board.promote(C3)
-    board.unfit.add(B2)
-    with pytest.raises(GateMissedError):
-        board.promote(B2)
-    assert board.shadow() == B2
-    (board.path(B2) / "exports" / "b.tflite").write_text("damaged")
-    with pytest.raises(DeployError, match=f"^Release {B2} is damaged: exports/b.tflite is damaged$"):
-        board.promote(B2)
-    assert board.serves() == A1
-
-
-def test_a_shadow_is_dropped_and_its_release_kept(board: Board) -> None:
-    board.beside(A, B)
-    assert board.drop() == {"release": B2, "previous": A1}
-    assert (board.shadow(), board.releases()) == (None, [A1, B2])
-    board.store.set_shadow(B2)
-    board.store.switch(None)
-    assert board.drop() == {"release": B2, "previous": None}
-
-
 def test_the_way_back_leads_to_the_newest_whole_release_before(board: Board) -> None:
     with pytest.raises(DeployError, match="There is no older release on this board to go back to"):
         board.rollback()
@@ -411,10 +319,8 @@ def test_the_way_back_leads_to_what_served_before_and_it_is_kept_however_old(boa
     """Not to what an earlier rollback has left, though that is newer."""
     board.apply(A, B)
     assert board.rollback()["release"] == A1
-    board.beside(C)
-    board.drop()
     d = bundle_of("d")
-    assert board.apply(d, keep=2)["removed"] == [B2]
+    assert board.apply(d, keep=2)["removed"] == []
     assert board.rollback()["release"] == A1
     board.apply(d)
     # With one kept there is no way back, as was asked for.
@@ -422,53 +328,9 @@ def test_the_way_back_leads_to_what_served_before_and_it_is_kept_however_old(boa
     assert len(board.releases()) == 1
 
 
-def forget_what_served(board: Board) -> None:
-    """Leave what an earlier version wrote down."""
-    for release in board.store.releases():
-        known = {name: value for name, value in release.deployed().items() if name not in {"served", "limits"}}
-        (release.path / DEPLOYED_FILE).write_text(json.dumps(known))
-
-
-def test_no_way_back_leads_to_what_only_stood_in_the_shadow_unless_it_is_named(board: Board) -> None:
-    board.beside(A, B)
-    board.apply(C)
-    board.drop()
-    assert board.rollback()["release"] == A1
-    assert board.rollback(B2)["release"] == B2
-    # Now it has served; in the shadow again it is on trial again.
-    assert board.rollback(C3)["release"] == C3
-    assert board.rollback()["release"] == B2
-    board.beside(C, B)
-    board.drop()
-    board.apply(bundle_of("d"))
-    assert board.rollback()["release"] == C3
-
-
-def test_where_nothing_older_has_served_the_way_back_says_how_to_take_what_is_there(board: Board) -> None:
-    board.beside(A, B)
-    board.apply(C)
-    board.drop()
-    board.store.remove(board.store.releases()[0])
-    with pytest.raises(DeployError, match=f"has served: {B2} only answered in the shadow") as failure:
-        board.rollback()
-    assert failure.value.hint.endswith(f"edgemnist release rollback --release {B2}")
-    # An earlier version did not say what has served: then it may have, unless it is in the shadow now.
-    forget_what_served(board)
-    board.store.set_shadow(B2)
-    with pytest.raises(DeployError):
-        board.rollback()
-    board.store.set_shadow(None)
-    board.tested.clear()
-    assert board.rollback()["release"] == B2
-    assert board.tested == [(board.path(B2), SelfTestLimits())]
-
-
-@pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("name", [None, A1])
-def test_what_fails_its_self_test_does_not_serve_again(name: str | None, board: Board, *, known: bool) -> None:
+def test_what_fails_its_self_test_does_not_serve_again(name: str | None, board: Board) -> None:
     board.apply(A, B)
-    if not known:
-        forget_what_served(board)
     board.unfit = {A1}
     board.activated.clear()
     with pytest.raises(GateMissedError, match="The self-test failed on the board"):
@@ -516,8 +378,8 @@ def test_a_switch_to_a_release_that_is_gone_goes_back(board: Board) -> None:
         board.store.begin_switch(None, B2)
         if switched:
             board.store.switch(B2)
-        with pytest.raises(DeployError, match="No release answers"):
-            board.drop()
+        with pytest.raises(DeployError, match="There is no release x on this board"):
+            board.rollback("x")
         assert not os.path.lexists(board.store.link)
         assert board.store.pending() is None
 
@@ -578,19 +440,14 @@ def test_a_board_with_a_key_takes_what_it_signed(board: Board, key: Path, monkey
         board.apply(A, key=key)
     board.apply(WHOLE_A, key=key)
     assert (board.path(named(1, WHOLE_A)) / SIGNATURE_FILE).read_bytes() == sign(WHOLE_A.encode(), key)
-    board.beside(WHOLE_B, key=key)
-    board.promote(named(2, WHOLE_B))
 
 
-def test_a_release_that_nobody_signed_neither_serves_again_nor_is_promoted(board: Board, key: Path) -> None:
-    board.beside(A, B)
+def test_a_release_that_nobody_signed_does_not_serve_again(board: Board, key: Path) -> None:
+    board.apply(A, B)
     board.trust(key)
     assert find_release(board.store, A.identity()) is None
     with pytest.raises(BundleError, match="not signed"):
-        board.promote(B2)
-    with pytest.raises(BundleError, match="not signed"):
-        board.rollback(B2)
-    board.store.switch(B2)
+        board.rollback(A1)
     with pytest.raises(BundleError, match="not signed"):
         board.rollback()
     # Past the unsigned ones, to the last that somebody signed.
@@ -615,8 +472,6 @@ def test_one_at_a_time_changes_a_board(board: Board, monkeypatch: pytest.MonkeyP
     (board.store.staging / "half").mkdir()
     actions: list[Callable[[], object]] = [
         lambda: applying.apply(board.store, request, board.responder),
-        lambda: board.promote("1-0123456789ab"),
-        board.drop,
         board.rollback,
     ]
     with exclusive(board.store.lock, wait_s=0, waiting=lambda _: None):

@@ -166,19 +166,15 @@ def test_the_names_of_releases_are_a_number_and_twelve_digits() -> None:
         assert not is_release_name(name)
 
 
-def test_current_and_shadow_are_the_releases_that_two_links_name(store: Store) -> None:
-    assert (store.current(), store.shadow()) == (None, None)
-    store.switch(f"3-{IDENTITY}")
-    store.set_shadow(f"1-{IDENTITY}")
-    assert (store.root / "current").readlink() == Path(f"releases/3-{IDENTITY}")
-    assert (store.root / "shadow").readlink() == Path(f"releases/1-{IDENTITY}")
-    assert store.current() == Release(store.releases_directory / f"3-{IDENTITY}", 3)
-    assert store.shadow() == Release(store.releases_directory / f"1-{IDENTITY}", 1)
-    # Neither is pruned, whatever its age.
-    assert store.prune(1, store.incoming / "none") == [f"2-{IDENTITY}", f"4-{IDENTITY}"]
-    store.set_shadow(None)
+def test_current_is_the_release_that_a_link_names(store: Store) -> None:
+    assert store.current() is None
+    store.switch(f"1-{IDENTITY}")
+    assert (store.root / "current").readlink() == Path(f"releases/1-{IDENTITY}")
+    assert store.current() == Release(store.releases_directory / f"1-{IDENTITY}", 1)
+    # It is not pruned, whatever its age.
+    assert store.prune(1, store.incoming / "none") == [f"{number}-{IDENTITY}" for number in (2, 3, 4)]
     store.switch(f"9-{IDENTITY}")
-    assert (store.current(), store.shadow()) == (None, None)
+    assert store.current() is None
     for _ in range(2):
         store.switch(None)
         assert not os.path.lexists(store.link)
@@ -262,18 +258,8 @@ def test_they_are_listed_and_gone_back_to(old_store: Store) -> None:
     assert run_agent(old_store.root, "prepare", wanted)["known"], "an update finds what it need not send"
 
 
-@pytest.mark.parametrize(
-    ("module", "there"),
-    [
-        ("edgemnist.fleet.doctor.artifacts", "edgemnist.doctor.artifacts"),
-        ("edgemnist.field.samples", "edgemnist.samples"),
-        ("edgemnist", "edgemnist"),
-    ],
-)
-def test_their_modules_are_asked_by_the_names_they_have(module: str, there: str, old_store: Store) -> None:
+def test_a_module_is_run_in_the_release_that_serves(old_store: Store) -> None:
     exports = old_store.link.resolve() / "exports"
-    request = {"module": [module, "{exports}", "--json"], "files": {}}
-    assert run_agent(old_store.root, "run", request)["stdout"] == f"-I -m {there} {exports} --json\n"
-    # What came later has its wings.
-    (old_store.link / "venv" / "lib" / "python3.11" / "site-packages" / "edgemnist" / "field").mkdir()
-    assert run_agent(old_store.root, "run", request)["stdout"] == f"-I -m {module} {exports} --json\n"
+    request = {"module": ["edgemnist.field.samples", "{exports}", "--json"], "files": {}}
+    answer = run_agent(old_store.root, "run", request)
+    assert answer["stdout"] == f"-I -m edgemnist.field.samples {exports} --json\n"

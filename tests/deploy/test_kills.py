@@ -24,9 +24,9 @@ pytestmark = pytest.mark.all
 HERE = Path(__file__).parent
 PUTTING_IN_ORDER = 12
 """Steps that any run has: the lock, what lies about, the switch that was cut off, and the first of its own work."""
-LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60, "a promotion": 50}
+LEAST = {"the first deployment": 90, "an upgrade": 90, "a rollback": 60}
 """Kills of each scenario at every step; 200 are asked for in all."""
-KINDS = {"the first deployment": 8, "an upgrade": 8, "a rollback": 6, "a promotion": 6}
+KINDS = {"the first deployment": 8, "an upgrade": 8, "a rollback": 6}
 """Kinds of steps that each has at least."""
 OLD, NEW = (record_of(contents_of(name), artifacts=[name]) for name in ("old", "new"))
 BEFORE, AFTER = (record.identity()[:12] for record in (OLD, NEW))
@@ -76,10 +76,6 @@ def scenario(request: pytest.FixtureRequest, tmp_path: Path) -> Scenario:
     deploy(live, OLD)
     if name == "an upgrade":
         return Scenario(name, kept, "apply", send(copy_state(live, kept), NEW), BEFORE, AFTER)
-    if name == "a promotion":
-        deploy(live, NEW, shadow=True)
-        wanted: dict[str, Any] = {"release": f"2-{AFTER}", "wait_s": 5.0, "limits": {"timeout_s": 60.0}}
-        return Scenario(name, copy_state(live, kept), "promote", wanted, BEFORE, AFTER)
     deploy(live, NEW)
     return Scenario(name, copy_state(live, kept), "rollback", {"release": None, "wait_s": 5.0}, AFTER, BEFORE)
 

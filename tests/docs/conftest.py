@@ -7,13 +7,12 @@ import pytest
 from filelock import FileLock
 
 from edgemnist.model.exports.findings import BENCH_FILE
-from tests.channel.conftest import site
 from tests.conftest import run_edgemnist
 from tests.deploy.conftest import board, installed, new_board, new_bundle, old_bundle, sshd
 from tests.judged import measured_here
 from tests.serve.conftest import service
 
-__all__ = ["board", "installed", "new_board", "new_bundle", "old_bundle", "service", "site", "sshd"]
+__all__ = ["board", "installed", "new_board", "new_bundle", "old_bundle", "service", "sshd"]
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from edgemnist.fleet.channel.run import publish
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
-from tests.channel.conftest import Site
 from tests.command import OWN_PROCESS
 from tests.conftest import REPOSITORY
 from tests.deploy.loopback import LoopbackBoard, Sshd, make_key
@@ -192,14 +190,6 @@ class Place:
         subprocess.run(
             [sys.executable, REPOSITORY / "docs" / "examples" / "meter.py", self.directory / "meter.jpg"], check=True
         )
-
-    def with_channel(self, site: Site) -> None:
-        """Publish the bundle in the folder of the guide, behind a server that has another address."""
-        self._at_home()
-        publish(str(site.folder), site.keys, self.directory / "bundle.zip", None, most=0, key="")
-        there = "https://updates.example.org/digits"
-        self.words |= {f"{there}#FINGERPRINT": site.address, there: site.address.partition("#")[0]}
-        self.words |= {"sudo python3 -m venv /opt/updater && sudo /opt/updater/bin/": "", "/opt/updater/bin/": ""}
 
     def with_service(self, port: int) -> None:
         """Let `curl` ask a service at another port than the usual one."""

@@ -41,7 +41,6 @@ FILES = {
     "meter": Place.with_meter,
 }
 GIVEN: dict[str, Callable[[Place, pytest.FixtureRequest], None]] = {
-    "channel": lambda place, request: place.with_channel(request.getfixturevalue("site")),
     "fleet": lambda place, request: place.with_fleet(request.getfixturevalue("installed")),
     "service": lambda place, request: place.with_service(request.getfixturevalue("service").address[1]),
 }

@@ -20,7 +20,7 @@ from edgemnist.board.agent.facts import collect_facts
 from edgemnist.errors import BundleError, explained
 from edgemnist.fleet.deploy.cli import deploy_page
 from edgemnist.fleet.doctor.cli import doctor_page
-from edgemnist.fleet.release.cli import promote_page, releases_page
+from edgemnist.fleet.release.cli import releases_page
 from edgemnist.ground import console as terminal
 from edgemnist.ground.console.tables import host_line
 from edgemnist.ground.results.bench import BaselineComparison, Change, Ratio
@@ -32,13 +32,12 @@ from edgemnist.ground.results.boards import (
     Fault,
     FleetBenchResult,
     FleetScenarioResult,
-    PromoteResult,
     ReleaseRow,
     ReleasesResult,
     ScenarioOnBoard,
 )
 from edgemnist.ground.results.pipeline import RecommendResult
-from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN, Verdict
+from edgemnist.ground.results.verdict import MISSED, PASSED, Verdict
 from edgemnist.ground.storage import check_writable, commit_files, write_file
 from edgemnist.model.exports import Exports
 from edgemnist.model.formats import FORMATS
@@ -184,10 +183,6 @@ def recommended(name: str | None) -> RenderableType:
     return recommend_page(result, "edgemnist bundle")
 
 
-def promoted(**result: Any) -> RenderableType:
-    return promote_page(PromoteResult(host="pi", release="r2", **result), "me@pi")
-
-
 def listed(count: int, problems: Sequence[str] = (), serves: int = 2) -> RenderableType:
     rows = [
         ReleaseRow(release=f"r{number}", current=number == serves, problems=list(problems) if number == 1 else [],
@@ -201,13 +196,10 @@ HEALTHY = DoctorResult(host="pi", healthy=True, findings=[], facts={})
 LAST: list[RenderableType] = [
     doctor_page(HEALTHY, "edgemnist bench"),
     deployed(status="failed", fault=OFF),
-    *(deployed(status=status) for status in ("shadow", "deployed", "unchanged")),
+    *(deployed(status=status) for status in ("deployed", "unchanged")),
     *(compared(*outcomes) for outcomes in ((PASSED,), (PASSED, MISSED), ())),
     *map(measured, range(3)),
     *(played(None, None), played(None, OFF), recommended("tflite-int8"), recommended(None)),
-    *(promoted(passed=True, **how) for how in ({"previous": "r1"}, {"dropped": True})),
-    promoted(passed=False, reasons=["Too few."]),
-    promoted(passed=False, verdict=Verdict(outcome=UNKNOWN)),
     *(listed(0), listed(2, serves=1), listed(1), listed(2), listed(2, ["a is damaged"])),
 ]
 

@@ -1,4 +1,4 @@
-"""What models of other shapes meet in the field: samples, their review, counts, and the release in the shadow."""
+"""What models of other shapes meet in the field: samples, their review, and counts."""
 
 import json
 import sqlite3
@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgemnist.board.agent.store import Store
 from edgemnist.errors import EdgemnistError, SamplesError, StorageError
 from edgemnist.field.drift import decode_record
 from edgemnist.field.drift.monitor import Tally, no_counts
@@ -18,16 +17,11 @@ from edgemnist.field.review.transfer import export_labelled, import_labelled
 from edgemnist.field.samples import classes_of, decode_samples, now
 from edgemnist.field.samples.collector import Collector
 from edgemnist.field.samples.store import FILE, SampleStore
-from edgemnist.field.shadow import read_tally
-from edgemnist.field.shadow.__main__ import evidence
-from edgemnist.field.shadow.runner import Shadow
-from edgemnist.model.answers import Answer
 from edgemnist.model.exports import Exports
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.pipeline.data.sources import find_dataset
 from tests.conftest import Run
 from tests.notices import Notices
-from tests.patience import comes_true
 from tests.shapes import SPECS
 from tests.shapes.made import LABELS, NAME, make_exports, sample
 
@@ -148,42 +142,3 @@ def test_a_picture_is_collected_reviewed_and_counted_by_the_commands(edgemnist: 
     with SampleStore.open(tmp_path / "samples") as store:
         (imported,) = (one for one in store.samples() if one.label == "red")
         assert imported.image.shape == (32, 20, 3)
-
-
-def test_a_release_of_another_shape_is_not_judged_by_what_it_cannot_be_given(tmp_path: Path) -> None:
-    places = {}
-    for release, name in (("1-a", "meter"), ("2-b", "meter"), ("3-c", "row")):
-        places[release] = make_exports(tmp_path / release / "exports", name).directory
-    with SampleStore.open(tmp_path / "samples", create=True, spec=SPECS["meter"]) as store:
-        for seed in range(5):
-            store.add(sample(SPECS["meter"], seed, LABELS[0]))
-    # Both have no record of what they have learnt, and came after the samples were met.
-    same = evidence(places["1-a"], places["2-b"], tmp_path / "samples")
-    assert (same.release, same.images, same.left_out) == ("2-b", 0, 5)
-    other = evidence(places["1-a"], places["3-c"], tmp_path / "samples")
-    assert (other.release, other.images, other.left_out) == ("3-c", 0, 0)
-
-
-@pytest.mark.parametrize("name", ["meter", "row"])
-def test_the_shadow_answers_beside_releases_that_take_the_same(name: str, tmp_path: Path) -> None:
-    notices, store = Notices(), Store(tmp_path / "board")
-    for release, made in (("1-aaaaaaaaaaaa", "meter"), ("2-bbbbbbbbbbbb", name)):
-        make_exports(store.releases_directory / release / "exports", made)
-    store.set_shadow("2-bbbbbbbbbbbb")
-    serving, samples = store.releases_directory / "1-aaaaaaaaaaaa" / "exports", tmp_path / "samples"
-    with (
-        Collector(samples, artifact=NAME, spec=SPECS["meter"], labels=LABELS, patient=True) as collector,
-        Shadow(serving, collector, samples, budget=1.0, reporter=notices) as shadow,
-    ):
-        assert comes_true(lambda: shadow._loaded is not None or shadow._failed)
-        shadow.observe([
-            Answer(image=image, source="here", index=0, label="x", confidence=1.0, probability=1.0)
-            for image in Exports.open(serving).read_golden().images[:3]
-        ])  # fmt: skip
-    tally = read_tally(samples)
-    if name == "meter":
-        assert tally is not None
-        assert (tally.compared, tally.differing) == (3, 3)
-    else:
-        assert tally is None
-        assert "its models take 13 numbers, and those that serve 20×32 images in colour" in notices.heard

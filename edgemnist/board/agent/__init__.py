@@ -46,8 +46,6 @@ class Apply:
     """Releases to keep."""
     wait_s: float = 60.0
     """For another deployment."""
-    shadow: bool = False
-    """Whether it is to answer beside the release that serves, and not in its place."""
 
 
 class Responder:

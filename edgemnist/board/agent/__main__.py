@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgemnist.board.agent import Apply, Responder, SelfTestLimits
-from edgemnist.board.agent.apply import StoppedError, apply, drop_shadow, find_release, promote, rollback
+from edgemnist.board.agent.apply import StoppedError, apply, find_release, rollback
 from edgemnist.board.agent.durable import cannot_change, holder
 from edgemnist.board.agent.facts import collect_facts, exposed, probe_all
 from edgemnist.board.agent.install import end_with_the_line, finish, start
@@ -49,22 +48,15 @@ def _rollback(store: Store, request: dict[str, Any], responder: Responder) -> di
     return rollback(store, request["release"], request["wait_s"], responder)
 
 
-def _promote(store: Store, request: dict[str, Any], responder: Responder) -> dict[str, Any]:
-    if request["release"] is None:
-        return drop_shadow(store, request["wait_s"], responder)
-    return promote(store, request["release"], request["wait_s"], responder)
-
-
 def releases(store: Store, _: dict[str, Any], __: Responder) -> dict[str, Any]:
     """Return every release, after reading every file of it."""
-    current, shadow = store.current(), store.shadow()
+    current = store.current()
     rows = []
     for release in store.releases():
         record = release.record()
         rows.append({
             "release": release.name,
             "current": release == current,
-            "shadow": release == shadow,
             "problems": release.problems(),
             "edgemnist": record.edgemnist if record else None,
             "artifacts": record.artifacts if record else [],
@@ -101,14 +93,10 @@ def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
         for name, data in request["files"].items():
             (Path(directory) / name).write_bytes(base64.b64decode(data))
         # The real path: a switch in the meantime does not change what is looked at half way.
-        release, shadow = store.link.resolve(), store.shadow_link.resolve()
+        release = store.link.resolve()
         module, *words = request["module"]
-        # A release of before the wings has the same modules without them.
-        if not any((release / "venv" / "lib").glob("python*/site-packages/edgemnist/field")):
-            module = re.sub(r"^edgemnist\.\w+\.", "edgemnist.", module)
+        words = [str(release / "exports") if word == "{exports}" else word for word in words]
         command = [str(release / "venv" / "bin" / "python"), "-I", "-m", module, *words]
-        places = {"{exports}": str(release / "exports"), "{shadow}": str(shadow / "exports")}
-        command = [places.get(word, word) for word in command]
         child = start(command, cwd=directory)
         # Nobody is there to read the answer then, and a board that measures is busy.
         end_with_the_line(child)
@@ -118,7 +106,7 @@ def run(store: Store, request: dict[str, Any], _: Responder) -> dict[str, Any]:
 
 
 COMMANDS = {
-    "prepare": prepare, "apply": _apply, "promote": _promote, "rollback": _rollback, "releases": releases,
+    "prepare": prepare, "apply": _apply, "rollback": _rollback, "releases": releases,
     "doctor": doctor, "run": run,
 }  # fmt: skip
 

@@ -49,34 +49,23 @@ def apply(store: Store, request: Apply, responder: Responder) -> dict[str, Any]:
     """
     with _turn(store, request.wait_s, responder) as service:
         old = store.current()
-        if request.shadow and old is None:
-            raise DeployError(
-                "There is no release on this board yet for a shadow to answer beside",
-                hint="Deploy without --shadow first.",
-            )
         release, fresh, report = _fit_release(store, request, responder)
         if old is not None and release.name == old.name:
             status = "unchanged"
         else:
-            status = "shadow" if request.shadow else "deployed"
+            status = "deployed"
             responder.stoppable = False
             if old is not None and release.sequence < old.sequence:
                 # The newest number says what was deployed last, and so what `rollback` comes back to.
                 release = store.adopt(release.path, store.next_name(request.identity))
-            if request.shadow:
-                responder.step("shadow")
-                release.note(served=False)
-                store.set_shadow(release.name)
-            else:
-                try:
-                    switch(store, service, old, release, responder)
-                except GateMissedError:
-                    if fresh:
-                        # It has never served, so no `rollback` may come to it.
-                        store.remove(release)
-                    raise
+            try:
+                switch(store, service, old, release, responder)
+            except GateMissedError:
+                if fresh:
+                    # It has never served, so no `rollback` may come to it.
+                    store.remove(release)
+                raise
         responder.step("tidy")
-        _tidy_shadow(store)
         removed = store.prune(request.keep, store.part(request.sha256, request.token))
         return {"status": status, **_served(release, old), "removed": removed, "selftest": report}
 
@@ -99,44 +88,6 @@ def _fit_release(store: Store, request: Apply, responder: Responder) -> tuple[Re
         raise
     responder.stoppable = False
     return store.adopt(staged, store.next_name(request.identity)), True, report
-
-
-def promote(store: Store, name: str, wait_s: float, responder: Responder) -> dict[str, Any]:
-    """Let the release in the shadow serve, which must be the named one, once it has tested itself again.
-
-    Raises DeployError if it is not there, or damaged, BundleError if the board does not trust it, GateMissedError if
-    the self-test or the service says no: it then stays in the shadow.
-    """
-    with _turn(store, wait_s, responder) as service:
-        current, shadow = store.current(), store.shadow()
-        if current is not None and current.name == name:
-            # Done before: whoever asks again may not have been told, as the line was cut.
-            return _served(current, None)
-        if shadow is None or shadow.name != name:
-            raise no_shadow(name if shadow is not None else "")
-        _check_fit(store, shadow, responder)
-        switch(store, service, current, shadow, responder)
-        _tidy_shadow(store)
-        return _served(shadow, current)
-
-
-def no_shadow(name: str) -> DeployError:
-    """Return the error for a board that has no release, or not the named one, in the shadow."""
-    what = f"Release {name} does not" if name else "No release"
-    verb = "answer" if name else "answers"
-    return DeployError(
-        f"{what} {verb} beside the one that serves", hint="Deploy one with: edgemnist deploy BUNDLE --shadow --to HOST"
-    )
-
-
-def drop_shadow(store: Store, wait_s: float, responder: Responder) -> dict[str, Any]:
-    """Let no release answer beside the one that serves. Raises DeployError if there is none."""
-    with _turn(store, wait_s, responder):
-        shadow = store.shadow()
-        if shadow is None:
-            raise no_shadow("")
-        store.set_shadow(None)
-        return _served(shadow, store.current())
 
 
 def rollback(store: Store, name: str | None, wait_s: float, responder: Responder) -> dict[str, Any]:
@@ -175,7 +126,7 @@ def _end_switch(store: Store, current: Release | None) -> None:
         with contextlib.suppress(OSError):
             name = (store.pending() or {}).get("from")
             older = [one.name for one in store.releases() if one.name == name and one.sequence < current.sequence]
-            current.note(served=True, before=next(iter(older), None))
+            current.note_before(next(iter(older), None))
     store.end_switch()
 
 
@@ -221,7 +172,6 @@ def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardSe
         store.sweep()
         service = find_service(store.settings)
         settle(store, service, responder)
-        _tidy_shadow(store)
         try:
             yield service
         except BaseException:
@@ -229,13 +179,6 @@ def _turn(store: Store, wait_s: float, responder: Responder) -> Iterator[BoardSe
             with contextlib.suppress(OSError):
                 store.sweep()
             raise
-
-
-def _tidy_shadow(store: Store) -> None:
-    """Forget a release in the shadow that serves by now, or is gone."""
-    shadow = store.shadow()
-    if os.path.lexists(store.shadow_link) and (shadow is None or shadow == store.current()):
-        store.set_shadow(None)
 
 
 def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, dict[str, Any]]:
@@ -279,7 +222,7 @@ def _stage(store: Store, request: Apply, responder: Responder) -> tuple[Path, di
     responder.step("self-test")
     report = run_selftest(staged, request.limits)
     deployed = {"deployed_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "selftest": report,
-                "limits": asdict(request.limits), "served": False}  # fmt: skip
+                "limits": asdict(request.limits)}  # fmt: skip
     write_synced(staged / DEPLOYED_FILE, json.dumps(deployed).encode())
     sync_tree(staged)
     sync_directory(store.staging)
@@ -333,12 +276,5 @@ def _rollback_target(store: Store, current: Release | None, name: str | None) ->
     whole = [release for release in older if not release.problems()]
     if not whole:
         raise DeployError("There is no older release on this board to go back to", hint="Deploy a bundle.")
-    served = [release for release in whole if release.may_have_served and release != store.shadow()]
-    if not served:
-        raise DeployError(
-            f"No older release on this board has served: {whole[-1].name} only answered in the shadow",
-            hint=f"If you want that, name it: edgemnist release rollback --release {whole[-1].name}",
-        )
-    trusted = [release for release in served if _is_trusted(store, release)]
-    fit = trusted or served
+    fit = [release for release in whole if _is_trusted(store, release)] or whole
     return next((release for release in fit if current is not None and release.name == current.before), fit[-1])

@@ -74,22 +74,16 @@ class Release:
         return {}
 
     @property
-    def may_have_served(self) -> bool:
-        """Whether it has served since it was last in the shadow; earlier versions did not say, and then it may have."""
-        return self.deployed().get("served") is not False
-
-    @property
     def before(self) -> str | None:
         """The older release that served before this one, where that is known."""
         name = self.deployed().get("before")
         return name if isinstance(name, str) else None
 
-    def note(self, *, served: bool, before: str | None = None) -> None:
-        """Write down whether it has served since it was last in the shadow, and what served before."""
+    def note_before(self, name: str | None) -> None:
+        """Write down the older release that served before this one, if one did."""
         known = self.deployed()
-        new = {**known, "served": served, **({} if before is None else {"before": before})}
-        if new != known:
-            replace_file(self.path / DEPLOYED_FILE, json.dumps(new).encode())
+        if name is not None and known.get("before") != name:
+            replace_file(self.path / DEPLOYED_FILE, json.dumps({**known, "before": name}).encode())
 
     def problems(self) -> list[str]:
         """Return what keeps the release from being whole, after reading every file of it."""
@@ -122,7 +116,6 @@ class Store:
         self.staging = root / "staging"
         self.incoming = root / "incoming"
         self.link = root / "current"
-        self.shadow_link = root / "shadow"
         self.lock = root / "lock"
         self.allowed_signers = root / "allowed_signers"
         self.settings = root / "board.toml"
@@ -153,21 +146,10 @@ class Store:
 
     def current(self) -> Release | None:
         """Return the release that serves."""
-        return self._behind(self.link)
-
-    def shadow(self) -> Release | None:
-        """Return the release that answers beside the one that serves."""
-        return self._behind(self.shadow_link)
-
-    def _behind(self, link: Path) -> Release | None:
-        return self._named(link.resolve().name)
+        return self._named(self.link.resolve().name)
 
     def _named(self, name: str | None) -> Release | None:
         return next((release for release in self.releases() if release.name == name), None)
-
-    def set_shadow(self, name: str | None) -> None:
-        """Let a release answer beside the one that serves, by one rename; None for none at all."""
-        self._point(self.shadow_link, name)
 
     def next_name(self, identity: str) -> str:
         """Return the name for a release that is newer than all others."""
@@ -199,13 +181,10 @@ class Store:
 
     def switch(self, name: str | None) -> None:
         """Let another release serve, by one rename; None for none at all."""
-        self._point(self.link, name)
-
-    def _point(self, link: Path, name: str | None) -> None:
         if name is not None:
-            replace_link(link, f"releases/{name}")
-        elif os.path.lexists(link):
-            link.unlink()
+            replace_link(self.link, f"releases/{name}")
+        elif os.path.lexists(self.link):
+            self.link.unlink()
             sync_directory(self.root)
 
     def pending(self) -> dict[str, str | None] | None:
@@ -245,14 +224,14 @@ class Store:
             self.sweep()
 
     def prune(self, keep: int, part: Path) -> list[str]:
-        """Remove all but the newest `keep` releases, those that answer, and what nobody needs. Return their names.
+        """Remove all but the newest `keep` releases, the one that serves, and what nobody needs. Return their names.
 
         If more than one is kept, the one that served before is among them: to it `rollback` goes back. `part` is the
         bundle that was deployed just now, whose file is not needed any more.
         """
         current = self.current()
         before = current.before if current is not None and keep > 1 else None
-        needed = (current, self.shadow(), self._named(before))
+        needed = (current, self._named(before))
         releases = self.releases()
         old = [release for release in releases[: max(0, len(releases) - keep)] if release not in needed]
         for release in old:

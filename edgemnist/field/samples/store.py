@@ -44,7 +44,7 @@ DEFAULT_MAX: Final = 500
 LEAST_MAX: Final = 10
 SHARES: Final = {UNIFORM: 0.2, CORRECTION: 0.2, DISAGREEMENT: 0.1}
 """Shares of the limit: for the even draw; for corrections that nobody else has confirmed; and for disagreements of two
-models, by which a release in the shadow is judged, however doubtful the days are. The rest: doubt and refusals."""
+models, however doubtful the days are. The rest: doubt and refusals."""
 DAY_SHARE: Final = 0.1
 """Share of the rest for one day: one bad day leaves room for nine others."""
 CLASS_SHARE: Final = 0.3

@@ -41,7 +41,7 @@ class Prepared(msgspec.Struct, frozen=True):
 class Applied(msgspec.Struct, frozen=True):
     """The answer to `apply`."""
 
-    status: Literal["deployed", "shadow", "unchanged"]
+    status: Literal["deployed", "unchanged"]
     release: _Name
     previous: _Name | None
     removed: list[_Name]

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from edgemnist.errors import EXIT_INTERRUPTED
 from edgemnist.ground.console import command_app, err, options, show, show_interrupted
-from edgemnist.ground.console.options import flag, option
+from edgemnist.ground.console.options import option
 from edgemnist.ground.console.tables import closing, fault_line, table
 from edgemnist.ground.formatting import count
-from edgemnist.ground.results.boards import FAILED, SHADOW, SKIPPED, BoardResult, DeployResult, labels
+from edgemnist.ground.results.boards import FAILED, SKIPPED, BoardResult, DeployResult, labels
 
 _COLOURS: Final = {
-    "deployed": "green", SHADOW: "green", "unchanged": "green", FAILED: "bold red", SKIPPED: "yellow"
+    "deployed": "green", "unchanged": "green", FAILED: "bold red", SKIPPED: "yellow"
 }  # fmt: skip
 
 app = command_app()
@@ -37,9 +37,6 @@ def deploy(
     max_failures: int | None = option(
         "--max-failures N", "Start no more boards once more than this many have failed.", shown="no limit"
     ),
-    shadow: bool = flag(
-        "--shadow", "Let it answer beside the release that serves, until `edgemnist release promote` switches to it."
-    ),
     wait: options.Wait = 60.0,
     retries: int = option("--retries", "How many times to resume after a lost connection.", 3),
     json: options.Json = False,
@@ -55,7 +52,7 @@ def deploy(
     del inventory  # Its boards are among those of --to.
     targets = to or []
     limits = SelfTestLimits(timeout_s=selftest_timeout, max_p99_us=max_p99_us, max_rss_mb=max_rss_mb)
-    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries, shadow=shadow)
+    config = DeployConfig(limits=limits, keep=keep, wait_s=wait, retries=retries)
     fleet = FleetConfig(parallel=parallel, canary=canary, max_failures=max_failures)
     checked = open_bundle(bundle)
     # Made here once: two boards' threads that ask for it at the same time would each get one of their own.
@@ -89,12 +86,9 @@ def deploy_page(result: DeployResult, words: Sequence[str] = ()) -> RenderableTy
     having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
     named = words or [board.host for board in result.boards]
     without = [name for name, board in zip(named, result.boards, strict=True) if board.fault is not None]
-    shadow = [name for name, board in zip(named, result.boards, strict=True) if board.status == SHADOW]
     step = f"edgemnist bench --on {named[0]}"
     if without:
         step = f"edgemnist doctor --on {without[0]}"
-    elif shadow:
-        step = f"edgemnist release promote --to {shadow[0]}"
     last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", step, passed=result.passed)
     return Group(page, *faults, *warnings, last)
 

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -80,8 +79,6 @@ class DeployConfig:
     """How long to wait for another deployment on the same board."""
     retries: int = 3
     """How often to take up again what a cut connection interrupted."""
-    shadow: bool = False
-    """Whether the release is to answer beside the one that serves, and not in its place."""
     backoff_s: float = 1.0
     """Before the first retry; doubled for each further one."""
 
@@ -171,8 +168,7 @@ def _attempt(
                 # Another deployment of the same bundle may have come to its end, and tidied up.
                 if isinstance(error, ConnectionLostError) or not board.ask("prepare", Prepared, wanted).known:
                     raise
-        options = {"limits": asdict(config.limits), "keep": config.keep, "wait_s": config.wait_s}
-        request = {**sent, **options, "shadow": config.shadow}
+        request = {**sent, "limits": asdict(config.limits), "keep": config.keep, "wait_s": config.wait_s}
         limit_s = MOST_WORK_S + config.wait_s + config.limits.timeout_s
         # Whoever only cut the line from here on would not know what became of it.
         with deployment.stop.by(board.interrupt):
@@ -395,15 +391,7 @@ def releases_on(target: BoardAddress) -> ReleasesResult:
 def rollback_on(
     target: BoardAddress, release: str | None, wait_s: float, on_step: OnStep = lambda _: None
 ) -> RollbackResult:
-    """Let an older release serve again: the named one, or the one before the current. See `switch_on`."""
-    request = {"release": release, "wait_s": wait_s}
-    return switch_on(target, "rollback", request, on_step, limit_s=MOST_WORK_S + wait_s)
-
-
-def switch_on(
-    target: BoardAddress, verb: str, request: dict[str, Any], on_step: OnStep = lambda _: None, *, limit_s: float
-) -> RollbackResult:
-    """Ask a board to let another release serve. Raises what the board reports.
+    """Let an older release serve again: the named one, or the one before the current. Raises what the board reports.
 
     Ctrl-C ends it if the switch has not begun; pressed again it leaves the board, which goes on by itself.
     """
@@ -416,7 +404,8 @@ def switch_on(
 
     def work(_: int) -> RollbackResult:
         with open_board(target, stop) as board, stop.by(board.interrupt):
-            return board.ask(verb, RollbackResult, request, on_step, limit_s=limit_s)
+            request = {"release": release, "wait_s": wait_s}
+            return board.ask("rollback", RollbackResult, request, on_step, limit_s=MOST_WORK_S + wait_s)
 
     with on_ctrl_c(ask, stop.insist):
         try:

@@ -86,7 +86,6 @@ class DoctorResult(Result, frozen=True, kw_only=True):
     facts: dict[str, Any]
 
 
-SHADOW = "shadow"
 FAILED = "failed"
 SKIPPED = "skipped"
 
@@ -144,7 +143,7 @@ class BoardResult(Part, frozen=True, kw_only=True):
     root: str
     """Where edgemnist is on the board."""
     status: str
-    """`deployed`, `shadow` (it answers beside the old one), `unchanged` (it serves already), `failed` or `skipped`."""
+    """`deployed`, `unchanged` (it serves already), `failed` or `skipped`."""
     release: str | None = None
     """What was deployed, as `edgemnist release list` names it."""
     previous: str | None = None
@@ -184,80 +183,12 @@ class RollbackResult(Result, frozen=True, kw_only=True):
     """True if the user stopped it after the switch had begun, which was then completed."""
 
 
-class PullResult(Result, frozen=True, kw_only=True):
-    """`edgemnist release pull`, and the report that a board puts."""
-
-    sequence: int = 0
-    """Number of the newest bundle of the channel that the board has tried."""
-    board: BoardResult
-    """How that ended, or why nothing could be pulled now."""
-
-
-class PublishResult(Result, frozen=True, kw_only=True):
-    """`edgemnist release publish`."""
-
-    fingerprint: str
-    """SHA-256 of the first root of the channel, which boards name."""
-    expires: str
-    """Day from which boards refuse it, unless it is renewed."""
-    bundle: str
-    """The newest one; empty if there is none."""
-    share: float
-    """Of the boards that take it."""
-    halted: bool
-    """True if no further board takes it."""
-    boards: list[PullResult]
-
-
-class PromoteResult(Result, frozen=True, kw_only=True):
-    """`edgemnist release promote`."""
-
-    host: str
-    passed: bool
-    """Whether the release passed the gate and now serves."""
-    dropped: bool = False
-    """True if it no longer answers, as `--drop` asks."""
-    reasons: list[str] = msgspec.field(default_factory=list)
-    """Why it did not pass, one sentence each."""
-    verdict: Verdict | None = None
-    """Of the gate; it rests on the model files of both releases, `model` being that of the one that serves. None with
-    `--drop`."""
-    release: str
-    """The release that was in the shadow."""
-    previous: str | None = None
-    """What served before; None if nothing was switched."""
-    compared: int = 0
-    """Images that both releases answered."""
-    differing: int = 0
-    """Of these, with different answers."""
-    unlabelled: int = 0
-    """Samples on which they differed, without a label yet."""
-    labelled: int = 0
-    """Samples with a label that neither release has learnt from, each picture once."""
-    left_out: int = 0
-    """Other samples with a label: a release has learnt from them, or may have."""
-    before: int = 0
-    """Samples with a label that the old release gets right."""
-    after: int = 0
-    """Samples with a label that the new one gets right."""
-    fixed: int = 0
-    """Samples with a label that only the new one gets right."""
-    broken: int = 0
-    """Samples with a label that only the old one gets right."""
-    p_value: float | None = None
-    """McNemar's exact test; None without labels."""
-    interrupted: bool = False
-    """True if the user stopped it after the switch had begun, which was then completed."""
-
-
 class ReleaseRow(Part, frozen=True, kw_only=True):
     """One release on a board."""
 
     release: str
     current: bool
     """True for the one that serves."""
-    shadow: bool = False
-    """True for the one that answers beside it."""
     problems: list[str]
     """What is wrong with its files; empty where all of them have the recorded hashes."""
     edgemnist: str | None

@@ -1,1 +1,0 @@
-"""Releases that boards fetch."""

@@ -1,1 +1,0 @@
-"""When the release in the shadow takes over."""

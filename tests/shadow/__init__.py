@@ -1,1 +1,0 @@
-"""A release that answers beside the one that serves."""
