@@ -83,7 +83,6 @@ NEEDS = {
         name: Need(found=programs(name), packages=("qemu-user",))
         for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv32", "qemu-riscv64", "qemu-x86_64")
     },
-    "rclone": Need(found=programs("rclone"), packages=("rclone",)),
     "qemu-system-arm": Need(found=programs("qemu-system-arm"), packages=("qemu-system-arm",)),
     **{name: Need(found=programs(name), packages=(name,)) for name in ("clang", "gcc")},
     "cc": Need(found=programs("cc"), packages=("gcc",)),

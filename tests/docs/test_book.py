@@ -20,12 +20,10 @@ import edgemnist
 from edgemnist.app import COMMANDS
 from edgemnist.ground import results
 from edgemnist.ground.results import Result
-from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.formats import artifact_names
 from edgemnist.model.runtimes import RUNTIMES
-from edgemnist.pipeline.verify.claims import statement
 from edgemnist.pipeline.verify.gate import GATES, LIMITS
 from tests.conftest import REPOSITORY, run_edgemnist
 from tests.docs.blocks import PAGES, read_page
@@ -142,14 +140,6 @@ def fields(value: Any, said: set[str], path: str = "") -> set[str]:
         return {path}
     parts = [("[]", one) for one in value] if isinstance(value, list) else [(f".{name}", value[name]) for name in value]
     return set().union(*(fields(one, said, (path + name).strip(".")) for name, one in parts))
-
-
-def test_every_field_of_a_statement_is_there_with_what_it_means() -> None:
-    table = read_page(DOCS / "reference" / "artifacts.md").partition("## The statement of a bundle")[2]
-    said = set(re.findall(r"`([\w.\[\]]+)`", "".join(re.findall(r"^\|([^|]+)", table, re.MULTILINE))))
-    reference = Exports.open("reference")
-    statements = (statement(reference, reference.manifest.artifacts, names) for names in (RUNTIMES, ()))
-    assert said == {"artifacts[].models[].values"}.union(*(fields(one["predicate"], said) for one in statements))
 
 
 def test_every_exit_code_is_explained() -> None:

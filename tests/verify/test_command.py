@@ -16,7 +16,7 @@ from rich.console import Group
 
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.verdict import COMMAND_LINE, UNKNOWN
-from edgemnist.ground.results.verify import NOT_RUN, ArtifactParity, Unusable, VerifyResult
+from edgemnist.ground.results.verify import ArtifactParity, Unusable, VerifyResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.verify.gate import GATES, own_gates
@@ -255,16 +255,3 @@ def test_what_is_not_known_is_not_reported() -> None:
     assert result.verdict.outcome == UNKNOWN
     assert next_words(result, flips=False) == ""
     assert board_step(result, "pi", flips=False) == "edgemnist doctor --on pi"
-
-
-def test_a_bundle_is_judged_as_one_and_what_speaks_against_it_is_no_model() -> None:
-    doubt = Unusable(name="b.zip", status=NOT_RUN, reason="it is not signed")
-    unknown, claims = "Whether the bundle passes the gate is", {"_type": ""}
-    for unusable, claimed, said in (
-        ([], claims, "The bundle passes the gate."),
-        ([doubt] * 9, claims, unknown),
-        ([doubt], {}, unknown),
-    ):
-        result = verified(parity("a-int8"), parity("b-int8"))
-        lines = below(msgspec.structs.replace(result, passed=not unusable, unusable=unusable, statement=claimed))
-        assert lines[-1].startswith(said)

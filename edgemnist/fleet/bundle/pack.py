@@ -9,14 +9,12 @@ import base64
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import tomllib
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +38,6 @@ from edgemnist.model.exports.models import split_name
 from edgemnist.model.native import BOARDS, ZIG, CompilerError, board_library, compile_library
 from edgemnist.model.native import WHEELS as WHEEL_TARGETS
 from edgemnist.model.runtimes import RUNTIMES, default_runtime
-from edgemnist.pipeline.verify.claims import CLAIMS, STATEMENT_FILE, seal, statement
 from edgemnist.pipeline.verify.gate import read_gates
 
 NAME = "edgemnist"
@@ -308,16 +305,6 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     if config.wheels is not None:
         fetched = fetch_wheels(name, wheel, config.wheels, reporter, extras=extras, pins=constraints)
         files |= {f"{WHEELS}{other}": data for other, data in fetched}
-    if importlib.util.find_spec("cyclonedx") is None:
-        reporter.notice('The bundle has no SBOM, which needs cyclonedx-python-lib: pip install "edgemnist[prove]"')
-    else:
-        files[SBOM_FILE] = sbom(files, [artifact.file for artifact in manifest.artifacts], constraints)
-    # What this bundle installs; other runtimes say nothing about a board that has it.
-    there = [runtime for runtime, entry in RUNTIMES.items() if entry.extra in {"", *extras}]
-    files[STATEMENT_FILE] = seal(statement(exports, manifest.artifacts, there), config.key)
-    if config.key is not None and (signature := model_signature(files, config.key)) is not None:
-        files[MODEL_SIGNATURE_FILE] = signature
-
     record = BundleRecord(
         schema_version=layout.SCHEMA_VERSION,
         edgemnist=metadata.version,
@@ -430,60 +417,3 @@ def narrow(manifest: Manifest, names: Sequence[str]) -> Manifest:
     if not chosen:
         raise ArtifactError("There are no artifacts to bundle", hint="Make some with: edgemnist export")
     return msgspec.structs.replace(manifest, artifacts=chosen, model=None)
-
-
-SBOM_FILE: Final = f"{CLAIMS}sbom.cdx.json"
-MODEL_SIGNATURE_FILE: Final = f"{CLAIMS}model.sig"
-_WHEEL: Final = re.compile(r"wheels/([^-]+)-([^-]+)-.+\.whl")
-
-
-def sbom(files: Mapping[str, bytes], models: Iterable[str], constraints: Iterable[str]) -> bytes:
-    """Return the CycloneDX SBOM of a bundle's `files`, by path, of which some are models, and of pins of packages."""
-    from cyclonedx.model import HashAlgorithm, HashType
-    from cyclonedx.model.bom import Bom, BomMetaData
-    from cyclonedx.model.component import Component, ComponentType
-    from cyclonedx.output.json import JsonV1Dot6
-    from packageurl import PackageURL
-
-    kinds = {f"{EXPORTS}{name}": ComponentType.MACHINE_LEARNING_MODEL for name in models}
-    pins = {tuple(pin.split("==")): "" for pin in constraints}
-    pins |= {(found[1].replace("_", "-"), found[2]): path for path in files if (found := _WHEEL.fullmatch(path))}
-    ours = {path: kinds.get(path, ComponentType.DATA) for path in files if path.startswith(EXPORTS)}
-    parts = [Component(name=Path(path).name, type=kind, bom_ref=path) for path, kind in ours.items()]
-    for (name, version), path in pins.items():
-        package = PackageURL("pypi", None, name, version)
-        parts.append(Component(name=name, version=version, bom_ref=path or name, purl=package))
-    for part in parts:
-        if (data := files.get(str(part.bom_ref))) is not None:
-            part.hashes = [HashType(alg=HashAlgorithm.SHA_256, content=sha256(data))]
-    whole = sha256(b"".join(hashlib.sha256(data).digest() for _, data in sorted(files.items())))
-    root = Component(name="bundle", version=whole, type=ComponentType.APPLICATION, bom_ref="bundle")
-    bom = Bom(components=parts, metadata=BomMetaData(component=root))
-    bom.serial_number = uuid.uuid5(uuid.NAMESPACE_OID, whole)
-    bom.register_dependency(root, parts)
-    document = json.loads(JsonV1Dot6(bom).output_as_string())
-    # When it was made is not a part of what is in it.
-    del document["metadata"]["timestamp"]
-    return json.dumps(document, indent=1).encode()
-
-
-def model_signature(files: Mapping[str, bytes], key: Path) -> bytes | None:
-    """Return the file by which `model_signing verify key` accepts an unpacked bundle with `files`, by path.
-
-    None without that package, and for a key that is not one on P-256, P-384 or P-521, in PEM without a passphrase.
-    """
-    try:
-        from model_signing import hashing, signing
-
-        hashed, signer = hashing.Config(), signing.Config()  # type: ignore[no-untyped-call]  # theirs
-        hashed.set_ignored_paths(paths=[RECORD_FILE, layout.SIGNATURE_FILE, MODEL_SIGNATURE_FILE])
-        signer.set_hashing_config(hashed).use_elliptic_key_signer(private_key=key)
-    except (ImportError, AttributeError, TypeError, ValueError):
-        return None
-    with tempfile.TemporaryDirectory(prefix="edgemnist-signed-") as directory:
-        place, signature = Path(directory) / "bundle", Path(directory) / "model.sig"
-        for path, data in files.items():
-            (place / path).parent.mkdir(parents=True, exist_ok=True)
-            (place / path).write_bytes(data)
-        signer.sign(place, signature)
-        return signature.read_bytes()

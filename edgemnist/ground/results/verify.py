@@ -225,8 +225,7 @@ class Unusable(Part, frozen=True, kw_only=True):
 
     name: str
     status: str
-    """`damaged`, `missing`, `refused` by its runtime, or `not run`, where its runtime is not installed; of a bundle
-    `altered`, or `not run` for claims that nobody vouches for."""
+    """`damaged`, `missing`, `refused` by its runtime, or `not run`, where its runtime is not installed."""
     reason: str
 
     @property
@@ -316,12 +315,6 @@ class VerifyResult(Result, frozen=True, kw_only=True):
     """Reasons not to rely on the figures, in words: a reference that only guesses, data from another source."""
     input: InputSpec | UnsetType = UNSET
     """What models read, where that is not the default task's input."""
-    statement: dict[str, Any] = msgspec.field(default_factory=dict)
-    """What a bundle claims, as an in-toto statement; what speaks against it is among the `unusable`."""
-    signed_by: str | None = None
-    """Who signed a bundle, as the file of signers names them."""
-    rebuilt: dict[str, str] = msgspec.field(default_factory=dict)
-    """Only with `--rebuild`: `is equal`, or what differs, by the name of the artifact."""
 
 
 def verdict_on(artifacts: Iterable[ArtifactParity], unusable: Iterable[Unusable] = ()) -> Verdict:

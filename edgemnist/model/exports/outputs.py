@@ -19,12 +19,10 @@ PNG: Final = "a PNG"
 PICTURE: Final = "a PNG or JPEG"
 CSV: Final = "a table of what was read"
 MARKDOWN: Final = "a report in Markdown"
-CARD: Final = "a model card"
 HTML: Final = "a report in HTML"
 JSON: Final = "a result in JSON"
 XML: Final = "a result in XML"
 ZIP: Final = "a bundle"
-NODE_DATA: Final = "node data for Model Explorer"
 
 _BEGINNINGS: Final = {
     PNG: rb"\x89PNG",
@@ -32,12 +30,10 @@ _BEGINNINGS: Final = {
     # In a cell stands nothing but what was read, with the signs of numbers, and a mark where that was refused.
     CSV: rb"[0-9? ,.:/\-\"\n]*\Z",
     MARKDOWN: rb"## edgemnist: ",
-    CARD: rb"---\n# Written by `edgemnist report --card`",
     HTML: rb"<!doctype html>.*<title>edgemnist: ",
     JSON: rb"\{\s*\"schema_version\":",
     XML: rb"<\?xml [^>]*>\s*<testsuites name=\"edgemnist verify\"",
     ZIP: rb"PK\x03\x04",
-    NODE_DATA: rb"\{\s*\"main\": \{\s*\"results\":",
 }
 """How files of each kind begin if they were written here; pictures, whoever wrote them."""
 _MOST_BEGINNING: Final = 4096

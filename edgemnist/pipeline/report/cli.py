@@ -24,19 +24,18 @@ def report(
     *,
     output: Path | None = option("--output FILE", "Where to write it.", shown="report.html in the export directory"),
     markdown: bool = flag("--markdown", "Write the summary as Markdown, for a pull request, as for --output FILE.md."),
-    card: bool = flag("--card", "Write a model card for Hugging Face: README.md in the export directory."),
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
     """Write what all commands found as one HTML file, which opens from disk and needs no network."""
     from edgemnist.model.exports import Exports
-    from edgemnist.model.exports.outputs import CARD, HTML, MARKDOWN, check_output
+    from edgemnist.model.exports.outputs import HTML, MARKDOWN, check_output
     from edgemnist.pipeline.report.page import write_report
 
     markdown = markdown or (output is not None and output.suffix == ".md")
-    check_output("--output", output, CARD if card else MARKDOWN if markdown else HTML)
+    check_output("--output", output, MARKDOWN if markdown else HTML)
     opened = Exports.open(exports, TerminalReporter())
-    result = write_report(opened, output, markdown=markdown and not card, card=card)
+    result = write_report(opened, output, markdown=markdown)
     show(result, lambda: report_page(result, opened.command("recommend")), json=json)
 
 

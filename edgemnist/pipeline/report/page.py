@@ -30,7 +30,6 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import Artifact, Manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.exports.questions import questions
-from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench.scenario import scenario_table
 from edgemnist.pipeline.recommend.weigh import weigh
 from edgemnist.pipeline.report.figures import (
@@ -42,7 +41,6 @@ from edgemnist.pipeline.report.figures import (
     trade_off_svg,
 )
 from edgemnist.pipeline.train.network import short_name_of, training_command
-from edgemnist.pipeline.verify.claims import statement
 from edgemnist.pipeline.verify.gate import own_gates
 from edgemnist.pipeline.verify.why import why_words
 
@@ -215,17 +213,16 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
 
 HTML_FILE: Final = "report.html"
 MARKDOWN_FILE: Final = "report.md"
-CARD_FILE: Final = "README.md"
 PACKAGES: Final = (Package("jinja2", "jinja2"), Package("matplotlib", "matplotlib"))
 MOST_FLIPS: Final = 60
 """Pictures of one artifact, at the most: the counts say how many more there are."""
 
 
-def html_page(facts: ReportData, template: str = "report.html") -> str:
-    """Return the page, or the model card. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
+def html_page(facts: ReportData) -> str:
+    """Return the page. Raises MissingDependencyError where Jinja or Matplotlib is not installed."""
     missing = [package.distribution for package in PACKAGES if not package.is_installed()]
     if missing:
-        raise MissingDependencyError("A page or a model card", missing, 'pip install "edgemnist[report]"')
+        raise MissingDependencyError("A page", missing, 'pip install "edgemnist[report]"')
     import jinja2
 
     environment = jinja2.Environment(
@@ -236,8 +233,7 @@ def html_page(facts: ReportData, template: str = "report.html") -> str:
         lstrip_blocks=True,
     )
     environment.globals |= {"host_fact": host_fact, "microseconds": microseconds, "percent": percent}
-    claims = statement(facts.exports, facts.manifest.artifacts, RUNTIMES) if template == CARD_FILE else {}
-    return environment.get_template(template).render(view(facts), claims=claims.get("predicate"))
+    return environment.get_template("report.html").render(view(facts))
 
 
 def view(facts: ReportData) -> dict[str, Any]:
@@ -326,18 +322,16 @@ def _versions(facts: ReportData) -> dict[str, str]:
     return dict(sorted(versions.items()))
 
 
-def write_report(
-    exports: Exports, output: Path | None = None, *, markdown: bool = False, card: bool = False
-) -> ReportResult:
+def write_report(exports: Exports, output: Path | None = None, *, markdown: bool = False) -> ReportResult:
     """Write the report of an export directory: to `output`, or into that directory; that of the reference, here.
 
     Raises ManifestError and ArtifactError where the records are missing or broken, MissingDependencyError where what
     draws the page is not installed, and StorageError where it cannot be written.
     """
     facts = read_report_data(exports)
-    page = markdown_page(facts) if markdown else html_page(facts, *[CARD_FILE] * card)
+    page = markdown_page(facts) if markdown else html_page(facts)
     usual = Path() if exports.is_reference else exports.directory
-    path = output or usual / (CARD_FILE if card else MARKDOWN_FILE if markdown else HTML_FILE)
+    path = output or usual / (MARKDOWN_FILE if markdown else HTML_FILE)
     data = page.encode()
     write_file(path, data)
     return ReportResult(

@@ -1,9 +1,7 @@
 """`edgemnist verify`."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +19,13 @@ app = command_app()
     epilog="Example: edgemnist verify tflite-int8 --max-flips 0.1 · "
     "edgemnist verify --reference theirs.onnx mine.tflite · edgemnist verify --show-gate > gate.toml"
 )
-def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
+def verify(  # noqa: PLR0915 - four ways to ask, each in turn
     context: typer.Context,
     artifacts: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[MODEL|FILE]...",
-            help="Names such as tflite-int8 or tflite-int8@integer, by default all; or a bundle, or model files.",
+            help="Names such as tflite-int8 or tflite-int8@integer, by default all; or model files.",
             show_default=False,
         ),
     ] = None,
@@ -46,9 +44,6 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
         "--rounding", "Say which rounding rule the runtime of each int8 artifact uses.", panel=options.ADVANCED
     ),
     why: bool = flag("--why", "Explain flips of int8 files: the cause that, repaired, gives the label back."),
-    node_data: Path | None = option(
-        "--node-data FILE", "With --why: write the flips of each operator, for Model Explorer.", panel=options.ADVANCED
-    ),
     junit: Path | None = option("--junit FILE", "Write the result as JUnit XML, for CI.", panel=options.ADVANCED),
     reference: str | None = option("--reference FILE", "Compare model files with this one; no manifest is needed."),
     quantization: str | None = option(
@@ -57,10 +52,6 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
         shown="what each file says",
         panel=options.ADVANCED,
     ),
-    signers: Path | None = option(
-        "--signers FILE", "Of a bundle.zip: whose signature counts, as `ssh-keygen` lists allowed signers."
-    ),
-    rebuild: bool = flag("--rebuild", "Make a bundle.zip's files again from the model in --exports, and compare."),
     data: options.Data = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
@@ -73,18 +64,11 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     from edgemnist.ground.storage import write_file
     from edgemnist.model.exports import find_exports
     from edgemnist.model.exports.models import is_file
-    from edgemnist.model.exports.outputs import NODE_DATA, XML, check_output
+    from edgemnist.model.exports.outputs import XML, check_output
     from edgemnist.pipeline.verify.gate import ABS_DIFF, DROP, FLIPS, GATES, GateTable, gate_toml, gates_of, read_gates
     from edgemnist.pipeline.verify.screen import bench_step, board_step, files_step, junit_xml, next_words, verify_page
-    from edgemnist.pipeline.verify.why import write_node_data
 
     check_output("--junit", junit, XML)
-    check_output("--node-data", node_data, NODE_DATA)
-    if node_data is not None and not (why and len(artifacts or ()) == 1):
-        raise UsageError("--node-data is of explained flips of one artifact", hint="Name one, and add --why.")
-    bundle = next((name for name in artifacts or () if name.endswith(".zip")), "")
-    if (signers or rebuild or bundle) and artifacts != [bundle]:
-        raise UsageError("--signers and --rebuild are for one bundle", hint="Name it: edgemnist verify bundle.zip")
     limits = {FLIPS: max_flips, DROP: max_drop, ABS_DIFF: max_diff}
     given = {name: limit for name, limit in limits.items() if limit is not None}
     table = GateTable() if gate is None else read_gates(gate)
@@ -99,7 +83,7 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     if on:
         options.refuse_with_on(context, "reference", "quantization", "exports")
         words = options.given_words(
-            context, without=options.HERE | {"gate", "junit", "node_data", "data", "offline", "skip_broken", "flips"}
+            context, without=options.HERE | {"gate", "junit", "data", "offline", "skip_broken", "flips"}
         )
         target = options.only("--on", on)
         files = {} if gate is None else {"gate.toml": gate.read_bytes()}
@@ -126,20 +110,6 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
             )
             compared = {"--reference": reference, "--data": named, "--as": quantization, "--exports": exports}
             step = files_step(result, compared, flips=flips)
-    elif bundle:
-        options.refuse(context, "rounding", "why", "quantization", reason="A bundle is named")
-        with quiet_libraries():
-            from edgemnist.model.exports import Exports
-            from edgemnist.pipeline.verify.claims import rebuilt, verify_bundle
-            from edgemnist.pipeline.verify.run import verify as run
-
-            others = {one.name or "" for one in context.command.params} - {"data", "offline", "skip_broken"}
-            words, judge = options.given_words(context, without=others), partial(run, gates=gates, reporter=reporter)
-            again = [partial(rebuilt, model=Exports.open(exports).model_path, words=words)] if rebuild else []
-            result = verify_bundle(Path(bundle), signers, judge, *again)
-            for name, how in {"signed by": result.signed_by or "nobody who counts", **result.rebuilt}.items():
-                reporter.notice(f"{bundle}: {name} {how}.")
-            step = f"edgemnist deploy {shlex.quote(bundle)} --to USER@BOARD" if result.passed else ""
     elif artifacts and all(map(is_file, artifacts)):
         options.refuse(context, "quantization", "exports", reason="Files are checked by themselves")
         with quiet_libraries():
@@ -163,8 +133,6 @@ def verify(  # noqa: C901, PLR0912, PLR0915 - five ways to ask, each in turn
     if junit is not None:
         write_file(junit, junit_xml(result))
     show(result, lambda: verify_page(result, flips=flips, step=step), json=json, host=on[0].name if on else "")
-    if node_data is not None:
-        write_node_data(result, node_data)
     if not result.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
 

@@ -179,13 +179,9 @@ def _missed(result: VerifyResult) -> Text:
 def _closing(result: VerifyResult, step: str) -> Text:
     outcomes = [one.verdict.outcome for one in result.artifacts] + [one.outcome for one in result.unusable]
     total, missed, unknown = len(outcomes), outcomes.count(MISSED), outcomes.count(UNKNOWN)
-    # What speaks against a bundle is among the outcomes, and no model.
-    of_bundle = result.statement or any(one.name.endswith(".zip") for one in result.unusable)
-    if of_bundle or total == 1:
-        one = "the bundle" if of_bundle else "it"
-        said = f"{one} misses the gate" if missed else f"whether {one} passes the gate is unknown"
-        said = said if missed or unknown else f"{one} passes the gate"
-        return closing(f"{said[0].upper()}{said[1:]}.", step, passed=not (missed or unknown))
+    if total == 1:
+        said = "It misses the gate." if missed else "Whether it passes the gate is unknown."
+        return closing(said if missed or unknown else "It passes the gate.", step, passed=not (missed or unknown))
     if missed:
         others = f"; {unknown} {'is' if unknown == 1 else 'are'} unknown" * bool(unknown)
         return closing(f"{missed} of {count(total, 'model')} missed the gate{others}.", step, passed=False)

@@ -7,7 +7,6 @@ graph, after which the label is the reference's is the cause. Where none alone i
 together. A cause is never named for its size: other repairs of a label that is near a tie would do as well.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from edgemnist.errors import ArtifactError, UsageError
+from edgemnist.errors import ArtifactError
 from edgemnist.ground.arrays import Labels, Probabilities
 from edgemnist.ground.formatting import count
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.verify import FlipCause, VerifyResult
-from edgemnist.ground.storage import write_file
+from edgemnist.ground.results.verify import FlipCause
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.models import Model
 from edgemnist.model.runtimes import RUNTIMES
@@ -365,21 +363,3 @@ def why_words(causes: Sequence[FlipCause]) -> str:
     kinds = Counter(CAUSES[one.cause] for one in causes).most_common()
     said = ", ".join(f"{number} by {words}" for words, number in kinds)
     return f"{returned} of {count(len(causes), 'label')} came back when the cause was repaired: {said}."
-
-
-def write_node_data(result: VerifyResult, path: Path) -> None:
-    """Write how many flips each operator of a file causes, as JSON of node data for Model Explorer.
-
-    Operators are found by the name of the tensor that they make, in the graph that is called `main` there; without
-    flips, none is named. Raises UsageError where flips of several artifacts are explained, and StorageError.
-    """
-    explained = [one for one in result.artifacts if one.why]
-    if len(explained) > 1:
-        names = ", ".join(one.name for one in explained)
-        raise UsageError(f"--node-data is of the flips of one artifact, and here it is {names}", hint="Name one.")
-    counts = Counter(one.tensor for artifact in explained for one in artifact.why if one.tensor)
-    gradient = [{"stop": 0, "bgColor": "#fff3c4"}, {"stop": 1, "bgColor": "#e5484d"}]
-    # Between ends that are equal, Model Explorer has no colour.
-    alone = {"bgColor": gradient[1]["bgColor"]} if len(set(counts.values())) == 1 else {}
-    results = {name: {"value": number, **alone} for name, number in counts.items()}
-    write_file(path, json.dumps({"main": {"results": results, "gradient": gradient}}, indent=2).encode() + b"\n")
