@@ -3,7 +3,7 @@
 import edgemnist
 exports = edgemnist.Exports.open("exports")                     # the artifacts, and what still holds for them
 classifier = exports.load("tflite-int8")                        # only if its hash is the recorded one
-classifier = edgemnist.load("mine.onnx", runtime="openvino")    # any model file
+classifier = edgemnist.load("mine.onnx", runtime="onnxruntime") # any model file
 classifier.predict(edgemnist.prepare("digit.png"))              # any picture of one digit → int64 [1]
 classifier.predict_names(edgemnist.prepare("digit.png"))        # its name → ["7"]
 classifier.predict_proba(images)                                # uint8 [N, H, W], or 0 to 1 → float32 [N, C]

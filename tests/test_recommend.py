@@ -182,11 +182,11 @@ def test_nothing_is_recommended_that_is_not_verified_and_measured(old_exports: P
 
 
 def test_the_page_fits_60_columns_with_the_longest_names_whole() -> None:
-    names = ["onnx-dynamic@openvino", "tflite-float32"]
+    names = ["onnx-dynamic@onnxruntime", "tflite-float32"]
     times = benched(*(latency(name, 123.0, 408_000) for name in names))
     lines = lines_of(recommend_page(weigh(verified(*map(parity, names)), times, PI_5)), 60)
     assert max(map(len, lines)) <= 60
-    assert sum(line.startswith("onnx-dynamic@openvino  123 µs") for line in lines) == 1
+    assert sum(line.startswith("onnx-dynamic@onnxruntime  123 µs") for line in lines) == 1
 
 
 def test_the_packaged_artifact_leads_somewhere() -> None:

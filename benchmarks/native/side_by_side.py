@@ -1,4 +1,4 @@
-"""The native engine beside LiteRT, ONNX Runtime, OpenVINO and the NumPy reference, on the same int8 network.
+"""The native engine beside LiteRT, ONNX Runtime and the NumPy reference, on the same int8 network.
 
     taskset -c 1 python -m benchmarks.native.side_by_side exports/reference [--onnx exports/onnx-int8.onnx]
 
@@ -154,8 +154,7 @@ def main() -> None:
     loops["native call"] = call_loop(NativeClassifier(read_network_file(path), path))
     loops["litert call"] = call_loop(edgemnist.load(path))
     if options.onnx:
-        for runtime in ("onnxruntime", "openvino"):
-            loops[f"{runtime} call"] = call_loop(edgemnist.load(options.onnx, runtime=runtime))
+        loops["onnxruntime call"] = call_loop(edgemnist.load(options.onnx))
     engines = {name: NativeClassifier(read_network_file(path), path, kernel=name) for name in kernel_names()}
     reference = call_loop(edgemnist.load(path, runtime="integer"))
 
@@ -164,7 +163,7 @@ def main() -> None:
         chosen = [golden[i : i + 1] for i in np.random.default_rng(block).integers(0, len(golden), options.images)]
         for name, loop in loops.items():
             found[name].append(time_loop(loop, chosen))
-            if not name.startswith(("onnxruntime", "openvino")):
+            if not name.startswith("onnxruntime"):
                 found[f"{name}, worst image"].append(time_loop(loop, [worst] * options.images))
         for name, engine in engines.items():
             found[f"native engine, {name}"].append(time_engine(engine, np.concatenate(chosen)))

@@ -120,7 +120,7 @@ def main() -> None:
             known[key] = measured(model, how)
             model.layers[-1].set_weights(before)
             RESULT.write_text(json.dumps(known, indent=1) + "\n")
-            print(key, known[key].get("onnx-float32@openvino"), flush=True)
+            print(key, known[key].get("onnx-float32"), flush=True)
     print(f"{'quantization':<10} {'limit':<22} {'largest':>9} {'built in':>9}  where")
     for quantization, gate in GATES.items():
         for place, limit in enumerate((VALUE_DIFF, VALUE_MEAN)):

@@ -50,7 +50,7 @@ FORMATS: Registry[FormatEntry] = Registry(
         ),
         "onnx": FormatEntry(
             target="edgemnist.pipeline.export.onnx:ONNXExporter",
-            summary="ONNX, for ONNX Runtime and OpenVINO",
+            summary="ONNX, for ONNX Runtime",
             title="ONNX",
             requires=(
                 _KERAS,

@@ -166,7 +166,7 @@ def test_a_named_file_that_is_damaged_is_refused_and_others_are_left_out(old_exp
 def test_an_artifact_without_a_runtime_is_left_out_with_the_line_that_brings_it(
     old_exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_runtimes(monkeypatch, "onnxruntime", "openvino")
+    without_runtimes(monkeypatch, "onnxruntime")
     exports = Exports.open(old_exports)
     notices = Notices()
     assert {one.artifact for one in exports.select(None, notices)} == {INT8, FLOAT}
@@ -185,7 +185,7 @@ def test_what_must_be_named_is_not_said_to_need_what_is_here(
     old_exports: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As a web page, which opens a browser."""
-    named = {name: dataclasses.replace(RUNTIMES[name], by_name=True) for name in ("onnxruntime", "openvino")}
+    named = {name: dataclasses.replace(RUNTIMES[name], by_name=True) for name in ("onnxruntime",)}
     monkeypatch.setattr(module, "RUNTIMES", {**RUNTIMES, **named})
     notices = Notices()
     assert {one.artifact for one in Exports.open(old_exports).select(None, notices)} == {INT8, FLOAT}
@@ -221,7 +221,7 @@ def test_the_fastest_that_is_verified_and_runs_here_answers(old_exports: Path, m
     assert Exports.open(old_exports).model(None, notices).name == ONNX
     assert notices.messages == []
     with monkeypatch.context() as patch:
-        without_runtimes(patch, "onnxruntime", "openvino")
+        without_runtimes(patch, "onnxruntime")
         choice = Exports.open(old_exports).best()
         assert choice.reason.startswith(f"{FLOAT} is the fastest")
     rewrite_verify(old_exports, INT8, FLOAT)

@@ -23,7 +23,7 @@ from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.native.amalgamation import CODE_BYTES, RECOMMENDED, c_file, c_header, c_source, origin_of
 from edgemnist.model.native.classifier import read_network_file, require_origin
 from edgemnist.model.native.network import Network, read_network
-from edgemnist.model.runtimes import RUNTIMES, load
+from edgemnist.model.runtimes import load
 from edgemnist.model.runtimes.integer import Rounding
 from edgemnist.model.runtimes.tflite import Graph
 from edgemnist.pipeline.data.sources import read_dataset
@@ -268,9 +268,6 @@ def test_a_c_file_that_rounds_twice_answers_as_tflm_does(edgemnist: Run, tmp_pat
     )
     assert (once != twice).any(), "images that both rules answer alike prove nothing"
     np.testing.assert_array_equal(load(path).predict_proba(images), twice)
-    if not RUNTIMES["tflm"].missing():
-        answers = load(exports / "tflite-int8.tflite", runtime="tflm").predict_proba(images)
-        np.testing.assert_array_equal(answers, twice)
 
     # It is held to the bits of its rule.
     done = edgemnist("verify", "c-int8", "--rounding", "--exports", exports, "--json")

@@ -110,7 +110,7 @@ def test_releases_prints_the_names_that_rollback_takes() -> None:
 
 def test_verify_fits_80_columns() -> None:
     result = verified_here(OLD_EXPORTS)
-    names = ["onnx-float32@openvino", "tflite-int8@native"]
+    names = ["onnx-float32@onnxruntime", "tflite-int8@native"]
     models = [
         msgspec.structs.replace(one, name=name, flips=1234, accuracy_drop_points=-0.5)
         for one, name in zip(result.artifacts, names, strict=False)

@@ -161,7 +161,7 @@ def test_how_far_numbers_are_off_is_no_accuracy_and_is_written_whole() -> None:
 def test_close_latencies_do_not_write_over_each_other(factor: float, least: float) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    names = ("tflite-int8@native", "onnx-float32@openvino", "onnx-dynamic")
+    names = ("tflite-int8@native", "onnx-float32@onnxruntime", "onnx-dynamic")
     candidates = [
         Candidate(name=name, bytes=8000, accuracy=0.9, passed=True, p50_us=least * factor**index)
         for index, name in enumerate(names)

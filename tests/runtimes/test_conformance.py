@@ -17,7 +17,7 @@ from edgemnist.ground.arrays import Images
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry, default_runtime, load
-from edgemnist.model.runtimes.integer import IntegerClassifier, Rounding
+from edgemnist.model.runtimes.integer import IntegerClassifier
 from edgemnist.model.runtimes.interface import ChunkedClassifier, Classifier
 from tests.conftest import Run
 from tests.needs import require_runtime
@@ -180,10 +180,9 @@ def test_tensors_go_in_and_come_out_as_the_file_has_them(
 
 
 def check_bits(classifier: Classifier, given: npt.NDArray[Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """A runtime gives every bit of the integer reference; LiteRT in its reference kernels, TFLM by its rounding."""
+    """A runtime gives every bit of the integer reference; LiteRT in its reference kernels."""
     assert classifier.path is not None
-    rule = Rounding("double" if type(classifier).__name__ == "TFLMClassifier" else "single")
-    expected = IntegerClassifier.load(classifier.path, rounding=rule).run(given)
+    expected = IntegerClassifier.load(classifier.path).run(given)
     assert expected.dtype == given.dtype
     assert len(np.unique(expected, axis=0)) > 5
     if type(classifier).__name__ == "LiteRTClassifier":
@@ -205,11 +204,10 @@ def test_a_file_with_a_fixed_batch_takes_whole_ones(tmp_path: Path) -> None:
         tensor.type.tensor_type.shape.dim[0].dim_value = 4
     onnx.save(model, path)
     given = np.random.default_rng(1).normal(size=(8, *spec.shape)).astype(np.float32)
-    for runtime in ("onnxruntime", "openvino"):
-        classifier = load(path, runtime=runtime, spec=spec, trusted=True)
-        np.testing.assert_allclose(classifier.run(given), given @ weights(spec), atol=1e-5)
-        with pytest.raises(ValueError, match=r"must be float32 \[4 \* N, 13\], not float32 \[6, 13\]"):
-            classifier.run(given[:6])
+    classifier = load(path, spec=spec, trusted=True)
+    np.testing.assert_allclose(classifier.run(given), given @ weights(spec), atol=1e-5)
+    with pytest.raises(ValueError, match=r"must be float32 \[4 \* N, 13\], not float32 \[6, 13\]"):
+        classifier.run(given[:6])
 
 
 FILE = '''

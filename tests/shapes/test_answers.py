@@ -183,11 +183,10 @@ EACH_SHAPE = pytest.mark.parametrize("name", SPECS)
 
 
 @EACH_SHAPE
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_a_model_of_any_shape_answers_any_number_of_inputs(name: str, runtime: str, tmp_path: Path) -> None:
+def test_a_model_of_any_shape_answers_any_number_of_inputs(name: str, tmp_path: Path) -> None:
     spec = SPECS[name]
     path = write(tmp_path / "model.onnx", spec.shape, weights(spec))
-    classifier = load(path, runtime=runtime, spec=spec, trusted=True)
+    classifier = load(path, spec=spec, trusted=True)
     assert (classifier.spec, len(classifier.labels), classifier.answers_logits) == (spec, CLASSES, True)
     inputs = spec.random(3)
     expected = softmax(spec.real(inputs).reshape(3, -1) @ weights(spec))
@@ -205,16 +204,15 @@ def test_a_model_of_any_shape_answers_any_number_of_inputs(name: str, runtime: s
                 classifier.predict_proba(bad)
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", ["colour", "meter"])
-def test_channels_may_come_first_in_a_file(name: str, runtime: str, tmp_path: Path) -> None:
+def test_channels_may_come_first_in_a_file(name: str, tmp_path: Path) -> None:
     spec = SPECS[name]
     height, width, channels = spec.shape
     path = write(tmp_path / "model.onnx", (channels, height, width), weights(spec))
     inputs = spec.random(2)
     turned = spec.real(inputs).transpose(0, 3, 1, 2)
     expected = softmax(turned.reshape(2, -1) @ weights(spec))
-    classifier = load(path, runtime=runtime, spec=spec, trusted=True)
+    classifier = load(path, spec=spec, trusted=True)
     np.testing.assert_allclose(classifier.predict_proba(inputs), expected, atol=1e-5)
     np.testing.assert_allclose(classifier.predict_proba(inputs[1:])[0], expected[1], atol=1e-5)
 
@@ -248,12 +246,11 @@ def test_inputs_are_quantized_to_the_nearest_step(name: str, dtype: type[np.inte
         assert quantize_pixels(numbers, spec).shape == ((256,) if channels == 1 else (channels, 256))
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("trusted", [True, False])
-def test_a_model_may_answer_with_numbers(runtime: str, trusted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
+def test_a_model_may_answer_with_numbers(trusted: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a parameter
     spec = SPECS["long"]
     path = write(tmp_path / "model.onnx", (640,), weights(spec))
-    classifier = load(path, runtime=runtime, spec=spec, numbers=True, trusted=trusted)
+    classifier = load(path, spec=spec, numbers=True, trusted=trusted)
     assert (classifier.answers_numbers, classifier.labels, len(classifier.classes_)) == (True, (), 0)
     inputs = spec.random(3)
     expected = spec.real(inputs) @ weights(spec)
@@ -263,4 +260,4 @@ def test_a_model_may_answer_with_numbers(runtime: str, trusted: bool, tmp_path: 
         with pytest.raises(ValueError, match=r"use answer\(\)"):
             ask(inputs[:1])
     with pytest.raises(ArtifactError, match="answers with numbers, but there are 5 labels"):
-        load(path, runtime=runtime, spec=spec, numbers=True, labels="abcde", trusted=True)
+        load(path, spec=spec, numbers=True, labels="abcde", trusted=True)

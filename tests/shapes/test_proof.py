@@ -182,7 +182,7 @@ def test_files_that_read_anything_are_compared_with_each_other(tmp_path: Path) -
     evaluation = evaluation_for(ours, tmp_path, reporter=notices)
     assert evaluation.labels is None
     assert any("200 random inputs" in one for one in notices.messages)
-    assert verify_files(ours, [f"{ours}@openvino"], evaluation).passed
+    assert verify_files(ours, [ours], evaluation).passed
     outcomes = [
         verify_files(ours, [theirs], evaluation, quantization=one).verdict.outcome for one in ("float32", "int8")
     ]

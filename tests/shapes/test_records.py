@@ -259,27 +259,26 @@ def test_whether_answers_are_classes_is_guessed_by_number(scores: np.ndarray, sp
     assert infer_numbers(scores, spec) == expected
 
 
-@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
-def test_one_sigmoid_is_two_classes_and_one_number_is_a_number(runtime: str, tmp_path: Path) -> None:
+def test_one_sigmoid_is_two_classes_and_one_number_is_a_number(tmp_path: Path) -> None:
     spec, column = SPECS["row"], weights(SPECS["row"])[:, :1]
     plain = numbers(13)
     inputs = plain.random(3)
     found = inputs @ column
-    sigmoid = load(write(tmp_path / "s.onnx", (13,), column, "Sigmoid"), runtime=runtime, trusted=True)
+    sigmoid = load(write(tmp_path / "s.onnx", (13,), column, "Sigmoid"), trusted=True)
     second = 1 / (1 + np.exp(-found))
     np.testing.assert_allclose(sigmoid.predict_proba(inputs), np.hstack([1 - second, second]), atol=1e-5)
     np.testing.assert_allclose(sigmoid.predict_proba(inputs[:1])[0], [1 - second[0, 0], second[0, 0]], atol=1e-5)
     assert (sigmoid.labels, sigmoid.answers_logits, len(sigmoid.guesses)) == (("0", "1"), False, 2)
     assert sigmoid.guesses[1].startswith("answers with the probability of the second of two classes")
-    named = load(tmp_path / "s.onnx", runtime=runtime, labels=["no", "yes"], spec=spec, trusted=True)
+    named = load(tmp_path / "s.onnx", labels=["no", "yes"], spec=spec, trusted=True)
     assert (named.labels, named.guesses) == (("no", "yes"), ())
-    told = load(tmp_path / "s.onnx", runtime=runtime, spec=plain, numbers=True, trusted=True)
+    told = load(tmp_path / "s.onnx", spec=plain, numbers=True, trusted=True)
     np.testing.assert_allclose(told.answer(inputs), second, atol=1e-5)
-    plainly = load(write(tmp_path / "n.onnx", (13,), column), runtime=runtime)
+    plainly = load(write(tmp_path / "n.onnx", (13,), column))
     assert (plainly.answers_numbers, task_of(plainly).answers) == (True, "numbers")
     np.testing.assert_allclose(plainly.answer(inputs), found, atol=1e-5)
     with pytest.raises(ArtifactError, match="does not map 13 numbers to class scores"):
-        load(tmp_path / "n.onnx", runtime=runtime, numbers=False, trusted=True)
+        load(tmp_path / "n.onnx", numbers=False, trusted=True)
 
 
 @pytest.mark.all

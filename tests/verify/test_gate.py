@@ -469,7 +469,7 @@ def test_an_answer_that_is_no_number_is_like_no_other(quantization: str, image: 
 
 @pytest.mark.parametrize(("off", "told"), [(4.7e-5, PASSED), (1.1e-4, MISSED)])
 def test_float_runtimes_may_differ_in_numbers_as_they_do_for_an_autoencoder(off: float, told: str) -> None:
-    """OpenVINO's answers to noise, by the spread of what Keras answers."""
+    """Answers to noise, by the spread of what Keras answers."""
     expected = np.tile(np.array([[-1.0], [1.0]], np.float32), (FEWEST_IMAGES, 1))
     answers = (expected + off).astype(np.float32)
     assert outcome(GATES["float32"], compare(expected, None, answers, answers, numbers=True)) == told

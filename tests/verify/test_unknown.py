@@ -121,7 +121,7 @@ def test_chance_allows_one_image_in_a_hundred_at_most(images: int, most: int) ->
 
 
 def test_without_its_runtime_nothing_is_verified(old_exports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    without_runtimes(monkeypatch, "onnxruntime", "openvino")
+    without_runtimes(monkeypatch, "onnxruntime")
     result = verify(Exports.open(old_exports))
     assert (result.passed, result.verdict.outcome) == (False, UNKNOWN)
     (absent,) = result.unusable

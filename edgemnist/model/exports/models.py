@@ -1,4 +1,4 @@
-"""A model is a file × a runtime: `tflite-int8`, `tflite-int8@integer`, `mine.onnx@openvino`."""
+"""A model is a file × a runtime: `tflite-int8`, `tflite-int8@integer`, `mine.onnx@onnxruntime`."""
 
 import functools
 from collections.abc import Sequence

@@ -136,30 +136,12 @@ RUNTIMES: Registry[RuntimeEntry] = Registry(
             roundings=("single", "double"),
             install="python -m edgemnist.model.native",
         ),
-        "tflm": RuntimeEntry(
-            target="edgemnist.model.runtimes.tflm:TFLMClassifier",
-            summary="TensorFlow Lite for Microcontrollers, one image a call",
-            foreign=True,
-            requires=(Package("tflite-micro", "tflite_micro"),),
-            extra="tflm",
-            suffixes=(".tflite",),
-            quantizations=("int8",),
-            by_name=True,
-        ),
         "onnxruntime": RuntimeEntry(
             target="edgemnist.model.runtimes.onnxruntime:ONNXRuntimeClassifier",
             summary="ONNX Runtime, CPU provider",
             foreign=True,
             requires=(Package("onnxruntime", "onnxruntime"),),
             extra="onnx",
-            suffixes=(".onnx",),
-        ),
-        "openvino": RuntimeEntry(
-            target="edgemnist.model.runtimes.openvino:OpenVINOClassifier",
-            summary="OpenVINO, on the CPU, in float32 precision",
-            foreign=True,
-            requires=(Package("openvino", "openvino"),),
-            extra="openvino",
             suffixes=(".onnx",),
         ),
         "compiled": RuntimeEntry(
@@ -248,7 +230,7 @@ def load(
     `(x/255 - MEAN)/STD`; None for what the file says, or 0..1. `spec` says more of what it reads, and takes its place.
     With `numbers`, it answers with numbers of any meaning, and not with classes. What nobody says the file's tensors
     tell, and `Classifier.guesses` has what they leave open. `rounding` is the rule of the integer and native runtimes:
-    `single`, LiteRT's reference and the default, or `double`, TFLM's.
+    `single`, LiteRT's reference and the default, or `double`, that of CMSIS-NN and TFLM.
 
     The hash in a manifest is not checked here; `Exports.load` does that. Unless the file is `trusted`, a child process
     with limits of time and memory tries it first, and a C file is compiled only if it is what this edgemnist writes for

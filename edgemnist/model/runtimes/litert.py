@@ -25,7 +25,7 @@ class LiteRTClassifier(TensorClassifier):
 
     formats = (TFLITE,)
     title = "LiteRT"
-    cure = "If it is full int8, another runtime may load it: name it as FILE@native, or FILE@tflm."
+    cure = "If it is full int8, another runtime may load it: name it as FILE@native, or FILE@integer."
 
     def _open(self, model: bytes, threads: int) -> Signature:
         from ai_edge_litert.interpreter import Interpreter

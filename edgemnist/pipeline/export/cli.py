@@ -45,7 +45,7 @@ def export(
     ),
     model: Path | None = option(
         "--model FILE",
-        "A model of yours: a Keras file (.keras, .h5), a SavedModel, a float ONNX file, or a full-int8 TFLite file.",
+        "A model of yours: a Keras file (.keras, .h5), a float ONNX file, or a full-int8 TFLite file.",
         shown="the one of the export directory",
     ),
     input_range: str | None = option(

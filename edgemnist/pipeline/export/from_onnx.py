@@ -26,8 +26,6 @@ import numpy.typing as npt
 
 from edgemnist.errors import ArtifactError, EdgemnistError, UsageError
 from edgemnist.model.runtimes import ONNX, read_model
-from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
-from edgemnist.pipeline.export.from_saved import answers_of, onnx_of
 
 Array: TypeAlias = npt.NDArray[Any]
 Foreign: TypeAlias = Any
@@ -68,7 +66,7 @@ def plain_file(path: Path) -> bytes:
     import onnx
 
     with _told(f"{path} cannot be read", DAMAGED):
-        file, data = _open(path), _contents(path)
+        file, data = _open(path), read_model(path, ONNX)
         proto = onnx.load_model_from_string(data)
         if len(proto.graph.output) == 1 and not any(
             map(onnx.external_data_helper.uses_external_data, proto.graph.initializer)
@@ -112,8 +110,6 @@ def read_onnx(path: Path, *, channels_last: bool = True) -> Foreign:
             raise _refused(path, makers[name], f"differs in Keras by {difference:.2g} of {most:.3g}")
     model = keras.Model(source, builder.answer(), name="onnx")
     parity(path, model, channels_last=channels_last)
-    if path.name == SAVED_MODEL:
-        parity(path, answers_of(path), channels_last=False)
     return model
 
 
@@ -196,16 +192,12 @@ def _told(what: str, hint: str = HINT) -> Iterator[None]:
         raise UsageError(f"{what}: {reason}", hint=hint) from error
 
 
-def _contents(path: Path) -> bytes:
-    return onnx_of(path) if path.name == SAVED_MODEL else read_model(path, ONNX)
-
-
 def _open(path: Path) -> _File:
     import onnx
     import onnx.inliner
 
     try:
-        data = _contents(path)
+        data = read_model(path, ONNX)
     except ArtifactError as error:
         raise UsageError(error.message, hint="Name an ONNX file.") from error
     proto = onnx.load_model_from_string(data)

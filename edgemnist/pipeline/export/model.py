@@ -1,4 +1,4 @@
-"""The model that artifacts are made from: a Keras or float ONNX file, a SavedModel, or a full-int8 TFLite file."""
+"""The model that artifacts are made from: a Keras file, a float ONNX file or a full-int8 TFLite file."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -37,7 +37,6 @@ from edgemnist.model.runtimes.pixels import Numbers
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.model.runtimes.untrusted import try_file, try_reader
 from edgemnist.model.task import Task, default_task, task_named, unnamed_task
-from edgemnist.pipeline.export.from_saved import FILE as SAVED_MODEL
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -142,7 +141,7 @@ class KerasSource(Source):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OnnxSource(KerasSource):
-    """A float ONNX file, or that of a SavedModel. ONNX Runtime answers for it; converters get a Keras model of it."""
+    """A float ONNX file. ONNX Runtime answers for it; converters get a Keras model of it."""
 
     title: ClassVar[str] = "ONNX model"
     file: ClassVar[str] = "model.onnx"
@@ -203,9 +202,7 @@ def read_source_file(path: Path) -> bytes:
     try:
         return read_model(path, KERAS, KERAS_H5, ONNX, TFLITE)
     except ArtifactError as error:
-        raise ModelError(
-            error.message, hint="Name a .keras, .h5, .onnx or full-int8 .tflite file, or a SavedModel."
-        ) from error
+        raise ModelError(error.message, hint="Name a .keras, .h5, .onnx or full-int8 .tflite file.") from error
 
 
 def decode_source(data: bytes, path: Path) -> Source:
@@ -421,8 +418,11 @@ def find_origin(model: Path | None, exports: Path, reporter: Reporter, *, truste
     Raises ModelError if it is missing or damaged, and ManifestError if a newer edgemnist wrote the manifest.
     """
     manifest = _manifest(exports, reporter)
-    if model is not None and (model / SAVED_MODEL).is_file():
-        model /= SAVED_MODEL
+    if model is not None and (model / "saved_model.pb").is_file():
+        raise ModelError(
+            f"{model} is a SavedModel, a program and not a file of layers",
+            hint='Save the model as one file where it was made, model.save("model.keras"), and name that.',
+        )
     if model is None:
         source = _own_source(exports, manifest)
     else:

@@ -143,7 +143,7 @@ def verify_alone(
         if not judged:
             raise UsageError(
                 f"{first.artifact} is compared with the runtime {INTEGER}, and with nothing else here",
-                hint="Name another runtime, such as FILE@tflm.",
+                hint="Name another runtime, such as FILE@native.",
             )
         packs.append(pack := _pack(replace(first, runtime=INTEGER), inputs_for(first, data, reporter), reporter))
         named = f"integer reference of {first.artifact}"

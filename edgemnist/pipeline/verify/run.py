@@ -66,10 +66,6 @@ class Examined(NamedTuple):
     """Only if that was asked for, and its answers tell it."""
 
 
-LACKS_OPERATORS: Final = "No conversion rule found for operations"
-"""OpenVINO's words; nothing else that a runtime refuses a file for is let pass."""
-
-
 def verify(
     exports: Exports,
     names: Sequence[str] | None = None,
@@ -83,9 +79,8 @@ def verify(
 
     `gates` are what a person gave, see `gates_of`. `rounding` finds the rounding rule of each int8 model, and `why` the
     cause of each flip. A gate that is missed raises nothing: the verdict says so, with the reasons. Where nothing is
-    named, a damaged or missing artifact is a missed gate, too, and so is one that its runtime refuses, but where
-    OpenVINO lacks an operator, and the usual runtime does not: a warning says that. Of one without a runtime here
-    nothing is known.
+    named, a damaged or missing artifact is a missed gate, too, and so is one that its runtime refuses. Of one
+    without a runtime here nothing is known.
 
     Raises what `Exports.select`, `Exports.read_golden` and, for what is named, `Model.load` raise.
     """
@@ -111,10 +106,6 @@ def verify(
         except ArtifactError as error:
             if names:
                 raise
-            if LACKS_OPERATORS in error.message and any(one.parity.name == model.artifact for one in examined):
-                # Its usual runtime knows them, and is judged.
-                warnings.append(f"{model.name} is left out: {error.message}.")
-                continue
             unusable.append(Unusable(name=model.name, status=REFUSED, reason=error.message))
     source = source_name(exports.manifest)
     return joint_result(examined, golden, started, unusable=unusable, warnings=warnings, reference=source)
