@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from edgemnist.errors import EXIT_INTERRUPTED, EdgemnistError, UnknownNameError, UsageError, explained
 
 _TABLE: Final = (
-    ("Pipeline", "pipeline", "all data train export verify bench recommend search report"),
+    ("Pipeline", "pipeline", "all data train export verify bench search report"),
     ("Pictures", "digits", "predict read watch"),
     ("Pictures", "", "serve"),
     ("Samples", "field", "review learn health"),

@@ -20,7 +20,7 @@ import typer
 from typer.testing import CliRunner
 
 from edgemnist.app import COMMANDS, app
-from edgemnist.ground.results.bench import BenchResult, ScenariosResult
+from edgemnist.ground.results.bench import BenchResult
 from edgemnist.ground.results.boards import Fault
 from edgemnist.ground.results.pipeline import TrainResult
 from edgemnist.ground.results.verify import VerifyResult
@@ -118,9 +118,9 @@ def test_json_puts_one_document_on_stdout_whatever_the_libraries_say(exports: Pa
         assert chatter not in done.stderr
 
 
-@pytest.mark.parametrize("name", ["verify", "bench", "training", "scenarios", "manifest"])
+@pytest.mark.parametrize("name", ["verify", "bench", "training", "manifest"])
 def test_a_document_has_every_field_that_an_earlier_version_wrote(name: str) -> None:
-    kinds = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult, "scenarios": ScenariosResult}
+    kinds = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
     old = json.loads((OLD_EXPORTS / f"{name}.json").read_bytes())
     new = msgspec.to_builtins(msgspec.convert(old, kinds.get(name, Manifest)))
 

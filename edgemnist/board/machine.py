@@ -203,37 +203,21 @@ class Watch(msgspec.Struct, frozen=True, kw_only=True):
     after: Conditions
     elapsed: int
     """Nanoseconds between the two."""
-    slept: int = 0
-    """Nanoseconds of them that the process meant to sleep, and so had no use for a CPU."""
     cpu_time: int
     """Nanoseconds of them that the threads of this process were running, all together."""
 
 
-class Sleeper:
-    """Sleeps, and remembers for how long, in nanoseconds."""
-
-    def __init__(self) -> None:
-        self.slept = 0
-
-    def sleep(self, seconds: float) -> None:
-        """Sleep as `time.sleep` does."""
-        started = time.perf_counter_ns()
-        time.sleep(seconds)
-        self.slept += time.perf_counter_ns() - started
-
-
-def watched(cpus: Sequence[int], work: Callable[[], T], sleeper: Sleeper | None = None) -> tuple[T, Watch]:
+def watched(cpus: Sequence[int], work: Callable[[], T]) -> tuple[T, Watch]:
     """Do some work, and return its result and what went on meanwhile.
 
-    `cpus` are those it runs on. The work sleeps with the `sleeper` only, which is a new one: a CPU that it did not have
-    while it was awake was taken by others.
+    `cpus` are those it runs on. A CPU that it did not have was taken by others: the work does not sleep.
     """
     before = read_conditions(cpus)
     started, ran = time.perf_counter_ns(), time.process_time_ns()
     result = work()
     elapsed, cpu_time = time.perf_counter_ns() - started, time.process_time_ns() - ran
-    after, slept = read_conditions(cpus), sleeper.slept if sleeper else 0
-    return result, Watch(before=before, after=after, elapsed=elapsed, slept=slept, cpu_time=cpu_time)
+    after = read_conditions(cpus)
+    return result, Watch(before=before, after=after, elapsed=elapsed, cpu_time=cpu_time)
 
 
 def read_conditions(cpus: Sequence[int], root: Path = ROOT, vcgencmd: Sequence[str] = VCGENCMD) -> Conditions:

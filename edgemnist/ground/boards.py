@@ -13,11 +13,11 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from edgemnist.errors import EdgemnistError
-from edgemnist.ground.results.boards import BenchOnBoard, Fault, ScenarioOnBoard
+from edgemnist.ground.results.bench import BenchResult
+from edgemnist.ground.results.boards import BenchOnBoard, Fault
 
 _LISTEN_S = 0.2
 _Result = TypeVar("_Result")
-_Row = TypeVar("_Row", BenchOnBoard, ScenarioOnBoard)
 
 EXPORTS: Final = "{exports}"
 """Stands for the export directory of the current release in the words of a command."""
@@ -165,22 +165,22 @@ def on_ctrl_c(*ways: Callable[[], None]) -> Iterator[None]:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def measure_on(boards: Sequence[Board], words: Sequence[str], kind: type[Any], row: type[_Row]) -> list[_Row]:
+def measure_on(boards: Sequence[Board], words: Sequence[str]) -> list[BenchOnBoard]:
     """Run `edgemnist WORDS` on several boards at once; each measures alone on its own processor.
 
     What goes wrong on one of several boards is in its row; on a single one it is raised. Ctrl-C leaves them all.
     """
     stop = Stop()
 
-    def measure(board: Board) -> _Row:
+    def measure(board: Board) -> BenchOnBoard:
         try:
-            result, release = board.answer(words, kind, stop=stop)
-            return row(host=board.name, release=release, throttled=board.throttled(stop), result=result)
+            result, release = board.answer(words, BenchResult, stop=stop)
+            return BenchOnBoard(host=board.name, release=release, throttled=board.throttled(stop), result=result)
         except Exception as error:
             # One board must not cost the results of the others.
             if len(boards) == 1 and not stop.asked:
                 raise
-            return row(host=board.name, fault=Fault.of(error))
+            return BenchOnBoard(host=board.name, fault=Fault.of(error))
 
     with on_ctrl_c(stop.leave):
         rows = in_parallel(len(boards), measure, boards)

@@ -1,4 +1,4 @@
-"""From data to a verdict: `data`, `train`, `export`, `verify`, `bench`, `search`, `report` and `recommend`.
+"""From data to a verdict: `data`, `train`, `export`, `verify`, `bench`, `search` and `report`.
 
 It imports `model` and what lies below.
 """

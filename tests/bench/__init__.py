@@ -1,1 +1,1 @@
-"""Timing, processes, facts about the host and recommendations."""
+"""Timing, processes, and facts about the host."""

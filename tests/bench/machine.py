@@ -14,9 +14,9 @@ from edgemnist.pipeline.bench.quality import summarise
 SECOND = 1_000_000_000
 
 
-def watch(before: Conditions, after: Conditions, *, share: float = 1.0, elapsed: int = SECOND, slept: int = 0) -> Watch:
+def watch(before: Conditions, after: Conditions, *, share: float = 1.0, elapsed: int = SECOND) -> Watch:
     """Return a second between two moments, in which the process had the CPU for a share of the time it was awake."""
-    return Watch(before=before, after=after, elapsed=elapsed, slept=slept, cpu_time=round((elapsed - slept) * share))
+    return Watch(before=before, after=after, elapsed=elapsed, cpu_time=round(elapsed * share))
 
 
 def run(name: str, rounds: Sequence[Sequence[float]], reference_us: float | None = None) -> BenchResult:

@@ -74,22 +74,6 @@ def test_a_machine_that_became_slower_is_not_taken_for_a_slower_artifact() -> No
     ).passed, "a run that does not tell how fast the machine was is compared as it is"
 
 
-def test_pairs_see_through_a_drift_that_hits_both_sides() -> None:
-    drift = np.linspace(1.0, 1.5, 10)
-    ours = [
-        list(1.03 * factor * np.array(one))
-        for factor, one in zip(drift, noisy(7, 6.0, between=0.002, rounds=10), strict=True)
-    ]
-    theirs = [
-        list(factor * np.array(one)) for factor, one in zip(drift, noisy(8, 6.0, between=0.002, rounds=10), strict=True)
-    ]
-    paired = compare_rounds(ours, theirs, limit=1.0, paired=True)
-    unpaired = compare_rounds(ours, theirs, limit=1.0)
-    assert paired.verdict == "slower"
-    assert 1.02 < paired.low < paired.high < 1.04
-    assert unpaired.high - unpaired.low > 5 * (paired.high - paired.low)
-
-
 def test_what_only_one_of_two_runs_has_measured_is_not_known() -> None:
     earlier = both(run("tflite-int8", noisy(1, 6.0)), run("tflite-int4", noisy(1, 6.0)))
     now = both(run("onnx-int8", noisy(1, 6.0)), run("tflite-int8", noisy(1, 6.0)))
@@ -196,9 +180,6 @@ def test_a_difference_counts_beyond_limit_and_beyond_noise(ratio: float, low: fl
 def test_the_ratio_is_that_of_the_medians_of_the_rounds_medians() -> None:
     ours, theirs = [[1.0, 2.0, 9.0], [4.0, 4.0], [100.0]], [[0.5], [2.0, 2.0], [8.0]]
     assert compare_rounds(ours, theirs, limit=1).ratio == 2.0
-    assert compare_rounds(ours, theirs, limit=1, paired=True).ratio == 4.0
-    with pytest.raises(ValueError, match="longer"):
-        compare_rounds(ours[:2], theirs, limit=1, paired=True)
     one = compare_rounds([[3.0]], [[2.0]], limit=1)
     assert (one.ratio, one.low, one.high, one.verdict) == (1.5, 1.5, 1.5, "slower")
 

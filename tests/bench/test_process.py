@@ -17,7 +17,6 @@ from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import MeasurementError
 from edgemnist.pipeline.bench import run as process
 from edgemnist.pipeline.bench.run import Measured
-from edgemnist.pipeline.bench.timing import ScenarioConfig
 from edgemnist.pipeline.bench.worker import WorkerRequest
 from tests.patience import PATIENCE_S, comes_true
 
@@ -93,30 +92,19 @@ def test_what_libraries_write_reaches_no_terminal(request_: WorkerRequest, capfd
     assert capfd.readouterr() == ("", "")
 
 
-SERVER = ScenarioConfig(name="server", rate=2_000.0, p99_limit_ms=1e-6)
-PLAYED = [None, ScenarioConfig(name="offline"), SERVER, ScenarioConfig(name="duty-cycle", rate=2_000.0)]
-
-
-@pytest.mark.parametrize("scenario", PLAYED, ids=lambda one: one.name if one else "round")
-def test_what_is_disturbed_is_measured_again_or_marked(
-    scenario: ScenarioConfig | None, request_: WorkerRequest
-) -> None:
-    asked = msgspec.structs.replace(request_, scenario=scenario)
+def test_what_is_disturbed_is_measured_again_or_marked(request_: WorkerRequest) -> None:
     # No machine adds the arrays in a nanosecond: held against that, every attempt is disturbed.
-    measured = process.measure("tflite-int8", asked, repeats=1, quietest=1.0)
+    measured = process.measure("tflite-int8", request_, repeats=1, quietest=1.0)
     assert measured.attempts == 2
     assert any("fixed work took" in words for words in measured.taints)
-    # A server sleeps if its queries leave it the time.
-    assert scenario is SERVER or bool(measured.report.watch.slept) == (scenario is PLAYED[-1])
     assert len(measured.report.reference) == 2
     assert all(100 < reference < 1_000_000 for reference in measured.report.reference)
 
 
 @linux_only
-@pytest.mark.parametrize("scenario", [None, SERVER], ids=["round", "server"])
-def test_calls_that_wait_for_other_processes_say_so(scenario: ScenarioConfig | None, request_: WorkerRequest) -> None:
+def test_calls_that_wait_for_other_processes_say_so(request_: WorkerRequest) -> None:
     hog = f"import os; os.sched_setaffinity(0, {request_.cpus}); print(flush=True)\nwhile True: pass"
-    asked = msgspec.structs.replace(request_, scenario=scenario, samples=400, nanoseconds=200_000_000)
+    asked = msgspec.structs.replace(request_, samples=400, nanoseconds=200_000_000)
     with subprocess.Popen([sys.executable, "-c", hog], stdout=subprocess.PIPE) as other:
         try:
             assert other.stdout is not None

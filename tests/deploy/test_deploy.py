@@ -115,8 +115,6 @@ def test_the_commands_answer_with_one_json_document(
     cells = [re.escape(microseconds(one.p50_us, tainted=one.tainted)) for one in found]
     assert re.search(rf"tflite-int8 +p50 +{cells[0]} +{cells[1]} *\n", page)
     assert "board2: under-voltage during the measurement" in page
-    played = ask("bench", "tflite-int8", "--scenario", "duty-cycle", "--rate", "100", "--on", "board", *options)
-    assert played["boards"][0]["result"]["rate"] == 100  # type: ignore[index]  # plain JSON
     predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
     assert predicted["artifact"] == "tflite-int8"
     assert ask("doctor", "--on", "board")["healthy"] is True

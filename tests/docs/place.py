@@ -25,7 +25,6 @@ PARSED = frozenset({"example", "minutes", "hardware"})
 
 EDGEMNIST = """case "$1 $*" in
 *--seconds*) ;;
-"bench "*--scenario* | "bench "*--pair*) set -- "$@" --samples 100 --seconds 0.1 ;;
 "bench "*--save* | "bench "*--baseline*) set -- "$@" --samples 100 --seconds 0.1 --rounds 5 ;;
 "bench "*) set -- "$@" --samples 100 --seconds 0.1 --rounds 1 --repeats 0 ;;
 esac

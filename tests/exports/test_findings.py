@@ -10,14 +10,13 @@ import pytest
 
 from edgemnist.errors import ManifestError
 from edgemnist.ground.results import ResultT
-from edgemnist.ground.results.bench import BaselineComparison, BenchResult, Latency, ScenarioResult, ScenariosResult
+from edgemnist.ground.results.bench import BaselineComparison, BenchResult, Latency
 from edgemnist.ground.results.pipeline import TrainResult
 from edgemnist.ground.results.verdict import MISSED, PASSED, Verdict
 from edgemnist.ground.results.verify import ArtifactParity, Unusable, VerifyResult
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.findings import (
     BENCH_FILE,
-    SCENARIOS_FILE,
     TRAINING_FILE,
     VERIFY_FILE,
     Finding,
@@ -25,7 +24,6 @@ from edgemnist.model.exports.findings import (
     read_saved,
 )
 from edgemnist.model.exports.manifest import MANIFEST_FILE, Manifest
-from edgemnist.model.exports.models import split_name
 from tests.conftest import OLD_EXPORTS
 from tests.judged import judged, measured_here, verified_here
 from tests.messages import Told
@@ -88,10 +86,10 @@ def known(found: Finding[ResultT] | None) -> Finding[ResultT]:
 
 
 def test_everything_is_none_where_no_command_was_run(old_exports: Path) -> None:
-    for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE, TRAINING_FILE):
+    for name in (VERIFY_FILE, BENCH_FILE, TRAINING_FILE):
         (old_exports / name).unlink()
     findings = opened(old_exports).findings
-    assert (findings.verify, findings.bench, findings.scenarios, findings.training) == (None, None, [], None)
+    assert (findings.verify, findings.bench, findings.training) == (None, None, None)
     assert findings.parity(INT8) is None
     assert findings.latency(INT8) is None
     assert not findings.is_verified(INT8)
@@ -128,11 +126,6 @@ def test_rows_about_other_bytes_do_not_count(name: str, *, damaged: bool, old_ex
     left = [one for one in NAMES if one != name]
     assert names(known(findings.verify).result.artifacts) == names(known(findings.bench).result.results) == left
     assert (findings.parity(name), findings.latency(name)) == (None, None)
-    saved_of = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios
-    before, after = (
-        [one.name for played in all_of for one in played.results] for all_of in (saved_of, findings.scenarios)
-    )
-    assert after == [one for one in before if split_name(one)[0] != name]
 
 
 def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(old_exports: Path) -> None:
@@ -143,7 +136,6 @@ def test_where_nothing_is_left_that_was_verified_or_measured_the_reason_is_told(
     assert known(findings.bench).reason == f"{old_exports} has not been measured since the export"
     assert not known(findings.verify).current
     assert not known(findings.bench).current
-    assert findings.scenarios == []
 
 
 def test_a_verification_against_another_golden_pack_does_not_count(old_exports: Path) -> None:
@@ -284,18 +276,16 @@ def test_a_verification_that_an_outdated_artifact_missed_is_not_saved_as_passed(
 
 
 def test_a_broken_earlier_result_is_replaced_with_a_notice(old_exports: Path) -> None:
-    for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE):
+    for name in (VERIFY_FILE, BENCH_FILE):
         (old_exports / name).write_text("{")
         notices = Notices()
         findings = opened(old_exports).findings
         if name == VERIFY_FILE:
             assert findings.save_verification(replaced(verification(), artifacts=[parities()[INT8]]), notices)
             assert names(verification(old_exports).artifacts) == [INT8]
-        elif name == BENCH_FILE:
+        else:
             assert findings.save_bench(replaced(measurement(), results=[latencies()[INT8]]), notices)
             assert names(measurement(old_exports).results) == [INT8]
-        else:
-            assert findings.save_scenario(scenario(), notices)
         (notice,) = notices.messages
         assert notice.startswith(f"{old_exports / name} is broken")
         assert notice.endswith(": it will be replaced.")
@@ -305,7 +295,6 @@ def test_a_broken_result_is_told_with_the_command_that_makes_it_again(old_export
     asks: dict[str, Any] = {
         VERIFY_FILE: lambda one: one.verify,
         BENCH_FILE: lambda one: one.bench,
-        SCENARIOS_FILE: lambda one: one.scenarios,
         TRAINING_FILE: lambda one: one.training,
     }
     for file, ask in asks.items():
@@ -371,56 +360,6 @@ def test_figures_of_another_machine_are_replaced(fact: str, old_exports: Path) -
     assert notices.messages == said * matters
 
 
-def scenario(**changes: Any) -> ScenarioResult:
-    result = saved(OLD_EXPORTS, SCENARIOS_FILE, ScenariosResult).scenarios[0]
-    return replaced(result, **changes)
-
-
-def both() -> ScenarioResult:
-    """Return the scenario as if two models had played it."""
-    row = scenario().results[0]
-    other = replaced(row, name=FLOAT, sha256=opened(OLD_EXPORTS).manifest.artifact(FLOAT).sha256)
-    return scenario(results=[other, row])
-
-
-def test_a_scenario_replaces_the_same_with_the_same_setting(old_exports: Path) -> None:
-    other, row = both().results
-    point = replaced(row.points[0], p50_us=77.0)
-    again = replaced(row, points=[point])
-    findings = opened(old_exports).findings
-    assert findings.scenarios == [scenario()]
-    assert findings.save_scenario(both())
-    threads, runtime = replaced(again, threads=9), replaced(again, runtime="integer")
-    assert findings.save_scenario(scenario(results=[again, threads, runtime]))
-    (found,) = findings.scenarios
-    rows = {(one.name, one.threads): one for one in found.results}
-    assert rows.keys() == {(FLOAT, 1), (INT8, 1), (INT8, 9), (f"{INT8}@integer", 1)}
-    assert rows[FLOAT, 1] == other
-    assert rows[INT8, 1] == again
-    assert findings.save_scenario(scenario(results=[other]))
-    assert sorted(names(findings.scenarios[0].results)) == [FLOAT, INT8, INT8, f"{INT8}@integer"]
-    # On another host nothing is kept.
-    findings.save_scenario(scenario(host={"cpu": "other"}))
-    assert names(findings.scenarios[0].results) == [INT8]
-
-
-def test_each_limit_and_rate_is_a_scenario_of_its_own(old_exports: Path) -> None:
-    findings = opened(old_exports).findings
-    server = scenario(scenario="server", p99_limit_us=100.0)
-    for one in (server, replaced(server, p99_limit_us=200.0), scenario(scenario="duty-cycle", rate=100.0)):
-        assert findings.save_scenario(one)
-    assert findings.save_scenario(replaced(server, rate=5.0, warnings=["again"]))
-    assert findings.save_scenario(scenario(scenario="duty-cycle", rate=7.0))
-    found = [(one.scenario, one.p99_limit_us, one.rate, one.warnings == ["again"]) for one in findings.scenarios]
-    assert found == [
-        ("single-stream", None, None, False),
-        ("server", 100.0, 5.0, True),
-        ("server", 200.0, None, False),
-        ("duty-cycle", None, 100.0, False),
-        ("duty-cycle", None, 7.0, False),
-    ]
-
-
 @pytest.mark.parametrize("reference", [True, False])
 def test_what_cannot_be_written_is_told_and_the_reference_keeps_nothing(
     *, reference: bool, old_exports: Path, monkeypatch: pytest.MonkeyPatch
@@ -433,9 +372,8 @@ def test_what_cannot_be_written_is_told_and_the_reference_keeps_nothing(
         monkeypatch.setattr(os, "open", refuse)
     assert not findings.save_verification(verification(), notices)
     assert not findings.save_bench(measurement(), notices)
-    assert not findings.save_scenario(scenario(), notices)
     if not reference:
         assert [one.partition(":")[0] for one in notices.messages] == [
-            f"{name} was not saved" for name in (VERIFY_FILE, BENCH_FILE, SCENARIOS_FILE)
+            f"{name} was not saved" for name in (VERIFY_FILE, BENCH_FILE)
         ]
         assert all(one.endswith(".") and "Read-only" in one for one in notices.messages)

@@ -368,7 +368,6 @@ def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_o
     exports = Exports.open(OLD_EXPORTS, notices)
     assert [(one.name, one.status) for one in exports.artifacts] == [(name, "current") for name in NAMES]
     assert not any(exports.findings.is_verified(name) for name in NAMES)
-    assert [one.scenario for one in exports.findings.scenarios] == ["single-stream"]
     training = exports.findings.training
     assert training is not None
     assert training.current
@@ -382,6 +381,6 @@ def test_everything_in_them_counts_but_verdicts_that_do_not_say_what_they_rest_o
 
 
 def test_commands_say_nothing_about_their_age(old_exports: Path, edgemnist: Run) -> None:
-    for words in (["predict", "--index", "0"], ["recommend"], ["report", "--markdown", "--output", "r.md"], ["verify"]):
+    for words in (["predict", "--index", "0"], ["report", "--markdown", "--output", "r.md"], ["verify"]):
         done = edgemnist(*words, "--exports", old_exports)
         assert (done.returncode, done.stderr) == (0, ""), words

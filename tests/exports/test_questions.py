@@ -51,11 +51,9 @@ def test_every_command_questions_a_reference_that_guesses(edgemnist: Run, old_ex
     commands: dict[str, tuple[str | Path, ...]] = {
         "verify": ("verify",),
         "bench": ("bench", "tflite-int8", "--no-keras", *quick),
-        "recommend": ("recommend",),
         "report": ("report",),
         "predict": ("predict", picture),
         "read": ("read", picture),
-        "scenario": ("bench", "tflite-int8", "--scenario", "single-stream", *quick),
     }
 
     def questioned(command: tuple[str | Path, ...]) -> bool:
@@ -67,8 +65,6 @@ def test_every_command_questions_a_reference_that_guesses(edgemnist: Run, old_ex
     guessing(old_exports)
     assert {name: questioned(command) for name, command in commands.items()} == dict.fromkeys(commands, True)
     assert QUESTION in (old_exports / "report.html").read_text()
-    document = json.loads(edgemnist("recommend", "--exports", old_exports, "--json").stdout)
-    assert any(QUESTION in warning for warning in document["warnings"])
 
 
 def test_files_are_held_against_a_reference_that_is_questioned_too(edgemnist: Run, old_exports: Path) -> None:

@@ -23,7 +23,7 @@ from edgemnist.errors import DataError, EdgemnistError
 from edgemnist.fleet.deploy import answers
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.ground.pictures import decode_image
-from edgemnist.ground.results.bench import BenchResult, ScenariosResult
+from edgemnist.ground.results.bench import BenchResult
 from edgemnist.ground.results.boards import ReleasesResult, RollbackResult
 from edgemnist.ground.results.pipeline import TrainResult
 from edgemnist.ground.results.verify import VerifyResult
@@ -39,7 +39,7 @@ from tests.fuzz.mutations import broken, broken_json, repacked
 from tests.shapes.graphs import BRANCHED, graph_of, write_tflite
 
 OLD: Final = Path(__file__).parents[1] / "exports" / "made_by_0.1.0"
-FINDINGS: Final = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult, "scenarios": ScenariosResult}
+FINDINGS: Final = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
 
 
 @dataclass(frozen=True, kw_only=True)

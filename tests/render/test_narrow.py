@@ -31,19 +31,15 @@ from edgemnist.ground.results.boards import (
     DoctorResult,
     Fault,
     FleetBenchResult,
-    FleetScenarioResult,
     ReleaseRow,
     ReleasesResult,
-    ScenarioOnBoard,
 )
-from edgemnist.ground.results.pipeline import RecommendResult
 from edgemnist.ground.results.verdict import MISSED, PASSED, Verdict
 from edgemnist.ground.storage import check_writable, commit_files, write_file
 from edgemnist.model.exports import Exports
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench.screen import bench_page, fleet_page
-from edgemnist.pipeline.recommend.cli import recommend_page
 from edgemnist.pipeline.report.page import write_report
 from edgemnist.pipeline.search.study import locked
 from edgemnist.pipeline.verify.screen import verify_page
@@ -163,7 +159,7 @@ def compared(*outcomes: str) -> RenderableType:
         for outcome in outcomes
     ]  # fmt: skip
     found = BaselineComparison(file="b.json", max_slowdown=1.1, passed=outcomes == (PASSED,), changes=changes)
-    return bench_page(msgspec.structs.replace(RUN, baseline=found), "edgemnist recommend")
+    return bench_page(msgspec.structs.replace(RUN, baseline=found))
 
 
 def measured(failed: int) -> RenderableType:
@@ -174,13 +170,8 @@ def measured(failed: int) -> RenderableType:
 
 
 def played(*faults: Fault | None) -> RenderableType:
-    boards = [ScenarioOnBoard(host=host, fault=fault) for host, fault in zip("ab", faults, strict=True)]
-    return fleet_page(FleetScenarioResult(boards=boards))
-
-
-def recommended(name: str | None) -> RenderableType:
-    result = RecommendResult(recommended=name, reason="It is small.", facts=[], candidates=[], host={})
-    return recommend_page(result, "edgemnist bundle")
+    boards = [BenchOnBoard(host=host, fault=fault) for host, fault in zip("ab", faults, strict=True)]
+    return fleet_page(FleetBenchResult(boards=boards))
 
 
 def listed(count: int, problems: Sequence[str] = (), serves: int = 2) -> RenderableType:
@@ -199,7 +190,7 @@ LAST: list[RenderableType] = [
     *(deployed(status=status) for status in ("deployed", "unchanged")),
     *(compared(*outcomes) for outcomes in ((PASSED,), (PASSED, MISSED), ())),
     *map(measured, range(3)),
-    *(played(None, None), played(None, OFF), recommended("tflite-int8"), recommended(None)),
+    *(played(None, None), played(None, OFF)),
     *(listed(0), listed(2, serves=1), listed(1), listed(2), listed(2, ["a is damaged"])),
 ]
 

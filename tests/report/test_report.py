@@ -12,10 +12,10 @@ import pytest
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results.pipeline import Candidate
+from edgemnist.ground.results.pipeline import Figures
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
 from edgemnist.model.exports import Exports
-from edgemnist.pipeline.recommend.weigh import weigh
+from edgemnist.pipeline.report.advice import weigh
 from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart, trade_off_svg
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from edgemnist.pipeline.train.network import training_command
@@ -38,7 +38,7 @@ def test_a_report_mixes_no_two_models(made_exports: Path, exports: Path) -> None
     facts = read_report_data(Exports.open(exports))
     assert facts.training is not None
     assert facts.training.hidden == [128]
-    assert (facts.golden, facts.verified, facts.advice, facts.scenarios) == (None, None, None, [])
+    assert (facts.golden, facts.verified, facts.advice) == (None, None, None)
     assert (facts.headline(), facts.missing()[0]) == ("Nothing to ship", f"edgemnist export --exports {exports}")
     assert "model.keras has changed since the export" in facts.warnings()[0]
 
@@ -146,7 +146,7 @@ def test_what_is_unknown_has_neither_passed_nor_missed(exports: Path, outcome: s
 def test_how_far_numbers_are_off_is_no_accuracy_and_is_written_whole() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    one = Candidate(name="c-int8", bytes=8000, accuracy=None, closeness=-0.01, merit="off", passed=True, p50_us=3.0)
+    one = Figures(name="c-int8", bytes=8000, accuracy=None, closeness=-0.01, merit="off", passed=True, p50_us=3.0)
     assert "ccuracy" not in trade_off_svg([one], None, "row")
     with _figure(3.4) as figure:
         axes = figure.subplots()
@@ -163,7 +163,7 @@ def test_close_latencies_do_not_write_over_each_other(factor: float, least: floa
 
     names = ("tflite-int8@native", "onnx-float32@onnxruntime", "onnx-dynamic")
     candidates = [
-        Candidate(name=name, bytes=8000, accuracy=0.9, passed=True, p50_us=least * factor**index)
+        Figures(name=name, bytes=8000, accuracy=0.9, passed=True, p50_us=least * factor**index)
         for index, name in enumerate(names)
     ]
     with _figure(3.4) as figure:

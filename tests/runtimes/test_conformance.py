@@ -243,17 +243,13 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_verified_measured_and_answers(old_exports: Path, edgemnist: Run, tmp_path: Path) -> None:
     def ask(*words: str) -> dict[str, Any]:
         done = edgemnist(*words, "--exports", old_exports, "--json")
-        # Where the machine was busy, `recommend` does not know what to ship.
-        assert done.returncode == 0 or words == ("recommend",), done.stderr
+        assert done.returncode == 0, done.stderr
         document: dict[str, Any] = json.loads(done.stdout)
         return document
 
     assert NAME in [one["name"] for one in ask("verify")["artifacts"]]
     assert [one["runtime"] for one in ask("bench", NAME, "--batch-size", "1", *QUICK)["results"]] == ["toy"]
-    assert [one["runtime"] for one in ask("bench", NAME, "--scenario", "single-stream", *QUICK)["results"]] == ["toy"]
-    assert ask("bench", NAME, "onnx-float32", "--pair", *QUICK[:4], "--rounds", "3")["first"]["runtime"] == "toy"
     assert ask("predict", "--index", "0", "--artifact", NAME)["runtime"] == "toy"
-    assert NAME in [one["name"] for one in ask("recommend")["candidates"]]
     seven(mode="RGB").save(tmp_path / "seven.png")
     read = edgemnist("read", tmp_path / "seven.png", "--artifact", NAME, "--exports", old_exports)
     assert read.returncode == 0, read.stderr

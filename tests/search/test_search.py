@@ -19,7 +19,6 @@ from edgemnist.ground.results.verdict import GATE_FILE
 from edgemnist.model import native
 from edgemnist.model.exports import Exports
 from edgemnist.pipeline.data.dataset import Dataset, Split
-from edgemnist.pipeline.recommend.weigh import recommend
 from edgemnist.pipeline.search.cli import search_page
 from edgemnist.pipeline.search.limits import Limits
 from edgemnist.pipeline.search.run import PICTURE_FILE, RESULT_FILE, SearchConfig, search
@@ -54,7 +53,7 @@ def test_the_best_networks_are_ordinary_export_directories(made: Made) -> None:
         assert (row.name, row.ram_bytes) == (shipped.name, shipped.footprint.ram_bytes) == ("c-int8", row.ram_bytes)
         assert (row.accuracy, row.p50_us, row.file_bytes) == (parity.accuracy, latency.p50_us, shipped.bytes)
         assert row.bytes == Network.parse(row.network).weight_bytes(10) <= 20_000
-        assert recommend(exports).recommended == (row.name if row.passed and not row.tainted else None)
+        assert exports.findings.fastest()[0] == (row.name if row.passed and not row.tainted else None)
     assert result.trained == len(result.trials) == 4
     assert {row.network for row in result.rows} <= {trial.network for trial in result.trials}
     assert "accuracy" in result.rows[0].best or len(result.rows) > 1

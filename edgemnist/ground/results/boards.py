@@ -8,7 +8,7 @@ import msgspec
 
 from edgemnist.errors import EXIT_BAD_INPUT, EdgemnistError, explained
 from edgemnist.ground.results import Part, Result
-from edgemnist.ground.results.bench import BenchResult, Latency, ScenarioResult
+from edgemnist.ground.results.bench import BenchResult, Latency
 from edgemnist.ground.results.verdict import Verdict
 from edgemnist.ground.results.verify import ArtifactParity
 
@@ -234,16 +234,3 @@ class FleetBenchResult(Result, frozen=True, kw_only=True):
     """`edgemnist bench --on HOST`."""
 
     boards: list[BenchOnBoard]
-
-
-class ScenarioOnBoard(BoardRow, frozen=True, kw_only=True):
-    """What a board measured in a scenario, or why it did not."""
-
-    result: ScenarioResult | None = None
-    """None if there is a fault."""
-
-
-class FleetScenarioResult(Result, frozen=True, kw_only=True):
-    """`edgemnist bench --scenario NAME --on HOST`."""
-
-    boards: list[ScenarioOnBoard]

@@ -1,4 +1,4 @@
-"""What `edgemnist train`, `export`, `all`, `recommend`, `report` and `search` print."""
+"""What `edgemnist train`, `export`, `all`, `report` and `search` print."""
 
 from typing import Any
 
@@ -165,34 +165,20 @@ class PipelineResult(Result, frozen=True, kw_only=True):
     reason: str
 
 
-class Candidate(Figures, frozen=True, kw_only=True):
-    """One artifact that was verified and measured."""
+class Advice(Part, frozen=True, kw_only=True):
+    """Which artifact to ship to a board."""
 
-    fits_in: str | None = None
-    """The cache that holds its file, in documents of earlier versions."""
-
-
-class RecommendResult(Result, frozen=True, kw_only=True):
-    """`edgemnist recommend`."""
-
-    verdict: Verdict = Verdict()
-    """That on the artifact to ship; without one, `missed` if all missed their gates, and else `unknown`."""
+    headline: str
+    """The answer in a few words."""
     recommended: str | None
     """Name of the artifact to ship; None if there is none."""
     reason: str
     facts: list[str]
     """Facts about this board that matter for the choice, one sentence each."""
-    candidates: list[Candidate]
+    candidates: list[Figures]
     """Fastest first."""
-    host: dict[str, Any]
     warnings: list[str] = msgspec.field(default_factory=list)
     """Reasons not to rely on the choice, in words."""
-
-    @property
-    def headline(self) -> str:
-        """The answer in a few words."""
-        nothing = "Not known what to ship" if self.verdict.outcome == UNKNOWN else "Nothing to ship"
-        return f"Ship {self.recommended}" if self.recommended else nothing
 
 
 class ReportResult(Result, frozen=True, kw_only=True):
@@ -251,7 +237,7 @@ class SearchRow(Part, frozen=True, kw_only=True):
     best: list[str]
     """What it is chosen for, such as `accuracy` and `bytes`; of named networks, what no other does as well for less."""
     name: str
-    """Name of the one artifact that all figures describe, and that `recommend` ships: the C file."""
+    """Name of the one artifact that all figures describe, and that is shipped: the C file."""
     parameters: int
     bytes: int
     """Size of its weights and biases, packed in the bits that it keeps them in."""

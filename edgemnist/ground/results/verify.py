@@ -164,7 +164,7 @@ class ArtifactParity(Part, frozen=True, kw_only=True):
     """Each limit that was missed, or is not known to have been met, in words; empty where all were met."""
     significant_loss: bool | None = None
     """Whether fewer answers are right than the reference's, and chance does not explain it (`mcnemar_p` below 0.05).
-    Where the drop limit is built in, such an artifact is not recommended, and misses its gate above half of that."""
+    Where the drop limit is built in, such an artifact is not shipped, and misses its gate above half of that."""
     cure: str | None = None
     """The command that removes the cause of a missed gate, without `edgemnist`, where the cause is known."""
     replay: Replay | None = None

@@ -327,7 +327,7 @@ class Exports:
         return self.manifest.labels if model.record is not None else None
 
     def best(self) -> Choice:
-        """Return the model that `predict`, `serve` and `recommend` agree on.
+        """Return the model that `predict`, `serve` and `bench` agree on.
 
         It is the fastest of those that passed `verify`, as far as they were measured here; else the first artifact that
         passed, in a runtime that answers every bit of the integer reference if one of its own passed, which is the

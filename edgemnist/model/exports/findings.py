@@ -1,6 +1,6 @@
 """Findings of the commands about an export directory, kept beside its manifest for later commands.
 
-`verify.json`, `bench.json`, `scenarios.json` and `training.json`: each counts only for the very files that it is
+`verify.json`, `bench.json` and `training.json`: each counts only for the very files that it is
 about, which it names by their hashes.
 """
 
@@ -23,9 +23,6 @@ from edgemnist.ground.results.bench import (
     KERAS,
     BenchResult,
     Latency,
-    ScenarioResult,
-    ScenarioRun,
-    ScenariosResult,
     with_speedups,
 )
 from edgemnist.ground.results.verdict import UNKNOWN, listed
@@ -43,16 +40,14 @@ VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
 NOISE: Final = 0.05
 """Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
-SCENARIOS_FILE: Final = "scenarios.json"
 TRAINING_FILE: Final = "training.json"
 
 _COMMANDS = {
     VERIFY_FILE: "verify",
     BENCH_FILE: "bench",
-    SCENARIOS_FILE: "bench --scenario NAME",
     TRAINING_FILE: "train",
 }
-_Row = TypeVar("_Row", ArtifactParity, Latency, ScenarioRun)
+_Row = TypeVar("_Row", ArtifactParity, Latency)
 _key = attrgetter("name", "runtime", "threads")
 """What is measured is one figure by these."""
 
@@ -109,11 +104,6 @@ class Findings:
         if rows and identity_of(saved.host) != machine_identity():
             reason = f"{self._directory} was measured on another machine ({saved.host.get('cpu')})"
         return Finding(msgspec.structs.replace(saved, results=rows), reason)
-
-    @cached_property
-    def scenarios(self) -> list[ScenarioResult]:
-        """The findings of `edgemnist bench --scenario` about the artifacts that are there now."""
-        return self._played(self._read(SCENARIOS_FILE, ScenariosResult))
 
     @cached_property
     def training(self) -> Finding[TrainResult] | None:
@@ -173,21 +163,6 @@ class Findings:
             result = msgspec.structs.replace(result, results=with_speedups(list(rows.values())))
         return self._write(BENCH_FILE, result, reporter)
 
-    def save_scenario(self, result: ScenarioResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, which has no raw samples, and return whether that was possible; if not, a notice says so.
-
-        It replaces the same scenario with the same setting; models that were not played this time keep their
-        figures, as long as they are of the same files and the same host.
-        """
-        earlier = self._played(self._earlier(SCENARIOS_FILE, ScenariosResult, reporter))
-        scenarios = {_setting(one): one for one in earlier}
-        before = scenarios.get(_setting(result))
-        if before is not None and before.host == result.host:
-            rows = {_key(one): one for one in [*before.results, *result.results]}
-            result = msgspec.structs.replace(result, results=list(rows.values()))
-        scenarios[_setting(result)] = result
-        return self._write(SCENARIOS_FILE, ScenariosResult(scenarios=list(scenarios.values())), reporter)
-
     def _here(self, row: ArtifactParity) -> ArtifactParity:
         """Return a row as it is if its verdict holds here and now, and else with an unknown one."""
         now, then = self._exports.basis(row.sha256, row.runtime), row.verdict.rests_on
@@ -234,12 +209,6 @@ class Findings:
         rows.sort(key=lambda row: order.index(split_name(row.name)[0]))
         return msgspec.structs.replace(result, artifacts=rows)
 
-    def _played(self, saved: ScenariosResult | None) -> list[ScenarioResult]:
-        """Return the findings about the artifacts that are there, without scenarios in which none was played."""
-        scenarios = saved.scenarios if saved is not None else ()
-        played = [msgspec.structs.replace(one, results=self._of_files(one.results)) for one in scenarios]
-        return [one for one in played if one.results]
-
     def _read(self, name: str, kind: type[ResultT]) -> ResultT | None:
         again = self._exports.command(_COMMANDS[name])
         return read_saved(self._directory / name, kind, hint=f"Make it again with: {again}")
@@ -260,7 +229,7 @@ class Findings:
         except StorageError as error:
             reporter.notice(f"{name} was not saved: {error.message}.")
             return False
-        for cached in ("verify", "bench", "scenarios", "training"):
+        for cached in ("verify", "bench", "training"):
             self.__dict__.pop(cached, None)
         return True
 
@@ -280,11 +249,6 @@ def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
 
 def _machine(host: dict[str, Any]) -> dict[str, Any]:
     return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
-
-
-def _setting(result: ScenarioResult) -> tuple[str, float | None]:
-    """Return the setting that tells a scenario from others: two limits, or two duty-cycle rates, are two questions."""
-    return result.scenario, result.p99_limit_us or result.rate
 
 
 def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:

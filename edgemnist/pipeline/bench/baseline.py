@@ -38,28 +38,20 @@ SEED: Final = 0
 """The same measurements give the same interval."""
 
 
-def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float, paired: bool = False) -> Ratio:
+def compare_rounds(ours: Rounds, theirs: Rounds, *, limit: float) -> Ratio:
     """Return the ratio of the medians of `ours` over `theirs`, with its bootstrap interval, and what it means.
 
     The median of an artifact is the median over its rounds of the rounds' medians: each round is a process of its own,
     and processes differ by more than the samples within one do. The bootstrap repeats both draws, of rounds and of
-    samples within them (Davison and Hinkley, Bootstrap Methods and their Application, 3.8). `paired` rounds were
-    measured side by side and are drawn together; there must be as many of each. `limit` is the ratio up to which a
-    difference does not matter, at least 1.
+    samples within them (Davison and Hinkley, Bootstrap Methods and their Application, 3.8). `limit` is
+    the ratio up to which a difference does not matter, at least 1.
     """
     generator = np.random.default_rng(SEED)
-    if paired:
-        drawn = generator.integers(len(ours), size=(REPLICATES, len(ours)))
-        ratios = _medians(generator, ours, drawn) / _medians(generator, theirs, drawn)
-        estimate = np.median([np.median(one) / np.median(other) for one, other in zip(ours, theirs, strict=True)])
-        replicates = np.median(ratios, axis=1)
-    else:
-        of_ours, of_theirs = (
-            _medians(generator, one, generator.integers(len(one), size=(REPLICATES, len(one))))
-            for one in (ours, theirs)
-        )
-        estimate = np.median([np.median(one) for one in ours]) / np.median([np.median(one) for one in theirs])
-        replicates = np.median(of_ours, axis=1) / np.median(of_theirs, axis=1)
+    of_ours, of_theirs = (
+        _medians(generator, one, generator.integers(len(one), size=(REPLICATES, len(one)))) for one in (ours, theirs)
+    )
+    estimate = np.median([np.median(one) for one in ours]) / np.median([np.median(one) for one in theirs])
+    replicates = np.median(of_ours, axis=1) / np.median(of_theirs, axis=1)
     tail = (1 - CONFIDENCE) / 2
     low, high = (float(end) for end in np.quantile(replicates, [tail, 1 - tail]))
     ratio = float(estimate)

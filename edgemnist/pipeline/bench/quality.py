@@ -72,7 +72,7 @@ MIN_CPU_SHARE: Final = 0.95
 MAX_SLOWER: Final = 0.10
 """Share by which the fixed work may take longer than at the quietest moment: on a quiet machine it varies by 2 %."""
 SHORTEST_NS: Final = 50_000_000
-"""Blocks that are awake for less are not asked for their share: Windows counts in steps of 16 ms."""
+"""Blocks that take less are not asked for their share: Windows counts in steps of 16 ms."""
 
 
 def taints(watch: Watch) -> list[str]:
@@ -81,18 +81,16 @@ def taints(watch: Watch) -> list[str]:
     found: list[str] = []
     if before.firmware is not None and after.firmware is not None:
         found += throttled_since(before.firmware, after.firmware)
-    # The clock of a CPU that sleeps falls, and that is what a block of sleep is about.
-    awake = watch.elapsed - watch.slept
     changed = before.khz and after.khz and abs(after.khz / before.khz - 1) > MAX_CLOCK_CHANGE
-    if before.khz and after.khz and changed and awake >= watch.elapsed / 2:
+    if before.khz and after.khz and changed:
         found.append(f"the clock changed from {before.khz / 1000:,.0f} to {after.khz / 1000:,.0f} MHz")
     events = (after.throttle_events or 0) - (before.throttle_events or 0)
     if events > 0:
         found.append(f"the CPU was throttled {count(events, 'time')} because of heat")
     if after.celsius is not None and after.limit_celsius is not None and after.celsius >= after.limit_celsius:
         found.append(f"at {after.celsius:.0f} °C the system slows itself down (limit {after.limit_celsius:.0f} °C)")
-    if awake >= SHORTEST_NS and watch.cpu_time / awake < MIN_CPU_SHARE:
-        found.append(f"other processes had the CPU for {percent(1 - watch.cpu_time / awake, 0)} of the time")
+    if watch.elapsed >= SHORTEST_NS and watch.cpu_time / watch.elapsed < MIN_CPU_SHARE:
+        found.append(f"other processes had the CPU for {percent(1 - watch.cpu_time / watch.elapsed, 0)} of the time")
     return found
 
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Final, TypeVar
@@ -23,19 +23,16 @@ from edgemnist.board.machine import busy_cpus, choose_cpus, host_facts, usable_c
 from edgemnist.errors import ArtifactError, MeasurementError, MissingDependencyError, UsageError, check_range
 from edgemnist.ground.arrays import Images
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, PairResult, with_speedups
-from edgemnist.ground.results.verdict import COMMAND_LINE, judge
+from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, with_speedups
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.manifest import check_recorded
 from edgemnist.model.exports.models import (
     Model,
-    file_model,
     is_file,
     models_of,
     random_inputs,
     require_runtime,
-    understood,
 )
 from edgemnist.model.exports.questions import questions
 from edgemnist.model.runtimes import RUNTIMES
@@ -43,11 +40,9 @@ from edgemnist.model.runtimes.untrusted import try_file, try_files
 from edgemnist.model.task import default_input
 from edgemnist.pipeline.bench.baseline import (
     check_in_common,
-    compare_rounds,
     compare_with_baseline,
     nothing_compared,
     read_baseline,
-    slowdown,
 )
 from edgemnist.pipeline.bench.config import BenchConfig
 from edgemnist.pipeline.bench.quality import (
@@ -60,7 +55,6 @@ from edgemnist.pipeline.bench.quality import (
     summarise,
     taints,
 )
-from edgemnist.pipeline.bench.timing import ScenarioConfig
 from edgemnist.pipeline.bench.worker import Failure, Outcome, WorkerReport, WorkerRequest
 from edgemnist.pipeline.verify.gate import gates_of
 
@@ -212,9 +206,7 @@ def bench_against(
     """
     check_range("--max-slowdown", max_slowdown, least=1)
     if max_slowdown is not None and baseline is None:
-        raise UsageError(
-            "--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline, or use --pair."
-        )
+        raise UsageError("--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline.")
     limit = gates_of(None if exports is None else exports.directory).max_slowdown
     earlier = None
     if baseline is not None:
@@ -337,8 +329,6 @@ def measure_all(
     images: Sequence[Images],
     config: BenchConfig,
     reporter: Reporter = SILENT,
-    *,
-    scenario: ScenarioConfig | None = None,
 ) -> dict[str, list[Measured]]:
     """Return what was measured by `BenchConfig.key`, one item a round; `images` are of `bench_inputs`.
 
@@ -351,7 +341,7 @@ def measure_all(
         for done, (number, model) in enumerate(turns):
             key = config.key(model)
             task.update(done, f"{key}, round {number + 1} of {config.rounds}")
-            request = request_for(model, config, scratch, scenario)
+            request = request_for(model, config, scratch)
             block = measure(key, request, repeats=config.repeats, quietest=quietest)
             measured[key].append(block)
             quietest = quieter(block.report.reference, quietest)
@@ -379,9 +369,7 @@ def _inputs_file(shape: Sequence[int], dtype: str) -> str:
     return f"{'x'.join(map(str, shape))}-{dtype}.npy"
 
 
-def request_for(
-    model: Model, config: BenchConfig, scratch: Path, scenario: ScenarioConfig | None = None
-) -> WorkerRequest:
+def request_for(model: Model, config: BenchConfig, scratch: Path) -> WorkerRequest:
     """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
 
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
@@ -400,7 +388,6 @@ def request_for(
         batch_size=config.batch_size,
         batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         most=_most_at_once(model),
-        scenario=scenario,
         report=str(scratch / "report.json"),
     )
 
@@ -458,64 +445,3 @@ def in_microseconds(
         key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in rounds]
         for key, rounds in measured.items()
     }
-
-
-FEWEST_ROUNDS: Final = 3
-PAIR_ROUNDS: Final = 10
-"""Rounds where no number is given."""
-
-
-def compare_models(
-    exports: Exports | None,
-    names: Sequence[str],
-    config: BenchConfig,
-    *,
-    max_slowdown: float | None = None,
-    save: Path | None = None,
-    data: Path | None = None,
-    reporter: Reporter = SILENT,
-) -> PairResult:
-    """Measure two models side by side: names of the export directory or paths, with `@RUNTIME` or without.
-
-    The first must not be slower than the second by more than `max_slowdown`, where that is given: where a side is
-    tainted there is no ratio, and no limit is met. `save` gets the raw samples, which the returned result lacks.
-
-    Raises UsageError for another number of models, or fewer than three rounds, and whatever `Exports.model`,
-    `measure_all` and `write_file` raise.
-    """
-    if len(names) != 2:  # noqa: PLR2004 - a pair
-        raise UsageError(f"--pair times two models ({len(names)} named)", hint="Name two: edgemnist bench A B --pair")
-    check_range("--rounds", config.rounds, least=FEWEST_ROUNDS)
-    check_range("--max-slowdown", max_slowdown, least=1)
-    named = [file_model(name) if exports is None else exports.model(name, reporter) for name in names]
-    ours, theirs = (understood(model, reporter) for model in named)
-    if config.key(theirs) == config.key(ours):
-        # A file against itself shows how large the noise is.
-        theirs = replace(theirs, artifact=f"{theirs.artifact} again")
-    sides = (ours, theirs)
-    measured = measure_all(sides, bench_inputs(exports, sides, data, reporter), config, reporter)
-    first, second = (latency(side, measured[config.key(side)], config) for side in sides)
-    samples = in_microseconds(measured, lambda report: report.samples)
-    ratio = None
-    if not (first.tainted or second.tainted):
-        ratio = compare_rounds(*samples.values(), limit=max_slowdown or 1.0, paired=True)
-    verdict = None
-    if max_slowdown is not None:
-        disturbed = "one of the two was disturbed in most of its rounds"
-        verdict = judge([slowdown(ratio, limit=max_slowdown, origin=COMMAND_LINE, unknown=disturbed)])
-    host = host_facts()
-    result = PairResult(
-        host=host,
-        first=first,
-        second=second,
-        ratio=ratio,
-        max_slowdown=max_slowdown,
-        verdict=verdict,
-        passed=verdict is None or verdict.passed,
-        rounds=config.rounds,
-        warnings=host_warnings(host),
-        samples_us=samples,
-    )
-    if save is not None:
-        write_file(save, result.to_json().encode())
-    return msgspec.structs.replace(result, samples_us=None)

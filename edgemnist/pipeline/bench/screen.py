@@ -1,15 +1,16 @@
-"""What a terminal shows of `edgemnist bench`: figures of models, of a pair, of a scenario, and of several boards."""
+"""What a terminal shows of `edgemnist bench`: figures of models, what to ship, and figures of several boards."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from edgemnist.errors import DeployError
-from edgemnist.ground.console import drawn
 from edgemnist.ground.console.tables import (
     closing,
     closing_of_boards,
@@ -27,17 +28,17 @@ from edgemnist.ground.results.bench import (
     BaselineComparison,
     BenchResult,
     Latency,
-    PairResult,
-    ScenarioResult,
-    ScenarioRun,
 )
-from edgemnist.ground.results.boards import FleetBenchResult, FleetScenarioResult
+from edgemnist.ground.results.boards import FleetBenchResult
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN
-from edgemnist.pipeline.bench.scenario import Strong, scenario_table
+
+if TYPE_CHECKING:
+    from edgemnist.model.exports import Exports
 
 
-def bench_page(result: BenchResult, step: str = "") -> RenderableType:
-    """Draw latency, throughput and cost of each model, fastest first; the last line names it, and the next `step`."""
+def bench_page(result: BenchResult, exports: Exports | None = None) -> RenderableType:
+    """Draw latency, throughput and cost of each model, fastest first, and what to ship from `exports`."""
+    step = "" if exports is None else exports.command("report")
     noun = noun_of(result.input)
     prose = _paths(result.results)
     cost = table("artifact", f"{noun}s/s", "first call", "load", "cold start", "peak RSS", "size", prose=prose)
@@ -65,6 +66,9 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     marked = [one.tainted for one in ordered]
     marked += [one.tainted for one in (result.baseline.changes if result.baseline is not None else [])]
     parts += [*disturbed(marked), host_line(result.host), *quality([*result.warnings, *_warnings(result.results)])]
+    if result.baseline is None and exports is not None and not exports.is_reference:
+        parts += _ship(exports)
+        return Group(*parts)
     if result.baseline is None:
         p50 = microseconds(ordered[0].p50_us, tainted=ordered[0].tainted)
         said = f"{ordered[0].key} {'is the fastest:' if len(ordered) > 1 else 'takes'} {p50} a call (p50)."
@@ -86,48 +90,25 @@ def bench_page(result: BenchResult, step: str = "") -> RenderableType:
     return Group(*parts, last)
 
 
-def pair_page(result: PairResult, step: str = "") -> RenderableType:
-    """Draw both sides of a pair, and what they say about each other. `step` is the command that comes next."""
-    sides, found = (result.first, result.second), result.ratio
-    if found is None:
-        sentence, step = "Not known which is faster.", "measure again on a quiet machine."
-    else:
-        says = "slower" if found.low > 1 else "faster"
-        if found.low <= 1 <= found.high:
-            says = f"no difference beyond the noise of {percent((found.high - found.low) / 2, 1)}"
-        sentence = f"{result.first.name} takes {with_interval(found)} the time of {result.second.name}: {says}."
-    reasons = [] if result.verdict is None else result.verdict.reasons
-    return Group(
-        Text(f"Timed in turns, {count(result.rounds, 'round')}, each model in a fresh process."),
-        _latencies(sides),
-        *disturbed(one.tainted for one in sides),
-        host_line(result.host),
-        *quality([*reasons, *result.warnings, *_warnings(sides)]),
-        closing(sentence, step, passed=result.passed),
-    )
+def _ship(exports: Exports) -> list[RenderableType]:
+    """Say what to ship, and why, as far as its gate and these figures tell."""
+    if exports.is_reference:
+        return []
+    if not (found := exports.findings.verify) or not found.current:
+        return [
+            closing("What may be shipped is unknown until it is verified.", exports.command("verify"), passed=False)
+        ]
+    name, reason = exports.findings.fastest()
+    if name is None:
+        return [closing(reason, "", passed=False)]
+    return [Text(reason), closing(f"Ship {name}.", exports.command(f"bundle {name}"))]
 
 
-def scenario_page(result: ScenarioResult, step: str = "") -> RenderableType:
-    """Draw what a scenario measured for each artifact."""
-    found = scenario_table(result)
-    page = table(*found.columns, prose=_paths(result.results))
-    for row in found.rows:
-        page.add_row(*(Text(cell, style="bold" if isinstance(cell, Strong) else "") for cell in row))
-    return Group(
-        Text(f"{found.title}: {found.text}"),
-        page,
-        *disturbed(one.tainted for one in result.results),
-        host_line(result.host),
-        *quality([*result.warnings, *_warnings(result.results)]),
-        closing(f"{count(len(result.results), 'model')} measured.", step),
-    )
-
-
-def fleet_page(result: FleetBenchResult | FleetScenarioResult) -> RenderableType:
-    """Draw what was measured on several boards: their latencies side by side, or a scenario of each in turn."""
+def fleet_page(result: FleetBenchResult) -> RenderableType:
+    """Draw what was measured on several boards, side by side."""
     done = [board.host for board in result.boards if board.fault is None]
     failed = [board.host for board in result.boards if board.fault is not None]
-    parts = list(_side_by_side(result) if isinstance(result, FleetBenchResult) else _in_turn(result))
+    parts = list(_side_by_side(result))
     parts += [fault_line(board.host, board.host, board.fault) for board in result.boards if board.fault is not None]
     parts += [throttle_note(board.host, board.throttled) for board in result.boards if board.throttled]
     return Group(*parts, closing_of_boards(done, failed, f"edgemnist verify --on {(done or failed)[0]}"))
@@ -153,18 +134,7 @@ def _side_by_side(result: FleetBenchResult) -> Iterable[RenderableType]:
         yield from quality(f"{host}: {warning}" for warning in (*found.warnings, *_warnings(found.results)))
 
 
-def _in_turn(result: FleetScenarioResult) -> Iterable[RenderableType]:
-    for board in result.boards:
-        if board.result is not None:
-            yield Text(board.host, style="bold")
-            try:
-                yield drawn(board.host, partial(scenario_page, board.result))
-            except DeployError as error:
-                # One board must not cost the results of the others.
-                yield Text(f"{error.message}. {error.hint}")
-
-
-def _paths(rows: Sequence[Latency | ScenarioRun]) -> list[str]:
+def _paths(rows: Sequence[Latency]) -> list[str]:
     """Return the column to fold where files are named: they may have long paths, and artifacts have short names."""
     return ["artifact"] * any("/" in one.key or "\\" in one.key for one in rows)
 
@@ -205,6 +175,6 @@ def _baseline(comparison: BaselineComparison) -> RenderableType:
     return Group(Text(heading), page, *([Text(f"Noise: {noise}.")] if ratios else []), *quality(told))
 
 
-def _warnings(rows: Iterable[Latency | ScenarioRun]) -> list[str]:
+def _warnings(rows: Iterable[Latency]) -> list[str]:
     """Return what is to be said about the quality of the figures, a line for each model at most."""
     return [f"{one.key}: {'; '.join(one.warnings)}" for one in rows if one.warnings]

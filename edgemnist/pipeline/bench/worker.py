@@ -15,21 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import msgspec
 
-from edgemnist.board.machine import Sleeper, Watch, peak_rss, pin, watched
+from edgemnist.board.machine import Watch, peak_rss, pin, watched
 from edgemnist.errors import EdgemnistError, MeasurementError
 from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.pipeline.bench.timing import (
     BATCHES,
-    OFFLINE,
-    ScenarioConfig,
-    Trial,
-    duty_cycle,
-    offline,
-    server,
     time_fixed_work,
     timed_calls,
-    typical_call,
 )
 
 if TYPE_CHECKING:
@@ -54,14 +47,12 @@ class WorkerRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Path of an .npy file, [N, ...], N at least 1."""
     samples: int
     nanoseconds: int
-    """Timed calls and their total, at the least, of a round or a scenario."""
+    """Timed calls and their total, at the least, of a round."""
     batch_size: int
     batch_nanoseconds: int = 150_000_000
     """Total of the timed batches, at the least."""
     most: int | None = None
     """Images that the model gets at once, as `try_file` says; None for as many as usual."""
-    scenario: ScenarioConfig | None = None
-    """What to play; None for the timing of single images and batches."""
     report: str
     """Path of the file to write the answer to: libraries write to the standard output as they like."""
 
@@ -72,24 +63,19 @@ class WorkerReport(msgspec.Struct, frozen=True, kw_only=True, tag="report"):
     answered_at: int
     """`time.perf_counter_ns()` when the first answer was there; that clock is the same in all processes."""
     watch: Watch
-    """What went on during the trials."""
+    """What went on during the timed calls."""
     reference: list[float]
     """Medians of the fixed work, right before and right after them, see `time_fixed_work`."""
     load: int
     """From the path to a classifier, in a process that has loaded the same before: imports are no part of it."""
     warmup: list[int]
     """Calls before the timed ones; the first of them is the very first call."""
-    trials: list[Trial]
-    """Those of the scenario; without one there is a single trial, of single images."""
+    samples: Sequence[int]
+    """Timed calls of a single image."""
     batches: list[int]
-    """Timed calls of a whole batch; empty after a scenario."""
+    """Timed calls of a whole batch."""
     peak_rss: int | None
     """Bytes, after the last single image; None where the system does not tell."""
-
-    @property
-    def samples(self) -> Sequence[int]:
-        """Timed calls of a single image, where no scenario was played."""
-        return self.trials[0].samples
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True, tag="failure"):
@@ -167,19 +153,18 @@ def get_ready(request: WorkerRequest) -> Ready:
 
 
 def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
-    """Time single images, then batches, or play a scenario; last of all comes another loading."""
-    sleeper = Sleeper()
+    """Time single images, then batches; last of all comes another loading."""
     before = time_fixed_work()
     # The fixed work has taken the model's place in the caches.
     timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=0)
-    trials, watch = watched(request.cpus, lambda: play(request, ready, sleeper.sleep), sleeper)
-    if sleeper.slept:
-        # Else the fixed work would tell of a clock that is still asleep.
-        timed_calls(ready.ask, ready.single, samples=WARMUP_CALLS, nanoseconds=WARMUP_NANOSECONDS)
+    samples, watch = watched(
+        request.cpus,
+        lambda: timed_calls(ready.ask, ready.single, samples=request.samples, nanoseconds=request.nanoseconds),
+    )
     reference = [before, time_fixed_work()]
     # Before the batches, whose memory is no part of what a board needs for one image.
     peak = peak_rss()
-    batches = time_batches(request, ready) if request.scenario is None else []
+    batches = time_batches(request, ready)
     # The first loading also imported the runtime, which no second model would have to wait for.
     loads = timed_calls(ready.load, [Path(request.path)], samples=1, nanoseconds=0)
     return WorkerReport(
@@ -188,24 +173,10 @@ def measure(request: WorkerRequest, ready: Ready) -> WorkerReport:
         reference=reference,
         load=loads[0],
         warmup=ready.warmup,
-        trials=trials,
+        samples=samples,
         batches=batches,
         peak_rss=peak,
     )
-
-
-def play(request: WorkerRequest, ready: Ready, sleep: Callable[[float], None]) -> list[Trial]:
-    """Time single images, or what the scenario asks for."""
-    scenario, samples, nanoseconds = request.scenario, request.samples, request.nanoseconds
-    if scenario is None:
-        return [Trial(1, timed_calls(ready.ask, ready.single, samples=samples, nanoseconds=nanoseconds))]
-    if scenario.name == OFFLINE:
-        return offline(ready.ask, ready.images, nanoseconds)
-    calls = (ready.ask, ready.single, typical_call(ready.warmup))
-    rate, limit = scenario.resolved_rate, scenario.limit_us
-    if limit is not None:
-        return server(*calls, rate=rate, limit_us=limit, samples=samples, nanoseconds=nanoseconds, sleep=sleep)
-    return duty_cycle(*calls, rate=rate or 1.0, nanoseconds=nanoseconds, sleep=sleep)
 
 
 def time_batches(request: WorkerRequest, ready: Ready) -> list[int]:

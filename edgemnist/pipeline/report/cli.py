@@ -15,6 +15,7 @@ from edgemnist.ground.formatting import kilobytes
 
 if TYPE_CHECKING:
     from edgemnist.ground.results.pipeline import ReportResult
+    from edgemnist.model.exports import Exports
 
 app = command_app()
 
@@ -36,7 +37,13 @@ def report(
     check_output("--output", output, MARKDOWN if markdown else HTML)
     opened = Exports.open(exports, TerminalReporter())
     result = write_report(opened, output, markdown=markdown)
-    show(result, lambda: report_page(result, opened.command("recommend")), json=json)
+    show(result, lambda: report_page(result, _ship(opened, result)), json=json)
+
+
+def _ship(opened: Exports, result: ReportResult) -> str:
+    if result.recommended is None:
+        return ""
+    return opened.command(f"bundle {result.recommended}")
 
 
 def report_page(result: ReportResult, step: str = "") -> RenderableType:

@@ -18,7 +18,7 @@ from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.formatting import count, microseconds, percent
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import Latency
-from edgemnist.ground.results.pipeline import Candidate, TrainResult
+from edgemnist.ground.results.pipeline import Figures, TrainResult
 from edgemnist.ground.sheet import as_pictures, encoded
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.pipeline.bench.quality import BINS_AN_OCTAVE
@@ -148,7 +148,7 @@ LEAST_DOT: Final = 20.0
 """Areas in square points: of the largest file's dot, to which the others are in proportion, and of any."""
 
 
-def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None, noun: str) -> str:
+def trade_off_svg(candidates: Sequence[Figures], recommended: str | None, noun: str) -> str:
     """Draw accuracy against latency, with the size of each file as the size of its dot."""
     with _figure(3.4) as figure:
         _draw_trade_off(figure.subplots(), candidates, recommended, noun)
@@ -159,18 +159,18 @@ def trade_off_svg(candidates: Sequence[Candidate], recommended: str | None, noun
         return inline_svg(figure, "trade-off", f"{_merit_label(candidates)} against latency: {words}")
 
 
-def _merit_label(candidates: Sequence[Candidate]) -> str:
+def _merit_label(candidates: Sequence[Figures]) -> str:
     if all(one.accuracy is not None for one in candidates):
         return "accuracy (%)"
     is_values = any(_closeness(one) < 0 for one in candidates)
     return "off on average (% of spread, negative)" if is_values else "labels unchanged (%)"
 
 
-def _closeness(one: Candidate) -> float:
+def _closeness(one: Figures) -> float:
     return one.closeness if isinstance(one.closeness, float) else 0.0
 
 
-def _draw_trade_off(axes: Axes, candidates: Sequence[Candidate], recommended: str | None, noun: str) -> None:
+def _draw_trade_off(axes: Axes, candidates: Sequence[Figures], recommended: str | None, noun: str) -> None:
     latencies = np.array([one.p50_us for one in candidates])
     # What takes the place of an accuracy is `ArtifactParity.merit`.
     accuracies = 100 * np.array([_closeness(one) if one.accuracy is None else one.accuracy for one in candidates])
@@ -299,7 +299,7 @@ def _draw_curves(figure: Figure, result: TrainResult) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _p50(one: Candidate | Latency) -> str:
+def _p50(one: Figures | Latency) -> str:
     return microseconds(one.p50_us, tainted=one.tainted)
 
 

@@ -20,8 +20,8 @@ from edgemnist.ground.formatting import (
 )
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.registry import Package
-from edgemnist.ground.results.bench import KERAS, BenchResult, Latency, ScenarioResult
-from edgemnist.ground.results.pipeline import RecommendResult, ReportResult, TrainResult
+from edgemnist.ground.results.bench import KERAS, BenchResult, Latency
+from edgemnist.ground.results.pipeline import Advice, ReportResult, TrainResult
 from edgemnist.ground.results.verdict import UNKNOWN
 from edgemnist.ground.results.verify import ArtifactParity, FlipCause, VerifyResult
 from edgemnist.ground.storage import write_file
@@ -30,8 +30,7 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import Artifact, Manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.exports.questions import questions
-from edgemnist.pipeline.bench.scenario import scenario_table
-from edgemnist.pipeline.recommend.weigh import weigh
+from edgemnist.pipeline.report.advice import weigh
 from edgemnist.pipeline.report.figures import (
     confusion,
     curves_svg,
@@ -55,8 +54,7 @@ class ReportData:
     golden: GoldenPack | None
     verified: VerifyResult | None
     benched: BenchResult | None
-    scenarios: list[ScenarioResult]
-    advice: RecommendResult | None
+    advice: Advice | None
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
     """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
@@ -82,8 +80,7 @@ class ReportData:
     @property
     def disturbed(self) -> bool:
         """Whether a figure carries the mark of a disturbed machine."""
-        played = [run.tainted for one in self.scenarios for run in one.results]
-        return any([*played, *(one.tainted for one in (self.benched.results if self.benched else []))])
+        return any(one.tainted for one in (self.benched.results if self.benched else []))
 
     def headline(self) -> str:
         """Return the answer in a few words."""
@@ -153,7 +150,6 @@ def read_report_data(exports: Exports) -> ReportData:
         golden=exports.read_golden() if has_golden else None,
         verified=verified,
         benched=benched,
-        scenarios=findings.scenarios,
         # What a board is worth is known where it was measured, which need not be where the report is written.
         advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
@@ -258,7 +254,6 @@ def view(facts: ReportData) -> dict[str, Any]:
             "distributions": distributions_svg(drawn, noun),
             "curves": curves_svg(training) if training and training.history else "",
         },
-        "scenarios": [scenario_table(one) for one in facts.scenarios],
         "confusion": confusion(facts.golden) if facts.golden else None,
         "mistakes": mistakes(facts.golden) if facts.golden else [],
         "numbers": facts.numbers,
@@ -298,18 +293,11 @@ def _operators(causes: Sequence[FlipCause]) -> str:
 
 def _quality(facts: ReportData) -> list[str]:
     """Return what is to be said about the quality of the measurements, a line for each model at most."""
-    played = [
-        f"{scenario_table(scenario).title}: {one.key}: {'; '.join(one.warnings)}"
-        for scenario in facts.scenarios
-        for one in scenario.results
-        if one.warnings
-    ]
     if facts.benched is None:
-        return played
+        return []
     return [
         *facts.benched.warnings,
         *(f"{one.name} ({one.runtime}): {'; '.join(one.warnings)}" for one in facts.benched.results if one.warnings),
-        *played,
     ]
 
 

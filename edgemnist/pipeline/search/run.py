@@ -318,7 +318,7 @@ def _artifact(network: Network) -> ArtifactSpec:
 
 
 def _row(made: MadeNetwork, tried: Tried, best: list[str], config: SearchConfig) -> SearchRow:
-    """Return the figures of the one artifact that is shipped, in the runtime that `recommend` names."""
+    """Return the figures of the one artifact that is shipped, in the runtime that is shipped."""
     artifact = _artifact(config.network(tried.network))
     parities = [parity for parity in made.verified.artifacts if split_name(parity.name)[0] == artifact.name]
     name, _ = recommended(parities, made.benched.results)

@@ -1,21 +1,17 @@
-"""`edgemnist recommend`: which artifact to ship to this board, and why."""
+"""Which artifact to ship to a board, and what speaks for it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from edgemnist.board.machine import host_facts
-from edgemnist.errors import UsageError
 from edgemnist.ground.formatting import microseconds
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import BenchResult
-from edgemnist.ground.results.pipeline import Candidate, RecommendResult
-from edgemnist.ground.results.verdict import MISSED, UNKNOWN, Verdict
+from edgemnist.ground.results.pipeline import Advice, Figures
+from edgemnist.ground.results.verdict import MISSED
 from edgemnist.ground.results.verify import SIGNIFICANT, VerifyResult
-from edgemnist.model.exports import CURRENT, Exports
 from edgemnist.model.exports.findings import NOISE, choose
-from edgemnist.model.exports.questions import questions
 from edgemnist.pipeline.bench.quality import host_warnings
 from edgemnist.pipeline.verify.gate import own_gates
 
@@ -29,52 +25,12 @@ DOT_PRODUCTS: Final = {
 """CPU flags of the instructions that multiply and add several int8 at once: with them int8 is as fast as it can be."""
 
 
-def recommend(exports: Exports) -> RecommendResult:
-    """Weigh what `verify` and `bench` found out about the models of a directory.
-
-    The packaged reference, which keeps no measurements, has one artifact to recommend. Raises UsageError where one of
-    the two has not been run yet for the model and the artifacts that are there now, and ManifestError where what they
-    wrote there cannot be read.
-    """
-    place, verified, benched = exports.directory, exports.findings.verify, exports.findings.bench
-    if exports.mismatch:
-        raise UsageError(f"Nothing in {place} can be recommended: {exports.mismatch}")
-    if verified is None or not verified.current:
-        # The hint has the command.
-        reason = f"{place} has not been verified" if verified is None else verified.reason.partition(": run ")[0]
-        raise UsageError(reason, hint=f"Run: {exports.command('verify')}")
-    if exports.is_reference:
-        return _of_reference(exports, verified.result)
-    if benched is None or not benched.current:
-        reason = f"{place} has not been measured on this machine" if benched is None else benched.reason
-        raise UsageError(reason, hint=f"Run: {exports.command('bench')}")
-    result = weigh(verified.result, benched.result, host_facts())
-    unusable = [f"{one.name} is not a candidate: {one.reason}" for one in exports.artifacts if one.status != CURRENT]
-    return msgspec.structs.replace(result, warnings=[*unusable, *questions(exports), *result.warnings])
-
-
-def _of_reference(exports: Exports, verified: VerifyResult) -> RecommendResult:
-    """Return the one artifact that comes with the package, in whose directory no measurement is kept."""
-    choice, host = exports.best(), host_facts()
-    name = choice.model.name if choice.verified else None
-    return RecommendResult(
-        verdict=_verdict(verified, name, ""),
-        recommended=name,
-        reason=f"{choice.model.name} comes with edgemnist and has passed its gate. To choose among several, make your "
-        f"own: edgemnist all. To see its latency here: {exports.command('bench')}.",
-        facts=[_instruction_fact(host)],
-        candidates=[],
-        host=dict(host),
-        warnings=host_warnings(host),
-    )
-
-
-def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any]) -> RecommendResult:
+def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any]) -> Advice:
     """Return the artifact to ship from a host, what speaks for it, and what all the candidates cost."""
     name, reason = choose(verified.artifacts, benched.results)
     latencies = {(one.name, one.sha256): one for one in benched.results}
     candidates = [
-        Candidate(
+        Figures(
             name=parity.name,
             bytes=latency.bytes,
             accuracy=parity.accuracy,
@@ -90,8 +46,8 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
     ]
     candidates.sort(key=lambda one: one.p50_us)
     chosen = [f"{one.name}: {warning}" for one in benched.results if one.name == name for warning in one.warnings]
-    return RecommendResult(
-        verdict=_verdict(verified, name, reason),
+    return Advice(
+        headline=_headline(verified, name),
         recommended=name,
         reason=reason,
         facts=[
@@ -101,17 +57,15 @@ def weigh(verified: VerifyResult, benched: BenchResult, host: Mapping[str, Any])
             *_quantization_facts(benched),
         ],
         candidates=candidates,
-        host=dict(host),
         warnings=[*host_warnings(host), *chosen],
     )
 
 
-def _verdict(verified: VerifyResult, name: str | None, reason: str) -> Verdict:
-    found = {one.name: one.verdict for one in verified.artifacts}
+def _headline(verified: VerifyResult, name: str | None) -> str:
     if name is not None:
-        return found[name]
-    missed = found and all(one.outcome == MISSED for one in found.values())
-    return Verdict(outcome=MISSED if missed else UNKNOWN, reasons=[reason])
+        return f"Ship {name}"
+    missed = verified.artifacts and all(one.verdict.outcome == MISSED for one in verified.artifacts)
+    return "Nothing to ship" if missed else "Not known what to ship"
 
 
 def _accuracy_facts(verified: VerifyResult, name: str | None) -> list[str]:

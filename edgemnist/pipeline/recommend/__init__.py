@@ -1,1 +1,0 @@
-"""Which model to ship to this board, and why."""
