@@ -3,7 +3,7 @@
 Every epoch sees other training images, half of them distorted, with the present model's answers to them; again those
 that it has forgotten since it began; and distorted copies of the samples with their labels. The last epochs compute as
 the exporters will round. Then the new weights are averaged with those of the cross-validation (M. Wortsman et al.,
-"Model soups", 2022). The figures behind the constants are in `benchmarks/learn/choices.md`.
+"Model soups", 2022). The figures behind the constants are in `benchmarks/learn/tried.md`.
 """
 
 from collections.abc import Sequence

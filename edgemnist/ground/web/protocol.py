@@ -2,7 +2,7 @@
 
 uvicorn waits for a request's header as long as the client likes, holds as much of it as it is sent, and takes any
 number of requests before the first is answered. `LimitedProtocol` limits all three, so uvicorn's version is pinned.
-Servers that limit them by themselves were measured beside it: benchmarks/serve/servers.md.
+Servers that limit them by themselves were measured beside it: benchmarks/serve/tried.md.
 """
 
 import logging

@@ -6,7 +6,7 @@ changes.
 
 The paper takes held-out images. Here all images are trained on, so their confidences are higher than those of
 unseen images should be. The temperature is therefore fitted on training images with new, strong distortions: that comes
-nearest to the temperature of held-out images (`benchmarks/training/choices.md`).
+nearest to the temperature of held-out images (`benchmarks/training/tried.md`).
 """
 
 from __future__ import annotations
