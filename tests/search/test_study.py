@@ -1,6 +1,7 @@
-"""A study keeps what was tried through kills and full disks, and the same seed tries the same networks."""
+"""A study keeps what was tried through kills and full disks, and tries no network twice."""
 
 import contextlib
+import errno
 import json
 import socket
 import subprocess
@@ -12,14 +13,12 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FixedTrial
 
 from edgemnist.digits.training import KNOWN
-from edgemnist.errors import UsageError
+from edgemnist.errors import StorageError, UsageError
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parameters_of
-from edgemnist.pipeline.search.study import JOURNAL_FILE, METRICS, WINDOW, Asked, Study
+from edgemnist.pipeline.search.study import LOCK_FILE, METRICS, STUDY_FILE, Asked, Study, locked
 from edgemnist.pipeline.search.trials import Job
 from edgemnist.pipeline.train.network import Network
 from tests.patience import comes_true
@@ -35,20 +34,20 @@ def opened(directory: Path, limits: Limits = LIMITS, identity: dict[str, str] | 
     )
 
 
-def ask(study: Study, ordinal: int) -> Asked:
-    asked = study.ask(ordinal)
+def ask(study: Study) -> Asked:
+    asked = study.ask()
     assert asked is not None
     return asked
 
 
-def run(study: Study, until: int) -> list[str]:
-    """Try networks, always `WINDOW` of them at a time, and return those that were asked for."""
+def run(study: Study, until: int, at_once: int = 1) -> list[str]:
+    """Try networks, some at a time, and return those that were asked for."""
     workers, under_way, names = Formula(), list[Asked](), []
-    for ordinal in range(len(study.tried), until):
-        if len(under_way) == WINDOW:
-            tell(study, under_way.pop(0), workers)
-        under_way.append(ask(study, ordinal))
+    for _ in range(len(study.tried), until):
+        under_way.append(ask(study))
         names.append(str(under_way[-1].network))
+        if len(under_way) >= at_once:
+            tell(study, under_way.pop(0), workers)
     for asked in under_way:
         tell(study, asked, workers)
     return names
@@ -60,16 +59,18 @@ def tell(study: Study, asked: Asked, workers: Formula) -> None:
     study.tell(asked, outcome.accuracies, stopped=outcome.stopped, seconds=1.0)
 
 
-def test_the_same_seed_tries_the_same_networks_and_none_of_them_twice(tmp_path: Path) -> None:
-    names = [run(opened(tmp_path / place), 24) for place in ("one", "other")]
-    assert names[0] == names[1]
-    assert len(set(names[0])) == 24
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_no_network_is_tried_twice_and_the_sampler_learns(at_once: int, tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    names = run(study, 24, at_once)
+    assert len(set(names)) == 24
+    # What it has learnt is to stay within the limits, and to use them.
+    assert max(one.accuracy for one in study.tried[12:]) >= max(one.accuracy for one in study.tried[4:12])
 
 
 def test_other_tools_see_what_is_minimized(tmp_path: Path) -> None:
     run(opened(tmp_path), 3)
-    storage = JournalStorage(JournalFileBackend(str(tmp_path / JOURNAL_FILE)))
-    study = optuna.load_study(study_name="edgemnist", storage=storage)
+    study = optuna.load_study(study_name="edgemnist", storage=f"sqlite:///{tmp_path / STUDY_FILE}")
     assert study.metric_names == METRICS
     assert len(study.best_trials[0].values) == len(METRICS)
     assert {direction.name for direction in study.directions} == {"MINIMIZE"}
@@ -87,7 +88,7 @@ def test_optunas_dashboard_shows_the_names_of_what_is_minimized(tmp_path: Path) 
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         program = Path(sys.executable).with_name("optuna-dashboard")
-        command = [str(program), str(tmp_path / JOURNAL_FILE), "--port", port]
+        command = [str(program), f"sqlite:///{tmp_path / STUDY_FILE}", "--port", port]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert (done.returncode, "Address already in use" in done.stderr) == (1, True), done.stderr
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as dashboard:
@@ -112,36 +113,66 @@ def test_nothing_beyond_a_limit_is_trained(tmp_path: Path) -> None:
 def test_what_was_in_training_when_the_search_died_is_asked_for_again(tmp_path: Path) -> None:
     study, workers = opened(tmp_path), Formula()
     names = run(study, 9)
-    under_way = [ask(study, 9 + number) for number in range(WINDOW)]
-    tell(study, under_way[0], workers)
+    under_way = [ask(study) for _ in range(4)]
+    tell(study, under_way[2], workers)
     # Nothing is closed: that is how a process dies.
-    again = opened(tmp_path)
-    assert [one.network for one in again.tried] == [*names, str(under_way[0].network)]
-    assert again.tried == study.tried
-    assert [str(ask(again, 10 + number).network) for number in range(WINDOW - 1)] == [
-        str(one.network) for one in under_way[1:]
-    ]
-    # And if that one dies as well.
-    third = opened(tmp_path)
-    assert str(ask(third, 10).network) == str(under_way[1].network)
+    for _ in range(2):
+        again = opened(tmp_path)
+        assert again.tried == study.tried
+        assert [one.network for one in again.tried] == [*names, str(under_way[2].network)]
+        asked = {str(ask(again).network) for _ in range(3)}
+        assert asked == {str(under_way[place].network) for place in (0, 1, 3)}
 
 
-@pytest.mark.parametrize("cut", [1, 40, 333])
-def test_a_line_that_was_half_written_is_as_if_it_never_was(cut: int, tmp_path: Path) -> None:
-    run(opened(tmp_path), 3)
-    journal = tmp_path / JOURNAL_FILE
-    journal.write_bytes(journal.read_bytes()[:-cut])
-    again = opened(tmp_path)
-    run(again, 4)
-    assert len(opened(tmp_path).tried) == 4
+def test_a_search_that_goes_on_proposes_other_networks(tmp_path: Path) -> None:
+    names = run(opened(tmp_path), 8)
+    assert not {*names} & {*run(opened(tmp_path), 14)}
 
 
-@pytest.mark.parametrize("garbage", [b'{"op_code":99}\n{}\n', b"[]\n[]\n"])
-def test_a_file_that_is_no_journal_is_refused(garbage: bytes, tmp_path: Path) -> None:
-    (tmp_path / JOURNAL_FILE).write_bytes(garbage)
-    with pytest.raises(UsageError, match="is damaged or not the journal of a search"):
+def test_one_search_at_a_time_works_in_a_directory(tmp_path: Path) -> None:
+    directory = tmp_path / "below" / "search"
+    with locked(directory):
+        assert (directory / LOCK_FILE).is_file()
+        with pytest.raises(UsageError, match=f"Another search is running in {directory}"), locked(directory):
+            pass
+    with locked(directory):
+        pass
+
+
+def test_a_file_system_without_locks_is_no_reason_to_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with locked(tmp_path):
+        pass
+
+
+def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"search cannot be written: .*file is a file") as failure:
+        locked(tmp_path / "file" / "search").__enter__()
+    assert failure.value.hint.startswith("Repair that, or free some space, and run the search again")
+
+
+def test_a_full_disk_is_told_and_costs_nothing_that_was_finished(tmp_path: Path) -> None:
+    study = opened(tmp_path)
+    run(study, 3)
+    connection = study._study._storage._backend.engine.raw_connection()  # type: ignore[attr-defined]  # what is in use
+    # As a disk that takes no further page.
+    connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
+    connection.close()
+    with pytest.raises(StorageError, match=r"cannot be written: .*database or disk is full"):
+        run(study, 300)
+    assert len(opened(tmp_path).tried) >= 3
+
+
+@pytest.mark.parametrize("garbage", [b'{"op_code":99}\n{}\n', b"[]\n[]\n" * 999])
+def test_a_file_that_is_no_study_is_refused(garbage: bytes, tmp_path: Path) -> None:
+    (tmp_path / STUDY_FILE).write_bytes(garbage)
+    with pytest.raises(UsageError, match="is damaged or not that of a search"):
         opened(tmp_path)
-    assert (tmp_path / JOURNAL_FILE).read_bytes() == garbage
+    assert (tmp_path / STUDY_FILE).read_bytes() == garbage
 
 
 @pytest.mark.parametrize(("what", "other"), [("recipe", {"recipe": "best"}), ("data set", {"data set": "letters"})])
@@ -187,7 +218,7 @@ def test_networks_that_are_known_to_be_good_come_first_if_they_are_within_the_li
     study = opened(tmp_path, Limits(bytes=4_000))
     within = [network for network in known if network.weight_bytes(10) <= 4_000]
     assert 0 < len(within) < len(known)
-    asked = [ask(study, ordinal).network for ordinal in range(len(within) + 1)]
+    asked = [ask(study).network for _ in range(len(within) + 1)]
     assert asked[:-1] == within
     assert asked[-1] not in known
     assert not Space(families=("mlp",), sides=(28,)).known(Limits(), 10)

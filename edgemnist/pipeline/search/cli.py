@@ -61,7 +61,7 @@ def search(
     ),
     recipe: options.Recipe = "standard",
     epochs: options.Epochs = None,
-    seed: int = option("--seed", "The same seed tries the same networks.", 0),
+    seed: int = option("--seed", "For the choice of networks and their trainings.", 0),
     data: options.Data = None,
     shape: options.Input = None,
     prepare: options.Prepare = None,

@@ -294,6 +294,8 @@ class Tried:
     stopped: bool
     """Whether the training was stopped early, or failed: it is no candidate."""
     seconds: float
+    finished: int = 0
+    """How many were finished before it."""
 
     @property
     def accuracy(self) -> float:

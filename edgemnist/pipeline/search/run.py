@@ -2,10 +2,8 @@
 
 import math
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from itertools import count
 from math import ceil
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +29,9 @@ from edgemnist.pipeline.data.dataset import Dataset, identified
 from edgemnist.pipeline.export.interface import ArtifactSpec
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, best_so_far, choose
 from edgemnist.pipeline.search.networks import MadeNetwork, make_network, search_png, undominated, warnings_of
-from edgemnist.pipeline.search.study import WINDOW, Asked, Study, locked
+from edgemnist.pipeline.search.study import Asked, Study, locked
 from edgemnist.pipeline.search.trials import Job, TrialData, rungs_of, split_for_selection, teacher_of
-from edgemnist.pipeline.search.workers import Workers, compute_alike
+from edgemnist.pipeline.search.workers import Workers
 from edgemnist.pipeline.train.network import Network
 from edgemnist.pipeline.train.recipes import MAX_SEED, TrainConfig, digest, plan_for
 from edgemnist.pipeline.train.run import check_learnable
@@ -47,7 +45,7 @@ COMPILED: Final = "compiled"
 PICTURE_FILE: Final = "search.png"
 RESULT_FILE: Final = "search.json"
 ROOM: Final = 10_000_000
-"""Bytes that a search's directory must have room for: its journal, and the best networks with their pictures."""
+"""Bytes that a search's directory must have room for: its study, and the best networks with their pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +125,6 @@ def search(
     ours = identified(train, selection, dataset.labels, source=dataset.identity.source, task=dataset.task)
     plan = plan_for(config.training(None), images=len(train), parameters=1)
     check_learnable(ours, plan.batch_size)
-    compute_alike(reporter)
     with locked(directory):
         check_writable(directory, ROOM)
         if config.networks:
@@ -165,15 +162,13 @@ def _identity(dataset: Dataset, config: SearchConfig, images: int) -> dict[str, 
         "version of the recipe": digest(config.training(None).resolved_recipe),
         "number of epochs": str(config.trial_epochs(images)),
         "seed": str(config.seed),
-        # An earlier edgemnist had the latency of a board, too.
-        "third objective": "RAM of the C file",
         "choice of networks": digest(config.resolved_space),
     }
 
 
 @dataclass(kw_only=True)
 class _Search:
-    """Keeps `WINDOW` trials going until there are enough."""
+    """Keeps as many trials going as there are workers, until there are enough."""
 
     study: Study
     config: SearchConfig
@@ -181,6 +176,7 @@ class _Search:
     workers: Workers
     reporter: Reporter
     started: float = field(default_factory=time.monotonic)
+    under_way: list[tuple[Asked, Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.epochs = self.config.trial_epochs(len(self.data.train))
@@ -188,22 +184,21 @@ class _Search:
 
     def run(self) -> None:
         """Try networks until there are enough, or no time is left, or none is left to try."""
-        under_way: deque[tuple[Asked, Any]] = deque()
         with self.reporter.task("Search", total=1) as task:
             self._show(task)
-            for ordinal in count(len(self.study.tried)):
-                if len(under_way) == WINDOW:
-                    self._take(under_way, task)
-                if (self.trials is not None and ordinal >= self.trials) or self._late():
-                    break
-                asked = self.study.ask(ordinal)
+            begun = len(self.study.tried)
+            while (self.trials is None or begun < self.trials) and not self._late():
+                asked = self.study.ask()
                 if asked is None:
-                    self.reporter.notice(f"Every network found within the limits has been tried: {ordinal}.")
+                    self.reporter.notice(f"Every network found within the limits has been tried: {begun}.")
                     break
-                under_way.append((asked, self.workers.submit(self._job(asked))))
-            # What has not begun when the time is over is asked for again by the next search.
-            while under_way and (self.workers.eager or not self._late()):
-                self._take(under_way, task)
+                begun += 1
+                self.under_way.append((asked, self.workers.submit(self._job(asked))))
+                if len(self.under_way) >= self.workers.at_once:
+                    self._take(task)
+            # What has not begun when the time is over is proposed again by the next search.
+            while self.under_way and (self.workers.eager or not self._late()):
+                self._take(task)
 
     def _job(self, asked: Asked) -> Job:
         bars = self.study.bars(asked.costs, len(rungs_of(self.epochs)), len(self.data.selection))
@@ -211,8 +206,8 @@ class _Search:
             network=str(asked.network), recipe=self.config.recipe, epochs=self.epochs, seed=self.config.seed, bars=bars
         )
 
-    def _take(self, under_way: deque[tuple[Asked, Any]], task: Progress) -> None:
-        asked, handle = under_way.popleft()
+    def _take(self, task: Progress) -> None:
+        asked, handle = self.under_way.pop(self.workers.first_done([handle for _, handle in self.under_way]))
         outcome = self.workers.result(handle)
         self.study.tell(asked, outcome.accuracies, stopped=outcome.stopped, seconds=outcome.seconds)
         self._show(task)

@@ -1,33 +1,32 @@
-"""What a search has tried and tries next: an Optuna study on disk. The same seed tries the same networks.
+"""What a search has tried and tries next: an Optuna study in a SQLite file, which survives a kill at any moment.
 
-A trial is proposed once all but the last `WINDOW` before it are finished, and knows exactly those. So up to `WINDOW`
-trainings run at once, on one machine or on many, and how many there are changes nothing.
+One process proposes and records, wherever the trainings run.
 """
 
 import contextlib
-import json
 import math
-import os
+import sqlite3
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+import sqlalchemy
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.samplers import RandomSampler, TPESampler
+from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from edgemnist.errors import StorageError, UsageError, reason_of
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, parameters_of
 from edgemnist.pipeline.train.network import Network
 
-JOURNAL_FILE: Final = "search.journal"
+STUDY_FILE: Final = "search.db"
 LOCK_FILE: Final = "search.lock"
 
 
@@ -58,47 +57,25 @@ def locked(directory: Path) -> Iterator[None]:
         yield
 
 
-class Journal(JournalFileBackend):
-    """The journal file: what was written before a kill is there, and what was half written is as if it never was."""
+def _storage(directory: Path) -> RDBStorage:
+    # Dozens of commits belong to a trial: with a log they wait for no disk. After a power cut the last may be missing.
+    path = str(directory / STUDY_FILE)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    storage = RDBStorage(f"sqlite:///{path}")
 
-    def __init__(self, directory: Path) -> None:
-        """Open the journal of a directory, or begin one. Raises StorageError if it cannot be read or written."""
-        self._place = directory / JOURNAL_FILE
-        try:
-            _remove_torn_line(self._place)
-            super().__init__(str(self._place))
-        except OSError as error:
-            raise _unwritable(directory, error) from error
+    def on_connect(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute("PRAGMA synchronous = NORMAL")
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Write lines. Raises StorageError if the disk is full; half a line is cut off when the file is opened again.
-
-        Without Optuna's lock, which would outlive a killed process: `locked` keeps others away.
-        """
-        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs).encode()
-        try:
-            with self._place.open("ab") as file:
-                file.write(lines)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise _unwritable(self._place.parent, error) from error
+    sqlalchemy.event.listen(storage.engine, "connect", on_connect)
+    storage.engine.dispose()
+    return storage
 
 
-def _remove_torn_line(path: Path) -> None:
-    """Cut off a last line that a kill, a power cut or a full disk left unfinished."""
-    if not path.exists():
-        return
-    data = path.read_bytes()
-    whole = data.rfind(b"\n") + 1
-    if whole < len(data):
-        with path.open("r+b") as file:
-            file.truncate(whole)
-
-
-def _unwritable(directory: Path, error: OSError) -> StorageError:
+def _unwritable(directory: Path, error: Exception) -> StorageError:
+    reason = reason_of(error) if isinstance(error, OSError) else str(error.__cause__ or error).splitlines()[0]
     return StorageError(
-        f"{directory} cannot be written: {reason_of(error)}",
+        f"{directory} cannot be written: {reason}",
         hint="Repair that, or free some space, and run the search again to continue it; or choose another --to.",
     )
 
@@ -106,12 +83,10 @@ def _unwritable(directory: Path, error: OSError) -> StorageError:
 NAME: Final = "edgemnist"
 METRICS: Final = ["log10(error)", "log10(bytes)", "log10(bytes of RAM)"]
 """What is minimized, as `objectives` has it."""
-WINDOW: Final = 8
-"""Trials that may be in training at a time."""
 AT_RANDOM: Final = 12
 """Trials before the sampler begins to learn."""
 MOST_ATTEMPTS: Final = 200
-"""Proposals for one trial: if so many in a row are beyond the limits, or known already, there are no others."""
+"""Proposals for one trial: if this many in a row are beyond the limits, or known already, there are no others."""
 RANDOM_AFTER: Final = 50
 """Proposals after which the sampler is taken to be stuck."""
 
@@ -133,127 +108,140 @@ class Study:
     ) -> None:
         """Open the study of a directory, or begin one. `identity` is what its accuracies depend on, by name.
 
-        Trials that a killed search was training are failed, and will be asked for again. Raises UsageError if the study
-        has another identity or its file is damaged, and StorageError if it cannot be written.
+        What a killed search was training is proposed again. Raises UsageError if the study has another identity or its
+        file is damaged, and StorageError if it cannot be written.
         """
-        self.limits, self.space, self.classes, self.seed = limits, space, classes, seed
+        self.limits, self.space, self.classes = limits, space, classes
         self.tried: list[Tried] = []
-        """Networks in the order of their trials."""
+        """Networks in the order in which they were finished."""
         self.rejected = 0
         """Proposals that were beyond the limits, and were not trained."""
-        self._unfinished: dict[int, Mapping[str, Any]] = {}
-        """Parameters of the trials that a killed search was training, by their ordinal."""
-        self._attempts: dict[int, int] = {}
+        self._directory = directory
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        again = f"Choose another place with --to, or delete {directory / JOURNAL_FILE}."
+        again = f"Choose another place with --to, or delete {directory / STUDY_FILE}."
         try:
             self._study = optuna.create_study(
-                storage=JournalStorage(Journal(directory)),
+                storage=_storage(directory),
                 study_name=NAME,
                 directions=["minimize"] * 3,
                 load_if_exists=True,
             )
             found: Mapping[str, str] = self._study.user_attrs.get("identity", {})
-        except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-            raise UsageError(
-                f"{directory / JOURNAL_FILE} is damaged or not the journal of a search", hint=again
-            ) from error
+        except (sqlite3.Error, SQLAlchemyError, StorageInternalError, RuntimeError, ValueError) as error:
+            if "unable to open" in str(error) or "readonly" in str(error):
+                raise _unwritable(directory, error) from error
+            raise UsageError(f"{directory / STUDY_FILE} is damaged or not that of a search", hint=again) from error
         for what, wanted in identity.items():
             if found and found.get(what) != wanted:
                 raise UsageError(
                     f"{directory} has a search with another {what}: {found.get(what, 'none')}, not {wanted}", hint=again
                 )
-        if not found:
-            self._study.set_user_attr("identity", dict(identity))
+        with self._writing():
+            trials = self._study.get_trials(deepcopy=False)
+            # Another seed for each part of a search, which would else propose the same again.
+            draw = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ExperimentalWarning)
-                # For whoever looks at the journal with Optuna's own tools.
-                self._study.set_metric_names(METRICS)
-        self._restore()
+                self._learning = TPESampler(
+                    seed=draw, multivariate=True, group=True, constant_liar=True, n_startup_trials=AT_RANDOM
+                )
+            self._random = RandomSampler(seed=draw)
+            if not found:
+                self._begin(identity)
+            self._restore(trials)
 
-    def _restore(self) -> None:
-        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.tell(trial.number, state=TrialState.FAIL)
-        while self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)):
-            self._study.tell(self._study.ask(), state=TrialState.FAIL)
-        finished = dict[int, Tried]()
-        for trial in self._study.get_trials(deepcopy=False):
-            kept = trial.user_attrs
-            if (ordinal := kept.get("ordinal")) is None:
-                continue
-            if "accuracies" in kept and trial.state != TrialState.FAIL:
-                finished[ordinal] = _tried(trial)
-            elif "rejected" in kept:
-                self._attempts[ordinal] = self._attempts.get(ordinal, 0) + 1
-                self.rejected += kept["rejected"] == "limits"
-            elif "network" in kept:
-                self._unfinished[ordinal] = trial.params
-        self._unfinished = {key: value for key, value in self._unfinished.items() if key not in finished}
-        self.tried = [finished[ordinal] for ordinal in sorted(finished)]
-
-    def ask(self, ordinal: int) -> Asked | None:
-        """Return what to train next; None if everything that is within the limits has been tried.
-
-        The sampler learns of networks beyond the limits without any training.
-        """
-        first = self.space.known(self.limits, self.classes)
-        params = self._unfinished.pop(ordinal, None)
-        if params is None and ordinal < len(first) and not self._attempts.get(ordinal):
-            params = parameters_of(first[ordinal])
-        if params is not None:
-            self._study.enqueue_trial(dict(params))
-        running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        known = {*(trial.network for trial in self.tried), *(trial.user_attrs.get("network") for trial in running)}
-        for attempt in range(self._attempts.get(ordinal, 0), MOST_ATTEMPTS):
-            self._study.sampler = self._sampler(ordinal, attempt)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                trial = self._study.ask()
-                network = self.space.propose(trial)
-            trial.set_user_attr("ordinal", ordinal)
-            reason = "shape"
-            if network is not None:
-                costs = Costs.of(network, self.classes)
-                reason = "limits" if not self.limits.allow(costs) else "known"
-                if reason == "known" and str(network) not in known:
-                    trial.set_user_attr("network", str(network))
-                    trial.set_user_attr("costs", astuple(costs))
-                    return Asked(network=network, costs=costs, trial=trial)
-                if reason == "limits":
-                    self.rejected += 1
-                    for name, excess in self.limits.excesses(costs).items():
-                        trial.set_constraint(name, excess)
-            if reason == "shape":
-                trial.set_constraint("shape", 1.0)
-            trial.set_user_attr("rejected", reason)
-            # Of what is known already the sampler has nothing to learn.
-            self._study.tell(trial, state=TrialState.FAIL if reason == "known" else TrialState.PRUNED)
-        return None
-
-    def _sampler(self, ordinal: int, attempt: int) -> BaseSampler:
-        """Return a sampler whose randomness depends on the place in the search alone."""
-        seed = int(np.random.SeedSequence([self.seed, ordinal, attempt]).generate_state(1)[0])
-        if ordinal < AT_RANDOM or attempt >= RANDOM_AFTER:
-            return RandomSampler(seed=seed)
+    def _begin(self, identity: Mapping[str, str]) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            return TPESampler(seed=seed, multivariate=True, group=True, n_startup_trials=0)
+            # For whoever looks at the study with Optuna's own tools.
+            self._study.set_metric_names(METRICS)
+        for network in self.space.known(self.limits, self.classes):
+            self._study.enqueue_trial(dict(parameters_of(network)))
+        # Last: a study that was killed before this begins anew.
+        self._study.set_user_attr("identity", dict(identity))
+
+    def _restore(self, trials: list[FrozenTrial]) -> None:
+        for trial in trials:
+            kept = trial.user_attrs
+            if trial.state == TrialState.RUNNING:
+                self._study.tell(trial.number, state=TrialState.FAIL)
+                if "network" in kept:
+                    self._study.enqueue_trial(dict(trial.params))
+            elif "accuracies" in kept and trial.state != TrialState.FAIL:
+                self.tried.append(_tried(trial))
+            self.rejected += kept.get("rejected") == "limits"
+        self.tried.sort(key=lambda one: one.finished)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise _unwritable(self._directory, error) from error
+
+    def ask(self) -> Asked | None:
+        """Return what to train next; None if everything that is within the limits has been tried.
+
+        The sampler learns of networks beyond the limits without any training. Raises StorageError if the study cannot
+        be written.
+        """
+        with self._writing():
+            running = self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+            known = {*(one.network for one in self.tried), *(one.user_attrs.get("network") for one in running)}
+            for attempt in range(MOST_ATTEMPTS):
+                self._study.sampler = self._learning if attempt < RANDOM_AFTER else self._random
+                if (asked := self._propose(known)) is not None:
+                    return asked
+        return None
+
+    def _propose(self, known: set[str | None]) -> Asked | None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            trial = self._study.ask()
+            network = self.space.propose(trial)
+        reason = "shape"
+        if network is not None:
+            costs = Costs.of(network, self.classes)
+            reason = "limits" if not self.limits.allow(costs) else "known"
+            if reason == "known" and str(network) not in known:
+                trial.set_user_attr("costs", asdict(costs))
+                trial.set_user_attr("network", str(network))
+                return Asked(network=network, costs=costs, trial=trial)
+            if reason == "limits":
+                self.rejected += 1
+                for name, excess in self.limits.excesses(costs).items():
+                    trial.set_constraint(name, excess)
+        if reason == "shape":
+            trial.set_constraint("shape", 1.0)
+        trial.set_user_attr("rejected", reason)
+        # Of what is known already the sampler has nothing to learn.
+        self._study.tell(trial, state=TrialState.FAIL if reason == "known" else TrialState.PRUNED)
+        return None
 
     def tell(self, asked: Asked, accuracies: tuple[float, ...], *, stopped: bool, seconds: float) -> Tried:
-        """Record how a training went. Called in the order of the trials."""
+        """Record how a training went. Raises StorageError if the study cannot be written."""
         trial, costs = asked.trial, asked.costs
-        tried = Tried(network=str(asked.network), costs=costs, accuracies=accuracies, stopped=stopped, seconds=seconds)
-        for name, excess in self.limits.excesses(costs).items():
-            trial.set_constraint(name, excess)
-        if self.limits.accuracy is not None:
-            trial.set_constraint("accuracy", self.limits.accuracy - tried.accuracy)
-        trial.set_user_attr("accuracies", list(accuracies))
-        trial.set_user_attr("seconds", seconds)
-        trial.set_user_attr("stopped", stopped)
-        if stopped:
-            self._study.tell(trial, state=TrialState.PRUNED)
-        else:
-            self._study.tell(trial, objectives(tried))
+        tried = Tried(
+            network=str(asked.network),
+            costs=costs,
+            accuracies=accuracies,
+            stopped=stopped,
+            seconds=seconds,
+            finished=len(self.tried),
+        )
+        with self._writing():
+            for name, excess in self.limits.excesses(costs).items():
+                trial.set_constraint(name, excess)
+            if self.limits.accuracy is not None:
+                trial.set_constraint("accuracy", self.limits.accuracy - tried.accuracy)
+            trial.set_user_attr("accuracies", list(accuracies))
+            trial.set_user_attr("seconds", seconds)
+            trial.set_user_attr("stopped", stopped)
+            trial.set_user_attr("finished", tried.finished)
+            if stopped:
+                self._study.tell(trial, state=TrialState.PRUNED)
+            else:
+                self._study.tell(trial, objectives(tried))
         self.tried.append(tried)
         return tried
 
@@ -283,12 +271,11 @@ def objectives(tried: Tried) -> tuple[float, float, float]:
 
 def _tried(trial: FrozenTrial) -> Tried:
     kept = trial.user_attrs
-    names = [field.name for field in fields(Costs)]
     return Tried(
         network=kept["network"],
-        # An earlier edgemnist wrote a latency, too.
-        costs=Costs(**dict(zip(names, kept["costs"], strict=False))),
+        costs=Costs(**kept["costs"]),
         accuracies=tuple(kept["accuracies"]),
         stopped=kept["stopped"],
         seconds=kept["seconds"],
+        finished=kept["finished"],
     )

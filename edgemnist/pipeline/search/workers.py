@@ -10,13 +10,12 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 from edgemnist.errors import EdgemnistError, UsageError, check_range
-from edgemnist.ground.progress import Reporter
 from edgemnist.ground.registry import Entry, Package
 from edgemnist.pipeline.search.trials import Job, Outcome, Trainer, TrialData
 
@@ -26,6 +25,8 @@ class Workers:
 
     eager: ClassVar[bool] = False
     """Whether a trial begins before its result is asked for."""
+    at_once: int = 1
+    """Trials to have under way."""
 
     def __init__(self) -> None:
         self._trainer: Trainer | None = None
@@ -44,24 +45,14 @@ class Workers:
             raise ValueError("trials need data")
         return self._trainer.run(handle)
 
+    def first_done(self, handles: Sequence[Any]) -> int:
+        """Return which of several trials is over first, as its place in `handles`; wait for it."""
+        del handles
+        return 0
+
     def close(self) -> None:
         """Let go of everything, and stop the trials that still run."""
         self._trainer = None
-
-
-def compute_alike(reporter: Reporter) -> None:
-    """Let TensorFlow compute with one thread in this process, as the workers of a cluster do.
-
-    How many threads share a sum decides how it is rounded, and after a few epochs which network is the better one.
-    """
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-    except RuntimeError:
-        reporter.notice(
-            "TensorFlow has already begun in this process: a search by the command may find other networks."
-        )
 
 
 AUTO: Final = "auto"
@@ -143,9 +134,10 @@ class RayWorkers(Workers):
             if where.isdecimal():
                 raise UsageError(
                     f"Ray cannot start {where} workers on this machine: {reason.rstrip('.')}",
-                    hint="Leave out --workers, which trains one network at a time and finds the same networks.",
+                    hint="Leave out --workers, which trains one network at a time.",
                 ) from error
             raise UsageError(f"The Ray cluster {where} cannot be used: {reason.rstrip('.')}", hint=_HEAD) from error
+        self.at_once = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         if threading.current_thread() is threading.main_thread():
             # Ray would end the command in its own way, without a word and before its processes are stopped.
             signal.signal(signal.SIGTERM, heard)
@@ -175,6 +167,11 @@ class RayWorkers(Workers):
                 hint="See what the machines say with: ray status. Run the search again to continue it.",
             ) from error
         return outcome
+
+    def first_done(self, handles: Sequence[Any]) -> int:
+        """Return which of several trials is over first, as its place in `handles`; wait for it."""
+        (done, *_), _ = self._ray.wait([*handles])
+        return next(place for place, handle in enumerate(handles) if handle is done or handle == done)
 
     def close(self) -> None:
         """Leave the cluster; trials that still run are stopped there."""
