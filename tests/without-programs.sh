@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Runs a command as on a machine that has none of the programs of tests/programs.py, for example:
+# Runs a command as on a machine that has none of the programs of tests/programs.py, and no fonts, for example:
 #   tests/without-programs.sh make test
-# As root they are removed from a layer over /usr, which this command alone sees. Otherwise a PATH hides them.
+# As root they are removed from a layer over /usr, which this command alone sees. Otherwise a PATH hides the programs.
 set -euo pipefail
 names=$(python3 "$(dirname "$0")/programs.py" names)
 
@@ -14,6 +14,7 @@ if [ "${1:-}" = --over-usr ]; then
     for name in $names; do
         while found=$(PATH="$PATH:/usr/sbin" type -P "$name"); do rm "$found"; done
     done
+    rm -rf /usr/share/fonts /usr/local/share/fonts
     exec "$@"
 fi
 

@@ -18,6 +18,7 @@ from edgemnist.ground.inputs import InputSpec
 from edgemnist.model.runtimes import RUNTIMES, load
 from edgemnist.model.runtimes.interface import Classifier
 from tools.likeness.page import Digits
+from tools.strips import draw
 from tools.strips.draw import IGNORED, Writer
 from tools.strips.make import StripRecord
 
@@ -179,9 +180,11 @@ def test_a_strip_is_read_from_end_to_end_and_one_of_any_size_at_all(digits: Digi
 
 
 @pytest.mark.parametrize("runtime", ["native", "litert"])
-def test_all_runtimes_see_the_same_in_a_strip(runtime: str, digits: Digits) -> None:
+def test_all_runtimes_see_the_same_in_a_strip(runtime: str, digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
     if RUNTIMES[runtime].missing():
         pytest.skip(f"{runtime} is not installed")
+    # A font of matplotlib, which every machine has.
+    monkeypatch.setattr(draw, "WRITTEN", ("DejaVuSans-Oblique",))
     strips = Writer(digits, np.random.default_rng(0), stock=60).strips(40)
     assert (strips.images.shape, strips.labels.shape) == ((40, HEIGHT, WIDTH), (40, WIDTH // COLUMN))
     assert {IGNORED, BLANK, *range(10)} <= set(strips.labels.ravel().tolist())
