@@ -1,7 +1,9 @@
 # make demo   everything once: set up, train, export, verify, bench, and what to ship
-# make test   the tests that need Python alone, the pipeline from training to report among them: five to eight minutes
-# make test-all   all others, with browsers, ssh, emulated processors, and what is exhaustive; what is left out for want
-#             of a program is named at the end. With EDGEMNIST_DATA=DIR also the accuracies on the full MNIST
+# make test   the tests that need Python alone, the pipeline from training to report among them
+# make test-all   all others, with browsers, ssh and emulated processors; what is left out for want of a program is
+#             named at the end. With EDGEMNIST_DATA=DIR also the accuracies on the full MNIST
+# make test-nightly   what is exhaustive: make test beside a load, a matrix of processors and compilers, thousands of
+#             random networks, a kill at every step, and make fuzz
 # make fuzz   100,000 broken inputs for every parser, each in a process with limits of time and memory
 # make lint   style, types, the direction of imports
 # make docs   the book, into site/index.html
@@ -19,7 +21,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11
 PYTHON ?= $(shell for python in $(CANDIDATES); do \
 	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$python && break; done)
 
-.PHONY: demo test test-all fuzz lint docs format setup clean
+.PHONY: demo test test-all test-nightly fuzz lint docs format setup clean
 .DEFAULT_GOAL := demo
 
 setup: $(STAMP)
@@ -65,7 +67,12 @@ test: $(STAMP)
 	$(PYTEST) -m "not all"
 
 test-all: $(STAMP)
-	$(PYTEST) -m all --timeout 1800
+	$(PYTEST) -m "all and not nightly" --timeout 1800
+
+test-nightly: $(STAMP)
+	tests/beside-a-load.sh $(PYTEST) -m "not all"
+	$(PYTEST) -m nightly --timeout 3600
+	$(BIN)/python -m tests.fuzz
 
 fuzz: $(STAMP)
 	$(BIN)/python -m tests.fuzz

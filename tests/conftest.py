@@ -84,7 +84,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         assert isinstance(item, pytest.Function)
         imports = {*vars(item.module), *item.function.__code__.co_names} & {"tf", "keras", "tensorflow"}
-        if imports or ALL_FIXTURES.intersection(item.fixturenames) or item.get_closest_marker("needs"):
+        needs = ALL_FIXTURES.intersection(item.fixturenames) or item.get_closest_marker("needs")
+        if imports or needs or item.get_closest_marker("nightly"):
             item.add_marker("all")
     order = {**{name: place for place, name in enumerate(LONGEST)}, LAST: len(LONGEST) + 1}
     items.sort(key=lambda item: order.get(item.path.name, len(LONGEST)))

@@ -141,6 +141,7 @@ def test_every_kernel_is_exact_when_sanitized(compiler: str, compile_driver: Com
     assert {wrong for _, _, wrong in found.values()} == {0}, found
 
 
+@pytest.mark.nightly
 def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Compile) -> None:
     cases = cases_of(range(10_000, 12_100))
     assert len(cases) >= 2_000
@@ -149,6 +150,7 @@ def test_2_000_random_networks_are_exact_under_the_sanitizers(compile_driver: Co
     assert "scalar" in found
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("processor", EMULATED)
 def test_every_kernel_is_exact_on(processor: str, compile_driver: Compile, few_cases: list[Case]) -> None:
     emulator, cpu, system, option, kernels = EMULATED[processor]

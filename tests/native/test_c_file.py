@@ -392,6 +392,7 @@ MEASURED: Final = (
 """Networks and processors: those with the greatest and the least numbers of 492 that were measured."""
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("option", CODE_BYTES)
 @pytest.mark.parametrize(("name", "processor"), MEASURED)
 def test_flash_ram_and_stack_are_what_the_compiler_and_a_painted_stack_say(
