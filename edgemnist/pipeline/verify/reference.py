@@ -193,7 +193,7 @@ _FLOAT: Final = frozenset({"float32", "float16"})
 
 _LAST_PLACES: Final = 16
 """Units in the last place of the largest number. In MLPerf Tiny's autoencoder, whose answers to noise spread by a
-six-hundredth of that number, OpenVINO and ONNX Runtime are up to 7 apart."""
+six-hundredth of that number, two runtimes are up to 7 apart."""
 _LARGEST_ROUNDING: Final = 0.01
 """Of the spread: what is more is no rounding, however large another output is."""
 
