@@ -451,7 +451,7 @@ FULL = """
 mount("-t", "tmpfs", "-o", "size=128k", "tmpfs")
 commit_files(directory, generation("old"))
 for size in (40_000, 90_000, 200_000):
-    files = {**generation("new"), "tflite-int8.tflite": b"x" * size, "tflite-int4.tflite": b"y" * 90_000}
+    files = {**generation("new"), "tflite-int8.tflite": b"x" * size, "tflite-dynamic.tflite": b"y" * 90_000}
     refused(commit_files, directory, files)
 refused(write_file, directory / "model.keras", b"x" * 500_000)
 refused(check_writable, directory, 500_000)

@@ -1,10 +1,9 @@
-"""How long all eight artifacts take, how large they are, and what they lose against the Keras model.
+"""How long all artifacts take, how large they are, and what they lose against the Keras model.
 
     python -m benchmarks.export.export_time exports/model.keras MNIST
 
 Each round is a fresh process that imports everything first, then exports as `edgemnist export` does. To reach, for
-784-512-10: all eight in ≤ 15 s after imports; tflite-int8 ≤ 430 KB with a drop ≤ 0.1 points and an agreement ≥ 99.8 %;
-tflite-int4 ≤ 220 KB with a drop ≤ 0.2 points.
+784-512-10: all in ≤ 15 s after imports; tflite-int8 ≤ 430 KB with a drop ≤ 0.1 points and an agreement ≥ 99.8 %.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ import contextlib, json, sys, time
 from pathlib import Path
 
 started = time.perf_counter()
-import ai_edge_quantizer.quantizer, keras, onnx, onnxruntime.quantization, tensorflow, tf2onnx
+import keras, onnx, onnxruntime.quantization, tensorflow, tf2onnx
 from edgemnist.pipeline.data.sources import find_dataset
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model

@@ -77,7 +77,7 @@ def main() -> None:
         phases = {
             "first phase": replace(best, noise=None, rounding=None),
             "with noise": replace(best, noise=noise, rounding=None),
-            "with noise and rounding": replace(best, noise=noise, rounding=Rounding(bits=(4, 8), begins=0)),
+            "with noise and rounding": replace(best, noise=noise, rounding=Rounding(begins=0)),
         }
         for phase, recipe in phases.items():
             measure(f"best, {phase}, {words}", replace(recipe, xla=xla), start, logits, lambda _: taught)

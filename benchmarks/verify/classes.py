@@ -23,7 +23,7 @@ from edgemnist.ground.results.verify import ArtifactParity
 from edgemnist.model.exports import Exports
 from edgemnist.model.task import task_named
 from edgemnist.pipeline.data.dataset import Split, identified
-from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, artifact_specs
+from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.run import export_model
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.pipeline.verify.run import verify
@@ -104,8 +104,7 @@ def measured(shape: tuple[int, ...], classes: int, noise: float, layers: Callabl
         spec = InputSpec(shape=tuple(shape), dtype="float32", scale=(1.0,), offset=(0.0,))
         task = task_named("numbers", spec)
         dataset = identified(learnt, seen, [f"class {one}" for one in range(classes)], source="drawn", task=task)
-        specs = (*artifact_specs(), ArtifactSpec("tflite", "int4"))
-        config = replace(ExportConfig.of(model=directory / "m.keras"), specs=specs, trusted=True)
+        config = replace(ExportConfig.of(model=directory / "m.keras"), trusted=True)
         export_model(config, dataset, directory / "exports")
         found = verify(Exports.open(directory / "exports"))
     return {
@@ -131,11 +130,11 @@ def main() -> None:
         if name not in known:
             known[name] = measured(*task)
             RESULT.write_text(json.dumps(known, indent=1) + "\n")
-    print(f"{'task':<38} {'right':>6} {'impurity':>8}  labels that int8, dynamic, int4 change, and points lost at most")
+    print(f"{'task':<38} {'right':>6} {'impurity':>8}  labels that int8 and dynamic change, and points lost at most")
     for name, found in known.items():
         worst = [
             max((one["flips"], one["broken"] - one["fixed"]) for key, one in found["artifacts"].items() if kind in key)
-            for kind in ("int8", "dynamic", "int4")
+            for kind in ("int8", "dynamic")
         ]
         images = found["images"]
         said = "  ".join(f"{flips / images:>6.2%} {100 * lost / images:>+5.2f}" for flips, lost in worst)

@@ -27,7 +27,7 @@ from edgemnist.ground.results.verify import ValueFigures
 from edgemnist.model.exports import Exports
 from edgemnist.model.task import task_named
 from edgemnist.pipeline.data.arrays import read_arrays
-from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig, artifact_specs
+from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.export.model import read_source
 from edgemnist.pipeline.export.run import export_model
 from edgemnist.pipeline.verify.gate import GATES, VALUE_DIFF, VALUE_MEAN
@@ -97,9 +97,8 @@ def measured(model: Any, how: str) -> dict[str, list[float]]:  # noqa: ANN401 - 
         # By its shape alone, a model of pictures would be given bytes.
         task = task_named("numbers", InputSpec(shape=tuple(shape), dtype="float32", scale=(1.0,), offset=(0.0,)))
         dataset = read_arrays(directory / "x.npy", task=task)
-        specs = (*artifact_specs(), ArtifactSpec("tflite", "int4"))
         named = ExportConfig.of(model=directory / "m.keras", numbers=True)
-        export_model(replace(named, specs=specs, trusted=True), dataset, directory / "exports")
+        export_model(replace(named, trusted=True), dataset, directory / "exports")
         found = verify(Exports.open(directory / "exports")).artifacts
     values = {one.name: one.values for one in found if isinstance(one.values, ValueFigures)}
     return {name: [one.largest, one.mean] for name, one in values.items()}

@@ -44,14 +44,14 @@ RECIPES = Registry(
         ),
         "best": replace(
             AVERAGED,
-            summary="distilled from a teacher over distorted copies, with noise, and trained for int8 and int4",
+            summary="distilled from a teacher over distorted copies, with noise, and trained for int8",
             images_seen=18_000_000,
             batch_size=500,
             optimizer=Adam(weight_decay=0.03),
             warm_up=1,
             averaging=0.9985,
             noise=Noise(sigma=0.15, begins=0.75),
-            rounding=Rounding(bits=(4, 8), begins=0.9),
+            rounding=Rounding(begins=0.9),
             distillation=Distillation(
                 teacher=TEACHER, distortion=FAR, images=1_920_000, uses=5, temperature=2, share=0.7
             ),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from edgemnist.ground.registry import Entry, Package, Registry
 
 _KERAS = Package("tensorflow", "tensorflow")
-_TFLITE = (_KERAS, Package("ai-edge-litert", "ai_edge_litert"), Package("ai-edge-quantizer", "ai_edge_quantizer"))
+_TFLITE = (_KERAS, Package("ai-edge-litert", "ai_edge_litert"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +22,6 @@ class FormatEntry(Entry):
     """Regular expression that the first bytes of every file match, and those of no other format."""
     quantizations: tuple[str, ...]
     """What can be asked for, the default first."""
-    on_request: tuple[str, ...] = ()
-    """Those of them that an export makes only where a user asks for them by name."""
     trained: tuple[str, ...] = ()
     """What can be asked for besides, of a network that was trained for it."""
     int8: bool = False
@@ -44,9 +42,7 @@ FORMATS: Registry[FormatEntry] = Registry(
             suffix=".tflite",
             # file_identifier in the TFLite schema
             magic=rb"(?s:....)TFL3",
-            quantizations=("int8", "int4", "dynamic", "float16", "float32"),
-            # Networks that were not trained for 4 bits lose accuracy.
-            on_request=("int4",),
+            quantizations=("int8", "dynamic", "float16", "float32"),
         ),
         "onnx": FormatEntry(
             target="edgemnist.pipeline.export.onnx:ONNXExporter",
@@ -110,7 +106,7 @@ def arithmetic_of(format_name: str, quantization: str) -> str:
 def usual_quantizations(format_name: str) -> tuple[str, ...]:
     """Return the quantizations of a format that an export makes where none is named; none of one made by name only."""
     entry = FORMATS[format_name]
-    return () if entry.by_name else tuple(name for name in entry.quantizations if name not in entry.on_request)
+    return () if entry.by_name else entry.quantizations
 
 
 def artifact_names() -> list[str]:

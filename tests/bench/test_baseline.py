@@ -75,7 +75,7 @@ def test_a_machine_that_became_slower_is_not_taken_for_a_slower_artifact() -> No
 
 
 def test_what_only_one_of_two_runs_has_measured_is_not_known() -> None:
-    earlier = both(run("tflite-int8", noisy(1, 6.0)), run("tflite-int4", noisy(1, 6.0)))
+    earlier = both(run("tflite-int8", noisy(1, 6.0)), run("tflite-dynamic", noisy(1, 6.0)))
     now = both(run("onnx-int8", noisy(1, 6.0)), run("tflite-int8", noisy(1, 6.0)))
     result = compare_with_baseline(now, earlier, file=Path("b.json"))
     assert [(change.name, change.verdict.outcome) for change in result.changes] == [("tflite-int8", PASSED)]
@@ -83,7 +83,7 @@ def test_what_only_one_of_two_runs_has_measured_is_not_known() -> None:
     assert result.verdict.outcome == UNKNOWN
     assert result.verdict.reasons == [
         "onnx-int8 (litert): it was not measured in the earlier run",
-        "tflite-int4 (litert): only the earlier run measured it",
+        "tflite-dynamic (litert): only the earlier run measured it",
     ]
     # Who names what to measure asks for no more.
     named = compare_with_baseline(run("tflite-int8", noisy(1, 6.0)), earlier, file=Path("b.json"), whole=False)
@@ -142,12 +142,12 @@ def with_threads(result: BenchResult, threads: int) -> BenchResult:
 
 
 def test_keras_alone_is_no_artifact_in_common() -> None:
-    keras, int8, int4 = (("keras", "keras", 1), ("tflite-int8", "litert", 1), ("tflite-int4", "litert", 1))
+    keras, int8, dynamic = (("keras", "keras", 1), ("tflite-int8", "litert", 1), ("tflite-dynamic", "litert", 1))
     earlier = both(run("keras", noisy(1, 900.0)), run("tflite-int8", noisy(1, 6.0)))
     of_keras, of_int8 = earlier.results
     earlier = msgspec.structs.replace(earlier, results=[msgspec.structs.replace(of_keras, runtime="keras"), of_int8])
-    with pytest.raises(UsageError, match="nothing to compare tflite-int4"):
-        check_in_common([keras, int4], earlier, file=Path("b.json"))
+    with pytest.raises(UsageError, match="nothing to compare tflite-dynamic"):
+        check_in_common([keras, dynamic], earlier, file=Path("b.json"))
     check_in_common([keras, int8], earlier, file=Path("b.json"))
     check_in_common([keras], earlier, file=Path("b.json"))
 
@@ -156,8 +156,8 @@ def test_a_name_that_the_earlier_run_lacks_is_refused_before_measuring(made_expo
     (tmp_path / "b.json").write_text(run("tflite-int8", noisy(1, 6.0)).to_json())
     # An hour of measuring would not end in time.
     config = BenchConfig(seconds=3_600.0)
-    with pytest.raises(UsageError, match="nothing to compare tflite-int4"):
-        bench_against(Exports.open(made_exports), ["tflite-int4"], config, baseline=tmp_path / "b.json")
+    with pytest.raises(UsageError, match="nothing to compare tflite-dynamic"):
+        bench_against(Exports.open(made_exports), ["tflite-dynamic"], config, baseline=tmp_path / "b.json")
 
 
 @pytest.mark.parametrize(

@@ -217,7 +217,7 @@ def test_the_command_line_catches_a_slowdown_with_exit_1(exports: Path, edgemnis
 def test_each_model_has_one_line_about_its_quality_and_the_page_ends_with_the_next_step(made_exports: Path) -> None:
     exports = Exports.open(made_exports)
     result = bench(
-        exports, ["tflite-int8", "tflite-int4"], BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=10)
+        exports, ["tflite-int8", "tflite-dynamic"], BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=10)
     )
     assert result.samples_us is result.warmup_us is None
     several = ["p99 is left out: it needs 1,000 samples, but there are 10", "the rounds differ by 30 % in p50"]

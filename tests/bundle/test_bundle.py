@@ -36,16 +36,16 @@ def test_the_same_exports_give_the_same_bytes(made_exports: Path, tmp_path: Path
 
 
 def test_answers_that_are_not_finite_are_not_packed(made_exports: Path, tmp_path: Path) -> None:
-    exports = small_exports(made_exports, tmp_path / "exports", ["tflite-int8", "tflite-int4"])
+    exports = small_exports(made_exports, tmp_path / "exports", ["tflite-int8", "tflite-dynamic"])
     manifest = read_manifest(exports)
     answers = {name: rows.copy() for name, rows in read_answers(exports, manifest).items()}
-    answers[manifest.artifact("tflite-int4").sha256][3, 4] = np.nan
+    answers[manifest.artifact("tflite-dynamic").sha256][3, 4] = np.nan
     data = encode_answers(answers)
     (exports / ANSWERS_FILE).write_bytes(data)
     (exports / MANIFEST_FILE).write_bytes(
         msgspec.structs.replace(manifest, answers=FileRecord.of(ANSWERS_FILE, data)).encode()
     )
-    with pytest.raises(ArtifactError, match="The answers recorded for tflite-int4 are not all finite"):
+    with pytest.raises(ArtifactError, match="The answers recorded for tflite-dynamic are not all finite"):
         make_bundle(Exports.open(exports), tmp_path / "bundle.zip", BundleConfig())
     assert not (tmp_path / "bundle.zip").exists()
     make_bundle(Exports.open(exports), tmp_path / "bundle.zip", BundleConfig(artifacts=("tflite-int8",)))

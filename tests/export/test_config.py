@@ -21,11 +21,11 @@ def names(*arguments: Any) -> list[str]:
     [
         *(([name], None, [f"{name}-{entry.quantizations[0]}"]) for name, entry in FORMATS.items()),
         (None, ["int8"], ["tflite-int8", "onnx-int8"]),
-        (None, ["int4"], ["tflite-int4"]),
-        (None, ["int4", "float32", "int4"], ["tflite-int4", "tflite-float32", "onnx-float32"]),
+        (None, ["float16"], ["tflite-float16"]),
+        (None, ["float16", "float32", "float16"], ["tflite-float16", "tflite-float32", "onnx-float32"]),
         (["onnx"], ["dynamic", "int8"], ["onnx-int8", "onnx-dynamic"]),
         (["onnx", "c", "onnx"], None, ["onnx-float32", "c-int8"]),
-        (["tflite", "onnx"], ["int8", "int4"], ["tflite-int8", "tflite-int4", "onnx-int8"]),
+        (["tflite", "onnx"], ["int8", "float16"], ["tflite-int8", "tflite-float16", "onnx-int8"]),
     ],
 )
 def test_formats_and_quantizations_stand_for(
@@ -41,8 +41,8 @@ MANY = {"calibration": 100}
 def test_what_makes_no_sense_is_refused_in_a_sentence(told: Told) -> None:
     several: list[dict[str, Any]] = [
         {"formats": ["tflit"]},
-        {"formats": ["onnx"], "quantizations": ["int4"]},
-        {"formats": ["tflite", "onnx"], "quantizations": ["int4"]},
+        {"formats": ["onnx"], "quantizations": ["float16"]},
+        {"formats": ["tflite", "onnx"], "quantizations": ["float16"]},
         {"formats": ["tflite", "onnx"], "quantizations": ["int8", "int16"]},
         {"quantizations": ["int8", "int16"]},
         {"calibration": 0},

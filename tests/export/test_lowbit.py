@@ -18,20 +18,15 @@ from edgemnist.model.exports.manifest import MANIFEST_FILE
 from edgemnist.model.formats import FORMATS
 from edgemnist.model.native.webassembly import About, describe_page
 from edgemnist.model.runtimes import load
-from edgemnist.model.runtimes.keras import model_bytes
 from edgemnist.model.runtimes.tflite import read_graph
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
-from edgemnist.pipeline.export.model import decode_source, read_source
+from edgemnist.pipeline.export.model import read_source
 from edgemnist.pipeline.export.run import export_model
 from edgemnist.pipeline.export.tflite import (
-    CLIPPING,
     TFLiteExporter,
-    _outputs,
-    _quantized,
     few_levels,
     largest_weight,
-    to_int4,
     with_trained_levels,
 )
 from edgemnist.pipeline.train.network import Network
@@ -160,29 +155,6 @@ def test_a_layer_of_a_thousand_biases_becomes_every_file(format_: str, dataset: 
     exports = Exports.open(tmp_path / "exports")
     assert {one.name for one in exports.artifacts} == {one.name for one in specs}
     assert all(exports.load(one.name).predict_proba(dataset.test.images[:5]).shape == (5, 10) for one in specs)
-
-
-def test_int4_takes_the_way_to_clip_that_stays_closer_to_the_float_file(made_exports: Path, dataset: Dataset) -> None:
-    source = decode_source((made_exports / "model.keras").read_bytes(), Path("model.keras"))
-    model = keras.models.clone_model(source.original)
-    # As if it had been trained until every weight is on the grid of 4 bits.
-    weights = source.original.get_weights()
-    steps = [0.8 * np.abs(weight).max() / 7 if weight.ndim > 1 else 0 for weight in weights]
-    model.set_weights(
-        [
-            np.clip(np.rint(weight / step), -7, 7) * step if step else weight
-            for weight, step in zip(weights, steps, strict=True)
-        ]
-    )
-    chosen = {}
-    for name, network in (("float", source), ("trained", decode_source(model_bytes(model), Path("trained.keras")))):
-        exporter = TFLiteExporter(network, dataset.labels, dataset.train.images[:100])
-        data, inputs = exporter._convert(network.model, "float32"), list(exporter._representative())
-        made, wanted = to_int4(data, inputs), _outputs(data, inputs)
-        errors = {way: float(((_outputs(_quantized(data, way), inputs) - wanted) ** 2).sum()) for way in CLIPPING}
-        chosen[name] = min(errors, key=errors.__getitem__)
-        assert made == _quantized(data, chosen[name])
-    assert chosen["trained"] == CLIPPING[1]
 
 
 LIMITS = ("--max-drop", "1", "--max-flips", "3")

@@ -29,7 +29,6 @@ FLOAT_NOISE = 1e-5
 
 ALLOWED = {
     "tflite-int8": INT8_STEP,
-    "tflite-int4": RUN_TIME_STEP,
     "tflite-dynamic": RUN_TIME_STEP,
     "onnx-dynamic": RUN_TIME_STEP,
 }

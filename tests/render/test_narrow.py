@@ -89,7 +89,7 @@ def test_releases_prints_the_names_that_rollback_takes() -> None:
             current=release == RELEASES[1],
             problems=["exports/tflite-int8.tflite is damaged"] if release == RELEASES[0] else [],
             edgemnist="0.1.0",
-            artifacts=["tflite-int8", "tflite-int4", "tflite-dynamic", "onnx-float32"],
+            artifacts=["tflite-int8", "tflite-float16", "tflite-dynamic", "onnx-float32"],
             signed=True,
             deployed_at="2026-11-25T10:00:00Z",
         )
@@ -152,7 +152,7 @@ def deployed(**board: Any) -> RenderableType:
 
 
 def compared(*outcomes: str) -> RenderableType:
-    words = {PASSED: ("tflite-int8", "same"), MISSED: ("tflite-int4", "slower")}
+    words = {PASSED: ("tflite-int8", "same"), MISSED: ("tflite-dynamic", "slower")}
     changes = [
         Change(name=words[outcome][0], runtime="litert", p50_us=9, baseline_p50_us=5, noise=0,
                ratio=Ratio(ratio=1.8, low=1.7, high=1.9, verdict=words[outcome][1]), verdict=Verdict(outcome=outcome))

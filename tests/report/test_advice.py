@@ -79,12 +79,14 @@ def test_int8_within_the_noise_of_float32_is_no_faster() -> None:
 
 def test_every_candidate_is_listed_with_its_costs_the_fastest_first() -> None:
     result = weigh(
-        verified(parity("b-int8", 0.97), parity("a-int4", 0.9, passed=False), parity("c-int8")),
-        benched(latency("b-int8", 9.0, 40_000), latency("a-int4", 3.0, 20_000), latency("c-int8", 1.0, sha256="old")),
+        verified(parity("b-int8", 0.97), parity("a-dynamic", 0.9, passed=False), parity("c-int8")),
+        benched(
+            latency("b-int8", 9.0, 40_000), latency("a-dynamic", 3.0, 20_000), latency("c-int8", 1.0, sha256="old")
+        ),
         PI_4,
     )
     assert [msgspec.structs.astuple(one) for one in result.candidates] == [
-        ("a-int4", 20_000, 0.9, msgspec.UNSET, msgspec.UNSET, False, "missed", 3.0, False),
+        ("a-dynamic", 20_000, 0.9, msgspec.UNSET, msgspec.UNSET, False, "missed", 3.0, False),
         ("b-int8", 40_000, 0.97, msgspec.UNSET, msgspec.UNSET, True, "passed", 9.0, False),
     ]
 
@@ -111,8 +113,8 @@ def test_what_is_not_known_does_not_ship(rows: list[ArtifactParity], times: list
 
 def test_figures_that_vary_are_doubted() -> None:
     measured = msgspec.structs.replace(latency("tflite-int8", 6.0), warnings=["the calls vary"])
-    other = msgspec.structs.replace(latency("tflite-int4", 60.0), warnings=["not looked at"])
-    artifacts = verified(parity("tflite-int8"), parity("tflite-int4"))
+    other = msgspec.structs.replace(latency("tflite-dynamic", 60.0), warnings=["not looked at"])
+    artifacts = verified(parity("tflite-int8"), parity("tflite-dynamic"))
     assert weigh(artifacts, benched(measured, other), {**PI_5, "governor": "powersave"}).warnings == [
         *host_warnings({"governor": "powersave"}),
         "tflite-int8: the calls vary",
@@ -129,14 +131,14 @@ def disturbed(name: str, p50: float) -> Latency:
 
 CHOICES: list[tuple[list[ArtifactParity], list[Latency], str | None]] = [
     (
-        [parity("tflite-int4", 0.9791), parity("tflite-int8", 0.9796), parity("tflite-float32")],
-        [latency("tflite-float32", 21.0), latency("tflite-int8", 6.1), latency("tflite-int4", 5.1, 514_000)],
-        "tflite-int4",
+        [parity("tflite-dynamic", 0.9791), parity("tflite-int8", 0.9796), parity("tflite-float32")],
+        [latency("tflite-float32", 21.0), latency("tflite-int8", 6.1), latency("tflite-dynamic", 5.1, 514_000)],
+        "tflite-dynamic",
     ),
     # What missed its gate is never shipped, however fast.
     (
-        [parity("tflite-int4", passed=False), *INT8],
-        [latency("tflite-int4", 0.1), latency("tflite-int8", 6.1)],
+        [parity("tflite-dynamic", passed=False), *INT8],
+        [latency("tflite-dynamic", 0.1), latency("tflite-int8", 6.1)],
         "tflite-int8",
     ),
     # Within the noise the more accurate is taken, and then the smaller.
@@ -145,9 +147,9 @@ CHOICES: list[tuple[list[ArtifactParity], list[Latency], str | None]] = [
         for p50, name in ((10.4, "onnx-int8"), (10.5, "onnx-int8"), (10.6, "tflite-int8"))
     ),
     (
-        [*INT8, parity("tflite-int4"), parity("onnx-int8", 0.97)],
-        [latency("onnx-int8", 10.2, 100_000), latency("tflite-int8", 10.0), latency("tflite-int4", 10.1, 200_000)],
-        "tflite-int4",
+        [*INT8, parity("tflite-dynamic"), parity("onnx-int8", 0.97)],
+        [latency("onnx-int8", 10.2, 100_000), latency("tflite-int8", 10.0), latency("tflite-dynamic", 10.1, 200_000)],
+        "tflite-dynamic",
     ),
     # Figures of another file of that name, of Keras, and of a runtime that is asked for by name only.
     (INT8, [latency("tflite-int8", 6.1, sha256="another")], None),

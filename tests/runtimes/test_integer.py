@@ -83,7 +83,7 @@ def test_a_batch_is_answered_like_single_images_and_the_range_can_be_named() -> 
 
 
 @pytest.mark.parametrize("runtime", ["integer", pytest.param("native", marks=pytest.mark.needs("engine"))])
-@pytest.mark.parametrize("name", ["tflite-float32", "tflite-dynamic", "tflite-float16", "tflite-int4"])
+@pytest.mark.parametrize("name", ["tflite-float32", "tflite-dynamic", "tflite-float16"])
 def test_what_is_not_full_int8_is_refused_with_what_to_do(name: str, runtime: str, made_exports: Path) -> None:
     with pytest.raises(ArtifactError, match="cannot be computed in integers") as caught:
         load(made_exports / f"{name}.tflite", runtime=runtime)

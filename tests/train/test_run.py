@@ -146,7 +146,7 @@ def test_artifacts_of_an_earlier_model_stay_on_record_as_long_as_their_files_exi
             model_sha256=trained[1].sha256,
             versions={},
         )
-        for name in ("tflite-int8", "tflite-int4")
+        for name in ("tflite-int8", "tflite-dynamic")
     ]
     commit_files(
         exports,

@@ -76,7 +76,7 @@ def test_a_verdict_says_its_limits(edgemnist: Run, edgemnist_json: Json, exports
 
 
 def test_the_page_lists_every_flip_that_is_asked_for(edgemnist: Run, exports: Path) -> None:
-    options = ("verify", "tflite-int4", "--exports", exports)
+    options = ("verify", "tflite-int8", "--exports", exports)
     flips = json.loads(edgemnist(*options, "--json").stdout)["artifacts"][0]["flipped"]
     assert flips
     page = edgemnist(*options, "--flips").stdout
@@ -164,7 +164,7 @@ def below(result: VerifyResult) -> list[str]:
 
 
 @pytest.mark.parametrize("warnings", [[], ["the reference only guesses", "other data"]])
-@pytest.mark.parametrize("unusable", [[], [Unusable(name="tflite-int4", status="damaged", reason="it is cut off")]])
+@pytest.mark.parametrize("unusable", [[], [Unusable(name="tflite-dynamic", status="damaged", reason="it is cut off")]])
 @pytest.mark.parametrize(
     "artifacts",
     [

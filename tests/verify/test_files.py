@@ -97,7 +97,7 @@ def test_an_onnx_file_has_the_gate_of_most_of_its_weights_whatever_words_are_in_
 @pytest.mark.parametrize(
     ("layers", "quantization"),
     [
-        (["int4", "float32"], "float32"),
+        (["type 17", "float32"], "float32"),
         (["int8", "float32", "float32"], "float32"),
         (["float16", "int8", "int8"], "dynamic"),
         (["int32"], None),

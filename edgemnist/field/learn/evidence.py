@@ -21,7 +21,7 @@ from edgemnist.pipeline.verify.statistics import mcnemar_p, wilson_interval
 MOST_LOST: Final = 0.0005
 """Share of the golden pack that may be lost, rounded to images: one of 1,000, which is noise, and none of 999."""
 MOST_BROKEN: Final = 0.01
-"""Share of the golden pack that the present model gets right and the new one wrong: as many as int4 may change."""
+"""Share of the golden pack that the present model gets right and the new one wrong."""
 LEAST_READ: Final = 0.5
 """Share of the samples that the new model has to read: what is wrong more often than right is no reader of them."""
 

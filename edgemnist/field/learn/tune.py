@@ -54,7 +54,7 @@ _RECIPE: Final = Recipe(
     warm_up=1,
     cosine=True,
     averaging=0.99,
-    rounding=Rounding(bits=(8,), begins=0.6),
+    rounding=Rounding(begins=0.6),
     # A hundred steps take less time than compiling them.
     xla=False,
 )

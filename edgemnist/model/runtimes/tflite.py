@@ -112,7 +112,7 @@ def _number(code: str, data: bytes, position: int) -> int | float:
 
 IDENTIFIER = b"TFL3"
 
-TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8", 17: "int4"}
+TYPES = {0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 6: "bool", 7: "int16", 9: "int8"}
 """TensorType, as far as classifiers have them."""
 
 OPERATORS: tuple[str, ...] = tuple(json.loads(Path(__file__).with_name("operators.json").read_bytes()))
@@ -146,7 +146,7 @@ class Tensor:
 
     name: str
     dtype: str
-    """NumPy's name, or `int4`, or `type <n>` for one that is not known here."""
+    """NumPy's name, or `type <n>` for one that is not known here."""
     shape: tuple[int, ...]
     scales: npt.NDArray[np.float32]
     """Empty where the tensor is not quantized, one value for the whole tensor, or one a channel."""
@@ -162,17 +162,13 @@ class Tensor:
         return self.content.size > 0
 
     def values(self) -> npt.NDArray[np.generic]:
-        """Return a constant's values as they are stored, in its shape; int4 as int8.
+        """Return a constant's values as they are stored, in its shape.
 
         Raises ValueError where its type is not known here, or its bytes do not fill its shape.
         """
         if self.dtype not in TYPES.values():
             raise ValueError(f"the tensor {self.name!r} is of {self.dtype}, which is not known")
-        if self.dtype != "int4":
-            return self.content.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
-        # Two's complement in 4 bits, the first of a pair in the low half: shifted up and down again for the sign.
-        pairs = np.stack([self.content << 4, self.content & 0xF0], axis=-1).view(np.int8) >> 4
-        return pairs.reshape(-1)[: int(np.prod(self.shape))].reshape(self.shape)
+        return self.content.view(np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
 
     def real(self) -> npt.NDArray[np.float32]:
         """Return a constant's values as real numbers: scale * (quantized - zero point)."""

@@ -24,7 +24,6 @@ app = command_app()
 _FORMATS = ", ".join(FORMATS)
 _QUANTIZATIONS = " ".join(f"{name}: {', '.join((*one.quantizations, *one.trained))}." for name, one in FORMATS.items())
 _MADE = " and ".join(name for name, entry in FORMATS.items() if not entry.by_name)
-_ON_REQUEST = ", ".join(f"{name}-{one}" for name, entry in FORMATS.items() for one in entry.on_request)
 _DEFAULTS = ", ".join(f"{entry.quantizations[0]} for {name}" for name, entry in FORMATS.items())
 
 
@@ -38,7 +37,7 @@ def export(
     formats: list[str] | None = option(
         "--format",
         f"{_FORMATS}. Repeat for several.",
-        shown=f"all of {_MADE} that the model can become, except {_ON_REQUEST}",
+        shown=f"all of {_MADE} that the model can become",
     ),
     quantize: list[str] | None = option(
         "--quantize", f"{_QUANTIZATIONS} Repeat for several.", shown=f"with --format: {_DEFAULTS}"

@@ -58,7 +58,6 @@ class Constant:
 
     name: str
     dtype: str
-    """NumPy's name, or `int4`."""
     shape: tuple[int, ...]
 
 

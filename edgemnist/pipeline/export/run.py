@@ -64,8 +64,6 @@ CALIBRATION: Final = 500
 """Training images for the activation ranges, by default."""
 CALIBRATION_SEED: Final = 0
 GOLDEN_SEED: Final = 0
-CALIBRATED: Final = frozenset({"int8", "int4"})
-"""Quantizations for which a Keras or ONNX model is given inputs: activation ranges or a choice depend on them."""
 AS_THEY_ARE: Final = (ArtifactSpec("tflite", "int8"), ArtifactSpec("c", "int8"), ArtifactSpec("web", "int8"))
 """What a full-int8 file is, and can become."""
 
@@ -262,10 +260,10 @@ def _convert(
 def _exporter(spec: ArtifactSpec, source: Source, labels: Sequence[str], given: npt.NDArray[Any] | None) -> Exporter:
     """Return what makes an artifact. Raises ModelError where that needs inputs and there are none."""
     entry = FORMATS[spec.format]
-    if given is None and source.tflite is None and arithmetic_of(*spec) in CALIBRATED:
+    if given is None and source.tflite is None and arithmetic_of(*spec) == "int8":
         raise ModelError(
-            f"{source.path} cannot be exported as {spec.name}: {arithmetic_of(*spec)} needs inputs, from which it "
-            "takes the ranges of numbers",
+            f"{source.path} cannot be exported as {spec.name}: int8 needs inputs, from which it takes the ranges of "
+            "numbers",
             hint="Name some with: --data FILE",
         )
     # A full-int8 file needs none of what makes one.

@@ -7,10 +7,9 @@ from it holds a weight in 4 or 2 bits without loss.
 """
 
 import contextlib
-import io
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -24,12 +23,12 @@ from edgemnist.model.runtimes.tflite import IDENTIFIER, Graph, Operator, read_gr
 from edgemnist.model.runtimes.untrusted import CRASHES, try_file
 from edgemnist.pipeline.export.interface import Constant, Exported, Exporter, wrong_weights
 
-_WEIGHTS: Final = {"int8": "int8", "int4": "int4", "dynamic": "int8", "float16": "float16", "float32": "float32"}
+_WEIGHTS: Final = {"int8": "int8", "dynamic": "int8", "float16": "float16", "float32": "float32"}
 """The dtype of the weights, by quantization."""
 
 
 class TFLiteExporter(Exporter):
-    """Converts with TensorFlow's converter, and to int4 with the AI Edge Quantizer."""
+    """Converts with TensorFlow's converter."""
 
     format: ClassVar[str] = "tflite"
 
@@ -37,8 +36,6 @@ class TFLiteExporter(Exporter):
         """Return a TFLite file; see `Exporter.convert`."""
         if self.source.tflite is not None:
             return self.source.tflite
-        if quantization == "int4":
-            return to_int4(self._convert(model, "float32"), list(self._representative()))
         if quantization == "int8" and self.source.logits and model is self.source.model:
             with without_softmax(model, self.source.path) as cut:
                 return with_trained_levels(self._convert(cut, quantization))
@@ -165,56 +162,8 @@ def _tensors(data: bytes) -> tuple[list[Constant], list[Constant]]:
         for tensor in (graph.Tensors(index) for index in range(graph.TensorsLength())):
             shape = tuple(tensor.ShapeAsNumpy().tolist()) if tensor.ShapeLength() else ()
             described = Constant(name=tensor.Name().decode(), dtype=names[tensor.Type()], shape=shape)
-            buffer = model.Buffers(tensor.Buffer())
-            # The quantizer writes large files with their weights behind the tables, at an offset above 1.
-            (constants if buffer.DataLength() or buffer.Offset() > 1 else others).append(described)
+            (constants if model.Buffers(tensor.Buffer()).DataLength() else others).append(described)
     return constants, others
-
-
-CLIPPING: Final = ("OCTAV", "MIN_MAX_UNIFORM_QUANT")
-"""How the range of an output's weights may be found, as the quantizer's `AlgorithmName` has it.
-
-OCTAV (Sakr et al., 2022) clips where the squared error of the weights is least: of a network that was trained in float
-it flips 30 of 10,000 labels, and minimum and maximum flip 42. A network that was trained for 4 bits has its weights
-within the range that it was trained for: minimum and maximum find that range again, and OCTAV would clip further.
-"""
-
-
-def to_int4(model: bytes, inputs: Sequence[Sequence[Any]]) -> bytes:
-    """Return a float32 TFLite file with weights of 4 bits, each output channel with a scale of its own.
-
-    Of the ways in `CLIPPING` it takes the one whose answers to `inputs`, float32 [1, ...] each, are closest to the
-    float file's, by squared error.
-    """
-    wanted = _outputs(model, inputs)
-    candidates = [_quantized(model, name) for name in CLIPPING]
-    errors = [float(((_outputs(candidate, inputs) - wanted) ** 2).sum()) for candidate in candidates]
-    return candidates[int(np.argmin(errors))]
-
-
-def _quantized(model: bytes, algorithm: str) -> bytes:
-    from ai_edge_quantizer import quantizer, recipe
-
-    chosen = recipe.AlgorithmName[algorithm]
-    # It prints a summary.
-    with contextlib.redirect_stdout(io.StringIO()):
-        result = quantizer.Quantizer(model, recipe.dynamic_wi4_afp32(algorithm_key=chosen)).quantize()
-    return bytes(result.quantized_model)
-
-
-def _outputs(model: bytes, inputs: Sequence[Sequence[Any]]) -> npt.NDArray[np.float32]:
-    """Return the answers to some inputs, float32 [N, ...]."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=model, num_threads=1)
-    interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    answers = []
-    for (values,) in inputs:
-        interpreter.set_tensor(source, values)
-        interpreter.invoke()
-        answers.append(interpreter.get_tensor(target))
-    return np.concatenate(answers)
 
 
 LEVELS: Final = {"int2": 1, "int4": 7, "int8": 127}

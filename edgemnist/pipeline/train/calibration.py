@@ -11,11 +11,10 @@ nearest to the temperature of held-out images (`benchmarks/training/tried.md`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from edgemnist.model.exports.ranges import temperature
 from edgemnist.model.task import default_input
@@ -61,48 +60,27 @@ def calibrated(
     return [*earlier, np.asarray(kernel / np.float32(found)), np.asarray(bias / np.float32(found))], found
 
 
-ACTIVATION_BITS = 8
-CANDIDATES = np.linspace(0.2, 1.0, 41, dtype=np.float32)
-"""Clipping limits to try, as shares of the largest weight."""
-SMALLEST_LIMIT = np.float32(1e-6)
-"""For an output whose weights are all zero."""
+BITS: Final = 8
+"""Of weights and activations."""
+SMALLEST: Final = np.float32(1e-6)
+"""Largest weight or activation at the least: of an output whose weights are all zero, and of silent units."""
 
 
-def clipping_limits(weights: Weights, bits: int) -> list[npt.NDArray[np.float32]]:
-    """Return, for each kernel, the limits float32 [outputs] at which rounding to `bits` has the least squared error."""
-    return [_limits(kernel.reshape(-1, bias.size), bits) for kernel, bias in _layers(weights)]
+def rounded_weights(weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Return weights whose kernels are rounded as exporters do, each output by itself; biases have 32 bits and stay.
 
-
-def clipped(weights: Weights, limits: Weights) -> Weights:
-    """Return weights whose kernels lie within the limits.
-
-    The largest weight of each output is then its limit, from which exporters find the scale that was trained for.
+    Gradients pass as if nothing was rounded.
     """
-    kernels = [
-        np.clip(kernel.reshape(-1, bias.size), -limit, limit).reshape(kernel.shape)
-        for (kernel, bias), limit in zip(_layers(weights), limits, strict=True)
-    ]
-    return [part for layer in zip(kernels, weights[1::2], strict=True) for part in layer]
-
-
-def _layers(weights: Weights) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    """Yield kernel and bias of each layer; of every kernel the last axes have an index for each output."""
-    return zip(weights[::2], weights[1::2], strict=True)
-
-
-def rounded_weights(weights: Sequence[tf.Tensor], limits: Sequence[tf.Tensor], bits: int) -> list[tf.Tensor]:
-    """Return weights whose kernels are rounded to `bits`; biases have 32 bits and stay."""
     import tensorflow as tf
 
-    def rounded(kernel: tf.Tensor, limit: tf.Tensor) -> tf.Tensor:
-        by_output = tf.reshape(kernel, [-1, limit.shape[0]])
-        levels = tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            by_output, -limit, limit, num_bits=bits, narrow_range=True
-        )
-        return tf.reshape(levels, kernel.shape)
+    def rounded(kernel: tf.Tensor, bias: tf.Tensor) -> tf.Tensor:
+        # The last axes of every kernel have an index for each output.
+        by_output = tf.reshape(kernel, [-1, bias.shape[0]])
+        step = tf.maximum(tf.reduce_max(tf.abs(by_output), axis=0), SMALLEST) / (2 ** (BITS - 1) - 1)
+        return kernel + tf.stop_gradient(tf.reshape(tf.round(by_output / step) * step, kernel.shape) - kernel)
 
-    kernels = [rounded(kernel, limit) for kernel, limit in zip(weights[::2], limits, strict=True)]
-    return [part for layer in zip(kernels, weights[1::2], strict=True) for part in layer]
+    layers = zip(weights[::2], weights[1::2], strict=True)
+    return [part for kernel, bias in layers for part in (rounded(kernel, bias), bias)]
 
 
 def rounded_activations(values: tf.Tensor) -> tf.Tensor:
@@ -110,15 +88,5 @@ def rounded_activations(values: tf.Tensor) -> tf.Tensor:
     import tensorflow as tf
 
     # Not below, so that a batch in which no unit answers has a range at all.
-    largest = tf.maximum(tf.reduce_max(values), SMALLEST_LIMIT)
-    return tf.quantization.fake_quant_with_min_max_vars(values, 0.0, largest, num_bits=ACTIVATION_BITS)
-
-
-def _limits(kernel: npt.NDArray[np.float32], bits: int) -> npt.NDArray[np.float32]:
-    steps = 2 ** (bits - 1) - 1
-    largest = np.maximum(np.abs(kernel).max(axis=0), SMALLEST_LIMIT)
-    errors = []
-    for share in CANDIDATES:
-        step = share * largest / steps
-        errors.append(((np.clip(np.rint(kernel / step), -steps, steps) * step - kernel) ** 2).sum(axis=0))
-    return np.asarray(CANDIDATES[np.argmin(errors, axis=0)] * largest, np.float32)
+    largest = tf.maximum(tf.reduce_max(values), SMALLEST)
+    return tf.quantization.fake_quant_with_min_max_vars(values, 0.0, largest, num_bits=BITS)

@@ -30,7 +30,7 @@ def train(
         "--recipe",
         "baseline: the classic RMSprop, of MNIST for five epochs. "
         "standard: pictures distorted, cosine schedule, weight averaging. "
-        "best, of MNIST: distilled from a convolutional teacher, and trained for int8 and int4; takes minutes.",
+        "best, of MNIST: distilled from a convolutional teacher, and trained for int8; takes minutes.",
         "standard",
     ),
     hidden: options.Hidden = None,

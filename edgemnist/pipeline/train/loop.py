@@ -23,7 +23,7 @@ from edgemnist.ground.progress import Reporter
 from edgemnist.ground.results.pipeline import Epoch
 from edgemnist.pipeline.data.dataset import Split
 from edgemnist.pipeline.train.augment import Distortion, recolour, restroke, warp
-from edgemnist.pipeline.train.calibration import clipped, clipping_limits, rounded_activations, rounded_weights
+from edgemnist.pipeline.train.calibration import rounded_activations, rounded_weights
 from edgemnist.pipeline.train.model import Weights
 from edgemnist.pipeline.train.recipes import Distillation, FamilyRounding, Noise, Plan, Recipe, Rounding
 
@@ -131,22 +131,14 @@ def with_noise(images: tf.Tensor, randomness: Randomness, index: tf.Tensor) -> t
 def losses_of(
     forward: Forward, recipe: Recipe, rounding: Rounding | None, state: "State", batch: Batch
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Return the logits, float32 [B, C], and the loss of each image, float32 [B].
-
-    With rounding, the losses are the means over its widths, and the logits those of the last width.
-    """
-    weights, distillation = state.weights, recipe.distillation
+    """Return the logits, float32 [B, C], and the loss of each image, float32 [B]."""
     if rounding is None:
-        scores = forward(weights, batch.images)
-        return scores, _losses(scores, batch, distillation)
-    if isinstance(rounding, FamilyRounding):
-        scores = forward(weights, batch.images, rounding.bits[0])
-        return scores, _losses(scores, batch, distillation)
-    answers = [
-        forward(rounded_weights(weights, state.limits, bits), batch.images, rounded_activations)
-        for bits in rounding.bits
-    ]
-    return answers[-1], tf.add_n([_losses(scores, batch, distillation) for scores in answers]) / len(answers)
+        scores = forward(state.weights, batch.images)
+    elif isinstance(rounding, FamilyRounding):
+        scores = forward(state.weights, batch.images, rounding.bits)
+    else:
+        scores = forward(rounded_weights(state.weights), batch.images, rounded_activations)
+    return scores, _losses(scores, batch, recipe.distillation)
 
 
 def _losses(scores: tf.Tensor, batch: Batch, distillation: Distillation | None) -> tf.Tensor:
@@ -174,13 +166,10 @@ class State(NamedTuple):
     """Slots of the optimizer."""
     averages: list[tf.Tensor]
     """Moving averages of the weights; empty if the recipe takes none."""
-    limits: list[tf.Tensor]
-    """Limits at which kernels are clipped; empty while nothing is rounded yet, and for the families."""
 
     def trained(self) -> Weights:
-        """Return the weights to keep: the averages if the recipe takes them, clipped at the limits if it rounds."""
-        weights = [np.asarray(weight) for weight in self.averages or self.weights]
-        return clipped(weights, [np.asarray(limit) for limit in self.limits]) if self.limits else weights
+        """Return the weights to keep: the averages if the recipe takes them."""
+        return [np.asarray(weight) for weight in self.averages or self.weights]
 
 
 @dataclass(frozen=True)
@@ -230,20 +219,18 @@ def fit(
         weights=tensors,
         slots=[tf.zeros_like(weight) for weight in tensors] * plan.recipe.optimizer.slots_per_weight,
         averages=tensors if plan.recipe.averaging is not None else [],
-        limits=[],
     )
     fitted = Fitted(first, ())
     for number, randomness in _drawn_ahead(plan, len(train)):
         started = time.perf_counter()
         noise, rounding = plan.begun(plan.recipe.noise, number), plan.begun(plan.recipe.rounding, number)
-        before = _limited(fitted.state, rounding)
         run_epoch = _compiled_epoch(forward, len(train), shared, noise, rounding)
-        state, loss, hits = run_epoch(before, schedule(number), labels, randomness)
+        state, loss, hits = run_epoch(fitted.state, schedule(number), labels, randomness)
         record = Epoch(
             epoch=number,
             loss=float(loss) / len(train),
             accuracy=float(hits) / len(train),
-            learning_rate=round(float(_learning_rate(plan, before.step, steps)), 9),
+            learning_rate=round(float(_learning_rate(plan, fitted.state.step, steps)), 9),
             seconds=time.perf_counter() - started,
         )
         # The last step of an epoch can break the weights after its loss was still a number.
@@ -309,14 +296,6 @@ def _drawn_ahead(plan: Plan, images: int) -> Iterator[tuple[int, Randomness]]:
             yield epoch, randomness
 
 
-def _limited(state: State, rounding: Rounding | None) -> State:
-    """Return the state with clipping limits, once there is rounding that has them."""
-    if rounding is None or isinstance(rounding, FamilyRounding) or state.limits:
-        return state
-    limits = clipping_limits([np.asarray(weight) for weight in state.averages or state.weights], rounding.bits[0])
-    return state._replace(limits=[tf.constant(limit) for limit in limits])
-
-
 @lru_cache(maxsize=COMPILED)
 def _compiled_epoch(
     forward: Forward, images: int, plan: Plan, noise: Noise | None, rounding: Rounding | None
@@ -345,7 +324,7 @@ def _compiled_epoch(
         right = tf.argmax(scores, axis=1, output_type=tf.int32) == batch.labels
         hits = batch.counted * tf.cast(right, tf.float32)
         sums = tf.stack([tf.reduce_sum(losses), tf.reduce_sum(hits)])
-        return State(state.step + 1, weights, slots, averages, state.limits), sums
+        return State(state.step + 1, weights, slots, averages), sums
 
     def run_epoch(state: State, data: EpochData, all_labels: tf.Tensor, randomness: Randomness) -> Sums:
         def body(index: tf.Tensor, state: State, sums: tf.Tensor) -> tuple[tf.Tensor, State, tf.Tensor]:

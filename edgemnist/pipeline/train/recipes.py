@@ -41,16 +41,18 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True)
 class Rounding:
-    """Training for integers: the loss is that of the network as the exporters will round it, late in the training."""
+    """Training for int8: the loss is that of the network as the exporters will round it, late in the training."""
 
-    bits: tuple[int, ...]
-    """Widths of the weights; the loss is the mean over them. The first one decides where weights are clipped."""
     begins: float
     """Share of the epochs that is over when it sets in."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class FamilyRounding(Rounding):
-    """Rounding of a network of the families, to its one width, by levels that follow from the weights as they are."""
+    """Rounding of a network of the families, by levels that follow from the weights as they are."""
+
+    bits: int
+    """Width of the weights."""
 
 
 LateT = TypeVar("LateT", Noise, Rounding)
@@ -164,7 +166,7 @@ class Recipe:
             optimizer=replace(optimizer, weight_decay=0.0) if isinstance(optimizer, Adam) else optimizer,
             # What a few kilobytes can hold is spent on the classes.
             noise=None,
-            rounding=FamilyRounding(bits=(network.bits,), begins=ROUNDING_BEGINS[network.bits]),
+            rounding=FamilyRounding(bits=network.bits, begins=ROUNDING_BEGINS[network.bits]),
             xla=self.xla and network.family == MLP,
         )
 

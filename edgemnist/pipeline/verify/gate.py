@@ -1,7 +1,7 @@
 """How far from the Keras model an artifact may be: for each quantization, and as a person says it in a gate file.
 
 The built-in limits were set from nine models trained on MNIST (512 units four times from all images, of both recipes,
-and twice from 4,000; 64 units, 256 and 128, and a small convolutional network), each in all eight artifacts, over
+and twice from 4,000; 64 units, 256 and 128, and a small convolutional network), each in all artifacts, over
 the 10,000 test images. The largest value measured is given beside each limit, which is about twice that: what differs
 by more is not rounding. `benchmarks/verify/limits.py` measures them again. A network that has hardly learned (90 %
 right) is close to many ties. A few bytes changed among the weights of an int8 artifact move the answers less than
@@ -12,7 +12,7 @@ what the probabilities of an image are off by grows with the Gini impurity of th
 with it the share of labels that are close to a tie. Built-in limits therefore grow with the average impurity of the
 reference, see `BY_IMPURITY`. It is 0.007 of MNIST's networks, which adds next to nothing, and up to 0.82 of 21 others,
 which tell 2 to 100 classes apart and are right on 3 to 100 % (`benchmarks/verify/classes.py`). The limit of accuracy
-does not grow: in all artifacts of these but int4 the loss was within it.
+does not grow: the loss was within it in all artifacts but those with 4-bit weights.
 
 Those of numbers were set from MLPerf Tiny's autoencoder (640 numbers of noise), a dense regression of 13 numbers and a
 convolutional one of 20×20 pixels in colour, each converted in four ways, over 500 inputs; those of float32 and int4

@@ -147,7 +147,7 @@ def expose(model: bytes, places: Sequence[int]) -> bytes:
     """Return a TFLite model that has the tensors at `places` for its outputs, and computes them as before.
 
     A delegate such as XNNPACK keeps the tensors between its operators to itself. An interpreter without one would show
-    them, but in other kernels: those of LiteRT for int4 weights change one label in three.
+    them, but in other kernels, which may change labels.
     """
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
