@@ -1,8 +1,7 @@
-"""The steps of the action, of the template and of the hook, as they are written, in a repository of nothing else."""
+"""The steps of the action and of the page on GitLab, as they are written, in a repository of nothing else."""
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 import zipfile
@@ -17,10 +16,8 @@ from tests.conftest import ANOTHER_SEED, REPOSITORY
 
 pytestmark = pytest.mark.all
 
-ACTION, GITLAB, (HOOK,) = (
-    yaml.safe_load((REPOSITORY / file).read_text(encoding="utf-8"))
-    for file in ("action.yml", "templates/gitlab.yml", ".pre-commit-hooks.yaml")
-)
+ACTION = yaml.safe_load((REPOSITORY / "action.yml").read_text(encoding="utf-8"))
+PAGE = (REPOSITORY / "docs" / "guides" / "ci-gate.md").read_text(encoding="utf-8")
 SET_UP, *STEPS = (one for one in ACTION["runs"]["steps"] if "run" in one)
 GREEN, RED = (f"[all]\nmax_bytes = {most}\n" for most in ("500_000", "108_000"))
 
@@ -137,39 +134,13 @@ def test_wrong_input_is_a_sentence(toml: str, change: str, sentence: str, reposi
     assert re.search(rf"::error title=edgemnist verify::.*{re.escape(sentence)}", said), said
 
 
-def test_the_template_for_gitlab_does_the_same(repository: Path, runner: Path) -> None:
-    (job,) = GITLAB.values()
-    script = "\n".join([*job["before_script"], *job["script"]]).replace("/tmp/", f"{repository}/.")
-    given = job["variables"] | {"REQUIREMENT": str(*runner.glob("*.whl")), "MODELS": "onnx-int8"}
-    for toml, code, faults in ((GREEN, 0, []), ("[all]\nmax_bytes = 9\n", 1, ["failure"])):
+def test_the_page_on_gitlab_has_the_same_gate(repository: Path, runner: Path) -> None:
+    (job,) = yaml.safe_load(PAGE.partition("# .gitlab-ci.yml\n")[2].partition("```")[0]).values()
+    install, *script = job["script"]
+    assert install.startswith("pip install")
+    path = (runner / "path").read_text().strip() + os.pathsep + os.environ["PATH"]
+    for toml, code, faults in ((GREEN, 0, []), ("[onnx-int8]\nmax_bytes = 9\n", 1, ["failure"])):
         (repository / "edgemnist.toml").write_text(toml)
-        # In a shell that knows no pipefail.
-        found, said = run("sh -e", script, repository, **given)
+        found, said = run("sh -e", "\n".join(script), repository, PATH=path)
         assert found == code, said
-        assert faults_of(repository / job["artifacts"]["reports"]["junit"]) == {"onnx-int8": faults}
-
-
-def test_the_hook_refuses_what_is_damaged_of_another_model_or_not_in_git(repository: Path) -> None:
-    def commit(file: str = "") -> tuple[int, str]:
-        # pre-commit names no file that is deleted.
-        assert re.search(HOOK["files"], file) if file else HOOK["always_run"]
-        return run("sh -e", HOOK["entry"].replace("python", shlex.quote(sys.executable), 1) + f" {file}", repository)
-
-    # A web page has a file of that name, too.
-    (repository / "web").mkdir()
-    (repository / "web" / "manifest.json").write_text('{"name": "shop", "icons": []}')
-    run("sh -e", "git add web && git -c user.name=me -c user.email=me@here commit -qm all", repository)
-    for file in ("", "exports/manifest.json", "elsewhere/model.onnx", "web/manifest.json"):
-        assert commit(file) == (0, "")
-    for change, said in (
-        (f"cp {ANOTHER_SEED}/tflite-int8.tflite exports", "tflite-int8 is damaged: "),
-        ("echo > exports/golden.npz", "golden.npz has 1 bytes where"),
-        ("echo > exports/answers.npz", "answers.npz has 1 bytes where"),
-        ("echo > exports/model.keras", "onnx-int8 is outdated: model.keras has changed since the export"),
-        ("git rm -q --cached exports/onnx-int8.onnx", "onnx-int8.onnx is recorded, but not in git: git add"),
-    ):
-        run("sh -e", f"git reset -q --hard; {change}", repository)
-        code, printed = commit("" if "--cached" in change else "exports/manifest.json")
-        assert (code, said in printed, printed.startswith("exports: ")) == (1, True, True), printed
-    run("sh -e", "echo { > exports/manifest.json", repository)
-    assert commit("exports/manifest.json")[0] == 2
+        assert faults_of(repository / job["artifacts"]["reports"]["junit"])["onnx-int8"] == faults
