@@ -166,7 +166,7 @@ int cmsis_nn_classify(const int8_t image[784], int8_t answer[])
 
 
 def softmax_parameters(path: Path) -> tuple[int, int, int]:
-    """Return multiplier, shift and least difference of a network's softmax, as TFLM prepares them."""
+    """Return multiplier, shift and least difference of a network's softmax, as CMSIS-NN takes them."""
     graph = read_graph_file(path)
     softmax = next(operator for operator in graph.operators if operator.kind == "SOFTMAX")
     beta = 1.0 if softmax.options is None else float(softmax.options.scalar(0, "f"))

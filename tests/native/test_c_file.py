@@ -250,7 +250,7 @@ def test_export_makes_it_and_verify_holds_it_to_every_bit(exports_with_c: Path, 
 
 
 @pytest.mark.needs("cc")
-def test_a_c_file_that_rounds_twice_answers_as_tflm_does(edgemnist: Run, tmp_path: Path) -> None:
+def test_a_c_file_that_rounds_twice_answers_by_that_rule(edgemnist: Run, tmp_path: Path) -> None:
     exports, images = tmp_path / "exports", random_images(400, 5)
     np.save(tmp_path / "images.npy", images)
     # What is there already is made again by the rule that it has.
@@ -258,7 +258,7 @@ def test_a_c_file_that_rounds_twice_answers_as_tflm_does(edgemnist: Run, tmp_pat
         data = ("--data", tmp_path / "images.npy", "--exports", exports)
         done = edgemnist("export", *model, *words, *data)
         assert done.returncode == 0, done.stderr
-        assert "c-int8 and web-int8: rounded twice, as TFLM does (double)." in done.stdout
+        assert "c-int8 and web-int8: rounded twice, as kernels of microcontrollers do (double)." in done.stdout
         recorded = {one.name: one.rounding for one in read_manifest(exports).artifacts}
         assert recorded == {"tflite-int8": msgspec.UNSET, "c-int8": "double", "web-int8": "double"}
     path = exports / "c-int8.c"

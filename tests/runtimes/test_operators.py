@@ -191,7 +191,7 @@ def tied(sketch: Operators, scale: float) -> float:
 
 
 def mapped(sketch: Operators, kind: str) -> int:
-    # Of sigmoids so large that TFLM's fixed point ends before they do.
+    # Of sigmoids so large that the fixed point of the rule `double` ends before they do.
     scale = float(10 ** sketch.rng.uniform(-3, 1.5 if kind in {"LOGISTIC", "TANH"} else 0))
     if sketch.between(0, 9) == 0:
         scale = float(sketch.rng.choice([1e-30, 1e-6, 30.0, 1e10, 1e30]))

@@ -123,7 +123,7 @@ def test_without_inputs_what_needs_none_is_made_and_the_rest_is_refused_by_name(
 
 def test_a_file_that_litert_refuses_becomes_c_where_the_integer_reference_takes_it(tmp_path: Path) -> None:
     graph = graph_of(SPECS["row"], "ADD")
-    # As TFLM's person_detect.tflite has it: an axis that a bias does not have.
+    # As the well-known person_detect.tflite has it: an axis that a bias does not have.
     tensors = [dataclasses.replace(one, channel_axis=3 * (one.dtype == "int32")) for one in graph.tensors]
     path = write_tflite(dataclasses.replace(graph, tensors=tuple(tensors)), tmp_path / "theirs.tflite")
     with pytest.raises(ArtifactError, match="cannot be loaded by LiteRT: quantized_dimension") as refused:

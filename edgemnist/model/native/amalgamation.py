@@ -63,7 +63,10 @@ STACK_BYTES: Final[Mapping[str, tuple[int, int, int]]] = {
 }
 """The deepest call on these processors, in an emulator: for dense layers alone, with windows, and of a graph."""
 
-_KERNELS: Final = {"single": "LiteRT's reference kernels", "double": "TFLM, which rounds twice in dense layers, too"}
+_KERNELS: Final = {
+    "single": "LiteRT's reference kernels",
+    "double": "TensorFlow Lite for Microcontrollers, which rounds twice in dense layers, too",
+}
 _DENSE_ONLY: Final = "#define EDGEMNIST_DENSE_ONLY"
 _ONCE: Final = "#define EDGEMNIST_ROUNDS_ONCE"
 _CHAIN: Final = "#define EDGEMNIST_CHAIN"

@@ -3,7 +3,7 @@
  *
  * After convolutions and means those kernels round twice, as gemmlowp has it: the product to multiples of 2^31, halves
  * up, and that to the result, halves away from zero. Both are one shift with 2^30 more, and 2^31 less where the first
- * result is negative. Shifts of up to 31 have no second step. By the rule `double`, TFLM's, dense layers do, too.
+ * result is negative. Shifts of up to 31 have no second step. By the rule `double` dense layers do, too.
  * EDGEMNIST_ROUNDS_ONCE is a C file in which no layer does. */
 #ifndef EDGEMNIST_REQUANTIZE_H
 #define EDGEMNIST_REQUANTIZE_H

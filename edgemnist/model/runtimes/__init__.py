@@ -230,7 +230,7 @@ def load(
     `(x/255 - MEAN)/STD`; None for what the file says, or 0..1. `spec` says more of what it reads, and takes its place.
     With `numbers`, it answers with numbers of any meaning, and not with classes. What nobody says the file's tensors
     tell, and `Classifier.guesses` has what they leave open. `rounding` is the rule of the integer and native runtimes:
-    `single`, LiteRT's reference and the default, or `double`, that of CMSIS-NN and TFLM.
+    `single`, LiteRT's reference and the default, or `double`, that of TensorFlow Lite for Microcontrollers.
 
     The hash in a manifest is not checked here; `Exports.load` does that. Unless the file is `trusted`, a child process
     with limits of time and memory tries it first, and a C file is compiled only if it is what this edgemnist writes for

@@ -86,7 +86,7 @@ def multiply_by_quantized_multiplier(values: Raw, mantissa: Raw | int, exponent:
 def multiply_rounding_twice(values: Raw, mantissa: Raw | int, exponent: Raw | int) -> Raw:
     """Return the same product rounded twice, as gemmlowp has it: to 31 bits, halves up, then halves away from zero.
 
-    TFLM's and CMSIS-NN's default (`TFLITE_SINGLE_ROUNDING=0`).
+    The default of TensorFlow Lite for Microcontrollers and of CMSIS-NN (`TFLITE_SINGLE_ROUNDING=0`).
     """
     exponent = np.asarray(exponent, dtype=np.int64)
     # A shift to the left leaves nothing to round a second time; done first, it might leave 64 bits.

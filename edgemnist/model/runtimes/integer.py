@@ -63,7 +63,7 @@ class Rounding:
 
     @property
     def in_double(self) -> bool:
-        """Whether ratios of scales are computed in double precision throughout, as TFLM does."""
+        """Whether ratios of scales are computed in double precision throughout, as on microcontrollers."""
         return self.rescaling == "double"
 
 
@@ -434,7 +434,7 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = REFERENCE
     levels = np.arange(lowest, highest + 1, dtype=np.int64) - zero_point
     rescale, activation = RESCALINGS[rounding.rescaling][1], operator.activation
     if operator.kind == "RELU6" and rounding.in_double:
-        # TFLM takes it for granted that the output has the input's scale.
+        # Kernels of microcontrollers take it for granted that the output has the input's scale.
         return np.clip(levels + zero_point, *activation_range(source, "relu6"))
     if operator.kind in OF_TWO:
         other = graph.tensors[operator.inputs[1]]
@@ -454,7 +454,7 @@ def elementwise(graph: Graph, operator: Operator, rounding: Rounding = REFERENCE
         by_tanh = operator.kind == "GELU" and operator.options is not None and operator.options.integer(0, "b")
         numbers = curved("GELU by TANH" if by_tanh else operator.kind, levels, scale, target_scale)
         if rounding.in_double and operator.kind != "GELU":
-            # TFLM computes the same numbers in Q4.27, and takes what is beyond for infinite.
+            # Kernels of microcontrollers compute the same numbers in Q4.27, and take what is beyond for infinite.
             radius = math.floor(15 / 2.0 ** math.frexp(scale)[1])
             numbers = np.where(levels >= radius, 256, numbers)
             numbers = np.where(levels <= -radius, -256, numbers)

@@ -441,7 +441,7 @@ class ChunkedClassifier(Classifier):
 class Tensor:
     """An input or output of a model."""
 
-    name: Any
+    name: int | str
     """What the runtime asks for it by."""
     numbers: Numbers
     shape: tuple[Any, ...]
@@ -512,10 +512,6 @@ class TensorClassifier(ChunkedClassifier):
     def _execute(self, tensor: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return what is in the output, in memory of its own, where this is in the input."""
 
-    def _words(self, error: Exception) -> str:
-        """Return the line of a runtime's message that says what is wrong."""
-        return str(error).strip().split("\n", 1)[0].rstrip(".")
-
     @contextlib.contextmanager
     def _told(self, done: str) -> Iterator[None]:
         """Raise ArtifactError for whatever the runtime raises: few have a base class for that."""
@@ -524,7 +520,8 @@ class TensorClassifier(ChunkedClassifier):
         except (EdgemnistError, ImportError):
             raise
         except Exception as error:
-            message = f"{self._file} cannot be {done} by {self.title}: {self._words(error)}"
+            reason = str(error).strip().split("\n", 1)[0].rstrip(".")
+            message = f"{self._file} cannot be {done} by {self.title}: {reason}"
             raise ArtifactError(message, hint=self.cure if done == "loaded" else "") from error
 
     def _scores(self, images: Images) -> Probabilities:

@@ -71,7 +71,7 @@ def export(
     ),
     rounding: str | None = option(
         "--rounding RULE",
-        "With c and web: single, as LiteRT's reference kernels round, or double, as TFLM does.",
+        "With c and web: single, as LiteRT's reference kernels round, or double, as microcontrollers do.",
         shown="single, or what is there already",
         panel=options.ADVANCED,
     ),
@@ -179,7 +179,7 @@ def export_page(result: ExportResult, exports: Path) -> RenderableType:
             refused.add_row(one.name, " ".join(filter(None, [f"{one.reason}.", one.hint])))
         lines.append(refused)
     if doubling := [one.name for one in result.artifacts if one.rounding == "double"]:
-        lines.append(Text(f"{' and '.join(doubling)}: rounded twice, as TFLM does (double)."))
+        lines.append(Text(f"{' and '.join(doubling)}: rounded twice, as kernels of microcontrollers do (double)."))
     lines += [
         Text(footprint(one.name, one.flash_bytes, one.ram_bytes, one.stack_bytes))
         for one in result.artifacts

@@ -114,7 +114,7 @@ def read_onnx(path: Path, *, channels_last: bool = True) -> Foreign:
 
 
 def parity(path: Path, model: Foreign, *, channels_last: bool = True) -> float:
-    """Return the largest absolute difference between the answers of an ONNX file and of a Keras model or function.
+    """Return the largest absolute difference between the answers of an ONNX file and of the Keras model made of it.
 
     Both are given random rows. Raises UsageError where it is not within `TOLERANCE` of the largest answer, or few
     answers are finite.
@@ -126,15 +126,13 @@ def parity(path: Path, model: Foreign, *, channels_last: bool = True) -> float:
     answers = np.asarray(file.ask(model, rows))
     expected = np.concatenate([tensors[0] for tensors in file.run([file.output], rows, file.batch or len(rows))])
     if answers.size != expected.size:
-        raise UsageError(
-            f"{path} answers with {list(expected.shape)} in ONNX Runtime, and in TensorFlow with {list(answers.shape)}"
-        )
+        raise UsageError(f"{path} answers with {list(expected.shape)}, and the Keras model with {list(answers.shape)}")
     if np.isfinite(expected).mean() <= LEAST_FINITE:
         raise UsageError(f"{path} answers with numbers that are not finite", hint="Train it again, or export it again.")
     difference, most = _difference(answers.reshape(expected.shape), expected)
     if not difference <= TOLERANCE * most:
         raise UsageError(
-            f"{path} answers in ONNX Runtime and in TensorFlow with numbers that differ by {difference:.2g}", hint=HINT
+            f"{path} and the Keras model made of it give answers that differ by {difference:.2g}", hint=HINT
         )
     return difference
 

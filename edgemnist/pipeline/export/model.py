@@ -418,10 +418,10 @@ def find_origin(model: Path | None, exports: Path, reporter: Reporter, *, truste
     Raises ModelError if it is missing or damaged, and ManifestError if a newer edgemnist wrote the manifest.
     """
     manifest = _manifest(exports, reporter)
-    if model is not None and (model / "saved_model.pb").is_file():
+    if model is not None and (model.name == "saved_model.pb" or (model / "saved_model.pb").is_file()):
         raise ModelError(
-            f"{model} is a SavedModel, a program and not a file of layers",
-            hint='Save the model as one file where it was made, model.save("model.keras"), and name that.',
+            f"{model} is a SavedModel, which is not read",
+            hint='Save the model as a .keras file with model.save("model.keras"), and export that.',
         )
     if model is None:
         source = _own_source(exports, manifest)
