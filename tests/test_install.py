@@ -79,8 +79,8 @@ def test_every_package_that_is_pinned_has_hashes_of_that_version(kind: str) -> N
     known = {normal(name): version for name, version in pins.items()}
     there = {normal(name): version for name, version in hashed.items()}
     assert {name: there[name] for name in there if name in known and known[name] != there[name]} == {}
-    # uv installs the others, a light install has no use for one, and what comes with pip is not pinned.
-    assert set(known) - set(there) <= {"uv", "psutil", "ml-dtypes"}
+    # uv installs the others, and what comes with pip is not pinned.
+    assert set(known) - set(there) <= {"uv"}
 
 
 def normal(name: str) -> str:

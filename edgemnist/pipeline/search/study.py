@@ -157,7 +157,7 @@ class Study:
             self._study.set_metric_names(METRICS)
         for network in self.space.known(self.limits, self.classes):
             self._study.enqueue_trial(dict(parameters_of(network)))
-        # Last: a study that was killed before this begins anew.
+        # Last: a study that was killed before this starts over.
         self._study.set_user_attr("identity", dict(identity))
 
     def _restore(self, trials: list[FrozenTrial]) -> None:
