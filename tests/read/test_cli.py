@@ -73,7 +73,7 @@ def test_boxes_are_drawn_into_a_copy_of_the_page(edgemnist_json: Callable[..., d
 
 
 BLANK = Image.new("L", (300, 200), 255)
-NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (600, 800), dtype=np.uint8))
+NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1200, 1600), dtype=np.uint8))
 SOFT = Image.open(PAGES / "photo.jpg").filter(ImageFilter.GaussianBlur(9))
 
 

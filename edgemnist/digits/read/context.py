@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgemnist.digits.read.grid import Bools, Floats
-from edgemnist.digits.read.layout import CELL_GAP, arrange, numbers_in
+from edgemnist.digits.read.layout import CELL_GAP, Along, arrange, median, numbers_in
 from edgemnist.digits.read.likeness import (
     DEFAULT_MIN_CONFIDENCE,
     HERE,
@@ -125,6 +125,15 @@ def look_around(
     return Surroundings(numbers, marks, _Page(readings, sheet, labels).seen(numbers, marks))
 
 
+def _nearest(at: Floats, middles: Floats, heights: Floats) -> Floats:
+    """Return the heights of the `LETTERS_AROUND` letters nearest to a point, or of all if they are fewer."""
+    away = np.hypot(*(middles - at).T)
+    if len(away) > LETTERS_AROUND:
+        near = np.flatnonzero(away <= np.partition(away, LETTERS_AROUND - 1)[LETTERS_AROUND - 1])
+        away, heights = away[near], heights[near]
+    return heights[np.argsort(away, kind="stable")[:LETTERS_AROUND]]
+
+
 class _Page:
     """The readings of a page as arrays, and what is seen of each of them by its name."""
 
@@ -138,9 +147,15 @@ class _Page:
         self._tables = np.array([one.piece.place[0] for one in readings])
         self._sure = (self._confidence >= DOUBTFUL) & (self._label != BAR)
         self._letter = self._confidence < LETTER
+        self._letters = self._middles[self._letter], self._height[self._letter]
         small = np.array(sheet.parts[0].unread, dtype=np.float64).reshape(-1, 4)
         self._small = small[small[:, 3] >= SMALLEST]
         self._every = np.concatenate([self._boxes, self._small])
+        self._tallest = float(self._every[:, 3].max())
+        self._crumbs = self._small[:, :2] + self._small[:, 2:] / 2
+        self._by_row = Along(self._middles[:, 1])
+        self._every_by_row = Along(self._every[:, 1] + self._every[:, 3] / 2)
+        self._crumbs_by_row = Along(self._crumbs[:, 1])
         self._values = {name: np.zeros(len(readings)) for name in NAMES}
 
     def seen(self, numbers: Sequence[Sequence[int]], marks: Sequence[Sequence[Mark]]) -> npt.NDArray[np.uint8]:
@@ -227,7 +242,8 @@ class _Page:
     def _beside(self, index: int, side: str, way: int) -> dict[str, float]:
         """Return what stands next to a reading on its line, `way` to the right of it: what was not read, too."""
         left, top, wide, high = self._boxes[index]
-        x, y, w, h = self._every.T
+        these = self._every_by_row.within(self._middles[index, 1], (self._tallest + high) / 2)
+        x, y, w, h = self._every[these].T
         shared = np.minimum(y + h, top + high) - np.maximum(y, top)
         level = (h >= LOW * high) & (shared >= LEVEL * np.minimum(h, high)) & (way * (x + w / 2 - left - wide / 2) > 0)
         others = np.flatnonzero(level)
@@ -235,41 +251,41 @@ class _Page:
         nearest = int(gaps.argmin()) if len(others) else 0
         if not len(others) or gaps[nearest] >= FAR * high:
             return {f"gap {side}": FAR, f"confidence {side}": HALF}
-        other = others[nearest]
+        other = these[others[nearest]]
         is_read = other < len(self._readings)
         return {
             f"gap {side}": gaps[nearest] / high,
             f"confidence {side}": self._confidence[other] if is_read else 0,
             f"letter {side}": self._values["letter"][other] if is_read else 0,
             f"digit {side}": self._values["digit"][other] if is_read else 0,
-            f"height {side}": np.log(h[other] / high),
+            f"height {side}": np.log(self._every[other, 3] / high),
             f"one {side}": is_read and self._label[other] == BAR,
         }
 
     def _above(self, index: int) -> dict[str, float]:
         """Return what stands above and below a reading, and how high it is by the letters around it."""
         left, _, wide, high = self._boxes[index]
-        x, w = self._boxes[:, 0], self._boxes[:, 2]
-        down = (self._middles[:, 1] - self._middles[index, 1]) / high
+        these = self._by_row.within(self._middles[index, 1], BELOW[1] * high)
+        x, w, confidence = self._boxes[these, 0], self._boxes[these, 2], self._confidence[these]
+        down = (self._middles[these, 1] - self._middles[index, 1]) / high
         over = (x < left + wide) & (left < x + w) & (np.abs(down) > BELOW[0]) & (np.abs(down) < BELOW[1])
         above, below = (np.flatnonzero(over & (way * down > 0)) for way in (-1, 1))
-        letters = self._middles[self._letter], self._height[self._letter]
-        away = np.hypot(*(letters[0] - self._middles[index]).T)
-        around = letters[1][np.argsort(away, kind="stable")[:LETTERS_AROUND]]
+        around = _nearest(self._middles[index], *self._letters)
         return {
-            "above": self._confidence[above[np.argmax(down[above])]] if len(above) else HALF,
-            "below": self._confidence[below[np.argmin(down[below])]] if len(below) else HALF,
+            "above": confidence[above[np.argmax(down[above])]] if len(above) else HALF,
+            "below": confidence[below[np.argmin(down[below])]] if len(below) else HALF,
             "gap above": -down[above].max() if len(above) else BELOW[1],
             "by letters": np.log(high / np.quantile(around, TALL)) if len(around) == LETTERS_AROUND else 0,
         }
 
     def _near(self, index: int) -> dict[str, float]:
-        height, box = self._height[index], self._boxes[index]
-        away = np.hypot(*(self._middles - self._middles[index]).T) / height
-        away[index] = np.inf
-        nearest = np.argsort(away, kind="stable")[:NEAREST]
-        nearest = nearest[away[nearest] < REACH]
-        crumbs = self._small[:, :2] + self._small[:, 2:] / 2
+        height, box, at = self._height[index], self._boxes[index], self._middles[index]
+        these = self._by_row.within(at[1], REACH * height)
+        away = np.hypot(*(self._middles[these] - at).T) / height
+        away[these == index] = np.inf
+        first = np.argsort(away, kind="stable")[:NEAREST]
+        nearest = these[first[away[first] < REACH]]
+        crumbs = self._crumbs[self._crumbs_by_row.within(at[1], CROWD * height)]
         page = self._sheet.ink
         size = self._boxes[:, :2].max(axis=0) + box[2:] if page is None else np.array(page.shape[::-1])
         return {
@@ -279,22 +295,23 @@ class _Page:
             "same near": _mean(self._values["same"][nearest], HALF),
             "other near": _mean(self._values["letter"][nearest]),
             "how many": len(nearest),
-            "by theirs": np.log(height / np.median(self._height[nearest])) if len(nearest) else 0,
+            "by theirs": np.log(height / median(self._height[nearest])) if len(nearest) else 0,
             "uneven": np.log(self._height[nearest]).std() if len(nearest) else 0,
-            "unread": np.log1p((np.hypot(*(crumbs - self._middles[index]).T) < CROWD * height).sum()),
+            "unread": np.log1p((np.hypot(*(crumbs - at).T) < CROWD * height).sum()),
             "edge": np.minimum(box[:2], size - box[:2] - box[2:]).min() / height,
         }
 
     def _in_line(self, index: int) -> dict[str, float]:
         height, part = self._height[index], self._tables == self._tables[index]
-        level = np.abs(self._middles[:, 1] - self._middles[index, 1]) < BESIDE * height
-        level[index] = False
+        y, reach = self._middles[index, 1], BESIDE * height
+        level = self._by_row.within(y, reach)
+        level = level[(np.abs(self._middles[level, 1] - y) < reach) & (level != index)]
         alike = (self._label == self._label[index]) & (np.abs(np.log(self._height / height)) < ALIKE)
         return {
             "sure in line": _mean(self._sure[level], HALF),
             "letters in line": _mean(self._letter[level]),
             "other in line": _mean(self._values["letter"][level]),
-            "line": level.sum(),
+            "line": len(level),
             "same shape": _mean(alike[part]),
         }
 
@@ -311,7 +328,7 @@ class _Page:
 
 
 def _mean(values: npt.NDArray[Any], without: float = 0.0) -> float:
-    return float(values.mean()) if len(values) else without
+    return float(values.sum(dtype=np.float64)) / len(values) if len(values) else without
 
 
 def _most(marks: Iterable[Mark]) -> float:
@@ -421,6 +438,6 @@ def _as_low(boxes: npt.NDArray[np.float64], counts: Bools, letters: Bools) -> Bo
     height = boxes[:, 3]
     middle = boxes[:, :2] + boxes[:, 2:] / 2
     for index in np.flatnonzero(counts):
-        nearest = np.argsort(np.hypot(*(middle[letters] - middle[index]).T), kind="stable")[:LETTERS_AROUND]
-        found[index] = height[index] < AS_TALL * np.quantile(height[letters][nearest], TALL)
+        around = _nearest(middle[index], middle[letters], height[letters])
+        found[index] = height[index] < AS_TALL * np.quantile(around, TALL)
     return found

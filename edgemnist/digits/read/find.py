@@ -53,8 +53,8 @@ FIELD: Final = 0.5
 """Share of what is around a piece, as far as it is high, that ink covers at most: more is a dark field."""
 SOLID: Final = 0.45
 """Stroke, as a share of a piece's longer side, above which it is a blot or a punch hole."""
-MAX_PIECES: Final = 2000
-"""Pieces looked at, those with the most ink: a full A4 sheet of the smallest digits has no more, noise has."""
+MAX_PIECES: Final = 5000
+"""Pieces looked at, those with the most ink: an A4 sheet full of digits 2 mm high has no more, noise has."""
 HELD_STROKE: Final = 0.35
 """Width of a digit's stroke, in its heights, at most, where a line holds it: what is wider is shade."""
 HELD_LINE: Final = 1.3
@@ -145,11 +145,9 @@ def _pieces(
     inside[0] = False
     large = inside & (np.maximum(w, h) >= MIN_SIDE)
     chosen = np.flatnonzero(large)
-    left_out: list[Box] = []
-    if len(chosen) > most:
-        by_ink = chosen[np.argsort(-area[chosen], kind="stable")]
-        left_out = [(left, top, wide, high) for left, top, wide, high in stats[by_ink[most:], :4].tolist()]
-        chosen = np.sort(by_ink[:most])
+    by_ink = chosen[np.argsort(-area[chosen], kind="stable")]
+    chosen, dropped = np.sort(by_ink[:most]), by_ink[most:].tolist()
+    left_out: list[Box] = [(left, top, wide, high) for left, top, wide, high in stats[dropped, :4].tolist()]
     kept: list[int] = chosen.tolist()
     # Most of a window is ink on the whole page, and not only against what is around it.
     dark = np.bincount(labels[ink >= INK_SHARE * strong], minlength=len(stats))
@@ -172,7 +170,9 @@ def _pieces(
             return replace(beside, windows=windows, held=beside.held | _held(cut, beside.height))
     pieces = {label: cut_out(ink, labels, label, stats[label]) for label in kept}
     kept = [label for label in kept if not _is_foreign(pieces[label], max(ink.shape))]
-    too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(kept, {0}, solid.tolist())
+    too_large = set(np.flatnonzero(np.maximum(w, h) >= MIN_HEIGHT).tolist()).difference(
+        kept, {0}, dropped, solid.tolist()
+    )
     if not kept:
         return Pieces([], [], 0, left_out=left_out, windows=windows)
     strength = {label: stroke_contrast(pieces[label].ink) - _shade(ink, mask, pieces[label]) for label in kept}

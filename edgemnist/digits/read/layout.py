@@ -1,7 +1,7 @@
 """Lines and numbers: the order in which a person reads the boxes of a page."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,19 @@ MEMORY: Final = 4
 Floats = npt.NDArray[np.float64]
 
 
+class Along:
+    """Positions along x or y, float64 [N], of which those near a place are found without looking at all."""
+
+    def __init__(self, positions: Floats) -> None:
+        self._order = np.argsort(positions)
+        self._sorted = positions[self._order]
+
+    def within(self, at: float, reach: float) -> npt.NDArray[np.int64]:
+        """Return the indices, in order, of the positions that are at most `reach` from `at`."""
+        first, last = self._sorted.searchsorted(at - reach), self._sorted.searchsorted(at + reach, side="right")
+        return np.sort(self._order[first:last])
+
+
 def arrange(boxes: Sequence[Box]) -> list[list[int]]:
     """Return the indices of the boxes as lines, top to bottom, each from left to right; lines may slant."""
     if not boxes:
@@ -47,7 +60,8 @@ def arrange(boxes: Sequence[Box]) -> list[list[int]]:
         else:
             nearest = len(lines)
             lines.append([int(index)])
-        ends[nearest] = np.mean(level[lines[nearest][-MEMORY:]])
+        last = level[lines[nearest][-MEMORY:]]
+        ends[nearest] = last.sum() / len(last)
     return sorted(lines, key=lambda line: float(np.median(level[line])))
 
 
@@ -84,6 +98,13 @@ def numbers_in(line: Sequence[int], boxes: Sequence[Box], join_gap: float) -> li
         widest = 0.0
         numbers.append([index])
     return numbers
+
+
+def median(values: npt.NDArray[Any]) -> float:
+    """Return the median of [N]. NumPy's takes several times as long, and is needed for every digit."""
+    values = np.sort(values)
+    middle = len(values) // 2
+    return float((values[middle] + values[~middle]) / 2)
 
 
 def around(boxes: Sequence[Box]) -> Box:

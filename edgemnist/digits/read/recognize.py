@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from time import perf_counter
 from typing import Final
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from edgemnist.digits.images.mnist import IMAGE_SIDE, fit_digit
-from edgemnist.digits.read.grid import Floats
-from edgemnist.digits.read.layout import around
+from edgemnist.digits.read.grid import Bools, Floats
+from edgemnist.digits.read.layout import Along, around
 from edgemnist.digits.read.likeness import verdicts_of
 from edgemnist.digits.read.piece import MIN_HEIGHT, SOFT_EDGES, Piece, Pieces, Sheet, trimmed
 from edgemnist.ground.arrays import Images
@@ -98,24 +99,23 @@ def _with_low(found: Pieces, digits: Sequence[Reading], lower: Sequence[Reading]
     """
     beside, others = [one.piece for one in digits], [one.piece for one in lower]
     # A low piece with nothing before it is a bullet.
-    others = [
-        piece for piece in others if any(_follows(one, piece, found.height) for one in (*found.candidates, *others))
-    ]
-    while more := [
-        piece for piece in others
-        if any(_follows(one, piece, found.height) or _follows(piece, one, found.height) for one in beside)
-    ]:  # fmt: skip
-        beside += more
-        others = [piece for piece in others if all(piece is not one for one in more)]
-    fragments = [piece for piece in found.fragments if all(piece is not one for one in beside)]
-    return replace(found, candidates=[*found.candidates, *beside[len(digits) :]], fragments=fragments)
+    others = [*compress(others, _follow([*found.candidates, *others], others, found.height).any(axis=0))]
+    newest = [*beside]
+    while others and newest:
+        is_near = _follow(newest, others, found.height).any(axis=0) | _follow(others, newest, found.height).any(axis=1)
+        newest, others = [*compress(others, is_near)], [*compress(others, ~is_near)]
+        beside += newest
+    added = beside[len(digits) :]
+    fragments = [piece for piece in found.fragments if all(piece is not one for one in added)]
+    return replace(found, candidates=[*found.candidates, *added], fragments=fragments)
 
 
-def _follows(piece: Piece, other: Piece, height: float) -> bool:
-    """Return whether another piece follows one on its line, by the height of a digit."""
-    gap = other.box[0] + other.box[2] / 2 - piece.box[0] - piece.box[2]
-    off = abs(piece.box[1] + piece.box[3] / 2 - other.box[1] - other.box[3] / 2)
-    return 0 < gap <= BESIDE * height + other.box[2] / 2 and off <= ON_LINE * height
+def _follow(pieces: Sequence[Piece], others: Sequence[Piece], height: float) -> Bools:
+    """Return which of other pieces follow each piece on its line, by the height of a digit: bool [pieces, others]."""
+    x, y, w, h = np.array([piece.box for piece in pieces], dtype=np.float64).reshape(-1, 4).T[..., None]
+    left, top, wide, high = np.array([piece.box for piece in others], dtype=np.float64).reshape(-1, 4).T
+    gap, off = left + wide / 2 - x - w, np.abs(y + h / 2 - top - high / 2)
+    return np.asarray((gap > 0) & (gap <= BESIDE * height + wide / 2) & (off <= ON_LINE * height))
 
 
 class Recognizer:
@@ -277,9 +277,14 @@ def _pairs(readings: Sequence[Reading], height: float) -> list[tuple[int, int]]:
     starts, ends, heights = boxes[:, :2], boxes[:, :2] + boxes[:, 2:], boxes[:, 3]
     confidences = np.array([reading.confidence for reading in readings])
     places = np.array([reading.piece.place for reading in readings], dtype=np.int64).reshape(-1, 2)
+    middles = starts[:, 1] + heights / 2
+    by_row = Along(middles)
     pairs: list[tuple[int, int]] = []
     for one in range(len(readings)):
-        doubtful = np.flatnonzero(np.minimum(confidences[one], confidences[:one]) < DOUBTFUL)
+        # Whatever both are at most as high as together.
+        others = by_row.within(middles[one], JOIN_SIZE * height)
+        others = others[others < one]
+        doubtful = others[np.minimum(confidences[one], confidences[others]) < DOUBTFUL]
         if not doubtful.size:
             continue
         both = np.maximum(ends[one], ends[doubtful]) - np.minimum(starts[one], starts[doubtful])

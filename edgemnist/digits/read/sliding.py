@@ -5,7 +5,7 @@ A digit is seen by several strips, of other heights and a few rows further down,
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from itertools import groupby, pairwise
+from itertools import compress, groupby, pairwise
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -14,7 +14,7 @@ import numpy as np
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink
 from edgemnist.digits.read.grid import Bools, Floats
-from edgemnist.digits.read.layout import DIGIT_WIDTH, around, arrange, numbers_in, overlap
+from edgemnist.digits.read.layout import DIGIT_WIDTH, Along, around, arrange, median, numbers_in, overlap
 from edgemnist.digits.read.piece import Piece
 from edgemnist.digits.read.recognize import BAR, DOUBTFUL, TALL, Reading
 from edgemnist.digits.read.strips import DIGIT, HEIGHT, KEPT_SIGNS, ON_DIGIT, Mark, read_strips, signs_of, surely
@@ -139,10 +139,9 @@ def with_held(
 
     Raises ArtifactError if the network is missing, damaged, or not the recorded one.
     """
-    result = [*readings]
     sure = [one.piece.box for one in readings if one.is_sure and one.piece.table is None]
     if held is None or len(sure) < SURE_DIGITS:
-        return result, True
+        return [*readings], True
     height = float(np.median([box[3] for box in sure]))
     marks, complete = _marks(ink, [height], held)
     # Most of what a line holds is no digit, and seen once.
@@ -154,9 +153,13 @@ def with_held(
     letters = marks[marks[:, 0] == LETTER]
     spots = [spot for spot in _spots(marks, APART) if spot.lead >= LEAD and spot.share >= SHARE]
     boxes = [*map(_box, spots), *sure]
+    standing = dict(enumerate(readings))
+    places = [*(one.piece.box for one in readings), *boxes[: len(spots)]]
+    by_row, tallest = Along(np.array([y + h / 2 for _, y, _, h in places])), max(h for _, _, _, h in places)
     for line in arrange(boxes):
         for number in numbers_in(line, boxes, BESIDE):
-            row = [spots[index] for index in number if index < len(spots)]
+            these = [index for index in number if index < len(spots)]
+            row = [spots[index] for index in these]
             if not row or len(number) == 1 or (len(row) == len(number) and {spot.digit for spot in row} == {BAR}):
                 continue
             x, y, high = np.array([(spot.x, spot.y, spot.height) for spot in row]).T
@@ -164,12 +167,14 @@ def with_held(
             beside = ((across < BESIDE * high) & (down < APART * high)).any(axis=1)
             if float(letters[beside, 1].sum()) > LETTERS * sum(spot.lead for spot in row):
                 continue
-            for spot in row:
-                there = [one for one in result if overlap(one.piece.box, _box(spot)) > SAME]
-                if all(one.confidence < DOUBTFUL for one in there):
-                    result = [one for one in result if all(one is not other for other in there)]
-                    result.append(_reading(ink, spot, labels))
-    return result, complete and complete_again
+            for index, spot in zip(these, row, strict=True):
+                near = by_row.within(boxes[index][1] + boxes[index][3] / 2, tallest).tolist()
+                there = [one for one in near if one in standing and overlap(places[one], boxes[index]) > SAME]
+                if all(standing[one].confidence < DOUBTFUL for one in there):
+                    for one in there:
+                        del standing[one]
+                    standing[len(readings) + index] = _reading(ink, spot, labels)
+    return [*standing.values()], complete and complete_again
 
 
 SEEN: Final = 0.95
@@ -197,8 +202,9 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
     told = [{(one.confidence >= DOUBTFUL) * (1 + (one.label != BAR)) for one in row} for row in rows]
     # Amid words, what strips alone see is a letter.
     alone = sum(one.is_sure for one in readings) >= FEW_SURE * len(readings)
-    asked = [row for row, kinds in zip(rows, told, strict=True) if len(kinds) > 1 or (alone and kinds == {0})]
-    result = [one for row in rows if all(row is not other for other in asked) for one in row]
+    is_asked = [len(kinds) > 1 or (alone and kinds == {0}) for kinds in told]
+    asked = [*compress(rows, is_asked)]
+    result = [one for row, is_one in zip(rows, is_asked, strict=True) if not is_one for one in row]
     seen = signs_of([[one.piece.box for one in row] for row in asked], ink)
     for row, every in zip(asked, seen, strict=True):
         marks = [mark for mark in every if mark.probability >= 1 / 2]
@@ -208,7 +214,7 @@ def with_seen(ink: Ink, readings: Sequence[Reading], labels: Sequence[str], join
         speaking = [one for one in sure if one.label != BAR] or sure
         agreed = not sure or any(is_seen(one, marks, labels) for one in speaking)
         free = [mark for mark in marks if not any(mark.is_on(one.piece.box) for one in sure)]
-        low = TALL * float(np.median([one.piece.box[3] for one in row]))
+        low = TALL * median(np.array([one.piece.box[3] for one in row]))
         for is_sure, pairs in groupby(zip(flags, row, strict=True), itemgetter(0)):
             run = [one for _, one in pairs]
             result += run if is_sure or not agreed else _as_seen(run, free, low, labels, ink)
@@ -328,18 +334,22 @@ def _spots(marks: Floats, apart: float = np.inf) -> list[_Spot]:
     """
     kinds, probabilities, x, y, heights, others = marks.T
     spots: list[_Spot] = []
+    across = Along(x)
     for index in np.flatnonzero(kinds >= 0):
-        near = np.hypot(x - x[index], (y - y[index]) / FLAT) < NEAR * heights[index]
-        same = near & (kinds == kinds[index])
+        near = across.within(x[index], NEAR * heights[index])
+        near = near[np.hypot(x[near] - x[index], (y[near] - y[index]) / FLAT) < NEAR * heights[index]]
+        same = near[kinds[near] == kinds[index]]
         ours, every = float(probabilities[same].sum()), float(probabilities[near].sum())
         at_x, at_y, height = (marks[same, 2:5] * probabilities[same, None] / ours).sum(axis=0).tolist()
         other = int(np.bincount(others[same].astype(int), probabilities[same]).argmax())
         spots.append(_Spot(int(kinds[index]), 2 * ours - every, ours / every, at_x, at_y, height, other))
+    ordered = sorted((spot for spot in spots if spot.lead >= SURE / 2), key=lambda spot: -spot.lead)
     chosen: list[_Spot] = []
-    for spot in sorted(spots, key=lambda spot: -spot.lead):
-        if spot.lead >= SURE / 2 and all(
-            abs(spot.x - other.x) > NEAR * other.height or abs(spot.y - other.y) > apart * other.height
-            for other in chosen
-        ):
+    # Of those that are chosen: their middle and height.
+    places = np.empty((len(ordered), 3))
+    for spot in ordered:
+        left, top, high = places[: len(chosen)].T
+        if not ((np.abs(spot.x - left) <= NEAR * high) & (np.abs(spot.y - top) <= apart * high)).any():
+            places[len(chosen)] = spot.x, spot.y, spot.height
             chosen.append(spot)
     return chosen

@@ -16,7 +16,7 @@ from PIL import Image
 
 from edgemnist.digits.images.grey import Grey
 from edgemnist.digits.images.paper import Ink, dilate
-from edgemnist.digits.read.layout import around
+from edgemnist.digits.read.layout import around, median
 from edgemnist.digits.read.likeness import HERE, ShippedNetwork, checked, open_network, read_record
 from edgemnist.digits.task import Box
 from edgemnist.ground.arrays import Images, Probabilities
@@ -167,7 +167,7 @@ def signs_of(numbers: Sequence[Sequence[Box]], ink: Ink) -> list[list[Mark]]:
     strips, heights, lefts = [], [], []
     for boxes in numbers:
         x, y, w, h = around(boxes)
-        height = float(np.median([box[3] for box in boxes]))
+        height = median(np.array([box[3] for box in boxes]))
         left, above = max(0, round(x - BESIDE * height)), max(0, round(y - ABOVE * height))
         strips.append(ink[above : round(y + h + ABOVE * height), left : round(x + w + ABOVE * height)])
         heights.append(height)
