@@ -428,6 +428,7 @@ WHOLE = {"machine": program_machine(platform.machine(), POINTER_BITS), "pythons"
 WHOLE_A, WHOLE_B, WHOLE_C = (bundle_of(name, **WHOLE) for name in "abc")
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_board_with_a_key_takes_what_it_signed(board: Board, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     board.trust(key)
     with monkeypatch.context() as patch:
@@ -442,6 +443,7 @@ def test_a_board_with_a_key_takes_what_it_signed(board: Board, key: Path, monkey
     assert (board.path(named(1, WHOLE_A)) / SIGNATURE_FILE).read_bytes() == sign(WHOLE_A.encode(), key)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_a_release_that_nobody_signed_does_not_serve_again(board: Board, key: Path) -> None:
     board.apply(A, B)
     board.trust(key)
@@ -458,6 +460,7 @@ def test_a_release_that_nobody_signed_does_not_serve_again(board: Board, key: Pa
     assert board.rollback()["release"] == named(0, WHOLE_A)
 
 
+@pytest.mark.needs("ssh-keygen")
 def test_signers_that_cannot_be_read_are_nobody(board: Board, key: Path) -> None:
     board.store.create()
     board.store.allowed_signers.symlink_to("nowhere")

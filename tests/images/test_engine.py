@@ -118,9 +118,9 @@ def test_a_page_that_is_too_long_for_the_engine_goes_to_numpy(engine: Fitter, mo
     assert asked.called
 
 
+@pytest.mark.needs("gcc")
 def test_light_and_ink_stay_within_their_memory(tmp_path: Path) -> None:
     """Of every size at which something changes, under the sanitizers, and equal to NumPy."""
-    require("gcc")
     program = tmp_path / "paper"
     driver = Path(__file__).parent / "paper_driver.c"
     options = ("-std=c99", "-g", "-O1", *WARNINGS, "-Werror", "-fsanitize=address,undefined")
