@@ -1,4 +1,4 @@
-"""Answers to images that were met in the field, and who observes them.
+"""Answers to images that were met in the field, and who observes them: what keeps samples, and what counts.
 
 Whoever answers does not know who keeps samples or counts: these register in `OBSERVERS`.
 """
@@ -15,7 +15,7 @@ import numpy as np
 
 from edgemnist.errors import UsageError
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.registry import Entry, Registry
+from edgemnist.ground.registry import Entry
 
 if TYPE_CHECKING:
     from edgemnist.ground.arrays import Images
@@ -83,6 +83,8 @@ class Answering:
     exports: Exports | None
     """Directory that the model is from; None for a file from elsewhere."""
     reporter: Reporter = SILENT
+    waits: bool = True
+    """Whether it waits for the disk, so that no sample is lost: a page has more of them at once than may wait."""
 
     @property
     def release(self) -> str | None:
@@ -96,19 +98,13 @@ class Observing(Protocol):
     """How an observer is to observe: its options."""
 
     def observer(self, answering: Answering) -> AbstractContextManager[Observer]:
-        """Return the observer of a model that answers pictures and pages, of which none may be lost."""
+        """Return the observer of what answers."""
 
 
 Publish: TypeAlias = Callable[[Sequence[Answer]], None]
 
-OBSERVERS: Final = Registry(
-    "observer",
-    {
-        "samples": Entry(target="edgemnist.field.samples.collector:observing", summary="Samples worth a look"),
-        "counts": Entry(target="edgemnist.field.drift.monitor:observing", summary="Counts of answers"),
-    },
-)
-"""What makes an `Observing` of command-line options."""
+_SAMPLES: Final = Entry(target="edgemnist.field.samples.collector:observing", summary="Samples worth a look")
+_COUNTS: Final = Entry(target="edgemnist.field.drift.monitor:observing", summary="Counts of answers")
 
 
 @contextmanager
@@ -136,8 +132,8 @@ def observing(
     # What nobody asked for is not imported: `predict` starts in a quarter of a second.
     if collect is None and most is None and health is None:
         return []
-    samples = OBSERVERS["samples"].load()(collect, most)
-    counted = OBSERVERS["counts"].load()(collect, health) if counts else None
+    samples = _SAMPLES.load()(collect, most)
+    counted = _COUNTS.load()(collect, health) if counts else None
     return [one for one in (samples, counted) if one is not None]
 
 

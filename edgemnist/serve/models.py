@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from edgemnist.board.agent.store import release_of
 from edgemnist.errors import UnknownNameError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results.pictures import ArtifactsResponse, ArtifactStatus
+from edgemnist.model.answers import Answering
 from edgemnist.model.exports import CURRENT, Exports, RecordedArtifact, model_for
 from edgemnist.model.exports.models import Model, tell_guesses
 from edgemnist.model.runtimes import RUNTIMES, default_runtime
 from edgemnist.model.runtimes.interface import Classifier
 from edgemnist.model.task import Task, task_of
-
-if TYPE_CHECKING:
-    from edgemnist.field.drift import Record
 
 
 @dataclass(frozen=True)
@@ -52,22 +48,16 @@ class ModelStore:
         tell_guesses(self._model, self._loaded[self.default].classifier, reporter)
 
     @property
-    def directory(self) -> Path:
-        """Return the export directory, without links. Raises ValueError if a model file answers."""
-        if self._exports is None:
-            raise ValueError("a model file has no export directory")
-        return self._exports.directory
-
-    @property
     def release(self) -> str | None:
         """Return the name of the release of `edgemnist deploy` that the models belong to, if they do."""
         return None if self._exports is None else release_of(self._exports.directory)
 
-    def no_counts(self) -> Record:
-        """Return the record of the default model before its first request; see `drift.monitor`."""
-        from edgemnist.field.drift.monitor import no_counts
-
-        return no_counts(self._model, self._loaded[self.default].classifier, self._exports, self.release)
+    def answering(self, reporter: Reporter) -> Answering:
+        """Return the default model for its observers, which requests do not wait for."""
+        classifier = self._loaded[self.default].classifier
+        return Answering(
+            model=self._model, classifier=classifier, exports=self._exports, reporter=reporter, waits=False
+        )
 
     def ready(self, name: str | None) -> LoadedModel | None:
         """Return a model, the default one for None; None where it is still to be loaded."""

@@ -89,31 +89,18 @@ def make_app(store: ModelStore, config: ServeConfig, closing: contextlib.ExitSta
 
     files, reporter = page_files("edgemnist.digits", "edgemnist.serve"), _LogReporter()
     metrics = Metrics(store.default, store.release, files.keys())
+    answering = store.answering(reporter)
     collector = None
     observers: list[Observer] = []
     if config.collect is not None:
-        from edgemnist.field.samples.collector import Collector
-
-        directory, quota = config.collect.directory, config.collect.quota
-        classifier = store.get(None).classifier
-        collector = Collector(
-            directory,
-            quota=quota,
-            artifact=store.default,
-            release=store.release,
-            spec=classifier.spec,
-            labels=classifier.labels,
-            reporter=reporter,
-        )
+        collector = closing.enter_context(config.collect.observer(answering))
         observers.append(collector)
-        closing.callback(collector.close)
     if config.health is not None:
-        from edgemnist.field.drift.monitor import Monitor
+        from edgemnist.field.drift.monitor import CountConfig
 
-        monitor = Monitor(config.health, store.no_counts, reporter=reporter)
+        monitor = closing.enter_context(CountConfig(config.health).observer(answering))
         observers.append(monitor)
         metrics.watch(monitor)
-        closing.callback(monitor.close)
     endpoints = Endpoints(store, config.limits, metrics, files, collector=collector, observers=observers)
     closing.callback(endpoints.close)
     guard = RequestGuard(endpoints.router(), config, files.keys(), metrics.request)

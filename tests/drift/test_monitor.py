@@ -58,7 +58,7 @@ def test_of_late_are_the_two_latest_blocks() -> None:
     assert tally.record.first.images == 500
 
 
-def test_a_promotion_and_a_rollback_cost_no_model_its_first_week(tmp_path: Path) -> None:
+def test_a_deployment_and_a_rollback_cost_no_model_its_first_week(tmp_path: Path) -> None:
     path, notices = tmp_path / "health.json", Notices()
     models = {name: msgspec.structs.replace(answering(), sha256=name * 64, release=f"1-{name}") for name in "abc"}
 
@@ -69,7 +69,7 @@ def test_a_promotion_and_a_rollback_cost_no_model_its_first_week(tmp_path: Path)
         assert (record.sha256, record.release) == (models[name].sha256, f"1-{name}")
         return record.first.images
 
-    # a serves, b is promoted, a comes back, c is promoted, and both come back.
+    # a serves, b is deployed, a comes back, c is deployed, and both come back.
     assert [count(*one) for one in (("a", 7), ("b", 2), ("a", 1), ("c", 3), ("b", 1), ("a", 1))] == [7, 2, 8, 3, 3, 9]
     # Of a release, nothing that an earlier one could not read.
     assert b"resumed" not in path.read_bytes()

@@ -113,7 +113,7 @@ def test_labels_count_on_the_even_draw_of_this_very_model_only() -> None:
     assert report_on([of(others)]).labelled is None
 
 
-def test_after_a_promotion_the_answers_of_the_old_release_are_not_credited_to_the_new_one() -> None:
+def test_after_a_deployment_the_answers_of_the_old_release_are_not_credited_to_the_new_one() -> None:
     old = [drawn(3, "3", image=one, release="1-0123456789ab") for one in images()[:100]]
     new = [drawn(3, "8", image=one, release="2-0123456789ab") for one in images()[100:200]]
     record = msgspec.structs.replace(after_a_week().record, release="2-0123456789ab")

@@ -58,7 +58,7 @@ def test_what_is_sure_is_kept_in_the_even_draw_only_and_the_rest_by_its_reason(t
         assert doubt(keeping) == DOUBTFUL
     with collecting(tmp_path, 500) as keeping:
         assert doubt(keeping, None) == REFUSED
-        assert keeping.offer(image_of(4), source="d", answer="4", confidence=1, reason=DISAGREEMENT) == DISAGREEMENT
+        assert keeping.offer(image_of(4), source="d", answer="4", confidence=1, disputed=True) == DISAGREEMENT
         assert correct(keeping, "6") is Kept.STORED
     with SampleStore.open(tmp_path) as store:
         found = store.samples()
@@ -93,7 +93,7 @@ def test_several_processes_keep_the_limit_together(tmp_path: Path) -> None:
             sure(keeping)
             keeping.offer(image_of(1), source="a", answer="2", confidence=0.2)
             asked_to_correct(keeping)
-            keeping.offer(image_of(1), source="a", answer="1", confidence=1, reason=DISAGREEMENT, again=True)
+            keeping.offer(image_of(1), source="a", answer="1", confidence=1, disputed=True)
     for keeping in keepers:
         keeping.close()
     with SampleStore.open(tmp_path) as store:
@@ -155,14 +155,11 @@ def test_disagreements_are_kept_on_a_day_that_is_full_of_doubt(tmp_path: Path, m
     with collecting(tmp_path) as keeping:
         doubted = [doubt(keeping, str(number % 10)) for number in range(300)]
         assert doubted.count(DOUBTFUL) == Quota().day
-        seen = keeping._seen
+        # Nothing is drawn evenly any more.
+        keeping._seen = LONG_AGO
         for number in range(70):
-            # As the release in the shadow offers what was answered, and offered, before.
-            told = keeping.offer(
-                image_of(number), source="a", answer="1", confidence=0.99, reason=DISAGREEMENT, again=True
-            )
+            told = keeping.offer(image_of(number), source="a", answer="1", confidence=0.99, disputed=True)
             assert told == DISAGREEMENT
-        assert keeping._seen == seen
     with SampleStore.open(tmp_path) as store:
         found = Counter(one.reason for one in store.samples())
     assert found == {DOUBTFUL: Quota().day, DISAGREEMENT: Quota().of(DISAGREEMENT)}

@@ -91,7 +91,7 @@ def _fit_release(store: Store, request: Apply, responder: Responder) -> tuple[Re
 
 
 def rollback(store: Store, name: str | None, wait_s: float, responder: Responder) -> dict[str, Any]:
-    """Let an older release serve again: the named one, or the one before the current, or the newest that has served.
+    """Let an older release serve again: the named one, or the one before the current, or the newest.
 
     Raises DeployError if there is none, BundleError where the board does not trust it, GateMissedError where its
     self-test fails, or the service does not come up with it.

@@ -291,8 +291,8 @@ class Monitor(AbstractContextManager["Monitor"]):
     def _earlier(self, fresh: Record) -> Record | None:
         """Return what the same model had counted before another one answered; None if it had not.
 
-        Each model has a file of its own beside the one that is counted into, so that neither a promotion nor a
-        rollback costs a first week.
+        Each model has a file of its own beside the one that is counted into, so that neither a deployment nor
+        a rollback costs a first week.
         """
         found = []
         for path in self._path.parent.glob(f"{glob.escape(self._path.stem)}-*{glob.escape(self._path.suffix)}"):

@@ -75,7 +75,7 @@ class CollectConfig:
     quota: Quota = field(default_factory=Quota)
 
     def observer(self, answering: Answering) -> Collector:
-        """Return a collector that loses nothing: a page has more of them at once than may wait."""
+        """Return what keeps samples of a model's answers."""
         return Collector(
             self.directory,
             quota=self.quota,
@@ -83,7 +83,7 @@ class CollectConfig:
             release=answering.release,
             spec=answering.classifier.spec,
             labels=answering.classifier.labels,
-            patient=True,
+            patient=answering.waits,
             reporter=answering.reporter,
         )
 
@@ -151,27 +151,18 @@ class Collector(AbstractContextManager["Collector"]):
         self.close()
 
     def offer(
-        self,
-        image: Images,
-        *,
-        source: str,
-        answer: str | None,
-        confidence: float,
-        reason: str | None = None,
-        again: bool = False,
+        self, image: Images, *, source: str, answer: str | None, confidence: float, disputed: bool = False
     ) -> str | None:
         """Keep what the model was given if it is worth it, and return the reason; None if it is not kept.
 
-        `reason` is the caller's, such as a disagreement; None for doubt, or for none. `answer` is None if the model
-        refused. `again` is for an image that was offered before: the even draw counts each answer once.
+        `answer` is None if the model refused. It is `disputed` if another model answers otherwise.
         """
-        if reason is None:
-            reason = REFUSED if answer is None else DOUBTFUL if confidence < DOUBT_BELOW else None
+        reason = REFUSED if answer is None else DOUBTFUL if confidence < DOUBT_BELOW else None
+        reason = DISAGREEMENT if disputed else reason
         with self._lock:
-            if not again:
-                self._seen += 1
-                if is_drawn(self._seen, self._uniform):
-                    reason = UNIFORM
+            self._seen += 1
+            if is_drawn(self._seen, self._uniform):
+                reason = UNIFORM
             if reason is None:
                 return None
             at = now()
@@ -188,8 +179,13 @@ class Collector(AbstractContextManager["Collector"]):
         for one in answers:
             # There is nothing to see on a black picture; numbers may all be 0.
             if not self._spec.is_picture or one.image.any():
-                reason = DISAGREEMENT if one.disputed else None
-                self.offer(one.image, source=one.source, answer=one.label, confidence=one.confidence, reason=reason)
+                self.offer(
+                    one.image,
+                    source=one.source,
+                    answer=one.label,
+                    confidence=one.confidence,
+                    disputed=one.disputed,
+                )
 
     def correct(
         self, image: Images, label: str, *, writer: str, source: str, answer: str | None, confidence: float

@@ -142,11 +142,9 @@ class BoardAddress:
             ) from None
         return Answer(convert(self.name, document, kind), answer.release)
 
-    def ask_module(
-        self, words: Sequence[str], files: Mapping[str, bytes] | None = None, limit_s: float = QUICK_S
-    ) -> str:
+    def ask_module(self, words: Sequence[str], files: Mapping[str, bytes] | None = None) -> str:
         """See `Board.ask_module`. Raises DeployError if no release serves there, or it fails there."""
-        answer, said = self._run(words, files or {}, None, limit_s)
+        answer, said = self._run(words, files or {}, None, QUICK_S)
         if answer.exit_code == EXIT_OK:
             return answer.stdout
         if "No module named" in said[-1]:

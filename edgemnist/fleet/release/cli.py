@@ -41,7 +41,7 @@ def rollback(
     *,
     to: options.ToOne,
     name: str | None = option(
-        "--release NAME", "A name that `edgemnist release list` shows.", shown="the last one before that has served"
+        "--release NAME", "A name that `edgemnist release list` shows.", shown="the one that served before"
     ),
     wait: options.Wait = 60.0,
     json: options.Json = False,
