@@ -124,7 +124,7 @@ def _hand_over_boards(command: Any, option: str) -> None:  # noqa: ANN401 - Type
         # Typer makes paths of them only for the function itself.
         root, ssh_config = given.pop("root"), _path(given.pop("ssh_config"))
         hosts, inventory = given[option] or [], _path(given.get("inventory"))
-        if hosts or inventory is not None:
+        if hosts or inventory is not None or option == "to":
             from edgemnist.fleet.deploy.run import named_boards
 
             given[option] = named_boards(hosts, inventory, root=root, ssh_config=ssh_config)

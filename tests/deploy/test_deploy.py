@@ -55,10 +55,10 @@ def test_a_root_that_others_can_write_to_is_told_and_not_refused(board: Loopback
         "deployed",
         ["not this user alone"],
     )
-    page = " ".join(drawn(releases_page(releases_on(board.target), "board")).split())
+    page = " ".join(drawn(releases_page(releases_on(board.target), board.target)).split())
     assert "notice: Other users of the board can change what serves there. Run there: chmod go-w" in page
     board.root.chmod(0o755)
-    assert "notice" not in drawn(releases_page(releases_on(board.target), "board"))
+    assert "notice" not in drawn(releases_page(releases_on(board.target), board.target))
 
 
 def test_the_doctors_commands_repair_a_board(board: LoopbackBoard, new_board: Callable[[str], LoopbackBoard]) -> None:

@@ -78,8 +78,8 @@ def test_two_directories_of_one_host_are_two_boards(boards: list[LoopbackBoard],
     assert set(events) == set(names)
     assert [board.root for board in result.boards] == [str(board.root) for board in boards[:3]]
     short = [msgspec.structs.replace(board, root=f"/{n}") for n, board in enumerate(result.boards)]
-    words = [f"{board.host} --root {board.root}" for board in short]
-    page = drawn(deploy_page(msgspec.structs.replace(result, boards=short), words))
+    targets = [BoardAddress.of(board.host, root=board.root) for board in short]
+    page = drawn(deploy_page(msgspec.structs.replace(result, boards=short), targets))
     assert page.rstrip().endswith("Next: edgemnist bench --on board0 --root /0")
     assert [line.split("deployed")[0].split() for line in page.splitlines() if "deployed" in line] == [
         ["board0", "/0"],
@@ -128,5 +128,6 @@ def test_the_command_answers_for_every_board_and_exits_with_the_gravest(
 
 @pytest.mark.all
 def test_no_board_and_a_board_named_twice_are_wrong_usage(new_bundle: LocalBundle, tmp_path: Path) -> None:
-    assert run_edgemnist("deploy", new_bundle.path, cwd=tmp_path).returncode == 2
+    (tmp_path / "fleet.toml").write_text("board = []")
+    assert run_edgemnist("deploy", new_bundle.path, "--inventory", "fleet.toml", cwd=tmp_path).returncode == 2
     assert run_edgemnist("deploy", new_bundle.path, "--to", "a", "--to", "a", cwd=tmp_path).returncode == 2

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from edgemnist.fleet.deploy.target import DEFAULT_ROOT
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from tests.command import OWN_PROCESS
@@ -173,6 +174,17 @@ class Place:
         self.program("ssh", SSH, ssh=shutil.which("ssh"), config=config)
         camera = self.program("rpicam-still", "exec cat {page}", page=PAGE)
         shutil.copy(camera, sshd.directory / "bin")
+
+    def with_itself(self, installed: Path, bundle: Path) -> None:
+        """Be at home on a board that serves a release, with the bundle of the next one."""
+        self._at_home()
+        shutil.copy(bundle, self.directory / "bundle.zip")
+        root, others = self.directory / DEFAULT_ROOT, shutil.ignore_patterns(installed.name)
+        shutil.copytree(installed.parent, root, symlinks=True, ignore=others)
+        (root / "venvs").symlink_to(installed)
+        # The Python that made the environment, as a system's own Python would be.
+        python = Path(sys.base_prefix) / "bin" / Path(sys.executable).resolve().name
+        self.program("python3", 'exec {python} "$@"', python=python)
 
     def with_fleet(self, installed: Path) -> None:
         """Write the inventory of the guide, with a second board that has its packages already."""

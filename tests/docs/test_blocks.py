@@ -42,6 +42,9 @@ FILES = {
 }
 GIVEN: dict[str, Callable[[Place, pytest.FixtureRequest], None]] = {
     "fleet": lambda place, request: place.with_fleet(request.getfixturevalue("installed")),
+    "itself": lambda place, request: place.with_itself(
+        request.getfixturevalue("installed"), request.getfixturevalue("new_bundle").path
+    ),
     "service": lambda place, request: place.with_service(request.getfixturevalue("service").address[1]),
 }
 NEEDS = {"board", *GIVEN, "two-releases", "on-board", *PROGRAMS, *FILES, *PARSED}

@@ -19,6 +19,7 @@ from edgemnist.board.agent.bundle import decode_record
 from edgemnist.board.agent.facts import collect_facts
 from edgemnist.errors import BundleError, explained
 from edgemnist.fleet.deploy.cli import deploy_page
+from edgemnist.fleet.deploy.target import BoardAddress
 from edgemnist.fleet.doctor.cli import doctor_page
 from edgemnist.fleet.release.cli import releases_page
 from edgemnist.ground import console as terminal
@@ -95,7 +96,9 @@ def test_releases_prints_the_names_that_rollback_takes() -> None:
         )
         for release in RELEASES
     ]
-    lines = lines_of(releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), "pi"), 80)
+    lines = lines_of(
+        releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), BoardAddress.of("pi")), 80
+    )
     assert max(map(len, lines)) <= 80
     assert any(re.match(rf"{RELEASES[0]} +0\.1\.0 ", line) for line in lines), lines
     assert any(re.match(rf"{RELEASES[1]} +serves +0\.1\.0 ", line) for line in lines), lines
@@ -148,7 +151,8 @@ RUN = machine.run("tflite-int8", [[5.0]])
 
 def deployed(**board: Any) -> RenderableType:
     boards = [BoardResult(host="pi@door", root="x", **board)]
-    return deploy_page(DeployResult(bundle="b.zip", identity="i", passed="fault" not in board, boards=boards))
+    result = DeployResult(bundle="b.zip", identity="i", passed="fault" not in board, boards=boards)
+    return deploy_page(result, [BoardAddress.of("pi@door")])
 
 
 def compared(*outcomes: str) -> RenderableType:
@@ -180,7 +184,7 @@ def listed(count: int, problems: Sequence[str] = (), serves: int = 2) -> Rendera
                    edgemnist=None, artifacts=[], signed=False, deployed_at=None)
         for number in range(3 - count, 3)
     ]  # fmt: skip
-    return releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), "pi")
+    return releases_page(ReleasesResult(host="pi", releases=rows, pending=None, busy=None), BoardAddress.of("pi"))
 
 
 HEALTHY = DoctorResult(host="pi", healthy=True, findings=[], facts={})

@@ -1,4 +1,4 @@
-"""`python3 board.pyz COMMAND DIRECTORY`, with a JSON document on stdin: what the other side calls over ssh."""
+"""`python3 board.pyz COMMAND DIRECTORY`, with a JSON document on stdin: what `edgemnist deploy` calls."""
 
 from __future__ import annotations
 
@@ -131,6 +131,8 @@ def main() -> int:
     # A cut connection hangs up; what changes the board and has begun is finished here.
     signal.signal(signal.SIGHUP, _end if command == "run" else signal.SIG_IGN)
     signal.signal(signal.SIGINT, lambda *_: _stop(responder))
+    # On the machine of whoever deploys, it is started with this signal blocked.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     responder.tell(process=os.getpid())
     store = Store(Path(directory).expanduser().absolute())
     try:

@@ -117,7 +117,7 @@ def _readable(host: str) -> Iterator[None]:
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise DeployError(
             f"{host} sent an answer that this version cannot read: {message(str(error))}",
-            hint=f"Deploy a bundle of this version: edgemnist deploy BUNDLE --to {host}",
+            hint="Deploy a bundle that this version made: edgemnist bundle",
         ) from None
 
 

@@ -1,8 +1,10 @@
 """`edgemnist deploy`: its options and its page."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
@@ -15,9 +17,10 @@ from edgemnist.ground.console.tables import closing, fault_line, table
 from edgemnist.ground.formatting import count
 from edgemnist.ground.results.boards import FAILED, SKIPPED, BoardResult, DeployResult, labels
 
-_COLOURS: Final = {
-    "deployed": "green", "unchanged": "green", FAILED: "bold red", SKIPPED: "yellow"
-}  # fmt: skip
+if TYPE_CHECKING:
+    from edgemnist.fleet.deploy.target import BoardAddress
+
+_COLOURS: Final = {"deployed": "green", "unchanged": "green", FAILED: "bold red", SKIPPED: "yellow"}
 
 app = command_app()
 
@@ -43,6 +46,7 @@ def deploy(
 ) -> None:
     """Deploy a bundle to boards: preflight, transfer, self-test on the board, one atomic switch, and back on failure.
 
+    Without --to and --inventory, the board is this machine.
     Exit 1 if a self-test or a service failed; the old release then keeps serving.
     Ctrl-C stops the deployment on every board where the switch has not begun.
     """
@@ -58,7 +62,7 @@ def deploy(
     # Made here once: two boards' threads that ask for it at the same time would each get one of their own.
     notices = err()
     result = deploy_fleet(targets, checked, config, fleet, lambda board, step: notices.print(f"{board}: {step}"))
-    show(result, lambda: deploy_page(result, [one.words for one in targets]), json=json)
+    show(result, lambda: deploy_page(result, targets), json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -67,8 +71,8 @@ def deploy(
         raise typer.Exit(max(codes))
 
 
-def deploy_page(result: DeployResult, words: Sequence[str] = ()) -> RenderableType:
-    """Draw a line for each board, which `words` name in commands, and below them why some do not have the release."""
+def deploy_page(result: DeployResult, targets: Sequence[BoardAddress]) -> RenderableType:
+    """Draw a line for each board, in the order of `targets`, and below them why some do not have the release."""
     page = table("board", "", "release", "before", "seconds", "self-test",
                  left=["", "release", "before"], prose=["self-test"])  # fmt: skip
     names = labels([(board.host, board.root) for board in result.boards])
@@ -84,12 +88,13 @@ def deploy_page(result: DeployResult, words: Sequence[str] = ()) -> RenderableTy
             for finding in board.findings
         ]
     having = sum(board.status not in {FAILED, SKIPPED} for board in result.boards)
-    named = words or [board.host for board in result.boards]
-    without = [name for name, board in zip(named, result.boards, strict=True) if board.fault is not None]
-    step = f"edgemnist bench --on {named[0]}"
+    without = [target for target, board in zip(targets, result.boards, strict=True) if board.fault is not None]
+    first = targets[0]
+    step = f"release list{first.named('--to')}" if first.host.is_here else f"bench{first.named('--on')}"
     if without:
-        step = f"edgemnist doctor --on {without[0]}"
-    last = closing(f"The release is on {having} of {count(len(result.boards), 'board')}.", step, passed=result.passed)
+        step = f"doctor{without[0].named('--on')}"
+    verdict = f"The release is on {having} of {count(len(result.boards), 'board')}."
+    last = closing(verdict, f"edgemnist {step}", passed=result.passed)
     return Group(page, *faults, *warnings, last)
 
 

@@ -184,15 +184,15 @@ def _stopped(target: BoardAddress, deployment: "_Deployment") -> StoppedError:
     """Return what a stop that cut the line leaves behind."""
     name = target.host.name
     if deployment.handed_over:
-        return left_alone(name)
+        return left_alone(target)
     return StoppedError(f"{name} was left unchanged", hint="The previous release is still serving.")
 
 
-def left_alone(host: str) -> StoppedError:
+def left_alone(target: BoardAddress) -> StoppedError:
     """Return the error for a line that was cut in the middle of the board's own work."""
     return StoppedError(
-        f"{host} was left in the middle of its work, and will finish it by itself",
-        hint=f"See how it ended with: edgemnist release list --to {host}",
+        f"{target.name} was left in the middle of its work, and will finish it by itself",
+        hint=f"See how it ended with: edgemnist release list{target.named('--to')}",
     )
 
 
@@ -361,7 +361,12 @@ def read_inventory(path: Path, *, root: str | None, ssh_config: Path | None) -> 
 def named_boards(
     hosts: Sequence[str], inventory: Path | None, *, root: str | None, ssh_config: Path | None
 ) -> list[BoardAddress]:
-    """Return the boards that a command line names. Raises UsageError for what names none, or one twice."""
+    """Return the boards that a command line names, or else this machine.
+
+    Raises UsageError for what names none, or one twice.
+    """
+    if not hosts and inventory is None:
+        return [BoardAddress.of(None, root=root)]
     boards = [BoardAddress.of(host, root=root, ssh_config=ssh_config) for host in hosts]
     if inventory is not None:
         boards += read_inventory(inventory, root=root, ssh_config=ssh_config)
@@ -413,5 +418,5 @@ def rollback_on(
         except ConnectionLostError as error:
             if not stop.asked:
                 raise
-            raise left_alone(target.host.name) from error
+            raise left_alone(target) from error
     return msgspec.structs.replace(answer, interrupted=stop.asked)

@@ -38,6 +38,7 @@ from edgemnist.fleet.deploy.transport import (
     parse_host,
     plain_path,
     remote_path,
+    this_machine,
 )
 from edgemnist.fleet.doctor.checks import RepairCommands
 from edgemnist.ground.boards import EXPORTS, Answer, Stop
@@ -45,7 +46,7 @@ from edgemnist.ground.results import SCHEMA_VERSION
 from edgemnist.ground.storage import sha256
 
 DEFAULT_ROOT = ".local/share/edgemnist"
-"""Below the home directory of the user who logs in."""
+"""Below the home directory of the user who logs in, or runs the command."""
 ANSWER_S = 7_200.0
 """Two hours: the slowest board verifies 10,000 images in less."""
 MEASURE_S = 172_800.0
@@ -85,8 +86,8 @@ class BoardAddress:
     """Instead of the user's own configuration."""
 
     @classmethod
-    def of(cls, text: str, *, root: str | None = None, ssh_config: Path | None = None) -> Self:
-        """Return the board that `[user@]host[:port]` names. Raises UsageError for what names none."""
+    def of(cls, text: str | None, *, root: str | None = None, ssh_config: Path | None = None) -> Self:
+        """Return the board that `[user@]host[:port]` names, or this machine. Raises UsageError for what names none."""
         if root is not None and (not root.isprintable() or not root.strip()):
             raise UsageError(f"--root must be a path without line breaks (got {root!r})")
         if root is not None and root.startswith("~") and not root.startswith("~/"):
@@ -95,14 +96,24 @@ class BoardAddress:
                 f"--root must not begin with ~, except for ~/ (got {root!r})",
                 hint="Write the whole path, or one that starts at the home directory, such as edgemnist.",
             )
+        if text is None:
+            return cls(host=this_machine(), root=root or DEFAULT_ROOT)
         return cls(host=parse_host(text), root=root or DEFAULT_ROOT, ssh_config=ssh_config)
 
     @property
     def words(self) -> str:
         """What follows `--to` or `--on` to name it, quoted for a shell."""
+        return shlex.quote(self.host.name) + self._where
+
+    def named(self, option: str) -> str:
+        """Return what follows a command to name it by `--to` or `--on`; of this machine, only where edgemnist is."""
+        return self.host.named(option) + self._where
+
+    @property
+    def _where(self) -> str:
         words = ["--root", self.root] if self.root != DEFAULT_ROOT else []
         words += ["--ssh-config", str(self.ssh_config)] if self.ssh_config is not None else []
-        return shlex.join([self.host.name, *words])
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
     def repair(self, *, installed: bool) -> RepairCommands:
         """Return the commands that fix the software there, as a user would type them, in whatever directory."""

@@ -1,4 +1,4 @@
-"""The way to a board: the user's own OpenSSH, `ssh` and `sftp`.
+"""The way to a board: the user's own OpenSSH, `ssh` and `sftp`; or none, where this machine is the board.
 
 A library that speaks the SSH protocol by itself (Paramiko, AsyncSSH) honours a part of the user's configuration:
 `Match exec`, `ProxyJump` chains, hardware keys or revoked host keys would keep out of reach what `ssh pi` reaches.
@@ -12,11 +12,13 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -57,7 +59,17 @@ class Host:
     name: str
     """As it was written: `[user@]host[:port]`, where the host may be an alias of the SSH configuration."""
     destination: str
+    """What `ssh` is given; empty for this machine."""
     port: int | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is this machine."""
+        return not self.destination
+
+    def named(self, option: str) -> str:
+        """Return what follows a command to name it by an option, quoted for a shell; nothing for this machine."""
+        return "" if self.is_here else f" {option} {shlex.quote(self.name)}"
 
     @property
     def sftp_destination(self) -> str:
@@ -75,8 +87,16 @@ def parse_host(text: str) -> Host:
     return Host(text, found[1] + (found[2] or found[3]), int(found[4]) if found[4] else None)
 
 
+def this_machine() -> Host:
+    """Return this machine, by its own name."""
+    return Host(socket.gethostname(), "")
+
+
 class Connection:
     """One login to a board, shared by every step. Made by `connect`."""
+
+    _as_login: Mapping[str, object] = {}
+    """How to start a program that is to find what a login to the board would."""
 
     def __init__(self, host: Host, options: list[str], cut: Callable[[], None] | None = None) -> None:
         """`cut` ends the connection at once, and with it everything that goes through it."""
@@ -104,7 +124,7 @@ class Connection:
         """Run a program that speaks with the board; see `run`."""
         errors: list[str] = []
         late = threading.Event()
-        with _running(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as ssh:
+        with _running(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE, **self._as_login) as ssh:
 
             def give_up() -> None:
                 late.set()
@@ -130,7 +150,7 @@ class Connection:
         if late.is_set():
             raise DeployError(
                 f"{self.host.name} did not answer within {limit_s:,.0f} s",
-                hint=f"Look at the board with: edgemnist doctor --on {self.host.name}",
+                hint=f"Look at the board with: edgemnist doctor{self.host.named('--on')}",
             )
         return ssh.returncode, said
 
@@ -175,18 +195,48 @@ class Connection:
         # sftp tells what the board refuses; of a connection that was cut it says nothing, or that it was.
         if not errors or code == _CONNECTION_FAILED or _CUT.search(errors):
             raise _lost(self.host, errors)
-        raise DeployError(
-            f"{self.host.name} does not accept the bundle: {_last(errors)}", hint="Is its disk full or read-only?"
-        )
+        raise _not_accepted(self.host, _last(errors))
+
+
+class LocalConnection(Connection):
+    """This machine in the place of a board: the same commands, run by its own shell without a login."""
+
+    def __init__(self) -> None:
+        super().__init__(this_machine(), [])
+        # Relative paths start at the home directory, and Ctrl-C of the terminal reaches nothing that it has started,
+        # such as the restart of a service.
+        self._as_login = {"cwd": Path.home(), "start_new_session": True}
+
+    def run(
+        self, command: str, data: bytes = b"", *, on_line: Callable[[str], None] | None = None, limit_s: float = QUICK_S
+    ) -> tuple[int, str]:
+        """See `Connection.run`. No connection can be lost."""
+        return self._run(["sh", "-c", command], data, on_line, limit_s)
+
+    def put(self, local: Path, remote: str) -> None:
+        """Copy a file. Raises DeployError where it cannot be written."""
+        try:
+            shutil.copyfile(local, Path.home() / remote)
+        except OSError as error:
+            raise _not_accepted(self.host, error.strerror or str(error)) from error
+
+
+def _not_accepted(host: Host, reason: str) -> DeployError:
+    return DeployError(f"{host.name} does not accept the bundle: {reason}", hint="Is its disk full or read-only?")
 
 
 @contextlib.contextmanager
 def connect(host: Host, ssh_config: Path | None = None, stop: Stop | None = None) -> Iterator[Connection]:
-    """Log in to a board, and out at the end; `stop` cuts the line.
+    """Log in to a board, and out at the end; `stop` cuts the line. On this machine there is nothing to log in to.
 
     Raises DeployError, with what to do about it, if the board cannot be reached, shows a host key that is not known, or
-    refuses the login; MissingDependencyError if OpenSSH is not installed.
+    refuses the login; MissingDependencyError if OpenSSH is not installed; UsageError on a machine that cannot be one.
     """
+    if host.is_here:
+        if os.name == "nt":
+            raise UsageError("Windows cannot keep releases", hint="Name a board with --to user@host.")
+        yield LocalConnection()
+        return
     options = [word for option in _OPTIONS for word in ("-o", option)]
     if ssh_config is not None:
         options = ["-F", str(ssh_config), *options]

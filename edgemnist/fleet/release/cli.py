@@ -15,7 +15,7 @@ from edgemnist.ground.console.tables import closing, table
 from edgemnist.ground.formatting import count
 
 if TYPE_CHECKING:
-    from edgemnist.ground.boards import Board
+    from edgemnist.fleet.deploy.target import BoardAddress
     from edgemnist.ground.results.boards import ReleasesResult
 
 app = command_app()
@@ -27,19 +27,22 @@ def release() -> None:
 
 
 @app.command("list", epilog="Example: edgemnist release list --to pi@raspberrypi.local")
-def list_releases(*, to: options.ToOne, json: options.Json = False) -> None:
-    """List the releases on a board, and which one serves, after the board has checked every file."""
+def list_releases(*, to: options.To = None, json: options.Json = False) -> None:
+    """List the releases on a board, and which one serves, after the board has checked every file.
+
+    Without --to, the board is this machine.
+    """
     from edgemnist.fleet.deploy.run import releases_on
 
-    target = options.only("--to", to)
+    target = options.only("--to", to or [])
     result = releases_on(target)
-    show(result, lambda: releases_page(result, target.words), json=json)
+    show(result, lambda: releases_page(result, target), json=json)
 
 
 @app.command(epilog="Example: edgemnist release rollback --to pi@raspberrypi.local")
 def rollback(
     *,
-    to: options.ToOne,
+    to: options.To = None,
     name: str | None = option(
         "--release NAME", "A name that `edgemnist release list` shows.", shown="the one that served before"
     ),
@@ -49,30 +52,31 @@ def rollback(
     """Let an older release serve again, by one atomic switch, once it has passed its self-test on the board.
 
     Exit 1 if the self-test or the service fails; the present release then keeps serving. Ctrl-C stops it, unless
-    the switch has begun: that is then completed.
+    the switch has begun: that is then completed. Without --to, the board is this machine.
     """
     from edgemnist.fleet.deploy.run import MOST_WAIT_S, rollback_on
 
     check_range("--wait", wait, least=0, most=MOST_WAIT_S)
-    target = options.only("--to", to)
+    target = options.only("--to", to or [])
     result = rollback_on(target, name, wait, lambda step: _tell(target, step))
     before = result.previous or "nothing"
     verdict = f"{result.host} is serving {result.release} again (previously: {before})."
-    show(result, lambda: closing(verdict, f"edgemnist release list --to {target.words}"), json=json)
+    show(result, lambda: closing(verdict, f"edgemnist release list{target.named('--to')}"), json=json)
     if result.interrupted:
         show_interrupted()
         raise typer.Exit(EXIT_INTERRUPTED)
 
 
-def _tell(board: Board, step: str) -> None:
+def _tell(board: BoardAddress, step: str) -> None:
     err().print(f"{board.name}: {step}")
 
 
-def releases_page(result: ReleasesResult, to: str) -> RenderableType:
-    """Draw the releases, the newest last, and what is unfinished; `to` is what names the board behind `--to`."""
+def releases_page(result: ReleasesResult, target: BoardAddress) -> RenderableType:
+    """Draw the releases of a board, the newest last, and what is unfinished."""
     from edgemnist.fleet.doctor.checks import exposed_note
 
-    deploy = f"edgemnist deploy bundle.zip --to {to}"
+    to = target.named("--to")
+    deploy = f"edgemnist deploy bundle.zip{to}"
     if not result.releases:
         return closing(f"{result.host} has no releases.", deploy, passed=False)
     page = table("release", "", "edgemnist", "artifacts", "signed", "deployed", "files",
@@ -97,5 +101,5 @@ def releases_page(result: ReleasesResult, to: str) -> RenderableType:
     serving = next((row.release for row in result.releases if row.current), "none of them")
     damaged = sum(bool(row.problems) for row in result.releases)
     verdict = f"{result.host} has {count(len(result.releases), 'release')} and serves {serving}."
-    step = deploy if damaged or result.releases[0].current else f"edgemnist release rollback --to {to}"
+    step = deploy if damaged or result.releases[0].current else f"edgemnist release rollback{to}"
     return Group(page, *notes, closing(verdict, step, passed=not damaged))

@@ -170,10 +170,13 @@ OnEach: TypeAlias = Annotated[
 ]
 To: TypeAlias = Annotated[
     list[Any] | None,
-    shared("--to HOST", "A board, as for ssh: user@host:port, or an alias from your SSH configuration.", parser=str),
+    shared(
+        "--to HOST",
+        "A board, as for ssh: user@host:port, or an alias from your SSH configuration.",
+        shown="this machine",
+        parser=str,
+    ),
 ]
-ToOne: TypeAlias = Annotated[list[Any], shared("--to HOST", "One board, as for ssh: user@host:port.", parser=str)]
-"""A list, as `On` is, so that a second board is refused by `only` and not taken for the only one."""
 Wait: TypeAlias = Annotated[float, shared("--wait SECONDS", "How long to wait for another deployment.")]
 
 WHERE: Final = command_app()

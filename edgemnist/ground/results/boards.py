@@ -22,7 +22,7 @@ class BundleResult(Result, frozen=True, kw_only=True):
     sha256: str
     """Hash of the bundle file."""
     identity: str
-    """Hash of the contents, the signature of the statement included, which `edgemnist release list` shows."""
+    """Hash of the contents, which `edgemnist release list` shows."""
     edgemnist: str
     """Version of the package in it."""
     artifacts: list[str]
