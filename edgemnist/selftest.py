@@ -18,7 +18,7 @@ from edgemnist.ground.results.bench import Latency
 from edgemnist.ground.results.boards import SelfTestResult
 from edgemnist.ground.results.verdict import COMMAND_LINE, Measurement, joint, judge
 
-_SAMPLES = 1000
+_CALLS = 1000
 """Timed calls behind a 99th percentile."""
 
 
@@ -28,8 +28,7 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     Raises what `verify` and `bench` raise; an artifact whose runtime is not installed is an error here.
     """
     from edgemnist.model.exports import Exports
-    from edgemnist.pipeline.bench.config import BenchConfig
-    from edgemnist.pipeline.bench.run import bench
+    from edgemnist.pipeline.bench.run import BenchConfig, bench
     from edgemnist.pipeline.verify.run import verify
 
     opened = Exports.open(exports)
@@ -45,8 +44,8 @@ def self_test(exports: Path, *, max_p99_us: float | None = None, max_rss_mb: flo
     }
     latencies: list[Latency] = []
     if max_p99_us is not None or max_rss_mb is not None:
-        # One short round is enough.
-        config = BenchConfig(samples=_SAMPLES, seconds=0.0, rounds=1, batch_size=1, keras=False)
+        # One round is enough.
+        config = BenchConfig(seconds=0.0, calls=_CALLS, keras=False)
         latencies = bench(opened, names, config).results
         for latency in latencies:
             limited.setdefault(latency.name, []).extend(costs(latency, max_p99_us, max_rss_mb))

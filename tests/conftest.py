@@ -18,7 +18,6 @@ from filelock import FileLock
 from hypothesis import settings
 
 from edgemnist.board.machine import usable_cpus
-from edgemnist.pipeline.bench import run as process
 from tests.browser import browser
 from tests.command import Done, run
 from tests.firefox import firefox
@@ -130,15 +129,6 @@ def own_settings(cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGEMNIST_CACHE", str(cache))
         patch.delenv("EDGEMNIST_DATA", raising=False)
-        yield
-
-
-@pytest.fixture(scope="module")
-def undisturbed() -> Iterator[None]:
-    """Let nothing disturb what a module measures in this process: other tests keep the machine busy."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("taints", "slowness_taints"):
-            patch.setattr(process, name, lambda *_: [])
         yield
 
 

@@ -35,8 +35,7 @@ def measured_here(directory: Path) -> BenchResult:
     """Return what was saved of a measurement, with this host, undisturbed."""
     saved = read_saved(directory / BENCH_FILE, BenchResult, hint="")
     assert saved is not None
-    clean = msgspec.structs.replace
-    rows = [clean(row, blocks=[clean(block, taints=[]) for block in row.blocks]) for row in saved.results]
+    rows = [msgspec.structs.replace(row, disturbed=False) for row in saved.results]
     return msgspec.structs.replace(saved, host=host_facts(), results=rows)
 
 

@@ -312,7 +312,7 @@ OUTPUTS = (
     "verify tflite-int8 --junit",
     "report --output",
     "report --markdown --output",
-    "bench tflite-int8 --rounds 1 --samples 10 --seconds 0 --save",
+    "bench tflite-int8 --seconds 0 --save",
     "bundle tflite-int8 --output",
     "read form.jpg --csv",
 )

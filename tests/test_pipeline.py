@@ -10,7 +10,7 @@ import pytest
 from edgemnist.model.exports import Exports
 from edgemnist.model.exports.manifest import MANIFEST_FILE, read_manifest
 from edgemnist.pipeline.all import run_pipeline
-from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import BenchConfig
 from edgemnist.pipeline.data.sources import find_dataset
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.report.page import read_report_data
@@ -24,7 +24,7 @@ def test_nothing_is_missing_in_the_report_afterwards(tmp_path: Path) -> None:
         tmp_path,
         train_config=TrainConfig(recipe="baseline", hidden=(8,), epochs=1),
         export_config=ExportConfig.of(formats=["tflite"], quantizations=["int8", "float32"]),
-        bench_config=BenchConfig(samples=10, seconds=0.0, rounds=1, keras=False),
+        bench_config=BenchConfig(seconds=0, keras=False),
     )
     facts = read_report_data(Exports.open(tmp_path))
     assert facts.missing() == []

@@ -16,8 +16,8 @@ import sys
 from pathlib import Path
 
 from edgemnist.board.machine import choose_cpus, host_facts, usable_cpus
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import bench
+from edgemnist.model.exports import Exports
+from edgemnist.pipeline.bench.run import BenchConfig, bench
 
 RESULTS = Path(__file__).with_suffix(".json")
 TURNS = 7
@@ -56,7 +56,7 @@ def main() -> None:
         command = [sys.executable, "-c", HANDWRITTEN, str(path), str(cpu)]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         by_hand.append(float(done.stdout))
-        result = bench(options.exports, [options.artifact], BenchConfig(rounds=1))
+        result = bench(Exports.open(options.exports), [options.artifact], BenchConfig(seconds=3))
         by_bench.append(result.results[0].p50_us)
         print(f"turn {turn + 1}: by hand {by_hand[-1]:.2f} µs, bench {by_bench[-1]:.2f} µs")
     ratio = statistics.median(by_bench) / statistics.median(by_hand)

@@ -1,5 +1,6 @@
 """What this machine is, which of its CPUs to measure on, and the state it is in while measuring."""
 
+import contextlib
 import functools
 import os
 import platform
@@ -9,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -27,11 +28,10 @@ from edgemnist.board.agent.facts import (
 )
 from edgemnist.model.runtimes import RUNTIMES
 
-T = TypeVar("T")
-
 ROOT: Final = Path("/")
 SYSFS: Final = Path("/sys/devices/system/cpu")
 STAT: Final = Path("/proc/stat")
+SCHEDULE: Final = Path("/proc/self/schedstat")
 BUSY: Final = 0.5
 """Share of its time from which on a CPU is taken to belong to others."""
 LOOK_S: Final = 0.05
@@ -177,7 +177,11 @@ def pin(cpus: Sequence[int]) -> bool:
     """Keep this process on `cpus`, and return whether the system can do that: only Linux lets a program choose."""
     if not hasattr(os, "sched_setaffinity"):
         return False
-    os.sched_setaffinity(0, cpus)
+    # Runtimes that are loaded may have threads of their own.
+    threads = Path("/proc/self/task").glob("[0-9]*") if sys.platform == "linux" else ()
+    for thread in [0, *(int(one.name) for one in threads)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.sched_setaffinity(thread, cpus)
     return True
 
 
@@ -196,28 +200,13 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     """The lowest temperature at which a zone slows the system down: its passive trip point."""
 
 
-class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What went on while something was measured."""
+def waited_ns() -> int | None:
+    """Return for how long this process has waited for a CPU that others had, in nanoseconds; None where nobody counts.
 
-    before: Conditions
-    after: Conditions
-    elapsed: int
-    """Nanoseconds between the two."""
-    cpu_time: int
-    """Nanoseconds of them that the threads of this process were running, all together."""
-
-
-def watched(cpus: Sequence[int], work: Callable[[], T]) -> tuple[T, Watch]:
-    """Do some work, and return its result and what went on meanwhile.
-
-    `cpus` are those it runs on. A CPU that it did not have was taken by others: the work does not sleep.
+    It is the process's main thread whose waiting counts.
     """
-    before = read_conditions(cpus)
-    started, ran = time.perf_counter_ns(), time.process_time_ns()
-    result = work()
-    elapsed, cpu_time = time.perf_counter_ns() - started, time.process_time_ns() - ran
-    after = read_conditions(cpus)
-    return result, Watch(before=before, after=after, elapsed=elapsed, cpu_time=cpu_time)
+    fields = read_text(SCHEDULE).split()
+    return int(fields[1]) if len(fields) > 1 and fields[1].isdecimal() else None
 
 
 def read_conditions(cpus: Sequence[int], root: Path = ROOT, vcgencmd: Sequence[str] = VCGENCMD) -> Conditions:

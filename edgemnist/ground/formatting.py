@@ -55,10 +55,7 @@ def footprint(name: str, flash_bytes: int, ram_bytes: int, stack_bytes: int | No
 
 DISTURBED: Final = "*"
 """The mark of a figure that was measured on a disturbed machine."""
-DISTURBED_LEGEND: Final = (
-    f"Figures with {DISTURBED} come from a disturbed machine, and no ratio is formed with them. "
-    "Measure again when it is quiet."
-)
+DISTURBED_LEGEND: Final = f"Times with {DISTURBED} are of a disturbed machine, and too long."
 
 
 def microseconds(value: float | None, *, tainted: bool = False) -> str:

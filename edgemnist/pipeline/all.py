@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import typer
-from msgspec.structs import asdict
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from edgemnist.errors import EXIT_GATE_MISSED
 from edgemnist.ground.console import TerminalReporter, command_app, options, quiet_libraries, show
-from edgemnist.ground.console.options import option
-from edgemnist.ground.console.tables import closing, disturbed, outcome, table
+from edgemnist.ground.console.tables import decision_lines, disturbed, outcome, table
 from edgemnist.ground.formatting import kilobytes, microseconds, percent, ratio
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.verdict import MISSED
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edgemnist.ground.results.pipeline import PipelineResult
-    from edgemnist.pipeline.bench.config import BenchConfig
+    from edgemnist.pipeline.bench.run import BenchConfig
     from edgemnist.pipeline.data.dataset import Dataset
     from edgemnist.pipeline.export.interface import ExportConfig
     from edgemnist.pipeline.train.recipes import TrainConfig
 
 app = command_app()
+
+BENCH_SECONDS: Final = 20.0
+"""`edgemnist bench` takes longer, and its intervals are narrower."""
 
 
 @app.command(epilog="Example: edgemnist all --recipe baseline --seed 1")
@@ -38,8 +37,6 @@ def all_(
     hidden: options.Hidden = None,
     epochs: options.Epochs = None,
     seed: options.Seed = 0,
-    samples: int = option("--samples", "Minimum number of timed calls of each artifact.", 1000),
-    rounds: int = option("--rounds", "Rounds over all artifacts, each in new processes.", 2),
     data: options.Data = None,
     shape: options.Input = None,
     prepare: options.Prepare = None,
@@ -48,16 +45,14 @@ def all_(
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Train, export to every format, verify, bench, and say which artifact to ship and why."""
+    """Train, export to every format, verify, bench, and say which artifact to ship and how sure that is."""
     from edgemnist.model.exports.manifest import DEFAULT_EXPORTS
-    from edgemnist.pipeline.bench.config import BenchConfig
+    from edgemnist.pipeline.bench.run import BenchConfig
     from edgemnist.pipeline.data.sources import find_dataset
     from edgemnist.pipeline.export.interface import ExportConfig
     from edgemnist.pipeline.train.recipes import TrainConfig
 
     train_config = TrainConfig(recipe=recipe, hidden=options.units(hidden), epochs=epochs, seed=seed)
-    # What the table shows, and no more: `edgemnist bench` takes longer and tells more.
-    bench_config = BenchConfig(samples=samples, seconds=0.3, rounds=rounds)
     reporter = TerminalReporter()
     read = partial(find_dataset, shape=options.input_shape(shape), prepare=prepare, skip_broken=skip_broken)
     dataset = read(data, download=not offline, reporter=reporter)
@@ -68,7 +63,7 @@ def all_(
             directory,
             train_config=train_config,
             export_config=ExportConfig.of(),
-            bench_config=bench_config,
+            bench_config=BenchConfig(seconds=BENCH_SECONDS),
             reporter=reporter,
         )
     show(result, lambda: pipeline_page(result, directory), json=json)
@@ -89,9 +84,8 @@ def run_pipeline(
 
     A missed parity gate does not stop it: the result says which artifacts passed. Raises what the stages raise.
     """
-    from edgemnist.ground.results.pipeline import PipelineResult, PipelineRow
+    from edgemnist.ground.results.pipeline import PipelineResult
     from edgemnist.model.exports import Exports
-    from edgemnist.model.exports.findings import choose
     from edgemnist.pipeline.bench.run import bench
     from edgemnist.pipeline.export.run import export_model
     from edgemnist.pipeline.train.run import train
@@ -104,30 +98,12 @@ def run_pipeline(
     opened.findings.save_verification(verified, reporter)
     benched = bench(opened, None, bench_config, reporter)
     opened.findings.save_bench(benched, reporter)
-    latencies = {latency.name: latency for latency in benched.results}
-    # A row has fields of both.
-    rows = [
-        msgspec.convert(
-            {
-                **asdict(measured := latencies[parity.name]),
-                **asdict(parity),
-                "tainted": measured.tainted,
-                "outcome": parity.verdict.outcome,
-            },
-            PipelineRow,
-        )
-        for parity in verified.artifacts
-        if parity.name in latencies
-    ]
-    recommended, reason = choose(verified.artifacts, benched.results)
     return PipelineResult(
         train=trained,
         export=exported,
         verify=verified,
         bench=benched,
-        rows=rows,
-        recommended=recommended,
-        reason=reason,
+        decision=opened.findings.decision(benched),
     )
 
 
@@ -136,16 +112,18 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
     from edgemnist.model.exports.manifest import command
 
     page = table("artifact", "size", "accuracy", "flips", "p50", "vs Keras", "gate", left=["gate"])
-    for row in result.rows:
-        chosen = row.name == result.recommended
+    latencies = {(one.name, one.sha256): one for one in result.bench.results}
+    for parity in result.verify.artifacts:
+        if (found := latencies.get((parity.name, parity.sha256))) is None:
+            continue
         page.add_row(
-            Text(row.name, "bold green" if chosen else ""),
-            kilobytes(row.bytes),
-            percent(row.accuracy),
-            str(row.flips),
-            microseconds(row.p50_us, tainted=row.tainted),
-            ratio(row.speedup) or "–",
-            outcome(row.outcome),
+            Text(parity.name, "bold green" if parity.name == result.decision.name else ""),
+            kilobytes(found.bytes),
+            percent(parity.accuracy),
+            str(parity.flips),
+            microseconds(found.p50_us, tainted=found.disturbed),
+            ratio(found.speedup.ratio) if found.speedup else "–",
+            outcome(parity.verdict.outcome),
         )
     keras = next((latency for latency in result.bench.results if latency.runtime == "keras"), None)
     if keras is not None:
@@ -155,15 +133,15 @@ def pipeline_page(result: PipelineResult, exports: Path) -> RenderableType:
             kilobytes(keras.bytes),
             percent(result.verify.reference_accuracy),
             "",
-            microseconds(keras.p50_us, tainted=keras.tainted),
-            ratio(keras.speedup) or "–",
+            microseconds(keras.p50_us, tainted=keras.disturbed),
+            "1×",
             "",
         )
     data = result.train.data
     heading = f"{data.source}: {data.train:,} {result.export.noun}s to train, {data.test:,} to test."
-    passed = result.recommended is not None
-    missed = all(one.verdict.outcome == MISSED for one in result.verify.artifacts)
-    said = f"Ship {result.recommended}" if passed else "Nothing to ship" if missed else "Not known what to ship"
-    last = closing(f"{said}.", command("report", exports), passed=passed)
-    legend = disturbed(latency.tainted for latency in result.bench.results)
-    return Group(Text(heading), page, *legend, Text(result.reason), last)
+    return Group(
+        Text(heading),
+        page,
+        *disturbed(latency.disturbed for latency in result.bench.results),
+        *decision_lines(result.decision, command("report", exports)),
+    )

@@ -1,44 +1,40 @@
-"""Measurements made up of given latencies, as if processes had reported them."""
+"""Measurements made up of given times, as if processes had reported them."""
 
 from collections.abc import Sequence
 
-import numpy as np
-
-from edgemnist.board.machine import Conditions, Watch
-from edgemnist.ground.results.bench import BenchResult, Block, Latency
+from edgemnist.board.machine import host_facts
+from edgemnist.ground.results.bench import BenchResult, Latency
 from edgemnist.ground.results.data import DataIdentity
 from edgemnist.ground.results.verdict import MISSED, PASSED, Verdict
 from edgemnist.ground.results.verify import ArtifactParity, VerifyResult
-from edgemnist.pipeline.bench.quality import summarise
 
-SECOND = 1_000_000_000
-
-
-def watch(before: Conditions, after: Conditions, *, share: float = 1.0, elapsed: int = SECOND) -> Watch:
-    """Return a second between two moments, in which the process had the CPU for a share of the time it was awake."""
-    return Watch(before=before, after=after, elapsed=elapsed, cpu_time=round(elapsed * share))
+ROUNDS = 24
 
 
-def run(name: str, rounds: Sequence[Sequence[float]], reference_us: float | None = None) -> BenchResult:
-    """Return the result of a run in which an artifact took these microseconds, and the fixed work beside it its own."""
-    single = summarise([[round(1000 * sample) for sample in samples] for samples in rounds])
-    latency = Latency(
-        name=name,
-        runtime="litert",
-        threads=1,
-        batch_size=1,
-        **single,
-        throughput_per_s=1.0,
-        load_ms=1.0,
-        cold_start_ms=1.0,
-        peak_rss_mb=None,
-        bytes=1,
-        blocks=[Block(samples=len(one), p50_us=float(np.median(one)), reference_us=reference_us) for one in rounds],
-        sha256=name,
-    )
-    return BenchResult(
-        host={"cpu": "A76"}, results=[latency], samples_us={name: [[float(sample) for sample in one] for one in rounds]}
-    )
+def latency(
+    name: str,
+    times: float | Sequence[float],
+    size: int = 400_000,
+    sha256: str = "",
+    *,
+    runtime: str = "litert",
+    run: int = 1,
+    fixed: float = 10.0,
+    waited: float = 0.0,
+) -> Latency:
+    """Return the figures of a model whose calls took these microseconds, by round, or the same in every round."""
+    blocks = [float(times)] * ROUNDS if isinstance(times, int | float) else [float(one) for one in times]
+    middle = sorted(blocks)[len(blocks) // 2]
+    return Latency(
+        name=name, runtime=runtime, threads=1, batch_size=1000, samples=1000, p50_us=middle, p90_us=middle,
+        p99_us=middle, throughput_per_s=1.0, load_ms=1.0, first_call_us=1.0, cold_start_ms=1.0, peak_rss_mb=40.0,
+        bytes=size, run=run, blocks_us=blocks, fixed_us=[fixed] * len(blocks), starts=[0, len(blocks) // 2],
+        waited=waited, disturbed=waited > 0, sha256=sha256 or f"hash of {name}",
+    )  # fmt: skip
+
+
+def benched(*latencies: Latency) -> BenchResult:
+    return BenchResult(host=host_facts(), results=list(latencies), rounds=ROUNDS)
 
 
 def parity(name: str, accuracy: float = 0.98, *, passed: bool = True) -> ArtifactParity:
@@ -55,31 +51,10 @@ def parity(name: str, accuracy: float = 0.98, *, passed: bool = True) -> Artifac
         mean_abs_diff=0.0,
         max_batch_diff=0.0,
         batch_flips=0,
-        verdict=Verdict(outcome=PASSED if passed else MISSED),
+        verdict=Verdict(outcome=PASSED if passed else MISSED, reasons=[] if passed else ["it is wrong"]),
         passed=passed,
         reasons=[] if passed else ["it is wrong"],
         sha256=f"hash of {name}",
-    )
-
-
-def latency(name: str, p50: float, size: int = 400_000, sha256: str = "") -> Latency:
-    return Latency(
-        name=name,
-        runtime="litert",
-        threads=1,
-        batch_size=1000,
-        samples=1000,
-        p50_us=p50,
-        p90_us=p50,
-        p99_us=p50,
-        mean_us=p50,
-        min_us=p50,
-        throughput_per_s=1.0,
-        load_ms=1.0,
-        cold_start_ms=1.0,
-        peak_rss_mb=40.0,
-        bytes=size,
-        sha256=sha256 or f"hash of {name}",
     )
 
 
@@ -94,7 +69,3 @@ def verified(*artifacts: ArtifactParity) -> VerifyResult:
         artifacts=list(artifacts),
         seconds=1.0,
     )
-
-
-def benched(*latencies: Latency) -> BenchResult:
-    return BenchResult(host={}, results=list(latencies))

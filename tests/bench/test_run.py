@@ -1,9 +1,7 @@
-"""`bench` on real artifacts in real processes, with few samples."""
+"""`bench` from the words of the command line to the last line of the page, on real models."""
 
 import json
-import math
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,117 +10,183 @@ import numpy as np
 import pytest
 
 from edgemnist.board.machine import usable_cpus
-from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError
-from edgemnist.ground.results.bench import KERAS, BenchResult
+from edgemnist.errors import ArtifactError, MissingDependencyError
+from edgemnist.ground.results.bench import BenchResult, Latency
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.model.exports.models import Model
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import bench, choose_models, interleave, spread, takes_part
+from edgemnist.pipeline.bench.baseline import compare_with_baseline
+from edgemnist.pipeline.bench.run import BenchConfig, choose_models, spread
 from edgemnist.pipeline.bench.screen import bench_page
+from tests.bench.machine import benched, latency
 from tests.conftest import Run
-from tests.messages import Told
 from tests.notices import Notices
 from tests.render.test_narrow import lines_of
-from tests.verify.damage import edit_manifest, first, flip_bits_in_the_middle, with_golden
+from tests.verify.damage import edit_manifest, flip_bits_in_the_middle
 
-pytestmark = pytest.mark.usefixtures("undisturbed")
-QUICK = BenchConfig(samples=120, seconds=0.02, rounds=2, batch_size=50, keep_samples=True)
-
-
-@pytest.fixture(scope="module")
-def quick(made_exports: Path) -> BenchResult:
-    """Two artifacts, one of each runtime."""
-    return bench(Exports.open(made_exports), ["tflite-int8", "onnx-float32"], QUICK)
+NAMES = ("tflite-int8", "onnx-float32")
+QUICK = ("--seconds", "0", "--no-keras")
 
 
-@pytest.fixture(scope="module")
-def with_keras(made_exports: Path) -> BenchResult:
-    """An artifact and Keras, in one round because TensorFlow takes its time."""
-    config = BenchConfig(samples=20, seconds=0.0, rounds=1, batch_size=50, repeats=0, keep_samples=True)
-    return bench(Exports.open(made_exports), ["tflite-int8", "keras"], config)
-
-
-def test_what_was_named_is_measured_in_its_runtime(quick: BenchResult, with_keras: BenchResult) -> None:
-    assert [(latency.name, latency.runtime) for latency in quick.results] == [
+def test_a_run_from_its_words_to_its_file_and_the_next_command(exports: Path, edgemnist: Run) -> None:
+    done = edgemnist("bench", *NAMES, *QUICK, "--save", "saved.json", "--exports", exports, "--json").expect(0)
+    result = msgspec.json.decode(done.stdout, type=BenchResult)
+    assert [(row.name, row.runtime) for row in result.results] == [
         ("tflite-int8", "litert"),
         ("onnx-float32", "onnxruntime"),
     ]
-    assert [(latency.name, latency.runtime) for latency in with_keras.results] == [
-        ("tflite-int8", "litert"),
-        ("keras", "keras"),
-    ]
+    for row in result.results:
+        assert 0 < row.blocks_us[0] <= row.p50_us + 1e-4
+        assert (row.batch_size, row.samples, row.starts) == (1000, 1, [0])
+        assert row.sha256 == Exports.open(exports).artifact(row.name).record.sha256
+        assert row.cold_start_ms is None or 0 < row.load_ms < row.cold_start_ms
+    assert result.decision is not None
+    assert result.decision.name is None, "nothing has been verified"
+    saved = Exports.open(exports).findings.bench
+    assert saved is not None
+    assert [row.name for row in saved.result.results] == [*NAMES]
+    # Once it is verified, it says what to ship, and how to bring it to a board.
+    edgemnist("verify", *NAMES, "--exports", exports)
+    shown = edgemnist("bench", *NAMES, *QUICK, "--exports", exports)
+    shown.expect(0, "Ship ", "as fast", "Next: edgemnist bundle ")
 
 
-def test_the_figures_are_those_of_the_raw_samples(quick: BenchResult) -> None:
-    assert quick.samples_us is not None
-    assert quick.warmup_us is not None
-    assert list(quick.samples_us) == list(quick.warmup_us) == ["tflite-int8", "onnx-float32"]
-    for latency, rounds in zip(quick.results, quick.samples_us.values(), strict=True):
-        pooled = np.concatenate(rounds)
-        assert len(rounds) == 2
-        assert latency.samples == len(pooled) >= QUICK.samples
-        assert (latency.p50_us, latency.p90_us) == pytest.approx(np.percentile(pooled, [50, 90]))
-        assert latency.min_us <= latency.p50_us <= np.max(pooled)
-        assert latency.cv == pytest.approx(np.std(pooled) / np.mean(pooled))
-        assert [block.p50_us for block in latency.blocks] == pytest.approx([np.median(one) for one in rounds])
-        # The machine is measured beside the calls.
-        assert all(0.1 < (block.reference_us or 0) < 1_000 for block in latency.blocks)
-        assert latency.histogram is not None
-        assert sum(latency.histogram.counts) == latency.samples
-        warmups = quick.warmup_us[latency.name]
-        # Of 100 ms, the calls themselves get what other processes leave to them.
-        assert all(len(warmup) > 20 and sum(warmup) > 10_000 for warmup in warmups)
-        assert latency.first_call_us == pytest.approx(np.median([one[0] for one in warmups]))
-    assert msgspec.json.decode(quick.to_json(), type=BenchResult) == quick
+@pytest.mark.parametrize(
+    ("words", "code", "fragment"),
+    [
+        (["onnx-int88"], 2, "onnx-int88"),
+        (["--seconds", "-1"], 2, "--seconds must be at least 0 (got -1)"),
+        (["--seconds", "nan"], 2, "--seconds"),
+        (["--batch-size", "0"], 2, "--batch-size must be at least 1 (got 0)"),
+        (["--threads", str(len(usable_cpus()) + 1)], 2, "more than this process may use"),
+        (["--max-slowdown", "2"], 2, "--max-slowdown has nothing to compare with"),
+        (["--baseline", "none.json"], 2, "none.json does not exist"),
+        (["--baseline", "elsewhere.json"], 2, "was measured on another machine (Cray-1)"),
+        (["--baseline", "other.json"], 2, "other.json has nothing to compare tflite-int8 (litert) with"),
+        (["--baseline", "damaged.json"], 2, "damaged.json has no usable rounds of tflite-int8"),
+        (["--baseline", "broken.json"], 2, "broken.json is broken"),
+        (["--data", "x.npy"], 2, "--data does not apply"),
+        (["--on", "board", "--baseline", "b.json"], 2, "--on cannot be used with --baseline"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_is_measured(
+    words: list[str], code: int, fragment: str, exports: Path, edgemnist: Run, tmp_path: Path
+) -> None:
+    whole = benched(latency("tflite-int8", 1.0))
+    for name, document in {
+        "elsewhere": msgspec.structs.replace(whole, host={"cpu": "Cray-1"}),
+        "other": benched(latency("onnx-int8", 1.0)),
+        "damaged": benched(msgspec.structs.replace(whole.results[0], fixed_us=[0.0] * 24)),
+    }.items():
+        (tmp_path / f"{name}.json").write_text(document.to_json())
+    (tmp_path / "broken.json").write_text("{")
+    named = [] if words == ["onnx-int88"] else ["tflite-int8"]
+    edgemnist("bench", *named, *words, "--exports", exports).expect(code, fragment)
 
 
-def test_what_the_artifacts_are_held_against_takes_part_in_three_rounds_at_the_most() -> None:
-    keras = Model(artifact=KERAS, runtime="keras", path=Path("a.keras"), bytes=0, sha256="")
-    artifact = replace(keras, artifact="tflite-int8", runtime="litert", path=Path("a.tflite"))
-    for rounds, few in ((1, 1), (2, 1), (3, 3), (15, 3)):
-        for model, wanted in ((keras, few), (artifact, rounds)):
-            assert sum(takes_part(number, model, rounds) for number in range(rounds)) == wanted
+def test_a_damaged_artifact_is_not_measured(exports: Path, edgemnist: Run) -> None:
+    path = exports / "tflite-int8.tflite"
+    path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
+    edgemnist("bench", "tflite-int8", *QUICK, "--exports", exports).expect(2, "tflite-int8")
 
 
-def test_speed_ups_are_over_keras_called_directly(with_keras: BenchResult) -> None:
-    by_runtime = {latency.runtime: latency for latency in with_keras.results}
-    for latency in with_keras.results:
-        assert latency.speedup == pytest.approx(by_runtime["keras"].p50_us / latency.p50_us)
-    assert by_runtime["litert"].speedup is not None
-    assert by_runtime["litert"].speedup > 5
+def test_a_slowdown_ends_with_exit_1_and_a_limit_that_a_person_gave_wins(exports: Path, edgemnist: Run) -> None:
+    words = ("bench", "tflite-int8", "--seconds", "0", "--exports", exports)
+    saved = exports.parent / "before.json"
+    before = json.loads(edgemnist(*words, "--json").expect(0).stdout)
+    for factor, more, code in ((1e6, (), 0), (1e-6, (), 1), (1e-6, ("--max-slowdown", "1e9"), 0)):
+        # As if the earlier calls had taken so many times as long.
+        rows = [{**row, "blocks_us": [factor * one for one in row["blocks_us"]]} for row in before["results"]]
+        saved.write_text(json.dumps({**before, "results": rows}))
+        sentence = "Slower than in" if code else "Nothing is slower than in"
+        edgemnist(*words, "--baseline", saved, *more).expect(code, sentence)
+    (exports / "gate.toml").write_text("[all]\nmax_slowdown = 1.5\n")
+    edgemnist(*words).expect(1, "Unknown whether anything became slower.")
+    edgemnist(*words, "--save", "new.json").expect(0)
 
 
-def test_costs_are_plausible(quick: BenchResult, with_keras: BenchResult, made_exports: Path) -> None:
-    litert, onnx = quick.results
-    _, keras = with_keras.results
-    assert litert.bytes == (made_exports / "tflite-int8.tflite").stat().st_size
-    assert litert.sha256 == read_manifest(made_exports).artifact("tflite-int8").sha256
-    for latency in [*quick.results, keras]:
-        assert 0 < latency.load_ms < latency.cold_start_ms
-        # A batch costs less than as many single images.
-        assert latency.throughput_per_s > 1e6 / latency.mean_us
-    assert litert.peak_rss_mb is not None
-    assert onnx.peak_rss_mb is not None
-    assert keras.peak_rss_mb is not None
-    assert max(litert.peak_rss_mb, onnx.peak_rss_mb) < 150 < keras.peak_rss_mb
+HERE, SLOWER = latency("a-int8", 1.0), latency("a-int8", 1.2, run=2)
+
+
+@pytest.mark.parametrize(
+    ("now", "then", "limit", "passed"),
+    [
+        ([msgspec.structs.replace(HERE, run=2)], [HERE], None, True),
+        ([SLOWER], [HERE], None, False),
+        ([HERE], [msgspec.structs.replace(SLOWER, run=0)], None, True),
+        # By less than what two runs differ by anyway.
+        ([latency("a-int8", 1.03, run=2)], [HERE], None, True),
+        # What a person allows, and what not.
+        ([SLOWER], [HERE], 1.3, True),
+        ([SLOWER], [HERE], 1.1, False),
+        # The machine itself is slower by a fifth.
+        ([latency("a-int8", 1.2, run=2, fixed=12)], [HERE], None, True),
+        # A busy machine alone makes nothing slower.
+        ([latency("a-int8", 1.08, run=2, waited=0.9)], [HERE], None, True),
+        # What only one of them has is not known to be as fast as before.
+        ([latency("a-int8", 1.0, run=2), latency("b-int8", 1.0, run=2)], [HERE], None, False),
+        ([latency("a-int8", 1.0, run=2)], [HERE, latency("b-int8", 1.0)], None, False),
+        ([latency("a-int8", 1.0, run=2), latency("keras", 9.0, run=2)], [HERE], None, True),
+    ],
+)
+def test_a_run_against_an_earlier_one(
+    *, now: list[Latency], then: list[Latency], limit: float | None, passed: bool
+) -> None:
+    found = compare_with_baseline(benched(*now), benched(*then), file=Path("b.json"), limit=limit)
+    assert found.passed == passed
+    page = lines_of(bench_page(msgspec.structs.replace(benched(*now), baseline=found)), 200)
+    assert page[-1].startswith(("Nothing is slower" if passed else "Slower than", "Unknown whether"))
+
+
+def test_a_slowdown_of_a_tenth_is_caught_and_none_is_seen_where_there_is_none_in_19_of_20_runs() -> None:
+    def run(seed: int, time: float) -> BenchResult:
+        generator = np.random.default_rng(seed)
+        times = time * np.exp(generator.normal(0, 0.02) + generator.normal(0, 0.01, 48))
+        return benched(latency("a-int8", list(times), run=seed))
+
+    caught = alarms = 0
+    for seed in range(20):
+        earlier = run(seed, 6.0)
+        passed = [
+            compare_with_baseline(run(seed + more, time), earlier, file=Path("b.json")).passed
+            for more, time in ((100, 6.6), (200, 6.0))
+        ]
+        caught, alarms = caught + (not passed[0]), alarms + (not passed[1])
+    assert caught >= 17
+    assert alarms <= 1
+
+
+def test_a_page_has_at_most_three_lines_of_warnings_and_marks_what_is_too_long() -> None:
+    rows = [latency(f"{name}-int8", time, waited=0.6) for name, time in zip("abcdefghijk", range(1, 12), strict=True)]
+    result = msgspec.structs.replace(
+        benched(*rows), disturbed=["its clock changed", "other processes had the CPU for 60 % of the time"],
+        warnings=["the governor is powersave"],
+    )  # fmt: skip
+    lines = lines_of(bench_page(result), 120)
+    assert sum(line.startswith(("* ", "quality: ")) for line in lines) == 2
+    assert sum("1.00 µs*" in line or " µs*" in line for line in lines) >= len(rows)
+    assert not any(" – " in line for line in lines if "-int8" in line)
+
+
+def test_a_file_that_no_manifest_knows_needs_no_export_directory(edgemnist: Run, made_exports: Path) -> None:
+    files = [made_exports / f"{name}.tflite" for name in ("tflite-int8", "tflite-dynamic")]
+    done = edgemnist("bench", *(f"{file}@litert" for file in files), "--seconds", "0")
+    done.expect(0, "is the fastest: ", "Next: edgemnist verify").expect(0, "images that come with edgemnist")
+    refused = edgemnist("bench", files[0], "--seconds", "0", "--exports", made_exports)
+    refused.expect(2, "Model files need no export directory")
 
 
 def test_keras_is_measured_where_it_is_named_or_asked_for_or_beside_all_artifacts(made_exports: Path) -> None:
     opened = Exports.open(made_exports)
     every = [model.name for model in opened.select()]
-    for names, keras, measured in (
+    rows: list[tuple[list[str] | None, bool | None, list[str]]] = [
         (["tflite-int8"], None, ["tflite-int8"]),
         (["tflite-int8"], True, ["tflite-int8", "keras"]),
-        (["tflite-int8", "keras"], True, ["tflite-int8", "keras"]),
-        (["tflite-int8"], False, ["tflite-int8"]),
         (["keras"], None, ["keras"]),
         (None, None, [*every, "keras"]),
-        (None, True, [*every, "keras"]),
         (None, False, every),
-    ):
+    ]
+    for names, keras, measured in rows:
         found = choose_models(opened, names, BenchConfig(keras=keras))
-        assert [subject.name for subject in found] == measured
+        assert [model.name for model in found] == measured
 
 
 @pytest.mark.parametrize(
@@ -137,94 +201,16 @@ def test_where_keras_cannot_be_measured_a_notice_says_so_and_asking_for_it_is_an
         edit_manifest(exports, lambda manifest: msgspec.structs.replace(manifest, model=None))
     opened, notices = Exports.open(exports), Notices()
     measured = choose_models(opened, None, BenchConfig(), notices)
-    assert [subject.name for subject in measured] == [model.name for model in opened.select()]
+    assert [model.name for model in measured] == [model.name for model in opened.select()]
     assert notices.messages[0].startswith("Keras is not measured: ")
     assert missing in notices.messages[0]
-    for names, keras in ((["keras"], None), (None, True)):
+    options: Any
+    for names, options in ((["keras"], {}), (None, {"keras": True})):
         with pytest.raises(error, match=missing):
-            choose_models(opened, names, BenchConfig(keras=keras))
-
-
-def test_what_cannot_be_measured_is_told(exports: Path, told: Told) -> None:
-    with told():
-        bench(Exports.open(exports), ["onnx-int88"], QUICK)
-    path = exports / "tflite-int8.tflite"
-    path.write_bytes(flip_bits_in_the_middle(path.read_bytes(), count=1))
-    with told():
-        bench(Exports.open(exports), ["tflite-int8"], QUICK)
-    with_golden(exports, first(0))
-    with told():
-        bench(Exports.open(exports), ["onnx-int8"], QUICK)
+            choose_models(opened, names, BenchConfig(**options))
 
 
 def test_the_images_to_time_are_spread_over_all_classes() -> None:
     sorted_by_class = np.repeat(np.arange(10, dtype=np.uint8), 1000)[:, None, None]
     assert np.bincount(spread(sorted_by_class, 250)[:, 0, 0]).tolist() == [25] * 10
     assert len(spread(sorted_by_class[:7], 250)) == 7
-
-
-@pytest.mark.parametrize("rounds", [1, 2, 3, 6, 10])
-def test_every_subject_has_its_turn_once_a_round_early_and_late(rounds: int) -> None:
-    turns = list(interleave("abcdef", rounds))
-    assert turns == list(interleave("abcdef", rounds)), "two runs take the same course"
-    assert [number for number, _ in turns] == [number for number in range(rounds) for _ in "abcdef"]
-    for number in range(rounds):
-        assert sorted(name for turn, name in turns if turn == number) == [*"abcdef"]
-    if rounds == 3:
-        places = {name: {index % 6 for index, (_, other) in enumerate(turns) if other == name} for name in "abcdef"}
-        assert all(len(found) == 3 for found in places.values())
-        # As a machine that grows slower from turn to turn within each round would see it.
-        totals = [sum(found) for found in places.values()]
-        assert max(totals) - min(totals) <= 3
-    assert list(interleave("a", 2)) == [(0, "a"), (1, "a")]
-
-
-def test_an_option_out_of_range_is_told(told: Told) -> None:
-    several: list[dict[str, Any]] = [{"samples": -5}, *({"seconds": value} for value in (-0.1, math.nan, math.inf))]
-    for options in several:
-        with told():
-            BenchConfig(**options)
-    with pytest.raises(UsageError, match="--threads") as caught:
-        BenchConfig(threads=len(usable_cpus()) + 1)
-    assert str(len(usable_cpus())) in caught.value.hint
-
-
-def test_by_default_the_rounds_add_up_to_1000_samples_and_a_second() -> None:
-    config = BenchConfig()
-    assert config.samples_a_round * config.rounds >= 1_000
-    assert config.nanoseconds_a_round * config.rounds >= 1_000_000_000
-
-
-def test_the_command_line_catches_a_slowdown_with_exit_1(exports: Path, edgemnist: Run, tmp_path: Path) -> None:
-    quick = ["bench", "tflite-int8", "--exports", exports, "--seconds", "0.1", "--batch-size", "1"]
-    quick += ["--repeats", "0", "--rounds", "3"]
-    saved = tmp_path / "before.json"
-    assert edgemnist(*quick, "--save", saved).returncode == 0
-    # As if each call had taken a fifth of its time.
-    before = json.loads(saved.read_text())
-    before["samples_us"] = {
-        key: [[s / 5 for s in one] for one in rounds] for key, rounds in before["samples_us"].items()
-    }
-    saved.write_text(json.dumps(before))
-    slower = edgemnist(*quick, "--baseline", saved, "--max-slowdown", "1.10", "--json")
-    # Where a busy machine hides it, it is unknown, and never passes.
-    assert slower.returncode == 1, slower.stderr
-    ratio = json.loads(slower.stdout)["baseline"]["changes"][0]["ratio"]
-    assert ratio is None or (ratio["verdict"] == "slower" and ratio["low"] > 1.1)
-    assert edgemnist(*quick, "--baseline", saved, "--max-slowdown", "0.5").returncode == 2
-
-
-def test_each_model_has_one_line_about_its_quality_and_the_page_ends_with_the_next_step(made_exports: Path) -> None:
-    exports = Exports.open(made_exports)
-    result = bench(
-        exports, ["tflite-int8", "tflite-dynamic"], BenchConfig(samples=10, seconds=0.0, rounds=1, batch_size=10)
-    )
-    assert result.samples_us is result.warmup_us is None
-    several = ["p99 is left out: it needs 1,000 samples, but there are 10", "the rounds differ by 30 % in p50"]
-    rows = [msgspec.structs.replace(one, warnings=several) for one in result.results]
-    lines = lines_of(bench_page(msgspec.structs.replace(result, results=rows), exports), 200)
-    assert sum(line.startswith("quality: ") for line in lines) == 2 + len(result.warnings)
-    assert not any("doubt" in line for line in lines)
-    assert "Images a second in batches of 10." in lines
-    # What has not been verified may not be shipped.
-    assert lines[-1] == f"What may be shipped is unknown until it is verified. Next: {exports.command('verify')}"

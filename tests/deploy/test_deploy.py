@@ -103,7 +103,7 @@ def test_the_commands_answer_with_one_json_document(
     for bundle in (old_bundle, new_bundle):
         assert ask("deploy", bundle.path, "--to", "board")["passed"] is True
     assert ask("verify", "--on", "board")["passed"] is True
-    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1")
+    options = ("--seconds", "0")
     benched = ask("bench", "tflite-int8", "--on", "board", "--on", "board2", *options)
     boards = msgspec.convert(benched, FleetBenchResult).boards
     assert [one.host for one in boards] == ["board", "board2"]
@@ -112,7 +112,7 @@ def test_the_commands_answer_with_one_json_document(
     assert re.search(r"board +board2 *\n", page), "one table, side by side"
     found = [result.results[0] for one in boards if (result := one.result) is not None]
     # A machine with other work marks its figures.
-    cells = [re.escape(microseconds(one.p50_us, tainted=one.tainted)) for one in found]
+    cells = [re.escape(microseconds(one.p50_us, tainted=one.disturbed)) for one in found]
     assert re.search(rf"tflite-int8 +p50 +{cells[0]} +{cells[1]} *\n", page)
     assert "board2: under-voltage during the measurement" in page
     predicted = ask("predict", "--on", "board", "--index", "0", "--artifact", "tflite-int8")
@@ -167,7 +167,7 @@ def test_a_command_that_crashes_on_the_board_is_no_missed_gate(board: LoopbackBo
 
 
 def test_what_one_board_measured_is_not_lost_where_another_is_away(board: LoopbackBoard, tmp_path: Path) -> None:
-    options = ("--samples", "20", "--seconds", "0.01", "--rounds", "1", "--save", "both.json")
+    options = ("--seconds", "0", "--save", "both.json")
     words = ("bench", "tflite-int8", "--on", "board", "--on", "board:1", *options)
     done = run_edgemnist(*words, cwd=tmp_path, env=board.environment)
     assert done.returncode == 2, done.stderr

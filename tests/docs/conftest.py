@@ -22,7 +22,7 @@ def known_exports(made_exports: Path, shared_directory: Path) -> Path:
     with FileLock(shared_directory / "known.lock"):
         if not (exports / BENCH_FILE).exists():
             shutil.copytree(made_exports, exports, dirs_exist_ok=True)
-            bench = ["bench", "--no-keras", "--samples", "100", "--seconds", "0", "--rounds", "1", "--repeats", "0"]
+            bench = ["bench", "--no-keras", "--seconds", "0"]
             for command in (["verify"], bench):
                 done = run_edgemnist(*command, "--exports", exports, cwd=shared_directory)
                 # A network this small may miss a gate, and that is worth showing, too.

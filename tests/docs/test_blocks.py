@@ -116,7 +116,9 @@ def test_every_command_is_typed_somewhere() -> None:
         assert re.search(rf"edgemnist {command}\b", typed), command
 
 
-@pytest.mark.parametrize("wrong", ["edgemnist train --recipes best", "edgemnist tran", "edgemnist bench --rounds many"])
+@pytest.mark.parametrize(
+    "wrong", ["edgemnist train --recipes best", "edgemnist tran", "edgemnist bench --seconds many"]
+)
 def test_a_line_that_is_only_parsed_fails_if_it_is_wrong(wrong: str, known_exports: Path, tmp_path: Path) -> None:
     place = Place(tmp_path, known_exports)
     place.program("edgemnist", PARSE)

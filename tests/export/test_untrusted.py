@@ -16,13 +16,13 @@ import msgspec
 import numpy as np
 import pytest
 
+from edgemnist.board.machine import usable_cpus
 from edgemnist.errors import ArtifactError, ModelError
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.models import file_model
 from edgemnist.model.runtimes import RUNTIMES, load, untrusted
 from edgemnist.model.runtimes.untrusted import AT_ONCE, DAMAGED, ENDLESS, LACKS_MEMORY, SLOW, try_file, try_files
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import request_for, scratch_directory
+from edgemnist.pipeline.bench.run import BenchConfig, request_for, scratch_directory
 from edgemnist.pipeline.export.model import read_source
 
 pytestmark = pytest.mark.all
@@ -327,7 +327,7 @@ def test_no_process_that_measures_gets_a_file_that_was_not_tried(tmp_path: Path)
 def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_answered(tmp_path: Path) -> None:
     model = file_model(str(_repeated(tmp_path / "x.onnx", 10_000)))
     with scratch_directory([np.zeros((2, 28, 28), np.uint8)]) as scratch:
-        request = request_for(model, BenchConfig(), scratch)
+        request = msgspec.structs.replace(request_for(model, BenchConfig(), scratch), cpus=usable_cpus()[:1])
         done = subprocess.run(
             [sys.executable, "-c", _MOST], check=True, input=msgspec.json.encode(request), stdout=subprocess.PIPE
         )
@@ -336,9 +336,8 @@ def test_a_process_that_measures_gives_a_model_no_more_images_at_once_than_were_
 
 _MOST = """
 import sys, msgspec
-from edgemnist.pipeline.bench.worker import WorkerRequest
-from edgemnist.pipeline.bench.worker import get_ready
-print(get_ready(msgspec.json.decode(sys.stdin.buffer.read(), type=WorkerRequest)).classifier.most)
+from edgemnist.pipeline.bench.worker import Open, Worker
+print(Worker(msgspec.json.decode(sys.stdin.buffer.read(), type=Open)).most)
 """
 
 

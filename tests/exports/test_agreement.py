@@ -15,7 +15,7 @@ from tests.serve.service import png, serving, seven
 from tests.verify.damage import edit_manifest, flip_bits_in_the_middle, replace_artifact, with_golden
 
 NAME = "tflite-int8"
-QUICK = ("--samples", "20", "--seconds", "0", "--rounds", "1", "--repeats", "0")
+QUICK = ("--seconds", "0")
 
 
 @dataclass(frozen=True)
@@ -151,9 +151,7 @@ def test_who_chooses_or_lists_says_the_same(state: State, directory: Path, edgem
 
     written = json.loads(edgemnist("report", "--output", "r.md", "--exports", directory, "--json").stdout)
     assert (written["recommended"] == NAME) <= state.verified
-    # What version 0.1.0 measured there was disturbed.
-    warnings = [warning for warning in written["warnings"] if "disturbed machine" not in warning]
-    assert any(state.reason in warning for warning in warnings) == bool(state.reason)
+    assert any(state.reason in warning for warning in written["warnings"]) == bool(state.reason)
     text = (tmp_path / "r.md").read_text()
     line = next(one for one in text.splitlines() if one.startswith("| ") and NAME in one)
     assert ("pass" in line) == state.verified

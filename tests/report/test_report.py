@@ -12,13 +12,14 @@ import pytest
 
 from edgemnist.errors import MissingDependencyError
 from edgemnist.ground.inputs import InputSpec
-from edgemnist.ground.results.pipeline import Figures
 from edgemnist.ground.results.verdict import UNKNOWN, Verdict
+from edgemnist.ground.results.verify import ValueFigures
 from edgemnist.model.exports import Exports
-from edgemnist.pipeline.report.advice import weigh
+from edgemnist.model.exports.choose import choose
 from edgemnist.pipeline.report.figures import _draw_trade_off, _figure, apart, trade_off_svg
 from edgemnist.pipeline.report.page import html_page, read_report_data, write_report
 from edgemnist.pipeline.train.network import training_command
+from tests.bench.machine import latency, parity
 from tests.conftest import Run
 from tests.verify.damage import flip_bits_in_the_middle, replace_artifact
 
@@ -38,7 +39,7 @@ def test_a_report_mixes_no_two_models(made_exports: Path, exports: Path) -> None
     facts = read_report_data(Exports.open(exports))
     assert facts.training is not None
     assert facts.training.hidden == [128]
-    assert (facts.golden, facts.verified, facts.advice) == (None, None, None)
+    assert (facts.golden, facts.verified, facts.decision) == (None, None, None)
     assert (facts.headline(), facts.missing()[0]) == ("Nothing to ship", f"edgemnist export --exports {exports}")
     assert "model.keras has changed since the export" in facts.warnings()[0]
 
@@ -52,9 +53,9 @@ def test_where_no_gate_is_known_to_be_passed_nothing_else_is_said(known_exports:
         for one in facts.verified.artifacts
     ]
     verified = msgspec.structs.replace(facts.verified, artifacts=artifacts)
-    page = html_page(dataclasses.replace(facts, verified=verified, advice=weigh(verified, facts.benched, {})))
+    page = html_page(dataclasses.replace(facts, verified=verified, decision=choose(artifacts, facts.benched.results)))
     assert "<h1>Not known what to ship</h1>" in page
-    assert "No artifact is known to have passed its gate: nobody can tell." in page
+    assert "nobody can tell" in page
 
 
 def test_the_same_facts_give_the_same_page(known_exports: Path, tmp_path: Path) -> None:
@@ -146,7 +147,9 @@ def test_what_is_unknown_has_neither_passed_nor_missed(exports: Path, outcome: s
 def test_how_far_numbers_are_off_is_no_accuracy_and_is_written_whole() -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    one = Figures(name="c-int8", bytes=8000, accuracy=None, closeness=-0.01, merit="off", passed=True, p50_us=3.0)
+    off = ValueFigures(largest=0.02, mean=0.01, differing=1, spread=1)
+    row = msgspec.structs.replace(parity("c-int8"), accuracy=None, values=off)
+    one = (row, latency("c-int8", 3.0, 8000))
     assert "ccuracy" not in trade_off_svg([one], None, "row")
     with _figure(3.4) as figure:
         axes = figure.subplots()
@@ -162,10 +165,7 @@ def test_close_latencies_do_not_write_over_each_other(factor: float, least: floa
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     names = ("tflite-int8@native", "onnx-float32@onnxruntime", "onnx-dynamic")
-    candidates = [
-        Figures(name=name, bytes=8000, accuracy=0.9, passed=True, p50_us=least * factor**index)
-        for index, name in enumerate(names)
-    ]
+    candidates = [(parity(name, 0.9), latency(name, least * factor**index, 8000)) for index, name in enumerate(names)]
     with _figure(3.4) as figure:
         axes = figure.subplots()
         _draw_trade_off(axes, candidates, names[0], "row")

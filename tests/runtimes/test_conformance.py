@@ -222,7 +222,7 @@ from edgemnist.model.runtimes import RUNTIMES, RuntimeEntry
 
 RUNTIMES["toy"] = RuntimeEntry(target="toy:ToyClassifier", summary="A toy", suffixes=(".onnx",))
 """
-QUICK = ("--samples", "20", "--seconds", "0", "--rounds", "1", "--repeats", "0")
+QUICK = ("--seconds", "0")
 NAME = "onnx-float32@toy"
 
 

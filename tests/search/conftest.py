@@ -8,7 +8,7 @@ from filelock import FileLock
 
 from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import SearchResult
-from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import BenchConfig
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.search.limits import Limits, Space
 from edgemnist.pipeline.search.run import SearchConfig, search
@@ -18,7 +18,7 @@ from edgemnist.pipeline.train.network import MLP
 from tests.needs import require
 from tests.train.conftest import small_dataset
 
-TIMING = BenchConfig(samples=20, seconds=0, rounds=1, repeats=0, keras=False)
+TIMING = BenchConfig(seconds=0, keras=False)
 TINY = Space(families=(MLP,), sides=(28, 14), bits=(8,), most_units=32)
 """Networks whose trainings take a second."""
 

@@ -14,7 +14,7 @@ from edgemnist.ground.results import read_result
 from edgemnist.ground.results.pipeline import SearchResult
 from edgemnist.model.exports.findings import TRAINING_FILE
 from edgemnist.model.exports.manifest import read_manifest
-from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import BenchConfig
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.search.cli import search_page
 from edgemnist.pipeline.search.limits import Limits
@@ -31,7 +31,7 @@ CONFIG = SearchConfig(
     networks=(FIRST, SECOND),
     recipe="baseline",
     epochs=2,
-    timing=BenchConfig(samples=30, seconds=0, rounds=1, repeats=0, keras=False),
+    timing=BenchConfig(seconds=0, keras=False),
 )
 
 PLACE = FIRST.replace(":", "-")

@@ -12,12 +12,11 @@ import pytest
 from edgemnist.errors import UsageError
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.findings import choose
+from edgemnist.model.exports.choose import choose
 from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import GOLDEN_FILE, MANIFEST_FILE, FileRecord
 from edgemnist.model.exports.questions import IMAGES_FILE, encode_training_images
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import choose_models
+from edgemnist.pipeline.bench.run import BenchConfig, choose_models
 from edgemnist.pipeline.report.page import html_page, markdown_page, read_report_data, rows
 from edgemnist.pipeline.verify.files import Evaluation, evaluation_for, verify_alone, verify_files
 from edgemnist.pipeline.verify.gate import GateTable, read_gates
@@ -171,7 +170,7 @@ def test_a_report_shows_any_shape(kind: str, tmp_path: Path) -> None:
         # Its source is an ONNX file.
         assert "Keras" not in page + text
         assert (kind == "unlabelled") == ({row["accuracy"] for row in rows(facts)} == {"–"})
-        assert choose(result.artifacts, [])[0] is None
+        assert choose(result.artifacts, []).name is None
 
 
 def test_files_that_read_anything_are_compared_with_each_other(tmp_path: Path) -> None:

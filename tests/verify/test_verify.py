@@ -14,8 +14,7 @@ from edgemnist.model.exports import Exports
 from edgemnist.model.exports.golden import read_golden
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.runtimes import load
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import choose_models
+from edgemnist.pipeline.bench.run import BenchConfig, choose_models
 from edgemnist.pipeline.export.interface import ExportConfig
 from edgemnist.pipeline.verify.parity import BROKEN, FIXED, count_kind
 from edgemnist.pipeline.verify.run import verify

@@ -53,7 +53,7 @@ def bundle(
     config = pack.BundleConfig(artifacts=tuple(artifacts or ()), wheels=packed, key=sign, serve=serve)
     opened = Exports.open(exports, reporter)
     result = pack.make_bundle(opened, output, config, reporter)
-    show(result, lambda: bundle_page(result, opened.command("report")), json=json)
+    show(result, lambda: bundle_page(result, opened.command("bench")), json=json)
     if result.refused:
         raise typer.Exit(EXIT_GATE_MISSED)
 

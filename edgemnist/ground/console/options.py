@@ -78,7 +78,6 @@ Exports: TypeAlias = Annotated[
     ),
 ]
 Json: TypeAlias = Annotated[bool, shared("--json", "Print one JSON document on stdout.")]
-Save: TypeAlias = Annotated[Path | None, shared("--save FILE", "Write the result with its raw samples.")]
 Model: TypeAlias = Annotated[
     str | None,
     shared(
@@ -131,11 +130,6 @@ Epochs: TypeAlias = Annotated[int | None, shared("--epochs", "Passes over the da
 Seed: TypeAlias = Annotated[int, shared("--seed", "The same seed on the same machine gives the same weights.")]
 
 Threads: TypeAlias = Annotated[int, shared("--threads", "Threads a runtime may use for one call.")]
-Samples: TypeAlias = Annotated[int, shared("--samples", "Minimum number of timed calls.")]
-Seconds: TypeAlias = Annotated[float, shared("--seconds", "Minimum number of timed seconds.")]
-Repeats: TypeAlias = Annotated[
-    int, shared("--repeats", "How many times to repeat a disturbed round before marking it.", panel=ADVANCED)
-]
 
 Collect: TypeAlias = Annotated[
     Path | None,

@@ -15,7 +15,7 @@ from edgemnist.ground.formatting import DISTURBED_LEGEND, count, host_fact
 from edgemnist.ground.results.verdict import MISSED, PASSED, UNKNOWN
 
 if TYPE_CHECKING:
-    from edgemnist.ground.results.bench import Ratio
+    from edgemnist.ground.results.bench import Decision
     from edgemnist.ground.results.boards import Fault
 
 LONGEST_WORD = 16
@@ -104,6 +104,12 @@ def closing(verdict: str, step: str, *, passed: bool = True) -> Text:
     return Text.assemble((verdict, "bold green" if passed else "bold red"), f" Next: {step}" if step else "")
 
 
+def decision_lines(decision: Decision, step: str) -> list[Text]:
+    """Return what ends a page that says what to ship: which models cannot be, and the decision."""
+    excluded = [Text(f"{decision.excluded}.")] if decision.excluded else []
+    return [*excluded, closing(f"{decision.sentence}.", step, passed=decision.name is not None)]
+
+
 def closing_of_boards(done: Sequence[str], failed: Sequence[str], step: str) -> Text:
     """Return the last line of a page about boards: how many were measured, and where to look if one was not."""
     verdict = f"{len(done)} of {count(len(done) + len(failed), 'board')} measured."
@@ -125,10 +131,3 @@ def fault_line(name: str, host: str, fault: Fault) -> Text:
     """Return what went wrong on a board; a message that begins with the host has it replaced by the board's name."""
     message = fault.message.removeprefix(host)
     return Text.assemble((name, "bold red"), message if message != fault.message else f": {message}", ". ", fault.hint)
-
-
-def with_interval(value: Ratio | None) -> str:
-    """Return a ratio with its interval, such as `1.18× [1.16, 1.21]`; a dash for none."""
-    if value is None:
-        return "–"
-    return f"{value.ratio:.3f}× [{value.low:.3f}, {value.high:.3f}]"

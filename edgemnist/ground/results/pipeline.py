@@ -7,9 +7,9 @@ from msgspec import UNSET, UnsetType
 
 from edgemnist.ground.inputs import InputSpec, noun_of
 from edgemnist.ground.results import Part, Result
-from edgemnist.ground.results.bench import BenchResult
+from edgemnist.ground.results.bench import BenchResult, Decision
 from edgemnist.ground.results.data import DataIdentity, Footprint
-from edgemnist.ground.results.verdict import UNKNOWN, Verdict
+from edgemnist.ground.results.verdict import Verdict
 from edgemnist.ground.results.verify import VerifyResult
 
 
@@ -125,33 +125,6 @@ class ExportResult(Result, frozen=True, kw_only=True):
         return noun_of(self.input)
 
 
-class Figures(Part, frozen=True, kw_only=True):
-    """What counts about an artifact that was verified and measured."""
-
-    name: str
-    bytes: int
-    accuracy: float | None
-    """None where nobody has said the labels, and for numbers."""
-    merit: str | msgspec.UnsetType = msgspec.UNSET
-    """In words how close it is to its reference, in place of the accuracy."""
-    closeness: float | msgspec.UnsetType = msgspec.UNSET
-    """The same as a number, the larger the better: see `ArtifactParity.merit`."""
-    passed: bool
-    """Whether it passed its parity gate: only then can it be recommended."""
-    outcome: str = UNKNOWN
-    """Of its verdict: `passed`, `missed` or `unknown`."""
-    p50_us: float
-    tainted: bool = False
-    """Whether more than half of the rounds behind `p50_us` were disturbed: then there is no `speedup`."""
-
-
-class PipelineRow(Figures, frozen=True, kw_only=True):
-    """One artifact in the summary of `edgemnist all`."""
-
-    flips: int
-    speedup: float | None
-
-
 class PipelineResult(Result, frozen=True, kw_only=True):
     """`edgemnist all`."""
 
@@ -159,26 +132,8 @@ class PipelineResult(Result, frozen=True, kw_only=True):
     export: ExportResult
     verify: VerifyResult
     bench: BenchResult
-    rows: list[PipelineRow]
-    recommended: str | None
-    """Name of the artifact to ship; None where none passed its gate."""
-    reason: str
-
-
-class Advice(Part, frozen=True, kw_only=True):
-    """Which artifact to ship to a board."""
-
-    headline: str
-    """The answer in a few words."""
-    recommended: str | None
-    """Name of the artifact to ship; None if there is none."""
-    reason: str
-    facts: list[str]
-    """Facts about this board that matter for the choice, one sentence each."""
-    candidates: list[Figures]
-    """Fastest first."""
-    warnings: list[str] = msgspec.field(default_factory=list)
-    """Reasons not to rely on the choice, in words."""
+    decision: Decision
+    """What to ship."""
 
 
 class ReportResult(Result, frozen=True, kw_only=True):

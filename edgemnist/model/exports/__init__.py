@@ -356,7 +356,8 @@ class Exports:
         reason = doubt = ""
         try:
             if self.findings.bench is not None:
-                name, reason = self.findings.fastest([one.name for one in verified])
+                decision = self.findings.decision(names=[one.name for one in verified])
+                name, reason = decision.name, decision.sentence
         except ManifestError as error:
             doubt = f"{error.message}, so {chosen.name} may not be the fastest."
         chosen = next((one for one in verified if one.name == name), chosen)

@@ -19,18 +19,11 @@ from edgemnist.board.machine import identity_of, machine_identity
 from edgemnist.errors import ManifestError, StorageError
 from edgemnist.ground.progress import SILENT, Reporter
 from edgemnist.ground.results import Result, ResultT
-from edgemnist.ground.results.bench import (
-    KERAS,
-    BenchResult,
-    Latency,
-    with_speedups,
-)
-from edgemnist.ground.results.verdict import UNKNOWN, listed
+from edgemnist.ground.results.bench import KERAS, BenchResult, Decision, Latency
 from edgemnist.ground.results.verify import ArtifactParity, VerifyResult, verdict_on
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports.manifest import decode_versioned
 from edgemnist.model.exports.models import model_name, split_name
-from edgemnist.model.runtimes import RUNTIMES
 
 if TYPE_CHECKING:
     from edgemnist.ground.results.pipeline import TrainResult
@@ -38,8 +31,6 @@ if TYPE_CHECKING:
 
 VERIFY_FILE: Final = "verify.json"
 BENCH_FILE: Final = "bench.json"
-NOISE: Final = 0.05
-"""Share by which two runs of one model differ on a quiet machine: a smaller lead does not count."""
 TRAINING_FILE: Final = "training.json"
 
 _COMMANDS = {
@@ -96,10 +87,12 @@ class Findings:
         saved = self._read(BENCH_FILE, BenchResult)
         if saved is None:
             return None
+        from edgemnist.ground.ratios import with_ratios
+
         rows = self._of_files(saved.results)
         fewest = min((row.threads for row in rows), default=1)
-        # Models are compared with the same number of threads. An earlier edgemnist formed ratios of any.
-        rows = with_speedups([row for row in rows if row.threads == fewest])
+        # Models are compared with the same number of threads.
+        rows = with_ratios([row for row in rows if row.threads == fewest])
         reason = "" if rows else f"{self._directory} has not been measured since the export"
         if rows and identity_of(saved.host) != machine_identity():
             reason = f"{self._directory} was measured on another machine ({saved.host.get('cpu')})"
@@ -129,9 +122,19 @@ class Findings:
         parity = self.parity(name)
         return parity is not None and parity.verdict.passed
 
-    def fastest(self, names: Collection[str] | None = None) -> tuple[str | None, str]:
-        """Return which of the named models, or of all, to ship, and the reason; see `choose`."""
-        return choose([one for one in self._parities() if names is None or one.name in names], self._latencies())
+    def decision(self, result: BenchResult | None = None, names: Collection[str] | None = None) -> Decision:
+        """Return what to ship of the named models, or of all, with the figures of a new result before saved ones.
+
+        See `choose`.
+        """
+        from edgemnist.model.exports.choose import choose
+
+        rows = self._latencies()
+        if result is not None:
+            threads = {row.threads for row in result.results}
+            rows = [*(row for row in rows if row.threads in threads), *result.results]
+        verified = [row for row in self._parities() if names is None or row.name in names]
+        return choose(verified, list({_key(row): row for row in rows}.values()))
 
     def save_verification(self, result: VerifyResult, reporter: Reporter = SILENT) -> bool:
         """Save a result, and return whether that was possible; if not, a notice says so. The reference keeps none.
@@ -149,18 +152,20 @@ class Findings:
         return self._write(VERIFY_FILE, result, reporter)
 
     def save_bench(self, result: BenchResult, reporter: Reporter = SILENT) -> bool:
-        """Save a result, without raw samples, and return whether that was possible; if not, a notice says so.
+        """Save a result and return whether that was possible; if not, a notice says so.
 
         Models that were not measured this time keep their earlier figures, as long as they are of the same files and
         the same machine.
         """
-        result = msgspec.structs.replace(result, samples_us=None, warmup_us=None, baseline=None)
+        from edgemnist.ground.ratios import with_ratios
+
+        result = msgspec.structs.replace(result, decision=None, baseline=None)
         earlier = self._earlier(BENCH_FILE, BenchResult, reporter)
         if earlier is not None and _machine(earlier.host) != _machine(result.host):
             reporter.notice(f"{BENCH_FILE} was measured on another machine, or with other versions, and is replaced.")
         elif earlier is not None:
             rows = {_key(row): row for row in [*self._of_files(earlier.results), *result.results]}
-            result = msgspec.structs.replace(result, results=with_speedups(list(rows.values())))
+            result = msgspec.structs.replace(result, results=with_ratios(list(rows.values())))
         return self._write(BENCH_FILE, result, reporter)
 
     def _here(self, row: ArtifactParity) -> ArtifactParity:
@@ -249,52 +254,3 @@ def read_saved(path: Path, kind: type[ResultT], *, hint: str) -> ResultT | None:
 
 def _machine(host: dict[str, Any]) -> dict[str, Any]:
     return {name: host.get(name) for name in ("machine", "cpu", "architecture", "governor", "python", "versions")}
-
-
-def choose(verified: Iterable[ArtifactParity], benched: Iterable[Latency]) -> tuple[str | None, str]:
-    """Return the name of the model to ship, and the reason in one sentence.
-
-    It is the fastest (p50) of those that passed their gate. Those that are slower by no more than `NOISE` count as
-    equally fast: among them the more accurate one is taken, then the smaller one. The name is None if none passed,
-    or a measurement of one that passed was disturbed. Runtimes that must be asked for by name are never chosen for a
-    board, nor is an artifact that lost accuracy beyond chance, unless a person's limit allows that.
-    """
-    verified = list(verified)
-    eligible = [parity for parity in verified if parity.passed and not RUNTIMES[parity.runtime].by_name]
-    passed = [parity for parity in eligible if parity.shippable]
-    if not passed and eligible:
-        lost = "; ".join(f"{parity.name} is {parity.loss}" for parity in eligible)
-        return None, f"What passed its gate lost accuracy: {lost}."
-    if not passed:
-        open_ones = [set(one.verdict.reasons) for one in verified if one.verdict.outcome == UNKNOWN]
-        # What holds for all of them says it shortest.
-        said = "; ".join(sorted(set.intersection(*open_ones) or set.union(*open_ones))) if open_ones else ""
-        return None, f"No artifact {f'is known to have passed its gate: {said}' if said else 'passed its gate'}."
-    latencies = {(latency.name, latency.sha256): latency for latency in benched}
-    candidates = [(parity, latencies[key]) for parity in passed if (key := (parity.name, parity.sha256)) in latencies]
-    if not candidates:
-        return None, "None of the artifacts that passed their gate has been measured."
-    # No figure bounds what it would be on a quiet machine: a throttled processor makes even the fastest call slow.
-    if disturbed := [parity.name for parity, latency in candidates if latency.tainted]:
-        names = "all" if 1 < len(disturbed) == len(candidates) else listed(disturbed)
-        were = "was" if len(disturbed) == 1 else "were"
-        return None, f"Which one is the fastest is unknown: {names} {were} measured on a disturbed machine."
-    candidates.sort(key=lambda one: one[1].p50_us)
-    limit = candidates[0][1].p50_us * (1.0 + NOISE)
-    equal = [one for one in candidates if one[1].p50_us <= limit]
-    parity, latency = min(equal, key=lambda one: (-one[0].merit, one[1].bytes))
-    figures = f"{_p50(latency)} a call (p50), {parity.merit_words}, {latency.bytes / 1000:,.0f} KB"
-    reason = f"{parity.name} is the only one that passed its gate and was measured: {figures}."
-    if rivals := [one for one in equal if one[0] is not parity]:
-        more_accurate = all(parity.merit > other.merit for other, _ in rivals)
-        merit = "the most accurate" if more_accurate else "the smallest of the most accurate"
-        named = " and ".join(f"{other.name} ({_p50(theirs)})" for other, theirs in rivals)
-        reason = f"{parity.name} is as fast as {named} within {100 * NOISE:.0f} %, and {merit}: {figures}."
-    elif len(candidates) > 1:
-        following = f"{candidates[1][0].name} follows with {_p50(candidates[1][1])}"
-        reason = f"{parity.name} is the fastest that passed its gate: {figures}; {following}."
-    return parity.name, reason
-
-
-def _p50(latency: Latency) -> str:
-    return f"{latency.p50_us:.1f} µs"

@@ -31,7 +31,7 @@ PREVIOUS_MODEL_FILE = "previous.keras"
 RECORD_FILES = frozenset(
     {
         *(MANIFEST_FILE, GOLDEN_FILE, "answers.npz"),
-        *("verify.json", "bench.json", "bench-before.json", "training.json"),
+        *("verify.json", "bench.json", "training.json"),
         *("data-source.json", "learn.json"),
     }
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -15,84 +15,62 @@ from edgemnist.ground.console.options import option
 if TYPE_CHECKING:
     from edgemnist.ground.boards import Board
     from edgemnist.ground.progress import Reporter
+    from edgemnist.ground.results.bench import BenchResult
     from edgemnist.model.exports import Exports
 
 app = command_app()
 
-_COMPARING: Final = "Comparing"
 
-
-@app.command(epilog="Example: edgemnist bench tflite-int8@litert tflite-int8@integer --save bench.json")
+@app.command(
+    epilog="Example: edgemnist bench · edgemnist bench mine.onnx mine.tflite · "
+    "edgemnist bench tflite-int8@litert tflite-int8@integer --save bench.json"
+)
 def bench(
     context: typer.Context,
     artifacts: options.Models = None,
     *,
+    seconds: float = option("--seconds", "How long to measure, all models together.", 60.0),
     threads: options.Threads = 1,
-    batch_size: int = option("--batch-size", "Images per call, for the throughput.", 1000, panel=options.ADVANCED),
-    samples: options.Samples = 1000,
-    seconds: options.Seconds = 1.0,
-    rounds: int | None = option(
-        "--rounds",
-        "Rounds over all models, each in fresh processes.",
-        shown="3; 15 with --save and --baseline",
-    ),
-    repeats: options.Repeats = 1,
+    batch_size: int = option("--batch-size", "Inputs per call, for the throughput.", 1000, panel=options.ADVANCED),
     keras: bool | None = option(
         "--keras/--no-keras",
         "Measure Keras too, to show the speed-up over it.",
         shown="where it is installed and no artifact is named",
     ),
-    save: options.Save = None,
-    baseline: Path | None = option(
-        "--baseline FILE",
-        "Compare with a file that --save wrote; exit 1 if slower, or if that is not known.",
-        panel=_COMPARING,
-    ),
+    save: Path | None = option("--save FILE", "Write the result, for a later --baseline."),
+    baseline: Path | None = option("--baseline FILE", "Compare with a file that --save wrote; exit 1 if slower."),
     max_slowdown: float | None = option(
         "--max-slowdown RATIO",
-        "Largest ratio of p50 that passes; exit 1 beyond, or if that is not known.",
-        shown="1.05, or that of a gate file",
-        panel=_COMPARING,
+        "Largest ratio of an earlier run's time that passes.",
+        shown="that of a gate file; else what the noise explains",
+        panel=options.ADVANCED,
     ),
     data: Path | None = option(
-        "--data PATH", "Inputs for model files: .npy, .npz, .csv, or a folder of pictures.", shown="random ones"
+        "--data PATH",
+        "Inputs for model files: .npy, .npz, .csv, or a folder of pictures.",
+        shown="random ones",
+        panel=options.ADVANCED,
     ),
     on: options.OnEach = None,
     exports: options.Exports = None,
     json: options.Json = False,
 ) -> None:
-    """Time one image and a batch, for each artifact in its runtime and for Keras, each in a fresh process."""
+    """Time each model in turns, say how many times as fast one is as another, and which one to ship."""
     from edgemnist.model.exports.outputs import JSON, check_output
-    from edgemnist.pipeline.bench import baseline as baselines
-    from edgemnist.pipeline.bench.config import BenchConfig
-    from edgemnist.pipeline.bench.run import bench_against
+    from edgemnist.pipeline.bench.run import BenchConfig, bench_exports
     from edgemnist.pipeline.bench.screen import bench_page
 
     check_output("--save", save, JSON)
     if on:
         options.refuse_with_on(context, "baseline", "max_slowdown", "exports")
         # The board checks the words: it may have more CPUs than this machine.
-        words = options.given_words(context, without=options.HERE)
-        _measure_on(on, words, save=save, json=json)
+        _measure_on(on, options.given_words(context, without=options.HERE), save=save, json=json)
         return
-    compared = save is not None or baseline is not None
-    if rounds is None:
-        # To tell two runs apart takes more than to look at one.
-        rounds = baselines.ROUNDS if compared else BenchConfig().rounds
-    config = BenchConfig(
-        threads=threads,
-        batch_size=batch_size,
-        samples=samples,
-        seconds=seconds,
-        rounds=rounds,
-        repeats=repeats,
-        keras=keras,
-        keep_samples=compared,
-    )
-    reporter = TerminalReporter()
-    opened = _opened(context, artifacts or (), exports, reporter)
+    config = BenchConfig(seconds=seconds, threads=threads, batch_size=batch_size, keras=keras)
+    reporter, names = TerminalReporter(), artifacts or ()
+    opened = _opened(context, names, exports, reporter)
     with quiet_libraries():
-        result = bench_against(
+        result = bench_exports(
             opened,
             artifacts,
             config,
@@ -102,7 +80,7 @@ def bench(
             data=data,
             reporter=reporter,
         )
-    show(result, lambda: bench_page(result, opened), json=json)
+    show(result, lambda: bench_page(result, _step(result, opened, names)), json=json)
     if result.baseline is not None and not result.baseline.passed:
         raise typer.Exit(EXIT_GATE_MISSED)
 
@@ -117,6 +95,15 @@ def _opened(context: typer.Context, names: Sequence[str], exports: Path | None, 
         return None
     options.refuse(context, "data", reason="Models of an export directory are given its golden pack")
     return Exports.open(exports, reporter)
+
+
+def _step(result: BenchResult, opened: Exports | None, names: Sequence[str]) -> str:
+    """Return the next command: to bring what is shipped to a board, or to verify what may not be yet."""
+    if opened is None or result.decision is None:
+        return f"edgemnist verify {names[0]}" if names else ""
+    if result.decision.name is None:
+        return opened.command("verify")
+    return opened.command(f"bundle {result.decision.name} --output bundle.zip")
 
 
 def _measure_on(boards: Sequence[Board], words: Sequence[str], *, save: Path | None, json: bool) -> None:

@@ -1,161 +1,64 @@
-"""In which order the processes of a benchmark run take their turns."""
+"""Which models are measured, with which inputs, and what becomes of it."""
 
 import contextlib
-import itertools
-import math
-import os
-import random
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 import numpy as np
 
-from edgemnist.board.machine import busy_cpus, choose_cpus, host_facts, usable_cpus
-from edgemnist.errors import ArtifactError, MeasurementError, MissingDependencyError, UsageError, check_range
+from edgemnist.board.machine import host_facts, usable_cpus
+from edgemnist.errors import ArtifactError, MissingDependencyError, UsageError, check_range
 from edgemnist.ground.arrays import Images
+from edgemnist.ground.formatting import count, percent
 from edgemnist.ground.progress import SILENT, Reporter
-from edgemnist.ground.results.bench import KERAS, BenchResult, Block, Latency, with_speedups
+from edgemnist.ground.ratios import with_ratios
+from edgemnist.ground.results.bench import KERAS, BenchResult, Latency
 from edgemnist.ground.storage import write_file
 from edgemnist.model.exports import Exports, reference_directory
 from edgemnist.model.exports.manifest import check_recorded
-from edgemnist.model.exports.models import (
-    Model,
-    is_file,
-    models_of,
-    random_inputs,
-    require_runtime,
-)
+from edgemnist.model.exports.models import Model, is_file, models_of, random_inputs, require_runtime
 from edgemnist.model.exports.questions import questions
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.runtimes.untrusted import try_file, try_files
 from edgemnist.model.task import default_input
-from edgemnist.pipeline.bench.baseline import (
-    check_in_common,
-    compare_with_baseline,
-    nothing_compared,
-    read_baseline,
-)
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.quality import (
-    histogram,
-    host_warnings,
-    images_a_second,
-    quality_warnings,
-    quieter,
-    slowness_taints,
-    summarise,
-    taints,
-)
-from edgemnist.pipeline.bench.worker import Failure, Outcome, WorkerReport, WorkerRequest
+from edgemnist.pipeline.bench.baseline import check_comparable, compare_with_baseline, nothing_compared, read_baseline
+from edgemnist.pipeline.bench.figures import MAX_WAITED, host_warnings, percentiles
+from edgemnist.pipeline.bench.turns import Plan, Subject, measure
+from edgemnist.pipeline.bench.worker import Open
 from edgemnist.pipeline.verify.gate import gates_of
 
-# What a signal that ended a process usually means here.
-_SIGNALS = {
-    "SIGILL": "This CPU lacks an instruction that the runtime uses: install a build of the runtime for this board.",
-    "SIGKILL": "The system may have run out of memory: try a smaller --batch-size.",
-}
-# -P as well as the path: it must import the very same modules, and nothing that lies about in the directory.
-_COMMAND: Final = [sys.executable, "-P", "-m", "edgemnist.pipeline.bench.worker"]
+SAMPLE_IMAGES: Final = 256
+"""Inputs that the timed calls take in turn: enough that no branch predictor learns them by heart."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a process reported, and what was seen from outside."""
+class BenchConfig:
+    """Options of `edgemnist bench`. Raises UsageError for a value out of its range."""
 
-    report: WorkerReport
-    cold_start: int
-    """Nanoseconds from before the process was started to its first answer."""
-    attempts: int
-    """How often it was measured until nothing disturbed it, or the limit was reached."""
-    taints: tuple[str, ...]
-    """What disturbed the last attempt, in words."""
+    seconds: float = 60.0
+    """For all models together; one round of one call is timed in 0 seconds."""
+    threads: int = 1
+    """Threads a runtime may use for one call, and CPUs that its process is pinned to where the system can do that."""
+    batch_size: int = 1000
+    """Inputs a call, for the throughput."""
+    calls: int = 1
+    """Timed calls in each block, at the least."""
+    keras: bool | None = None
+    """Measure Keras too; None: where no model was named, TensorFlow and the model are there, and it opens in time."""
 
-
-def measure(subject: str, request: WorkerRequest, *, repeats: int = 0, quietest: float | None = None) -> Measured:
-    """Measure in a fresh process, and again while something disturbs it, up to `repeats` times; the last one counts.
-
-    `subject` is what errors call it, and `quietest` the shortest time that the fixed work has taken so far, in
-    nanoseconds; the calm end of a report counts, too. Raises MeasurementError where the process could not measure, or
-    died.
-    """
-    for attempt in itertools.count(1):
-        report, started = _run_worker(subject, request)
-        calmest = quieter(report.reference, quietest)
-        found = (*taints(report.watch), *slowness_taints(report.reference, calmest))
-        if not found or attempt > repeats:
-            break
-    return Measured(report=report, cold_start=report.answered_at - started, attempts=attempt, taints=found)
-
-
-def _run_worker(subject: str, request: WorkerRequest) -> tuple[WorkerReport, int]:
-    """Return what a fresh process reports, and when it was started."""
-    with tempfile.TemporaryFile() as log:
-        started = time.perf_counter_ns()
-        ended = subprocess.run(  # noqa: S603 - our own code
-            _COMMAND,
-            input=msgspec.json.encode(request),
-            stdout=subprocess.DEVNULL,
-            stderr=log,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)},
-            check=False,
-        )
-        log.seek(0)
-        words = log.read().decode(errors="replace").strip().splitlines()
-    report = Path(request.report)
-    if ended.returncode != 0 or not report.exists():
-        raise _death(subject, ended.returncode, words[-1] if words else "")
-    outcome: Outcome = msgspec.json.decode(report.read_bytes(), type=Outcome)
-    report.unlink()
-    if isinstance(outcome, Failure):
-        raise MeasurementError(f"{subject} cannot be measured: {outcome.message}", hint=outcome.hint)
-    return outcome, started
-
-
-def _death(subject: str, status: int, last_words: str) -> MeasurementError:
-    if status >= 0:
-        return MeasurementError(
-            f"{subject} could not be measured: its process ended with status {status}", hint=last_words
-        )
-    name = signal.Signals(-status).name
-    return MeasurementError(
-        f"{subject} could not be measured: its process was killed by {name}", hint=_SIGNALS.get(name, last_words)
-    )
-
-
-T = TypeVar("T")
-
-SEED = 0
-
-
-def interleave(subjects: Sequence[T], rounds: int) -> Iterator[tuple[int, T]]:
-    """Yield (round, subject): each subject once a round, in another place of the order each time.
-
-    So a machine that slows down as it warms up slows down all subjects alike. The order is drawn with a fixed seed.
-    """
-    order = list(subjects)
-    generator = random.Random(SEED)  # noqa: S311 - an order, no secret
-    generator.shuffle(order)
-    for number in range(rounds):
-        # Turned by an equal part of the order, so that after all rounds each subject has run early and late.
-        turn = number * len(order) // rounds
-        yield from ((number, subject) for subject in order[turn:] + order[:turn])
-
-
-BATCH_SHARE = 0.45
-"""Time of the batches as a share of that of the single calls, at the least."""
-ROUNDS_BESIDE = 3
-"""Rounds, at the most, of Keras: TensorFlow takes seconds to start. One, if there are fewer."""
-SAMPLE_IMAGES = 256
-"""Images that the timed calls take in turn: enough that no branch predictor learns them by heart."""
+    def __post_init__(self) -> None:
+        check_range("--threads", self.threads, least=1)
+        check_range("--batch-size", self.batch_size, least=1)
+        check_range("--seconds", self.seconds, least=0)
+        if self.threads > (cpus := len(usable_cpus())):
+            raise UsageError(
+                f"--threads {self.threads} is more than this process may use", hint=f"It may use {count(cpus, 'CPU')}."
+            )
 
 
 def bench(
@@ -168,25 +71,72 @@ def bench(
 ) -> BenchResult:
     """Measure models of an export directory, or model files, see `choose_models` and `bench_inputs`.
 
-    Raises what that and `Exports.read_golden` raise, and MeasurementError where a process that measures dies.
+    Raises what these and `Exports.read_golden` raise, and MeasurementError where a process that measures dies.
     """
     config = config or BenchConfig()
+    run = time.time_ns()
     models = choose_models(exports, names, config, reporter)
-    measured = measure_all(models, bench_inputs(exports, models, data, reporter), config, reporter)
+    needed = config.keras or KERAS in (names or ())
+    with scratch_directory(bench_inputs(exports, models, data, reporter)) as scratch:
+        subjects = [
+            Subject(
+                name=model.name, request=request_for(model, config, scratch), once=model.name == KERAS,
+                needed=model.name != KERAS or bool(needed),
+            )
+            for model in models
+        ]  # fmt: skip
+        plan = Plan(
+            threads=config.threads, batch_size=config.batch_size, seconds=config.seconds, calls=config.calls
+        )  # fmt: skip
+        disturbed = measure(subjects, plan, reporter)
+    measured = [pair for pair in zip(models, subjects, strict=True) if pair[1].blocks]
+    if len(measured) < len(models):
+        reporter.notice(
+            "Keras is not measured: it takes too long to start. Give it more --seconds, or ask with --keras."
+        )
+    waited = max(float(np.median([block.waited for block in one.blocks])) for _, one in measured)
+    if waited > MAX_WAITED:
+        disturbed.append(f"other processes had the CPU for {percent(waited, 0)} of the time")
     host = host_facts()
-    results = [latency(model, measured[config.key(model)], config) for model in models]
+    asked = [" ".join(questions(exports))] if exports is not None and questions(exports) else []
     spec = next((model.spec for model in models if model.spec is not None), default_input())
     return BenchResult(
         host=host,
         input=msgspec.UNSET if default_input().takes_the_same(spec) else spec,
-        results=with_speedups(results),
-        warnings=[*(questions(exports) if exports is not None else ()), *host_warnings(host)],
-        samples_us=in_microseconds(measured, lambda report: report.samples) if config.keep_samples else None,
-        warmup_us=in_microseconds(measured, lambda report: report.warmup) if config.keep_samples else None,
+        results=with_ratios([latency(*pair, config, run, disturbed=bool(disturbed)) for pair in measured]),
+        rounds=max(len(one.blocks) for _, one in measured),
+        disturbed=disturbed,
+        warnings=[*asked, *host_warnings(host)],
     )
 
 
-def bench_against(
+def latency(model: Model, measured: Subject, config: BenchConfig, run: int, *, disturbed: bool) -> Latency:
+    """Return the figures of what was measured."""
+    peaks = [one.peak_rss for one in measured.opened if one.peak_rss is not None]
+    batch = measured.batch
+    return Latency(
+        name=model.name,
+        runtime=model.runtime,
+        threads=config.threads,
+        batch_size=config.batch_size,
+        **percentiles([sample for block in measured.blocks for sample in block.samples]),
+        throughput_per_s=None if batch is None else 1e9 * config.batch_size / batch.typical,
+        load_ms=float(np.median([one.load for one in measured.opened])) / 1e6,
+        first_call_us=float(np.median([one.first_call for one in measured.opened])) / 1e3,
+        cold_start_ms=None if measured.cold_start is None else measured.cold_start / 1e6,
+        peak_rss_mb=max(peaks) / 1e6 if peaks else None,
+        bytes=model.bytes,
+        run=run,
+        blocks_us=[round(block.typical / 1e3, 4) for block in measured.blocks],
+        fixed_us=[round(block.fixed / 1e3, 4) for block in measured.blocks],
+        starts=measured.starts,
+        waited=round(float(np.median([block.waited for block in measured.blocks])), 4),
+        disturbed=disturbed,
+        sha256=model.sha256,
+    )
+
+
+def bench_exports(
     exports: Exports | None,
     names: Sequence[str] | None,
     config: BenchConfig,
@@ -197,36 +147,33 @@ def bench_against(
     data: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> BenchResult:
-    """Measure as `bench` does, compare with the run that `baseline` holds, and save the result.
+    """Measure as `bench` does, keep the result in the export directory, decide what to ship of it, and compare it.
 
-    Without `max_slowdown`, the gate file's holds: where neither a `baseline` nor `save` is named, it is unknown whether
-    that is kept. `save` gets the raw samples; the result that is returned, and kept in the export directory, has none.
-    Raises UsageError for a limit without a baseline, or where the two runs have nothing in common, what `gates_of`
-    raises, and StorageError where `save` cannot be written.
+    Without `max_slowdown`, that of a gate file holds: where neither a `baseline` nor `save` is named, it has not
+    passed. Raises UsageError for a limit without a baseline, or where the earlier run cannot be compared with, what
+    `gates_of` raises, and StorageError where `save` cannot be written.
     """
     check_range("--max-slowdown", max_slowdown, least=1)
     if max_slowdown is not None and baseline is None:
         raise UsageError("--max-slowdown has nothing to compare with", hint="Name an earlier run with --baseline.")
-    limit = gates_of(None if exports is None else exports.directory).max_slowdown
+    limit = max_slowdown or gates_of(None if exports is None else exports.directory).max_slowdown
     earlier = None
     if baseline is not None:
         # Before the measurement, which takes a while.
         earlier = read_baseline(baseline)
-        measured = [(one.name, one.runtime, config.threads) for one in choose_models(exports, names, config)]
-        check_in_common(measured, earlier, file=baseline)
+        chosen = [(one.name, one.runtime, config.threads) for one in choose_models(exports, names, config)]
+        check_comparable(chosen, earlier, file=baseline)
     result = bench(exports, names, config, reporter, data=data)
+    if exports is not None:
+        exports.findings.save_bench(result, reporter)
+        result = msgspec.structs.replace(result, decision=exports.findings.decision(result))
     if earlier is not None and baseline is not None:
-        comparison = compare_with_baseline(
-            result, earlier, file=baseline, max_slowdown=max_slowdown, own=limit, whole=not names
-        )
-        result = msgspec.structs.replace(result, baseline=comparison)
+        compared = compare_with_baseline(result, earlier, file=baseline, limit=limit, whole=not names)
+        result = msgspec.structs.replace(result, baseline=compared)
     elif limit is not None and save is None:
         result = msgspec.structs.replace(result, baseline=nothing_compared(limit))
     if save is not None:
         write_file(save, result.to_json().encode())
-    result = msgspec.structs.replace(result, samples_us=None, warmup_us=None)
-    if exports is not None:
-        exports.findings.save_bench(result, reporter)
     return result
 
 
@@ -324,38 +271,6 @@ def bench_inputs(
     return list(found.values())
 
 
-def measure_all(
-    models: Sequence[Model],
-    images: Sequence[Images],
-    config: BenchConfig,
-    reporter: Reporter = SILENT,
-) -> dict[str, list[Measured]]:
-    """Return what was measured by `BenchConfig.key`, one item a round; `images` are of `bench_inputs`.
-
-    Raises MeasurementError where a process dies.
-    """
-    measured: dict[str, list[Measured]] = {config.key(model): [] for model in models}
-    turns = [turn for turn in interleave(models, config.rounds) if takes_part(*turn, config.rounds)]
-    quietest: float | None = None
-    with scratch_directory(images) as scratch, reporter.task("Measuring", len(turns)) as task:
-        for done, (number, model) in enumerate(turns):
-            key = config.key(model)
-            task.update(done, f"{key}, round {number + 1} of {config.rounds}")
-            request = request_for(model, config, scratch)
-            block = measure(key, request, repeats=config.repeats, quietest=quietest)
-            measured[key].append(block)
-            quietest = quieter(block.report.reference, quietest)
-    return measured
-
-
-def takes_part(number: int, model: Model, rounds: int) -> bool:
-    """Return whether a model is measured in a round: Keras, which artifacts are compared with, is in only a few."""
-    if model.name != KERAS:
-        return True
-    few = ROUNDS_BESIDE if rounds >= ROUNDS_BESIDE else 1
-    return number * few % rounds < few
-
-
 @contextlib.contextmanager
 def scratch_directory(images: Sequence[Images]) -> Iterator[Path]:
     """Yield a temporary directory that holds a few hundred inputs of each shape, spread over all of them."""
@@ -369,26 +284,21 @@ def _inputs_file(shape: Sequence[int], dtype: str) -> str:
     return f"{'x'.join(map(str, shape))}-{dtype}.npy"
 
 
-def request_for(model: Model, config: BenchConfig, scratch: Path) -> WorkerRequest:
-    """Return what a process is told that measures one artifact once; `scratch` is of `scratch_directory`.
+def request_for(model: Model, config: BenchConfig, scratch: Path) -> Open:
+    """Return what a process is told that measures a model; `scratch` is of `scratch_directory`.
 
     Raises what `try_file` raises: no process that measures gets a file that has not been tried.
     """
     spec = model.spec or default_input()
-    return WorkerRequest(
+    return Open(
         runtime=model.runtime,
         path=str(model.path),
         spec=model.spec,
         numbers=model.numbers,
-        threads=config.threads,
-        cpus=choose_cpus(config.threads, usable_cpus(), busy=busy_cpus()),
-        images=str(scratch / _inputs_file(spec.shape, spec.dtype)),
-        samples=config.samples_a_round,
-        nanoseconds=config.nanoseconds_a_round,
-        batch_size=config.batch_size,
-        batch_nanoseconds=math.ceil(BATCH_SHARE * config.nanoseconds_a_round),
         most=_most_at_once(model),
-        report=str(scratch / "report.json"),
+        threads=config.threads,
+        cpus=[],
+        images=str(scratch / _inputs_file(spec.shape, spec.dtype)),
     )
 
 
@@ -397,51 +307,3 @@ def spread(images: Images, count: int) -> Images:
     if len(images) <= count:
         return images
     return images[np.linspace(0, len(images) - 1, count).round().astype(np.int64)]
-
-
-def latency(model: Model, rounds: Sequence[Measured], config: BenchConfig) -> Latency:
-    """Return the figures of what was measured."""
-    samples = [one.report.samples for one in rounds]
-    single = summarise(samples)
-    peaks = [one.report.peak_rss for one in rounds if one.report.peak_rss is not None]
-    blocks = [_block(one) for one in rounds]
-    return Latency(
-        name=model.name,
-        runtime=model.runtime,
-        threads=config.threads,
-        batch_size=config.batch_size,
-        **single,
-        throughput_per_s=images_a_second(config.batch_size, [one.report.batches for one in rounds]),
-        load_ms=median([one.report.load for one in rounds]) / 1e6,
-        cold_start_ms=median([one.cold_start for one in rounds]) / 1e6,
-        peak_rss_mb=max(peaks) / 1e6 if peaks else None,
-        bytes=model.bytes,
-        first_call_us=median([one.report.warmup[0] for one in rounds]) / 1e3,
-        histogram=histogram(samples),
-        blocks=blocks,
-        warnings=quality_warnings(single["samples"], blocks),
-        sha256=model.sha256,
-    )
-
-
-def _block(measured: Measured) -> Block:
-    after = measured.report.watch.after
-    return Block(
-        samples=len(measured.report.samples),
-        p50_us=median(measured.report.samples) / 1e3,
-        reference_us=median(measured.report.reference) / 1e3,
-        mhz=None if after.khz is None else after.khz / 1e3,
-        celsius=after.celsius,
-        attempts=measured.attempts,
-        taints=list(measured.taints),
-    )
-
-
-def in_microseconds(
-    measured: Mapping[str, Sequence[Measured]], series: Callable[[WorkerReport], Sequence[int]]
-) -> dict[str, list[list[float]]]:
-    """Return one series of each round, such as its samples, by `BenchConfig.key`."""
-    return {
-        key: [[nanoseconds / 1e3 for nanoseconds in series(one.report)] for one in rounds]
-        for key, rounds in measured.items()
-    }

@@ -37,13 +37,12 @@ def report(
     check_output("--output", output, MARKDOWN if markdown else HTML)
     opened = Exports.open(exports, TerminalReporter())
     result = write_report(opened, output, markdown=markdown)
-    show(result, lambda: report_page(result, _ship(opened, result)), json=json)
+    show(result, lambda: report_page(result, _step(opened, result)), json=json)
 
 
-def _ship(opened: Exports, result: ReportResult) -> str:
-    if result.recommended is None:
-        return ""
-    return opened.command(f"bundle {result.recommended}")
+def _step(opened: Exports, result: ReportResult) -> str:
+    """Return the command that comes next where nothing is missing; nothing where nothing can be shipped."""
+    return opened.command(f"bundle {result.recommended} --output bundle.zip") if result.recommended else ""
 
 
 def report_page(result: ReportResult, step: str = "") -> RenderableType:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from msgspec import UnsetType
 
 from edgemnist.ground.arrays import Images, Labels
 from edgemnist.ground.formatting import count, microseconds, percent
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.results.bench import Latency
-from edgemnist.ground.results.pipeline import Figures, TrainResult
+from edgemnist.ground.results.pipeline import TrainResult
+from edgemnist.ground.results.verify import ArtifactParity
 from edgemnist.ground.sheet import as_pictures, encoded
 from edgemnist.model.exports.golden import GoldenPack
-from edgemnist.pipeline.bench.quality import BINS_AN_OCTAVE
+from edgemnist.pipeline.bench.figures import BINS_AN_OCTAVE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -148,37 +148,34 @@ LEAST_DOT: Final = 20.0
 """Areas in square points: of the largest file's dot, to which the others are in proportion, and of any."""
 
 
-def trade_off_svg(candidates: Sequence[Figures], recommended: str | None, noun: str) -> str:
+def trade_off_svg(models: Sequence[tuple[ArtifactParity, Latency]], shipped: str | None, noun: str) -> str:
     """Draw accuracy against latency, with the size of each file as the size of its dot."""
     with _figure(3.4) as figure:
-        _draw_trade_off(figure.subplots(), candidates, recommended, noun)
+        _draw_trade_off(figure.subplots(), models, shipped, noun)
         words = ", ".join(
-            f"{one.name} {_p50(one)} {percent(one.accuracy) if isinstance(one.merit, UnsetType) else one.merit}"
-            for one in candidates
+            f"{row.name} {_p50(one)} {row.merit_words if row.accuracy is None else percent(row.accuracy)}"
+            for row, one in models
         )
-        return inline_svg(figure, "trade-off", f"{_merit_label(candidates)} against latency: {words}")
+        return inline_svg(figure, "trade-off", f"{_merit_label(models)} against latency: {words}")
 
 
-def _merit_label(candidates: Sequence[Figures]) -> str:
-    if all(one.accuracy is not None for one in candidates):
+def _merit_label(models: Sequence[tuple[ArtifactParity, Latency]]) -> str:
+    if all(row.accuracy is not None for row, _ in models):
         return "accuracy (%)"
-    is_values = any(_closeness(one) < 0 for one in candidates)
+    is_values = any(row.values is not None for row, _ in models)
     return "off on average (% of spread, negative)" if is_values else "labels unchanged (%)"
 
 
-def _closeness(one: Figures) -> float:
-    return one.closeness if isinstance(one.closeness, float) else 0.0
-
-
-def _draw_trade_off(axes: Axes, candidates: Sequence[Figures], recommended: str | None, noun: str) -> None:
-    latencies = np.array([one.p50_us for one in candidates])
-    # What takes the place of an accuracy is `ArtifactParity.merit`.
-    accuracies = 100 * np.array([_closeness(one) if one.accuracy is None else one.accuracy for one in candidates])
-    largest = max(one.bytes for one in candidates)
-    sizes = [max(LEAST_DOT, LARGEST_DOT * one.bytes / largest) for one in candidates]
-    colors = [color_of(one.name) for one in candidates]
+def _draw_trade_off(
+    axes: Axes, models: Sequence[tuple[ArtifactParity, Latency]], shipped: str | None, noun: str
+) -> None:
+    latencies = np.array([one.p50_us for _, one in models])
+    accuracies = 100 * np.array([row.merit for row, _ in models])
+    largest = max(one.bytes for _, one in models)
+    sizes = [max(LEAST_DOT, LARGEST_DOT * one.bytes / largest) for _, one in models]
+    colors = [color_of(row.name) for row, _ in models]
     axes.scatter(latencies, accuracies, s=sizes, c=colors, alpha=0.75, linewidths=0, zorder=3)
-    axes.set(xscale="log", xlabel=f"p50 of one {noun}", ylabel=_merit_label(candidates))
+    axes.set(xscale="log", xlabel=f"p50 of one {noun}", ylabel=_merit_label(models))
     axes.margins(x=0.12, y=0.16)
     _microsecond_axis(axes)
     axes.ticklabel_format(axis="y", useOffset=False)
@@ -187,17 +184,17 @@ def _draw_trade_off(axes: Axes, candidates: Sequence[Figures], recommended: str 
     high = min(high, 100 + 0.05 * (100 - low))
     axes.set_ylim(low, high)
     # Of dots at one height the left one has the upper label, so that the lines do not cross.
-    placed = sorted(zip(candidates, latencies, accuracies, strict=True), key=lambda one: (one[2], -one[1]))
+    placed = sorted(zip(models, latencies, accuracies, strict=True), key=lambda one: (one[2], -one[1]))
     heights = apart([(value - low) / (high - low) for _, _, value in placed], LABEL_GAP)
-    for (one, latency, accuracy), height in zip(placed, heights, strict=True):
-        chosen = one.name == recommended
+    for ((row, one), latency, accuracy), height in zip(placed, heights, strict=True):
+        chosen = row.name == shipped
         axes.annotate(
-            f"{one.name}, {one.bytes / 1000:,.0f} KB",
+            f"{row.name}, {one.bytes / 1000:,.0f} KB",
             (latency, accuracy),
             xytext=(1.02, height),
             textcoords="axes fraction",
             va="center",
-            color=(GOOD if chosen else INK) if one.passed else BAD,
+            color=(GOOD if chosen else INK) if row.passed else BAD,
             weight="bold" if chosen else "normal",
             # To the left end of the label, and not through it.
             arrowprops={"arrowstyle": "-", "relpos": (0, 0.5), "shrinkA": 2}
@@ -299,8 +296,8 @@ def _draw_curves(figure: Figure, result: TrainResult) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def _p50(one: Figures | Latency) -> str:
-    return microseconds(one.p50_us, tainted=one.tainted)
+def _p50(one: Latency) -> str:
+    return microseconds(one.p50_us, tainted=one.disturbed)
 
 
 def color_of(name: str) -> str:

@@ -20,8 +20,8 @@ from edgemnist.ground.formatting import (
 )
 from edgemnist.ground.inputs import noun_of
 from edgemnist.ground.registry import Package
-from edgemnist.ground.results.bench import KERAS, BenchResult, Latency
-from edgemnist.ground.results.pipeline import Advice, ReportResult, TrainResult
+from edgemnist.ground.results.bench import KERAS, BenchResult, Decision, Latency
+from edgemnist.ground.results.pipeline import ReportResult, TrainResult
 from edgemnist.ground.results.verdict import UNKNOWN
 from edgemnist.ground.results.verify import ArtifactParity, FlipCause, VerifyResult
 from edgemnist.ground.storage import write_file
@@ -30,7 +30,6 @@ from edgemnist.model.exports.golden import GoldenPack
 from edgemnist.model.exports.manifest import Artifact, Manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.exports.questions import questions
-from edgemnist.pipeline.report.advice import weigh
 from edgemnist.pipeline.report.figures import (
     confusion,
     curves_svg,
@@ -54,7 +53,7 @@ class ReportData:
     golden: GoldenPack | None
     verified: VerifyResult | None
     benched: BenchResult | None
-    advice: Advice | None
+    decision: Decision | None
     """None unless artifacts have been both verified and measured."""
     unfit: Mapping[str, str]
     """Why an artifact cannot be shipped whatever was found out before, by name: damaged, or of an earlier model."""
@@ -64,7 +63,7 @@ class ReportData:
     @property
     def recommended(self) -> str | None:
         """Name of the artifact to ship."""
-        return self.advice.recommended if self.advice else None
+        return self.decision.name if self.decision else None
 
     @property
     def batch_size(self) -> int | None:
@@ -80,14 +79,14 @@ class ReportData:
     @property
     def disturbed(self) -> bool:
         """Whether a figure carries the mark of a disturbed machine."""
-        return any(one.tainted for one in (self.benched.results if self.benched else []))
+        return any(one.disturbed for one in (self.benched.results if self.benched else []))
 
     def headline(self) -> str:
         """Return the answer in a few words."""
-        if self.advice is None:
+        if self.decision is None:
             names = {artifact.name for artifact in self.manifest.artifacts}
             return "Nothing to ship" if names and names <= self.unfit.keys() else "Not measured yet"
-        return self.advice.headline
+        return f"Ship {self.decision.name}" if self.decision.name else self.decision.sentence
 
     def parity(self, name: str) -> ArtifactParity | None:
         """Return what `verify` says about a model."""
@@ -119,10 +118,8 @@ class ReportData:
         return [self.exports.command(words) for words, missing in absent.items() if missing]
 
     def gates(self) -> list[str]:
-        """Return a sentence for each gate that is not the built-in one, unless the advice has it already."""
-        if not self.verified or self.advice:
-            return []
-        return own_gates(self.verified.artifacts, noun_of(self.verified.input))
+        """Return a sentence for each gate that is not the built-in one."""
+        return own_gates(self.verified.artifacts, noun_of(self.verified.input)) if self.verified else []
 
     def warnings(self) -> list[str]:
         """Return a sentence for each reason why artifacts cannot be shipped, or figures be relied on."""
@@ -150,8 +147,7 @@ def read_report_data(exports: Exports) -> ReportData:
         golden=exports.read_golden() if has_golden else None,
         verified=verified,
         benched=benched,
-        # What a board is worth is known where it was measured, which need not be where the report is written.
-        advice=weigh(verified, benched, benched.host) if verified is not None and benched is not None else None,
+        decision=findings.decision() if verified is not None and benched is not None else None,
         unfit={one.name: one.reason for one in exports.artifacts if one.status != CURRENT},
         questions=questions(exports),
     )
@@ -190,16 +186,16 @@ def rows(facts: ReportData) -> list[dict[str, Any]]:
                 "reasons": parity.reasons,
             }
         if (latency := facts.latency(name)) is not None:
-            mark = DISTURBED if latency.tainted else ""
+            mark = DISTURBED if latency.disturbed else ""
             each = "" if facts.batch_size is not None else f" in batches of {latency.batch_size:,}"
             row |= {
                 "speed": latency.p50_us,
-                "p50": microseconds(latency.p50_us, tainted=latency.tainted),
-                "p99": microseconds(latency.p99_us, tainted=latency.tainted),
-                "speedup": ratio(latency.speedup) or "–",
-                "throughput": f"{latency.throughput_per_s:,.0f}{mark}{each}",
+                "p50": microseconds(latency.p50_us, tainted=latency.disturbed),
+                "p99": microseconds(latency.p99_us, tainted=latency.disturbed),
+                "speedup": ratio(latency.speedup.ratio) if latency.speedup else "–",
+                "throughput": f"{latency.throughput_per_s:,.0f}{mark}{each}" if latency.throughput_per_s else "–",
                 "memory": f"{latency.peak_rss_mb:.0f} MB" if latency.peak_rss_mb else "–",
-                "cold_start": f"{latency.cold_start_ms:,.0f} ms{mark}",
+                "cold_start": f"{latency.cold_start_ms:,.0f} ms{mark}" if latency.cold_start_ms else "–",
             }
         if artifact.name in facts.unfit:
             row["gate"] = "fail"
@@ -234,7 +230,7 @@ def html_page(facts: ReportData) -> str:
 
 def view(facts: ReportData) -> dict[str, Any]:
     """Return what the template shows; a drawing, an <svg> element, is empty if there is nothing to draw."""
-    benched, training, advice = facts.benched, facts.training, facts.advice
+    benched, training = facts.benched, facts.training
     models, galleries = rows(facts), _galleries(facts)
     shown = [flip.index for gallery in galleries for flip in gallery["flips"]]
     # A hundred times as slow, Keras would leave the artifacts no room to differ in.
@@ -245,12 +241,10 @@ def view(facts: ReportData) -> dict[str, Any]:
         "not_passed": not_passed(models),
         "headline": facts.headline(),
         "rows": models,
-        "advice": advice,
+        "decision": facts.decision,
         "recommended": next((row for row in models if row["chosen"]), None),
         "drawings": {
-            "trade_off": trade_off_svg(advice.candidates, advice.recommended, noun)
-            if advice and advice.candidates
-            else "",
+            "trade_off": trade_off_svg(_measured(facts), facts.recommended, noun) if _measured(facts) else "",
             "distributions": distributions_svg(drawn, noun),
             "curves": curves_svg(training) if training and training.history else "",
         },
@@ -261,7 +255,7 @@ def view(facts: ReportData) -> dict[str, Any]:
         "labels": list(facts.manifest.labels),
         "galleries": galleries,
         "pictures": pictures(facts.golden.images, shown) if facts.golden else {},
-        "quality": _quality(facts),
+        "quality": [*benched.disturbed, *benched.warnings] if benched else [],
         "again": training_command(training) if training else "",
         "network": short_name_of(training) if training else "",
         "missing": facts.missing(),
@@ -291,14 +285,11 @@ def _operators(causes: Sequence[FlipCause]) -> str:
     return ", ".join(f"{name} {number}" for name, number in Counter(named).most_common()) or "none"
 
 
-def _quality(facts: ReportData) -> list[str]:
-    """Return what is to be said about the quality of the measurements, a line for each model at most."""
-    if facts.benched is None:
-        return []
-    return [
-        *facts.benched.warnings,
-        *(f"{one.name} ({one.runtime}): {'; '.join(one.warnings)}" for one in facts.benched.results if one.warnings),
-    ]
+def _measured(facts: ReportData) -> list[tuple[ArtifactParity, Latency]]:
+    """Return what was found about each model that was both verified and measured, the fastest first."""
+    rows = facts.verified.artifacts if facts.verified else []
+    found = [(row, latency) for row in rows if (latency := facts.latency(row.name)) and latency.sha256 == row.sha256]
+    return sorted(found, key=lambda pair: pair[1].p50_us)
 
 
 def _versions(facts: ReportData) -> dict[str, str]:
@@ -346,9 +337,8 @@ def not_passed(models: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
 def markdown_page(facts: ReportData) -> str:
     """Return the summary, one table, the host and how to get the same, in GitHub's Markdown."""
     parts, models = [f"## edgemnist: {facts.headline()}"], rows(facts)
-    if facts.advice is not None:
-        warnings = [f"**Quality:** {one}" for one in facts.advice.warnings]
-        parts += [facts.advice.reason, _list([*facts.advice.facts, *warnings])]
+    if facts.decision is not None:
+        parts.append(f"{facts.decision.sentence}.")
     parts += [f"**{one}**" for one in facts.warnings()]
     timed = {"vs Keras": "speedup"} if any(row["speedup"] != "–" for row in models) else {}
     compared = ("off on average", "off at most", "differing") if facts.numbers else ("accuracy", "drop", "flips")

@@ -137,7 +137,7 @@ def search_page(result: SearchResult, directory: Path) -> RenderableType:
     missed = [Text(f"{row.network}: {'; '.join(row.misses)}.") for row in result.rows if row.misses]
     fitting = [row for row in result.rows if not row.misses]
     if fitting:
-        step = command("report", directory / fitting[0].directory)
+        step = command("bench", directory / fitting[0].directory)
         last = closing(f"Within the limits: {len(fitting)} of {count(len(result.rows), 'network')}.", step)
     else:
         nearest = result.rows[0]

@@ -26,8 +26,7 @@ from edgemnist.model.native.layers import Kind, Layer, Summing
 from edgemnist.model.native.network import Network as NativeNetwork
 from edgemnist.model.runtimes.pixels import Numbers
 from edgemnist.model.runtimes.windows import cropping, sliding
-from edgemnist.pipeline.bench.config import BenchConfig
-from edgemnist.pipeline.bench.run import bench
+from edgemnist.pipeline.bench.run import BenchConfig, bench
 from edgemnist.pipeline.data.dataset import Dataset
 from edgemnist.pipeline.export.interface import ArtifactSpec, ExportConfig
 from edgemnist.pipeline.export.run import export_model

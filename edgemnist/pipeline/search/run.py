@@ -19,12 +19,12 @@ from edgemnist.ground.results.pipeline import SearchLimits, SearchResult, Search
 from edgemnist.ground.results.verdict import UNKNOWN, Measurement, judge
 from edgemnist.ground.storage import check_writable, commit_files
 from edgemnist.model.exports import Exports
-from edgemnist.model.exports.findings import choose as recommended
+from edgemnist.model.exports.choose import choose as ship
 from edgemnist.model.exports.manifest import read_manifest
 from edgemnist.model.exports.models import split_name
 from edgemnist.model.runtimes import RUNTIMES
 from edgemnist.model.task import Task, default_task
-from edgemnist.pipeline.bench.config import BenchConfig
+from edgemnist.pipeline.bench.run import BenchConfig
 from edgemnist.pipeline.data.dataset import Dataset, identified
 from edgemnist.pipeline.export.interface import ArtifactSpec
 from edgemnist.pipeline.search.limits import Costs, Limits, Space, Tried, best_so_far, choose
@@ -65,7 +65,7 @@ class SearchConfig:
     """What the networks are for."""
     space: Space | None = None
     """The networks to choose from; None for all that the task allows."""
-    timing: BenchConfig = field(default_factory=lambda: BenchConfig(keras=False, seconds=0.3, rounds=1))
+    timing: BenchConfig = field(default_factory=lambda: BenchConfig(keras=False, seconds=3.0))
     networks: tuple[str, ...] = ()
     """Networks to make instead of those that a search finds, as `Network.parse` takes them."""
 
@@ -316,7 +316,7 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], config: SearchConfig)
     """Return the figures of the one artifact that is shipped, in the runtime that is shipped."""
     artifact = _artifact(config.network(tried.network))
     parities = [parity for parity in made.verified.artifacts if split_name(parity.name)[0] == artifact.name]
-    name, _ = recommended(parities, made.benched.results)
+    name = ship(parities, made.benched.results).name
     parity = next(parity for parity in parities if parity.name == (name or parities[0].name))
     shipped = next(latency for latency in made.benched.results if latency.name == parity.name)
     record = read_manifest(made.directory).artifact(artifact.name)
@@ -341,7 +341,7 @@ def _row(made: MadeNetwork, tried: Tried, best: list[str], config: SearchConfig)
         parameters=made.trained.parameters,
         file_bytes=shipped.bytes,
         p50_us=shipped.p50_us,
-        tainted=shipped.tainted,
+        tainted=shipped.disturbed,
         **asdict(costs),
         selection_accuracy=tried.accuracy if tried.accuracies else None,
         accuracy=accuracy,
