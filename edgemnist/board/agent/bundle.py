@@ -273,11 +273,8 @@ def sign(data: bytes, key: Path) -> bytes:
     return done.stdout
 
 
-def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> str:
-    """Return who signed `data`, as the allowed-signers file names them.
-
-    Raises BundleError if there is no signature, a stranger's, or one that is not of `data`.
-    """
+def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> None:
+    """Raise BundleError if there is no signature, a stranger's, or one that is not of `data`."""
     hint = f"Sign it with: edgemnist bundle --sign KEY, with a key listed in {allowed_signers}"
     if signature is None:
         raise BundleError("The bundle is not signed, and this board accepts only signed bundles", hint=hint)
@@ -293,7 +290,6 @@ def verify(data: bytes, signature: bytes | None, allowed_signers: Path) -> str:
         done = _ssh_keygen("verify", *trusted, "-I", signer, "-n", NAMESPACE, data=data)
     if done.returncode != 0:
         raise BundleError(f"The signature of the bundle is not valid: {_last_line(done)}", hint=hint)
-    return signer
 
 
 def _ssh_keygen(action: str, *arguments: str, data: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -72,8 +72,6 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True):
     data_sha256: str
     """Identity of the data set, see `DataIdentity.sha256`."""
     method: str = "minmax"
-    drawn: int | None = None
-    """How many images were asked for, some of which `flips` may have left out; None in an earlier record."""
 
 
 class FileRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -125,7 +125,7 @@ def export_model(
     if dataset is not None:
         indices = sha256(drawn.astype("<i8").tobytes())
         of_data = dataset.identity.sha256
-        calibration = Calibration(images=len(drawn), indices_sha256=indices, data_sha256=of_data, drawn=len(drawn))
+        calibration = Calibration(images=len(drawn), indices_sha256=indices, data_sha256=of_data)
     records = [_record(spec, made, source, golden.task, calibration) for spec, made in exported.items()]
     manifest = _manifest(origin, golden, packed).with_artifacts(records)
     for question in golden_questions(manifest, golden):
