@@ -2,15 +2,13 @@
 
 It also writes into wheels and sdists which commit they are built from.
 
-Without a compiler the wheel is a pure one, and everything but the native runtime works. `EDGEMNIST_WHEEL_TARGET` names
-one of `edgemnist/model/native/__init__.py`, which `ziglang` then compiles for, or fails, or is `any` for a pure wheel.
+Without a compiler the wheel is a pure one, and everything but the native runtime works.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -47,30 +45,21 @@ class NativeEngineHook(BuildHookInterface):  # type: ignore[type-arg]  # hatchli
 
     def _compile(self, version: str, native: Path, build_data: dict[str, Any]) -> None:
         build = _module(native / "__init__.py")
-        name = os.environ.get("EDGEMNIST_WHEEL_TARGET")
-        if name == "any":
-            return
-        target = build.WHEELS[name] if name else None
-        library = target.library if target else build.library_name()
+        library = build.library_name()
         if version == "editable":
             made = native / library
         else:
             self._directory = tempfile.TemporaryDirectory(prefix="edgemnist-engine-")
             made = Path(self._directory.name) / library
         try:
-            if target:
-                build.compile_library(made, compiler=build.ZIG, options=("-target", target.triple, *target.options))
-            else:
-                build.compile_library(made)
+            build.compile_library(made)
         except (build.CompilerError, OSError) as error:
-            if target:
-                raise
             self.app.display_warning(f"edgemnist is installed without its native runtime. {error}")
             return
         if version != "editable":
             build_data["force_include"][str(made)] = f"edgemnist/model/native/{library}"
             build_data["pure_python"] = False
-            build_data["tag"] = f"py3-none-{target.tags if target else _own_platform()}"
+            build_data["tag"] = f"py3-none-{_own_platform()}"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Remove what was made for a wheel or an sdist."""

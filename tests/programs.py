@@ -67,6 +67,7 @@ NEEDS = {
     "chromium": Need(
         found=programs("chromium", "chromedriver"), packages=("chromium", "chromium-driver", "fonts-dejavu-core")
     ),
+    "cmake": Need(found=programs("cmake"), packages=("cmake",)),
     "curl": Need(found=programs("curl"), packages=("curl",)),
     "EDGEMNIST_DATA": Need(
         found=lambda: bool(DATA),
@@ -81,10 +82,20 @@ NEEDS = {
     "openssl": Need(found=programs("openssl"), packages=("openssl",)),
     **{
         name: Need(found=programs(name), packages=("qemu-user",))
-        for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv32", "qemu-riscv64", "qemu-x86_64")
+        for name in ("qemu-aarch64", "qemu-arm", "qemu-riscv64", "qemu-x86_64")
     },
     "qemu-system-arm": Need(found=programs("qemu-system-arm"), packages=("qemu-system-arm",)),
-    **{name: Need(found=programs(name), packages=(name,)) for name in ("clang", "gcc")},
+    **{name: Need(found=programs(name), packages=(name,)) for name in ("clang", "g++", "gcc")},
+    "wasm-ld": Need(found=programs("wasm-ld"), packages=("lld",)),
+    **{
+        f"{system}-gcc": Need(found=programs(f"{system}-gcc"), packages=(f"gcc-{system}", f"libc6-dev-{machine}-cross"))
+        for system, machine in (
+            ("aarch64-linux-gnu", "arm64"),
+            ("arm-linux-gnueabi", "armel"),
+            ("arm-linux-gnueabihf", "armhf"),
+            ("riscv64-linux-gnu", "riscv64"),
+        )
+    },
     "cc": Need(found=programs("cc"), packages=("gcc",)),
     "arm-none-eabi-gcc": Need(
         found=programs("arm-none-eabi-gcc"), packages=("gcc-arm-none-eabi", "libnewlib-arm-none-eabi")

@@ -3,10 +3,10 @@
     python -m benchmarks.native.instructions exports/reference [NETWORK.tflite ...] [--data MNIST] [--images 10000]
         [--cmsis-nn CMSIS-NN]
 
-Needs arm-none-eabi-gcc, qemu-system-arm, ziglang and qemu-aarch64. Counted are instructions, never time: an emulator
-has no clock that a board would know. The dense kernel is the textbook's, output by output, with weights in rows,
-compiled with the same options; its rescaling is left out, in its favour. Images are the first 100 of the golden pack,
-and the first 20 on the Cortex-A53. At worst no pixel is blank: the same images are counted with pixels of 0 as 1.
+Needs arm-none-eabi-gcc, qemu-system-arm, aarch64-linux-gnu-gcc and qemu-aarch64. Counted are instructions, never time:
+an emulator has no clock that a board would know. The dense kernel is the textbook's, output by output, with weights in
+rows, compiled with the same options; its rescaling is left out, in its favour. Images are the first 100 of the golden
+pack, and the first 20 on the Cortex-A53. At worst no pixel is blank: the same images are counted with pixels of 0 as 1.
 Further networks, such as convolutional ones, are counted without another kernel beside them, and with what flash and
 RAM the C file says it takes. With --data their answers to test images, on the Cortex-M0+ and M4, are compared with
 those of the integer reference. The figures of other networks stay.
@@ -25,7 +25,6 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -201,16 +200,8 @@ def count_on_linux(what: str, directory: Path, calls: int) -> int:
     """Return the instructions of one call of `what` on a processor with Linux, on average: QEMU logs each of them."""
     program = directory / f"{what}-linux"
     sources = [directory / f"{what}.c"] if what != "loop" else []
-    options = ("-std=gnu99", "-O2", "-fno-vectorize", "-fno-slp-vectorize", "-fno-sanitize=all", "-static")
-    compiler = (
-        sys.executable,
-        "-m",
-        "ziglang",
-        "cc",
-        "-target",
-        "aarch64-linux-musl",
-        f"-mcpu={LINUX.replace('-', '_')}",
-    )
+    options = ("-std=gnu99", "-O2", "-fno-tree-vectorize", "-static")
+    compiler = ("aarch64-linux-gnu-gcc", f"-mcpu={LINUX}")
     places = (*sources, directory / "images.c", HERE / "count_linux.c", "-o", program)
     subprocess.run([*compiler, *options, f"-DWHAT={what}", *map(str, places)], check=True)
     return round((logged(program, calls) - logged(program, 0)) / calls)

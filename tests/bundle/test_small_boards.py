@@ -1,41 +1,34 @@
-"""A bundle for a board has the native engine for its processor, and 32-bit boards are led to what runs there."""
+"""A bundle has the sources of the native engine, which a board compiles, and 32-bit boards are led to what works."""
 
 import base64
 import dataclasses
 import hashlib
 import io
-import platform
 import re
-import shutil
 import zipfile
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-import edgemnist.model.native
+import edgemnist
 from edgemnist.board.agent.bundle import Archive
 from edgemnist.board.agent.facts import program_machine
 from edgemnist.board.agent.install import needs
-from edgemnist.errors import DeployError, MissingDependencyError
+from edgemnist.errors import DeployError
 from edgemnist.fleet.bundle import pack as bundle_package
-from edgemnist.fleet.bundle.pack import BundleConfig, WheelsConfig, board_engines, make_bundle, pinned, read_metadata
+from edgemnist.fleet.bundle.pack import BundleConfig, WheelsConfig, make_bundle, pinned, read_metadata
 from edgemnist.fleet.deploy.run import LocalBundle, open_bundle, require_fit
 from edgemnist.fleet.doctor.checks import check_board
 from edgemnist.ground.results.boards import Level
 from edgemnist.model.exports import Exports
-from edgemnist.model.native import SOURCES, library_name
+from edgemnist.model.native import engine_sources
 from edgemnist.model.runtimes import RUNTIMES
 from tests.doctor.test_doctor import PI5
-from tests.notices import Notices
 
-MACHINES = {"aarch64": (64, 183), "armv7l": (32, 40), "armv6l": (32, 40)}
-"""Bits, and the number of the architecture in an ELF file: AArch64 and ARM."""
 ZERO = dataclasses.replace(
     PI5, board="Raspberry Pi Zero W Rev 1.1", kernel_machine="armv6l", bits=32, cpu="ARM1176", cores=1, flags=[]
 )
 
-needs_zig = pytest.mark.skipif(find_spec("ziglang") is None, reason='pip install "edgemnist[native]"')
 needs_native = pytest.mark.skipif(bool(RUNTIMES["native"].missing()), reason=RUNTIMES["native"].install_line())
 
 
@@ -51,72 +44,17 @@ def package(bundle: LocalBundle) -> dict[str, bytes]:
         return {name: files.read(name) for name in files.namelist()}
 
 
-@needs_zig
 @needs_native
-def test_a_bundle_has_the_engine_for_every_raspberry_pi(made_exports: Path, tmp_path: Path) -> None:
+def test_a_bundle_brings_the_sources_of_the_engine_that_a_board_compiles(made_exports: Path, tmp_path: Path) -> None:
     made = bundle(made_exports, tmp_path / "native.zip", "tflite-int8@native")
     assert made.record.extras == [], "NumPy is all that it needs"
     files = package(made)
-    libraries = {name: data for name, data in files.items() if name.endswith(".so")}
-    assert set(libraries) == {f"edgemnist/model/native/engine-{machine}.so" for machine in MACHINES}
-    for machine, (bits, architecture) in MACHINES.items():
-        data = libraries[f"edgemnist/model/native/engine-{machine}.so"]
-        assert data[:5] == b"\x7fELF" + bytes([bits // 32]), machine
-        assert int.from_bytes(data[18:20], "little") == architecture, machine
-    assert bundle(made_exports, tmp_path / "again.zip", "tflite-int8@native").sha256 == made.sha256
+    here = Path(edgemnist.__file__).parents[1]
+    assert {path.relative_to(here).as_posix() for path in engine_sources()} <= files.keys()
+    assert not [name for name in files if name.endswith(".so")]
     # Bundles of all artifacts share an environment on the board.
     other = bundle(made_exports, tmp_path / "b.zip", "onnx-int8")
     assert needs(made.record)["package"] == needs(other.record)["package"]
-
-
-@needs_native
-def test_without_the_compiler_only_a_bundle_that_needs_the_engine_says_what_is_missing(
-    made_exports: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("edgemnist.fleet.bundle.pack.can_build", lambda: False)
-    notices = Notices()
-    make_bundle(Exports.open(made_exports), tmp_path / "b.zip", BundleConfig(artifacts=("tflite-int8",)), notices)
-    assert "compiler" not in " ".join(notices.messages)
-    with pytest.raises(MissingDependencyError, match="ziglang") as caught:
-        bundle(made_exports, tmp_path / "c.zip", "tflite-int8@native")
-    assert 'pip install "edgemnist[native]"' in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    ("machine", "bits", "file"),
-    [
-        ("aarch64", 64, "engine-aarch64.so"),
-        ("aarch64", 32, "engine-armv7l.so"),
-        ("armv8l", 32, "engine-armv7l.so"),
-        ("armv7l", 32, "engine-armv7l.so"),
-        ("armv6l", 32, "engine-armv6l.so"),
-        ("riscv64", 64, None),
-    ],
-)
-def test_a_board_finds_the_engine_for_its_processor(
-    machine: str, bits: int, file: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(edgemnist.model.native, "SOURCES", tmp_path)
-    monkeypatch.setattr(platform, "machine", lambda: machine)
-    monkeypatch.setattr("edgemnist.board.agent.facts.POINTER_BITS", bits)
-    for one in MACHINES:
-        (tmp_path / f"engine-{one}.so").touch()
-    assert edgemnist.model.native.find_library().name == (file or library_name())
-    assert (edgemnist.model.native.library_version() is not None) == (file is not None)
-    # What was compiled on the board itself comes first.
-    (tmp_path / library_name()).touch()
-    assert edgemnist.model.native.find_library().name == library_name()
-
-
-@needs_zig
-def test_an_engine_that_is_there_is_taken_and_not_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # With a wing's folder above it, as installed: pytest links to its own folders beside them.
-    sources = shutil.copytree(SOURCES, tmp_path / "model" / "native")
-    (sources / "engine-armv6l.so").write_bytes(b"from a bundle")
-    monkeypatch.setattr(edgemnist.model.native, "SOURCES", sources)
-    place = SOURCES.relative_to(Path(edgemnist.__file__).parent)
-    assert board_engines("x86_64")[f"{place}/engine-armv6l.so"] == b"from a bundle"
-    assert set(board_engines("x86_64")) == {f"{place}/engine-{one}.so" for one in (*MACHINES, "x86_64")}
 
 
 def test_a_32_bit_board_is_fit_and_led_to_what_runs_there() -> None:
@@ -125,10 +63,8 @@ def test_a_32_bit_board_is_fit_and_led_to_what_runs_there() -> None:
     assert system.level is Level.WARNING
     assert "no wheels for 32-bit" in system.meaning
     assert "edgemnist bundle tflite-int8@native" in system.fix
-    assert "edgemnist export --format c --target pi-zero" in system.fix
+    assert "edgemnist export --format c" in system.fix
     assert all(finding.level is not Level.FAILURE for finding in findings)
-    pi2 = dataclasses.replace(ZERO, kernel_machine="armv7l")
-    assert "--target linux-armv7" in next(one for one in check_board(pi2, []) if one.name == "system").fix
     # A 64-bit kernel under a 32-bit system may hide the flags of 64-bit programs.
     half = dataclasses.replace(PI5, bits=32, flags=["neon"])
     assert all(finding.level is not Level.FAILURE for finding in check_board(half, []))
@@ -173,7 +109,6 @@ def fake_wheel(directory: Path, name: str, version: str, tag: str) -> None:
     (directory / name / "index.html").write_text(f'<a href="{file}">{file}</a>')
 
 
-@needs_zig
 @needs_native
 @pytest.mark.parametrize("machine", ["armv7l", "armv6l"])
 def test_wheels_for_a_32_bit_board_come_from_piwheels_too(
@@ -196,4 +131,3 @@ def test_wheels_for_a_32_bit_board_come_from_piwheels_too(
     names = [file.path for file in made.record.files if file.path.endswith(f"cp313-linux_{machine}.whl")]
     assert len(names) == len(compiled)
     assert made.record.machine == machine
-    assert f"edgemnist/model/native/engine-{machine}.so" in package(made)

@@ -225,10 +225,17 @@ def test_it_asks_nobody_for_anything_and_is_small(page: Path, browser: Chrome) -
     assert any("Content Security Policy" in entry["message"] for entry in console(browser))
 
 
-def test_the_engine_that_comes_with_the_package_is_the_one_in_its_sources(tmp_path: Path) -> None:
-    pytest.importorskip("ziglang")
+def test_what_clang_makes_of_the_sources_answers_as_the_engine_that_comes_with_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    require("clang", "wasm-ld", "chromium")
     compile_wasm(tmp_path / "engine.wasm")
-    assert (tmp_path / "engine.wasm").read_bytes() == ENGINE.read_bytes()
+    monkeypatch.setattr("edgemnist.pipeline.export.web.ENGINE", tmp_path / "engine.wasm")
+    (tmp_path / "digit.html").write_bytes(page_of(read_network_file(SHIPPED)))
+    directory = reference_directory()
+    images = read_golden(directory, read_manifest(directory)).images[:100]
+    expected = load(SHIPPED, runtime="integer").predict_proba(images)
+    np.testing.assert_array_equal(BrowserClassifier.load(tmp_path / "digit.html").predict_proba(images), expected)
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b'{"labels": []}'], ids=["nothing", "no-json", "no-page"])

@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -68,7 +67,6 @@ def golden() -> Images:
 
 
 DRIVER = Path(__file__).with_name("driver.c")
-ZIG = (sys.executable, "-m", "ziglang", "cc")
 
 
 Case = tuple[Network, Images, npt.NDArray[np.uint8]]

@@ -3,29 +3,28 @@
 import io
 import json
 import random
-import shutil
 import subprocess
 from collections import Counter
-from importlib import resources
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from edgemnist.digits.images import normalize_digit
-from edgemnist.errors import ImageError, MissingDependencyError, UnknownNameError, UsageError
+from edgemnist.errors import ImageError
 from edgemnist.ground.arrays import Images
 from edgemnist.model.native.amalgamation import c_header, c_source
 from edgemnist.model.native.classifier import read_network_file
 from edgemnist.model.native.network import read_network
 from edgemnist.model.runtimes import load
-from edgemnist.pipeline.export.c import PROJECTS, TARGETS, check_extras, write_executable, write_project
-from edgemnist.pipeline.export.interface import ExportConfig
+from tests.conftest import REPOSITORY
 from tests.images.drawing import random_drawing
-from tests.native.conftest import SHIPPED, STRICT, c_compiler, origin
+from tests.native.conftest import SHIPPED, STRICT, c_compiler, origin, run_program
 from tests.native.networks import GraphBuilder, expected_scores
+from tests.needs import require
 
 pytestmark = pytest.mark.all
 
@@ -154,74 +153,80 @@ def test_damaged_files_end_in_a_sentence(program: Path) -> None:
     assert min(outcomes[0], outcomes[2]) > 20
 
 
-EMULATORS = {
-    "pi-zero": ("qemu-arm", "-cpu", "arm1176"),
-    "linux-armv7": ("qemu-arm", "-cpu", "cortex-a7"),
-    "pi": ("qemu-aarch64", "-cpu", "cortex-a53"),
-    "linux-x86_64": (),
-}
-
-
 @pytest.fixture(scope="module")
-def texts() -> tuple[bytes, bytes]:
-    network = read_network_file(SHIPPED)
-    return c_source(network, origin()).encode(), c_header(network, origin()).encode()
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the C file and its header, as somebody puts them into a project."""
+    directory, network = tmp_path_factory.mktemp("project"), read_network_file(SHIPPED)
+    (directory / "edgemnist.c").write_text(c_source(network, origin()))
+    (directory / "edgemnist.h").write_text(c_header(network, origin()))
+    return directory
 
 
-def answers(program: tuple[str | Path, ...], images: Images, directory: Path) -> list[list[int]]:
-    """Return the scores that a program prints for each image."""
-    found = []
-    for image in images:
+def check_answers(program: Sequence[str | Path], images: Images, directory: Path) -> None:
+    """Compare the scores that a program prints for each image with the reference's."""
+    expected = load(SHIPPED, runtime="integer").predict_proba(images) * np.float32(256)
+    for image, scores in zip(images, expected, strict=True):
         (directory / "one.pgm").write_bytes(b"P5\n28 28\n255\n" + image.tobytes())
-        command = [*program, "--json", directory / "one.pgm"]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found.append(json.loads(done.stdout)["scores"])
-    return found
+        done = run_program(*program, "--json", directory / "one.pgm")
+        assert json.loads(done)["scores"] == scores.tolist()
 
 
-@pytest.mark.parametrize("kind", PROJECTS)
-def test_the_c_of_every_project_compiles_and_a_second_one_takes_its_place(
-    kind: str, texts: tuple[bytes, bytes], tmp_path: Path
+@pytest.mark.parametrize(
+    ("compiler", "options", "emulator", "processor"),
+    [
+        ("arm-linux-gnueabi-gcc", ["-march=armv6"], "qemu-arm", "arm1176"),
+        ("arm-linux-gnueabihf-gcc", [], "qemu-arm", "cortex-a7"),
+        ("aarch64-linux-gnu-gcc", [], "qemu-aarch64", "cortex-a53"),
+    ],
+)
+def test_it_is_exact_on_a_pi(
+    compiler: str, options: list[str], emulator: str, processor: str, project: Path, golden: Images, tmp_path: Path
 ) -> None:
-    folder = write_project(kind, *texts, tmp_path)
-    (folder / "left-over").write_text("of an earlier one")
-    assert write_project(kind, *texts, tmp_path) == folder
-    assert not (folder / "left-over").exists()
-    assert [path.name for path in tmp_path.iterdir()] == [folder.name]
-    with resources.as_file(resources.files("edgemnist.pipeline.export").joinpath("projects", kind)) as around:
-        shipped = {Path(str(path.relative_to(around)).replace("Model", "Digit")) for path in around.rglob("*")}
-    assert shipped
-    assert {path.relative_to(folder) for path in folder.rglob("*")} >= shipped
-    (source,) = folder.rglob("edgemnist.c")
-    subprocess.run([c_compiler("gcc"), *STRICT, "-c", source, "-o", tmp_path / "made.o"], check=True)
+    require(emulator)
+    program = tmp_path / "digit"
+    given = ("-O2", "-static", "-DEDGEMNIST_MAIN", project / "edgemnist.c", "-o", program)
+    run_program(c_compiler(compiler), *options, *given)
+    check_answers((emulator, "-cpu", processor, program), golden[:40], tmp_path)
 
 
-def test_what_cannot_be_made_is_refused_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    c, onnx = ExportConfig.of(formats=["c"]), ExportConfig.of(formats=["onnx"])
-    with pytest.raises(UnknownNameError, match="pico"):
-        check_extras(c, ["pica"], [])
-    with pytest.raises(UnknownNameError, match="pi-zero"):
-        check_extras(c, [], ["pi-zerro"])
-    with pytest.raises(UsageError, match="--project is made from a C file") as caught:
-        check_extras(onnx, ["pico"], [])
-    assert "--format c" in caught.value.hint
-    monkeypatch.setattr("edgemnist.pipeline.export.c.importlib.util.find_spec", lambda _: None)
-    with pytest.raises(MissingDependencyError, match="ziglang"):
-        check_extras(c, [], ["pi"])
+def block(title: str) -> str:
+    """Return the lines that the page has for a kind of project."""
+    page = (REPOSITORY / "docs" / "guides" / "microcontroller.md").read_text(encoding="utf-8")
+    return page.partition(f"**{title}**")[2].partition("```")[2].partition("\n")[2].partition("```")[0]
 
 
-@pytest.mark.parametrize("target", EMULATORS)
-def test_a_static_executable_is_exact_on(
-    target: str, texts: tuple[bytes, bytes], golden: Images, tmp_path: Path
-) -> None:
-    pytest.importorskip("ziglang")
-    emulator = EMULATORS[target]
-    if emulator and shutil.which(emulator[0]) is None:
-        pytest.skip(f"{emulator[0]} is not installed")
-    assert target in TARGETS
-    source = tmp_path / "c-int8.c"
-    source.write_bytes(texts[0])
-    program = write_executable(target, source, tmp_path)
-    assert program.stat().st_size <= 700_000
-    expected = load(SHIPPED, runtime="integer").predict_proba(golden[:40]) * np.float32(256)
-    assert answers((*emulator, program), golden[:40], tmp_path) == expected.tolist()
+@pytest.mark.needs("cmake", "cc")
+def test_the_lines_for_cmake_build_the_program(project: Path, golden: Images, tmp_path: Path) -> None:
+    (project / "CMakeLists.txt").write_text(block("CMake"))
+    run_program("cmake", "-S", project, "-B", tmp_path / "build")
+    run_program("cmake", "--build", tmp_path / "build")
+    check_answers((tmp_path / "build" / "digit",), golden[:3], tmp_path)
+
+
+ARDUINO: Final = """
+#include <cstdio>
+#include <cstdlib>
+struct Port {
+  void begin(long) {}
+  size_t readBytes(char *to, size_t size) {
+    const size_t got = fread(to, 1, size, stdin);
+    if (got == 0) exit(0);
+    return got;
+  }
+  void println(const char *text) { puts(text); }
+} Serial;
+void setup(); void loop();
+int main() { setup(); for (;;) loop(); }
+"""
+"""What the board's own library offers, as far as the lines use it."""
+
+
+@pytest.mark.needs("g++", "gcc")
+def test_the_lines_for_arduino_answer_what_comes_from_the_port(project: Path, golden: Images, tmp_path: Path) -> None:
+    (tmp_path / "sketch.cpp").write_text(ARDUINO + block("Arduino"))
+    run_program("gcc", *STRICT, "-c", project / "edgemnist.c", "-o", tmp_path / "edgemnist.o")
+    made = (tmp_path / "edgemnist.o", "-o", tmp_path / "sketch")
+    run_program("g++", "-Wall", "-Wextra", "-Werror", f"-I{project}", tmp_path / "sketch.cpp", *made)
+    expected = load(SHIPPED, runtime="integer").predict_proba(golden[:40]).argmax(axis=1)
+    told = run_program(tmp_path / "sketch", given=golden[:40].tobytes()).decode()
+    assert [int(one) for one in told.split()] == expected.tolist()

@@ -3,7 +3,6 @@
 import ctypes
 import json
 import math
-import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +24,6 @@ from edgemnist.model.runtimes import integer, load
 from edgemnist.model.runtimes.integer import IntegerClassifier, elementwise, plan
 from edgemnist.model.runtimes.tflite import Graph, read_graph
 from edgemnist.model.task import Task
-from edgemnist.pipeline.export.c import PROJECTS, write_project
 from edgemnist.pipeline.export.web import web_page
 from tests.browser import show, until
 from tests.native.conftest import origin, run_program
@@ -514,78 +512,3 @@ def test_a_page_prepares_a_picture_as_its_task_says(preparer: str, browser: Any,
     expected = Task(name="x", input=spec, preparer=preparer).prepare(picture).image
     assert np.abs(found - expected.astype(int)).max() <= 24
     assert np.abs(found - expected.astype(int)).mean() < 3
-
-
-PICO: Final = """
-#include <stdlib.h>
-#define stdio_init_all() ((void)0)
-static int next(void) { const int byte = getchar(); if (byte == EOF) exit(0); return byte; }
-#define getchar next
-"""
-ARDUINO: Final = """
-#include <cstdio>
-#include <cstdlib>
-#include <stdint.h>
-struct Port {
-  void begin(long) {}
-  void setTimeout(long) {}
-  size_t readBytes(char *to, size_t size) {
-    const size_t got = fread(to, 1, size, stdin);
-    if (got == 0) exit(0);
-    return got;
-  }
-  void print(const char *text) { printf("%s", text); }
-  void print(char letter) { printf("%c", letter); }
-  void print(float value, int digits) { printf("%.*f", digits, value); }
-  void println(float value, int digits) { printf("%.*f\\n", digits, value); }
-} Serial;
-void setup(); void loop();
-int main() { setup(); for (;;) loop(); }
-"""
-"""What the boards' own libraries offer, as far as the projects use it."""
-
-
-@pytest.mark.needs("gcc")
-@pytest.mark.parametrize(("name", "kind"), [("meter", "cnn"), ("row", "dense"), ("long", "numbers")])
-def test_projects_answer_for_models_of_any_shape(name: str, kind: str, tmp_path: Path) -> None:
-    spec, numbers = SPECS[name], kind == "numbers"
-    graph, inputs = graph_of(spec, kind, seed=1), inputs_of(spec, 4)
-    source = write_c(graph, spec, tmp_path / "c-int8.c", numbers=numbers)
-    header = c_header(read_network(graph, spec), origin([] if numbers else ["a"], Task(name="x", input=spec)))
-    folders = {kind: write_project(kind, source.read_bytes(), header.encode(), tmp_path) for kind in PROJECTS}
-    assert not [path for path in tmp_path.rglob("*") if "digit" in path.name.lower()]
-    (tmp_path / "pico").mkdir()
-    (tmp_path / "pico" / "stdlib.h").write_text(PICO)
-    (tmp_path / "board.h").write_text(ARDUINO)
-    pico, arduino = folders["pico"], folders["arduino"]
-    strict = ("-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1")
-    run_program("gcc", *strict, f"-I{tmp_path}", pico / "main.c", pico / "edgemnist.c", "-o", tmp_path / "on-pico")
-    run_program("gcc", *strict, "-c", arduino / "src" / "edgemnist.c", "-o", tmp_path / "edgemnist.o")
-    sketch = ("-x", "c++", "-include", tmp_path / "board.h", arduino / "examples" / "Model" / "Model.ino", "-x", "none")
-    run_program(
-        "g++",
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        f"-I{arduino / 'src'}",
-        *sketch,
-        tmp_path / "edgemnist.o",
-        "-o",
-        tmp_path / "on-arduino",
-    )
-    expected = IntegerClassifier(graph, source, spec=spec, numbers=numbers).answer(inputs)
-    lines = [
-        " ".join(f"{value:.4f}" for value in answer)
-        if numbers
-        else f'class "{int(answer.argmax())}" {answer.max():.4f}'
-        for answer in expected
-    ]
-    for program in ("on-pico", "on-arduino"):
-        assert run_program(tmp_path / program, given=inputs.tobytes()).decode().splitlines() == lines
-    if shutil.which("cmake") is None:
-        return
-    run_program("cmake", "-S", folders["cmake"], "-B", tmp_path / "build")
-    run_program("cmake", "--build", tmp_path / "build")
-    given = inputs[0].tobytes() if spec.dtype == "uint8" else json.dumps(inputs[0].tolist()).encode()
-    told = run_program(tmp_path / "build" / "model", given=given).decode().splitlines()
-    assert float(told[0]) == pytest.approx(expected[0, 0], abs=1e-3) if numbers else lines[0].startswith(told[0])

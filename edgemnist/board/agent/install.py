@@ -143,12 +143,21 @@ def make_venv(store: Store, record: BundleRecord, archive: Archive) -> str:
     if record.machine != ANY_MACHINE:
         command += ["--no-index", f"--find-links={wheels}"]
     _run(command, *failed)
+    _compile_engine(venv)
     # Thousands of files: one sync of everything instead of one for each.
     os.sync()
     write_synced(venv / COMPLETE_FILE, json.dumps(needs(record)).encode())
     sync_directory(venv)
     discard(wheels, store.staging)
     return venv.name
+
+
+def _compile_engine(venv: Path) -> None:
+    """Compile the engine where the board has a compiler; where it has none, the other runtimes answer."""
+    # -I: what is compiled is what was installed, whatever the environment of the login says.
+    child = start([str(venv / "bin" / "python"), "-I", "-m", "edgemnist.model.native"])
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        finish(child, _INSTALL_TIMEOUT_S)
 
 
 def with_extras(package: Path, extras: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -35,8 +35,6 @@ from edgemnist.model.exports import LIMITS_FILE, Exports, gate_file, reference_d
 from edgemnist.model.exports.golden import ANSWERS_FILE, AnswersBySha256, encode_answers, read_answers
 from edgemnist.model.exports.manifest import MANIFEST_FILE, FileRecord, Manifest, read_recorded
 from edgemnist.model.exports.models import split_name
-from edgemnist.model.native import BOARDS, ZIG, CompilerError, board_library, compile_library
-from edgemnist.model.native import WHEELS as WHEEL_TARGETS
 from edgemnist.model.runtimes import RUNTIMES, default_runtime
 from edgemnist.pipeline.verify.gate import read_gates
 
@@ -99,10 +97,10 @@ def _of_extra(requirement: str, extra: str) -> str:
     return f"{name}; ({marker}) and extra == '{extra}'" if marker else f"{name}; extra == '{extra}'"
 
 
-def package_wheel(metadata: Metadata, engines: Mapping[str, bytes] | None = None) -> tuple[str, bytes]:
-    """Return file name and contents of the wheel; `engines` are further files, by path within the package."""
+def package_wheel(metadata: Metadata) -> tuple[str, bytes]:
+    """Return file name and contents of the wheel, with the sources of the engine, which a board compiles."""
     info = f"{NAME}-{metadata.version}.dist-info"
-    files = {**dict(_code()), **{f"{NAME}/{path}": data for path, data in (engines or {}).items()}}
+    files = dict(_code())
     files[f"{info}/METADATA"] = metadata.encode()
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: edgemnist\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     files[f"{info}/entry_points.txt"] = b"[console_scripts]\nedgemnist = edgemnist.__main__:main\n"
@@ -247,7 +245,6 @@ def _download(words: Sequence[str], python: str, machine: str) -> None:
         )
 
 
-NATIVE: Final = "native"
 SERVE_EXTRAS: Final = ("serve", "vision")
 
 
@@ -300,7 +297,7 @@ def make_bundle(exports: Exports, output: Path, config: BundleConfig, reporter: 
     # NumPy alone needs no extra.
     extras = sorted({*(RUNTIMES[name].extra for name in runtimes), *(SERVE_EXTRAS if config.serve else ())} - {""})
     constraints = pinned(metadata, extras)
-    name, wheel = package_wheel(metadata, _engines(runtimes, config, reporter))
+    name, wheel = package_wheel(metadata)
     files[f"{WHEELS}{name}"] = wheel
     if config.wheels is not None:
         fetched = fetch_wheels(name, wheel, config.wheels, reporter, extras=extras, pins=constraints)
@@ -346,44 +343,6 @@ def _check_finite(exports: Exports, manifest: Manifest, answers: AnswersBySha256
                 f"The answers recorded for {artifact.name} are not all finite, so no board could be compared with them",
                 hint=f"See what it answers here with: {exports.command(f'verify {artifact.name}')}",
             )
-
-
-def _engines(runtimes: Sequence[str], config: BundleConfig, reporter: Reporter) -> dict[str, bytes]:
-    """Return the native engine for the boards, whatever the artifacts are: so bundles share an environment there."""
-    if can_build():
-        with reporter.task("Compiling the native engine for boards"):
-            return board_engines(*(() if config.wheels is None else (config.wheels.machine,)))
-    install = 'pip install "edgemnist[native]"'
-    if NATIVE in runtimes:
-        raise MissingDependencyError("The native engine for a board", ["ziglang"], install)
-    return {}
-
-
-def can_build() -> bool:
-    """Return whether the engines are there, or the compiler that makes them."""
-    return importlib.util.find_spec("ziglang") is not None or all(board_library(name).is_file() for name in BOARDS)
-
-
-def board_engines(*machines: str) -> dict[str, bytes]:
-    """Return the shared libraries, by path within the package, for all Raspberry Pis and further processors.
-
-    An installed package may have them already, as on a board. Raises BundleError where the compiler fails.
-    """
-    return {f"model/native/{board_library(name).name}": _engine(name) for name in dict.fromkeys((*BOARDS, *machines))}
-
-
-def _engine(machine: str) -> bytes:
-    there = board_library(machine)
-    if there.is_file():
-        return there.read_bytes()
-    target = WHEEL_TARGETS[f"linux-{machine}"]
-    with tempfile.TemporaryDirectory(prefix="edgemnist-engine-") as directory:
-        made = Path(directory) / target.library
-        try:
-            compile_library(made, compiler=ZIG, options=("-target", target.triple, *target.options))
-        except CompilerError as error:
-            raise BundleError(f"The native engine for {machine} cannot be compiled: {error}") from error
-        return made.read_bytes()
 
 
 def _give_notice(exports: Exports, manifest: Manifest, reporter: Reporter) -> list[str]:

@@ -47,7 +47,7 @@ def require_fit(host: str, facts: BoardFacts, findings: Sequence[Check], record:
             raise DeployError(f"{host}: {found.name} {found.value}: {found.meaning}".rstrip("."), hint=found.fix)
     if facts.bits == checks.SMALL and set(checks.RUNTIME_PACKAGES.values()) & set(record.extras):
         raise DeployError(
-            f"{checks.NO_SMALL_WHEELS} such as {host}'s, but the bundle needs them", hint=checks.small_board_fix(facts)
+            f"{checks.NO_SMALL_WHEELS} such as {host}'s, but the bundle needs them", hint=checks.small_board_fix()
         )
     machine = program_machine(facts.kernel_machine, facts.bits)
     record.check_fits(host, machine, ".".join(facts.python.split(".")[:2]))

@@ -13,7 +13,6 @@ from edgemnist.board.agent.facts import (
     MISSING,
     BoardFacts,
     Probe,
-    program_machine,
     throttle_names,
 )
 from edgemnist.ground.formatting import count
@@ -95,16 +94,16 @@ def _board(facts: BoardFacts) -> Check:
 def _system(facts: BoardFacts) -> Check:
     value = f"{facts.bits}-bit {facts.os or 'system'}, {facts.libc or 'unknown C library'}"
     if facts.bits == SMALL:
-        return Check.warning("system", value, f"{NO_SMALL_WHEELS}.", small_board_fix(facts))
+        return Check.warning("system", value, f"{NO_SMALL_WHEELS}.", small_board_fix())
     return Check.ok("system", value)
 
 
-def small_board_fix(facts: BoardFacts) -> str:
+def small_board_fix() -> str:
     """Return the commands that bring a network to a 32-bit board."""
-    target = "pi-zero" if program_machine(facts.kernel_machine, facts.bits) == "armv6l" else "linux-armv7"
     return (
-        "Deploy edgemnist's own engine, which gives the same bits there: edgemnist bundle tflite-int8@native   "
-        f"Or copy one executable that needs no Python: edgemnist export --format c --target {target}"
+        "Deploy edgemnist's own engine, which the board compiles (sudo apt install gcc) and which gives the same bits "
+        "there: edgemnist bundle tflite-int8@native   "
+        "Or compile one C file there, which needs no Python: edgemnist export --format c"
     )
 
 

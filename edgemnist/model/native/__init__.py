@@ -1,23 +1,20 @@
 """The engine in C that executes full-int8 networks: its sources, its shared library, and how it is compiled.
 
-`python -m edgemnist.model.native` compiles it for this machine, `python -m edgemnist.model.native wasm` for web pages,
-and the build hook for the systems and processors that wheels are made for. It takes $CC, cc, gcc or clang, whichever
-comes first, or else the compiler in the `ziglang` package. What the build hook runs needs the standard library alone
-and nothing of edgemnist, which is not installed yet.
+`python -m edgemnist.model.native` compiles it for this machine, as the build hook and the installation on a board do,
+with $CC, cc, gcc or clang, whichever comes first. `python -m edgemnist.model.native wasm` compiles it for web pages,
+with clang and lld. What the build hook runs needs the standard library alone and nothing of edgemnist, which is not
+installed yet.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -32,11 +29,8 @@ OPTIONS = (
 )
 """Without the alignment, whatever is linked before a dense layer's loop can make it 5 % slower."""
 SUFFIXES = {"win32": ".dll", "darwin": ".dylib"}
-INSTALL = "sudo apt install gcc   (or anywhere: pip install ziglang)"
-ZIG = (sys.executable, "-m", "ziglang", "cc")
+INSTALL = "sudo apt install gcc"
 BUILD: Final = "python -m edgemnist.model.native"
-BOARDS: Final = ("aarch64", "armv7l", "armv6l")
-"""Processors of Raspberry Pis, as Linux names them: of the 3 and later ones, of the 2, and of the 1 and Zero."""
 
 
 class CompilerError(Exception):
@@ -50,7 +44,7 @@ def find_compiler() -> list[str] | None:
     for name in ("cc", "gcc", "clang"):
         if found := shutil.which(name):
             return [found]
-    return list(ZIG) if importlib.util.find_spec("ziglang") is not None else None
+    return None
 
 
 def library_name() -> str:
@@ -58,23 +52,9 @@ def library_name() -> str:
     return f"engine{SUFFIXES.get(sys.platform, '.so')}"
 
 
-def board_library(machine: str) -> Path:
-    """Return where a bundle's package has the shared library for the processor of a board."""
-    return SOURCES / f"engine-{machine}.so"
-
-
 def find_library() -> Path:
-    """Return the shared library: the one compiled for this system, or else a bundle's for this processor.
-
-    What is returned need not exist.
-    """
-    own = SOURCES / library_name()
-    if own.is_file():
-        return own
-    from edgemnist.board.agent.facts import POINTER_BITS, program_machine
-
-    bundled = board_library(program_machine(platform.machine(), POINTER_BITS))
-    return bundled if bundled.is_file() else own
+    """Return where the shared library is, or would be once it is compiled."""
+    return SOURCES / library_name()
 
 
 def library_version() -> str | None:
@@ -104,16 +84,16 @@ def _brought(but: str) -> list[Path]:
 
 
 WASM_OPTIONS = (
-    *("-target", "wasm32-freestanding", "-Os", "-msimd128", "-mbulk-memory", "-DNDEBUG", "-fvisibility=hidden"),
-    *("-fno-sanitize=all", "-nostdlib", "-s", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--export=__heap_base"),
+    *("--target=wasm32", "-Os", "-msimd128", "-mbulk-memory", "-DNDEBUG", "-fvisibility=hidden"),
+    *("-nostdlib", "-s", "-Wl,--no-entry", "-Wl,--export-dynamic", "-Wl,--export=__heap_base"),
 )
 """Small rather than fast where both are not to be had, as a page carries it."""
 
 
 def compile_wasm(target: Path) -> None:
-    """Compile the WebAssembly module to `target`, by the compiler in `ziglang`. Raises CompilerError."""
+    """Compile the WebAssembly module to `target`, with clang and lld. Raises CompilerError."""
     sources = [SOURCES / "wasm.c", SOURCES / "kernel_wasm.c", *_brought("library")]
-    compile_c(sources, target, compiler=ZIG, options=WASM_OPTIONS)
+    compile_c(sources, target, compiler=["clang"], options=WASM_OPTIONS)
 
 
 def compile_library(target: Path, *, compiler: Sequence[str] | None = None, options: Sequence[str] = ()) -> None:
@@ -159,46 +139,3 @@ def main() -> int:
         return 3
     print(target)  # noqa: T201 - the result
     return 0
-
-
-@dataclass(frozen=True)
-class WheelTarget:
-    """What a wheel is made for."""
-
-    triple: str
-    """Zig's name of the system: architecture, operating system with the oldest version, C library."""
-    tags: str
-    """Platform tags of the wheel, a set with dots between."""
-    library: str
-    """Name of the shared library there."""
-    options: tuple[str, ...] = ()
-    """Further options of the compiler."""
-
-
-_BARE = ("-nostdlib", "-fno-unwind-tables", "-D__MM_MALLOC_H")
-"""What little the library takes from libc is found in the process that loads it, whichever libc that has. The macro
-keeps the compiler's <immintrin.h> from including a header of libc."""
-
-
-_NAMED = "-Wl,-install_name,@rpath/engine.dylib"
-"""Or the library has the path where it was linked, which is another in every build."""
-
-
-def _linux(triple: str, machine: str, *options: str) -> WheelTarget:
-    tags = f"manylinux_2_17_{machine}.manylinux2014_{machine}.musllinux_1_1_{machine}"
-    return WheelTarget(triple, tags, "engine.so", (*_BARE, *options))
-
-
-WHEELS: dict[str, WheelTarget] = {
-    "linux-x86_64": _linux("x86_64-linux-gnu.2.17", "x86_64"),
-    "linux-aarch64": _linux("aarch64-linux-gnu.2.17", "aarch64", "-mcpu=generic"),
-    # Not every ARMv7 has NEON, so only the kernel that is chosen where it is there uses it.
-    "linux-armv7l": _linux("arm-linux-gnueabihf.2.17", "armv7l", "-mcpu=generic+v7a+vfp3d16-neon"),
-    # No manylinux has been defined for it: Raspberry Pi OS takes this from piwheels or from a file.
-    "linux-armv6l": WheelTarget("arm-linux-gnueabihf", "linux_armv6l", "engine.so", (*_BARE, "-mcpu=arm1176jzf_s")),
-    "macos-x86_64": WheelTarget("x86_64-macos.11.0", "macosx_11_0_x86_64", "engine.dylib", (_NAMED,)),
-    "macos-arm64": WheelTarget("aarch64-macos.11.0", "macosx_11_0_arm64", "engine.dylib", (_NAMED,)),
-    "windows-x86_64": WheelTarget("x86_64-windows-gnu", "win_amd64", "engine.dll"),
-    "windows-arm64": WheelTarget("aarch64-windows-gnu", "win_arm64", "engine.dll"),
-}
-"""By the name that `EDGEMNIST_WHEEL_TARGET` and `make wheels` use."""

@@ -75,15 +75,6 @@ def export(
         shown="single, or what is there already",
         panel=options.ADVANCED,
     ),
-    project: list[str] | None = option(
-        "--project KIND",
-        "With c: also a folder to open and build, for arduino, cmake, pico or zephyr. Repeat for several.",
-    ),
-    target: list[str] | None = option(
-        "--target BOARD",
-        "With c: also a static executable that answers a FILE, for pi-zero, pi, linux-armv6, "
-        "linux-armv7, linux-aarch64, linux-riscv64 or linux-x86_64. Repeat for several.",
-    ),
     data: options.Data = None,
     skip_broken: options.SkipBroken = False,
     offline: options.Offline = False,
@@ -98,7 +89,6 @@ def export(
     from edgemnist.model.exports.manifest import DEFAULT_EXPORTS
     from edgemnist.model.exports.questions import source_of_training
     from edgemnist.pipeline.data.sources import find_dataset
-    from edgemnist.pipeline.export.c import C_FORMAT, check_extras, write_extras
     from edgemnist.pipeline.export.interface import ExportConfig
     from edgemnist.pipeline.export.model import find_origin
 
@@ -117,8 +107,6 @@ def export(
         logits=logits,
         rounding=rounding,
     )
-    projects, targets = project or (), target or ()
-    check_extras(config, projects, targets)
     reporter = TerminalReporter()
     directory = exports or DEFAULT_EXPORTS
     with quiet_libraries():
@@ -143,10 +131,6 @@ def export(
         from edgemnist.pipeline.export.run import export_model
 
         result = export_model(config, dataset, directory, reporter, origin=origin)
-    sources = [Path(one.file) for one in result.artifacts if one.format == C_FORMAT]
-    if sources and (projects or targets):
-        for written in write_extras(directory, sources[-1], projects, targets):
-            reporter.notice(f"Written: {written}")
     show(result, lambda: export_page(result, directory), json=json)
     # No model must become what nobody named, but what lacks a package was not even tried.
     codes = [one.exit_code for one in result.refused if not config.renewing or one.exit_code == EXIT_MISSING_DEPENDENCY]
