@@ -99,11 +99,13 @@ def _with_low(found: Pieces, digits: Sequence[Reading], lower: Sequence[Reading]
     """
     beside, others = [one.piece for one in digits], [one.piece for one in lower]
     # A low piece with nothing before it is a bullet.
-    others = [*compress(others, _follow([*found.candidates, *others], others, found.height).any(axis=0).tolist())]
+    others = [*compress(others, np.any(_follow([*found.candidates, *others], others, found.height), axis=0))]
     newest = [*beside]
     while others and newest:
-        is_near = _follow(newest, others, found.height).any(axis=0) | _follow(others, newest, found.height).any(axis=1)
-        newest, others = [*compress(others, is_near.tolist())], [*compress(others, (~is_near).tolist())]
+        is_near: npt.NDArray[np.bool_] = np.logical_or(
+            _follow(newest, others, found.height).any(axis=0), _follow(others, newest, found.height).any(axis=1)
+        )
+        newest, others = [*compress(others, is_near)], [*compress(others, ~is_near)]
         beside += newest
     added = beside[len(digits) :]
     fragments = [piece for piece in found.fragments if all(piece is not one for one in added)]
