@@ -84,10 +84,8 @@ def test_a_board_that_requires_signatures_takes_what_is_signed_by_one_of_them_an
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # The packages are on the board already, so this bundle has to bring none; nor an engine for this processor.
-    engines = pack.board_engines
+    # The packages are on the board already, so this bundle has to bring none.
     monkeypatch.setattr(pack, "fetch_wheels", lambda *_, **_pins: [])
-    monkeypatch.setattr(pack, "board_engines", lambda *_: engines())
     wheels = WheelsConfig(machine=platform.machine(), pythons=(f"3.{sys.version_info[1]}",))
     mine, other = make_key(tmp_path / "mine"), make_key(tmp_path / "other")
     board.store.allowed_signers.write_text(f"me@here {mine.with_suffix('.pub').read_text()}")
