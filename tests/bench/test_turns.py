@@ -18,7 +18,7 @@ from edgemnist.pipeline.bench import turns
 from edgemnist.pipeline.bench.figures import disturbances, percentiles
 from edgemnist.pipeline.bench.process import Process
 from edgemnist.pipeline.bench.turns import Plan, Subject, in_turns, measure
-from edgemnist.pipeline.bench.worker import Ask, Open, Opened, Timed, timed_calls
+from edgemnist.pipeline.bench.worker import Ask, Open, Opened, Timed, timed_calls, typical_call
 
 ASK = Ask(cpus=usable_cpus()[-1:], nanoseconds=0, calls=50)
 
@@ -184,6 +184,25 @@ def test_calls_are_timed_until_there_are_enough() -> None:
     assert len(timed_calls(asked.append, [1, 2], calls=5)) == 5
     assert asked == [1, 2, 1, 2, 1]
     assert sys.platform != "linux" or waited_ns() is not None
+
+
+@pytest.mark.parametrize(
+    ("taken", "elapsed", "lost", "alone", "typical"),
+    [
+        ([400, 410, 420], 1_300, 0, 1_290, 410),
+        # One call of many is interrupted: the median says nothing of it.
+        ([400, 410, 9_000], 10_000, 8_600, 1_300, 410),
+        # All calls are: what is left without that time.
+        ([5_000, 6_000, 7_000], 18_000, 15_000, 2_900, 1_000),
+        # The waiting fills the block, as far as the system counts it: a call takes no less than its thread ran.
+        ([5_000, 6_000, 7_000], 18_000, 18_000, 2_700, 900),
+        ([400, 410, 420], 20_000, 20_000, 1_300, 410),
+    ],
+)
+def test_a_typical_call_is_that_of_a_quiet_machine(
+    taken: list[int], elapsed: int, lost: int, alone: int, typical: float
+) -> None:
+    assert typical_call(taken, elapsed=elapsed, lost=lost, alone=alone) == typical
 
 
 def test_percentiles_are_given_where_ten_samples_lie_beyond_them() -> None:

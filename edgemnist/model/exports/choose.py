@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from edgemnist.ground.formatting import count
 from edgemnist.ground.ratios import fastest_first, in_words, times_as_long
 from edgemnist.ground.results.bench import KERAS, Decision, Latency
 from edgemnist.ground.results.verdict import MISSED, UNKNOWN, listed
@@ -45,8 +46,9 @@ def _how_sure(chosen: Latency, alike: list[Latency], candidates: list[Latency], 
     if rivals := [row for row in alike if row is not chosen]:
         why = "the smaller file" if chosen.bytes < min(row.bytes for row in rivals) else "slightly ahead"
         found = in_words(times_as_long(rivals[0], chosen))
-        more = f" and {listed([row.name for row in rivals[1:]])}" if rivals[1:] else ""
-        return f": alike in speed with {rivals[0].name}{more}, {found} as fast, and {why}"
+        names = [row.name for row in rivals[:3]]
+        names += [count(len(rivals) - 3, "other")] if rivals[3:] else []
+        return f": alike in speed with {listed(names)}, {found} as fast, and {why}"
     slower = [row for row in candidates if row is not chosen] or [row for row in measured if row.name == KERAS]
     if not slower:
         return ": the only model that passed its gate and was measured"

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from array import array
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -142,14 +142,14 @@ class Worker:
 
     def time(self, ask: Ask) -> Timed:
         """Time a block of calls. Raises MeasurementError if there is not enough memory for a batch."""
-        import numpy as np
-
         try:
             pin(ask.cpus)
             inputs, fixed = self._inputs(ask.batch_size), time_fixed_work()
             timed_calls(self._call, inputs, calls=1, nanoseconds=ask.nanoseconds // REFILL)
             waited, ran, started = waited_ns(), time.process_time_ns(), time.perf_counter_ns()
+            alone = time.thread_time_ns()
             taken = timed_calls(self._call, inputs, calls=ask.calls, nanoseconds=ask.nanoseconds)
+            alone = time.thread_time_ns() - alone
             elapsed = max(1, time.perf_counter_ns() - started)
         except MemoryError:
             raise MeasurementError(
@@ -158,11 +158,24 @@ class Worker:
         now = waited_ns()
         # Where nobody counts, time in which the process did not run is taken to be that of others.
         lost = now - waited if now is not None and waited is not None else elapsed - time.process_time_ns() + ran
-        share = min(1.0, max(0.0, lost / elapsed))
-        typical = min(float(np.median(taken)), elapsed * (1 - share) / len(taken))
+        lost = min(elapsed, max(0, lost))
         return Timed(
-            typical=max(1.0, typical), fixed=fixed, waited=share, samples=list(taken[:: -(-len(taken) // KEPT)])
+            typical=typical_call(taken, elapsed=elapsed, lost=lost, alone=alone),
+            fixed=fixed,
+            waited=lost / elapsed,
+            samples=list(taken[:: -(-len(taken) // KEPT)]),
         )
+
+
+def typical_call(taken: Sequence[int], *, elapsed: int, lost: int, alone: int) -> float:
+    """Return what a call typically takes, in nanoseconds, however many others want the CPU.
+
+    It is the median call, or if other processes interrupt most calls, the mean without the `lost` time of the
+    `elapsed`, which is at least the time `alone` that the calling thread ran.
+    """
+    import numpy as np
+
+    return max(1.0, min(float(np.median(taken)), max(elapsed - lost, alone) / len(taken)))
 
 
 def timed_calls(
