@@ -164,9 +164,10 @@ class Study:
         for trial in trials:
             kept = trial.user_attrs
             if trial.state == TrialState.RUNNING:
-                self._study.tell(trial.number, state=TrialState.FAIL)
+                # In this order: what a kill between the two leaves twice is known the second time.
                 if "network" in kept:
                     self._study.enqueue_trial(dict(trial.params))
+                self._study.tell(trial.number, state=TrialState.FAIL)
             elif "accuracies" in kept and trial.state != TrialState.FAIL:
                 self.tried.append(_tried(trial))
             self.rejected += kept.get("rejected") == "limits"
