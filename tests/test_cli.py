@@ -12,21 +12,15 @@ import tomllib
 from collections.abc import Callable
 from itertools import pairwise, product
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import typer
 from typer.testing import CliRunner
 
 from edgemnist.app import COMMANDS, app
-from edgemnist.ground.results.bench import BenchResult
 from edgemnist.ground.results.boards import Fault
-from edgemnist.ground.results.pipeline import TrainResult
-from edgemnist.ground.results.verify import VerifyResult
 from edgemnist.model.exports import reference_directory
-from edgemnist.model.exports.manifest import Manifest
-from tests.conftest import OLD_EXPORTS, REPOSITORY, Run, run_edgemnist
+from tests.conftest import REPOSITORY, Run, run_edgemnist
 from tests.patience import PATIENCE_S, comes_true
 from tests.serve.service import seven
 from tests.sweeping import swept
@@ -116,23 +110,6 @@ def test_json_puts_one_document_on_stdout_whatever_the_libraries_say(exports: Pa
     assert [artifact["name"] for artifact in document["artifacts"]] == ["tflite-int8"]
     for chatter in ("WARNING", "I0000", "W0000", "E0000", "oneDNN", "cuda"):
         assert chatter not in done.stderr
-
-
-@pytest.mark.parametrize("name", ["verify", "bench", "training", "manifest"])
-def test_a_document_has_every_field_that_an_earlier_version_wrote(name: str) -> None:
-    kinds = {"verify": VerifyResult, "bench": BenchResult, "training": TrainResult}
-    old = json.loads((OLD_EXPORTS / f"{name}.json").read_bytes())
-    new = msgspec.to_builtins(msgspec.convert(old, kinds.get(name, Manifest)))
-
-    def lost(before: Any, after: Any, place: str) -> list[str]:
-        if isinstance(before, dict):
-            gone = [f"{place}.{key}" for key in before.keys() - after.keys()]
-            return gone + [each for key in before.keys() & after.keys() for each in lost(before[key], after[key], key)]
-        if isinstance(before, list):
-            return [each for one, other in zip(before, after, strict=True) for each in lost(one, other, place)]
-        return []
-
-    assert lost(old, new, name) == []
 
 
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
