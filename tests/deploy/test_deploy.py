@@ -38,7 +38,9 @@ def test_a_fresh_board_serves(new_board: Callable[[str], LoopbackBoard], new_bun
     assert (result.status, result.release, result.previous) == ("deployed", f"1-{new}", None)
     assert board.serves() == new
     assert result.selftest is not None
-    assert [parity.replay.verdict for parity in result.selftest.artifacts if parity.replay] == ["identical"] * 2
+    replays = [parity.replay.verdict for parity in result.selftest.artifacts if parity.replay]
+    # Two artifacts, and one of them in the engine as well, where the board could compile it.
+    assert replays in (["identical"] * 2, ["identical"] * 3)
     assert [step.name for step in result.steps][:3] == ["connect", "preflight", "transfer"]
     assert not list(board.store.incoming.iterdir())
     assert not list(board.store.staging.iterdir())

@@ -156,7 +156,7 @@ def test_what_a_command_on_a_board_prints_is_cleaned(new_board: Callable[[str], 
     "words",
     [
         "verify tflite-int8@integer --max-flips 0.5 --max-drop 0.25 --max-diff 0.01 --why",
-        "bench tflite-int8 onnx-int8 --threads 2 --samples 20 --batch-size 10 --seconds 0.5 --rounds 2",
+        "bench tflite-int8 onnx-int8 --threads 2 --batch-size 10 --seconds 0.5",
         "predict --index 0 --index 3 --artifact tflite-int8@integer --threads 2 --show",
     ],
 )
