@@ -51,7 +51,7 @@ def test_every_command_has_help_with_an_example_and_json(command: str) -> None:
     text = help_of(*command.split())
     assert f"Example: edgemnist {command}" in text
     assert "--json" in text
-    assert not any(rare in text for rare in ("Advanced", "--batch-size", "--root"))
+    assert not any(rare in text for rare in ("Advanced", "--root"))
     about = text.partition("Usage:")[2].partition("╭")[0].splitlines()
     for line, following in pairwise(about):
         # A paragraph fills its lines, 98 columns within the margins.
